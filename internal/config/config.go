@@ -1,0 +1,201 @@
+// Package config owns the stack's settings: what may be set, the defaults, and every rule
+// that can be checked before AWS is asked. It registers no resource; the packages that do
+// receive these plain values and trust them.
+package config
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// Config is one stack's settings, complete and checked.
+type Config struct {
+	// Region is the AWS region, from aws:region. A change replaces every resource.
+	Region    string
+	Network   Network
+	Cluster   Cluster
+	Workloads Workloads
+	Logging   Logging
+	// WebSecret holds the key-value pairs of expense:webSecret, always a secret output; nil when the key is not set.
+	WebSecret pulumi.StringMapInput
+}
+
+// NAT is how private subnets reach the internet.
+type NAT string
+
+const (
+	// NATSingle is one NAT gateway, in the first zone: cheapest, and the zone's outage cuts all zones off.
+	NATSingle NAT = "single"
+	// NATPerZone is one NAT gateway in each zone.
+	NATPerZone NAT = "perZone"
+	// NATNone is no NAT gateway: nodes reach AWS through interface endpoints, and images must come from a private ECR repository.
+	NATNone NAT = "none"
+)
+
+// Network is expense:network.
+type Network struct {
+	// CIDR is the VPC's IPv4 range, /16 to /22. Default 192.168.0.0/16. A change replaces the VPC and all in it.
+	CIDR string `json:"cidr"`
+	// Zones are the availability zones by ID (use1-az1), 2 to 6, without those EKS refuses. Required.
+	// The position decides the subnets' ranges: append new zones, do not reorder.
+	Zones []string `json:"zones"`
+	// NAT is single (default), perZone or none.
+	NAT NAT `json:"nat"`
+}
+
+// Cluster is expense:cluster.
+type Cluster struct {
+	// Name is the EKS cluster's name, 1 to 100 letters, digits, - and _. Default "expense". A change replaces the cluster.
+	Name string `json:"name"`
+	// Version is the Kubernetes minor version, as "1.35". Required. Upgrades go one minor at a time.
+	Version string `json:"version"`
+	// ServiceCIDR is the range of Service addresses, /12 to /24, private and outside the VPC. Default 172.20.0.0/16. A change replaces the cluster.
+	ServiceCIDR string `json:"serviceCidr"`
+	// PublicAccess opens the Kubernetes API endpoint to PublicAccessCIDRs. Default false: reachable from the VPC only.
+	PublicAccess bool `json:"publicAccess"`
+	// PublicAccessCIDRs are the ranges that may reach the public endpoint, at most 40. Required with PublicAccess; there is no default.
+	PublicAccessCIDRs []string `json:"publicAccessCidrs"`
+	// Admins are the ARNs of IAM principals with AmazonEKSClusterAdminPolicy. The principal that creates the cluster is admin already and must not be listed.
+	Admins []string `json:"admins"`
+	// Readers are the ARNs of IAM principals with AmazonEKSAdminViewPolicy, which reads everything, Secrets included, and writes nothing.
+	Readers []string `json:"readers"`
+	// LogRetentionDays is how long CloudWatch keeps the control plane's logs, one of CloudWatch's values. Default 30.
+	LogRetentionDays int `json:"logRetentionDays"`
+	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
+	KeyDeletionDays int `json:"keyDeletionDays"`
+	// NodeGroups are the managed node groups by name; the name is the prefix of the group's name on AWS, at most 36 characters. At least one is required.
+	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
+	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version when it is created, and keeps it.
+	AddonVersions map[string]string `json:"addonVersions"`
+	Autoscaler    Autoscaler        `json:"autoscaler"`
+}
+
+// CapacityType is how EC2 sells a group's instances.
+type CapacityType string
+
+const (
+	// Spot instances are cheap and may be reclaimed with two minutes' notice.
+	Spot CapacityType = "SPOT"
+	// OnDemand instances stay until they are stopped.
+	OnDemand CapacityType = "ON_DEMAND"
+)
+
+// NodeGroup is one entry of cluster.nodeGroups.
+type NodeGroup struct {
+	// CapacityType is SPOT or ON_DEMAND. Required. A change replaces the group.
+	CapacityType CapacityType `json:"capacityType"`
+	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture. Required. A change replaces the group.
+	InstanceTypes []string `json:"instanceTypes"`
+	// AMIType is the image family. Default AL2023_x86_64_STANDARD. A change replaces the group.
+	AMIType string `json:"amiType"`
+	// MinSize, DesiredSize and MaxSize are numbers of nodes, 0 <= min <= desired <= max, max >= 1. Required.
+	// With the autoscaler on, DesiredSize counts only when the group is created.
+	MinSize     int `json:"minSize"`
+	DesiredSize int `json:"desiredSize"`
+	MaxSize     int `json:"maxSize"`
+	// DiskSizeGiB is the root volume's size, 20 to 16384. Default 80. A change rolls the nodes.
+	DiskSizeGiB int `json:"diskSizeGiB"`
+	// Labels are Kubernetes labels of the group's nodes.
+	Labels map[string]string `json:"labels"`
+	// Taints are Kubernetes taints of the group's nodes, at most 50.
+	Taints []Taint `json:"taints"`
+	// MaxUnavailablePercentage is how much of the group an update may take down at once, 1 to 100. Default 33.
+	MaxUnavailablePercentage int `json:"maxUnavailablePercentage"`
+	// NodeRepair lets EKS replace nodes that stay unhealthy. Default true.
+	NodeRepair bool `json:"nodeRepair"`
+}
+
+// Taint keeps pods that do not tolerate it off a node.
+type Taint struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	// Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE, EKS's spelling.
+	Effect string `json:"effect"`
+}
+
+// Autoscaler is cluster.autoscaler, the Cluster Autoscaler that sizes the node groups between their limits.
+type Autoscaler struct {
+	// Enabled defaults to true.
+	Enabled bool `json:"enabled"`
+	// Image defaults to the first release for the cluster's minor version, which is what its maintainers test together.
+	Image string `json:"image"`
+}
+
+// Workloads is expense:workloads.
+type Workloads struct {
+	// Namespace holds all of the workloads. Default "project". A change replaces all of them.
+	Namespace string `json:"namespace"`
+	// Environment is the value of the namespace's label "environment". Default "dev".
+	Environment string `json:"environment"`
+	Images      Images `json:"images"`
+	Web         Web    `json:"web"`
+	// VolumeSizeGiB is the size of multi-container's volume claim, 1 to 16384. Default 1. It can grow, not shrink.
+	VolumeSizeGiB int   `json:"volumeSizeGiB"`
+	Quota         Quota `json:"quota"`
+}
+
+// Images are the container images of the workloads, each with a tag or a digest.
+type Images struct {
+	// Nginx defaults to the official nginx image in the public ECR gallery.
+	Nginx string `json:"nginx"`
+	// Alma defaults to the official AlmaLinux 9 image in the public ECR gallery.
+	Alma string `json:"alma"`
+}
+
+// Web is workloads.web, the self-healing Deployment.
+type Web struct {
+	// MinReplicas and MaxReplicas bound the HorizontalPodAutoscaler, 1 <= min <= max <= 100. Defaults 2 and 6.
+	MinReplicas int `json:"minReplicas"`
+	MaxReplicas int `json:"maxReplicas"`
+	// TargetCPUPercent is the CPU use, in percent of the request, that the autoscaler aims at, 1 to 100. Default 60.
+	TargetCPUPercent int `json:"targetCpuPercent"`
+	// Public makes the Service an internet-facing network load balancer. Default false: reachable inside the namespace only.
+	Public bool `json:"public"`
+	// Settings are environment variables of the web container, kept in a ConfigMap. A change rolls the pods.
+	Settings map[string]string `json:"settings"`
+}
+
+// Quota is workloads.quota, the ceiling of the namespace's ResourceQuota.
+type Quota struct {
+	// Pods defaults to 40.
+	Pods int `json:"pods"`
+	// CPU is the sum of all requests in cores. Default 8.
+	CPU int `json:"cpu"`
+	// MemoryGiB is the sum of all memory limits. Default 24.
+	MemoryGiB int `json:"memoryGiB"`
+	// StorageGiB is the sum of all volume claims. Default 20.
+	StorageGiB int `json:"storageGiB"`
+}
+
+// Logging is expense:logging.
+type Logging struct {
+	Domain Domain `json:"domain"`
+	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.
+	// Required, because only the account's owner knows: true where the role is missing, false where it exists (AWS refuses a second one).
+	CreateServiceLinkedRole bool `json:"createServiceLinkedRole"`
+	// Image is fluentd with the OpenSearch plugin.
+	Image string `json:"image"`
+	// IndexPrefix starts the names of the daily indices, PREFIX-2026.11.24. Default: the namespace.
+	IndexPrefix string `json:"indexPrefix"`
+	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
+	LogRetentionDays int `json:"logRetentionDays"`
+}
+
+// Domain is logging.domain, the OpenSearch Service domain.
+type Domain struct {
+	// Name is 3 to 28 lower-case letters, digits and hyphens, starting with a letter. Default "expense". A change replaces the domain and its data.
+	Name string `json:"name"`
+	// EngineVersion is OpenSearch_MAJOR.MINOR. Default OpenSearch_2.19. A version AWS cannot upgrade to replaces the domain.
+	EngineVersion string `json:"engineVersion"`
+	// InstanceType is the data nodes' type, as m7g.large.search. Required.
+	InstanceType string `json:"instanceType"`
+	// InstanceCount is the number of data nodes, a multiple of ZoneCount. Required.
+	InstanceCount int `json:"instanceCount"`
+	// ZoneCount spreads the data nodes over the first 1, 2 or 3 zones of the network. Default 1. A change between 1 and more replaces nothing but moves all data.
+	ZoneCount int `json:"zoneCount"`
+	// MasterInstanceType is the type of the three dedicated masters; empty (default) is none.
+	MasterInstanceType string `json:"masterInstanceType"`
+	// VolumeSizeGiB is each data node's gp3 volume. Required; the type decides the range.
+	VolumeSizeGiB int `json:"volumeSizeGiB"`
+	// IOPS is 3000 to 80000, at most 500 for each GiB. Default 3000.
+	IOPS int `json:"iops"`
+	// ThroughputMiB is 125 to 2000 MiB/s, at most a quarter of IOPS. Default 125.
+	ThroughputMiB int `json:"throughputMiB"`
+}

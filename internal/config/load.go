@@ -1,0 +1,177 @@
+package config
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// namespace is the project's name in Pulumi.yaml, which prefixes its configuration keys.
+const namespace = "expense"
+
+const (
+	keyRegion    = "aws:region"
+	keySecret    = namespace + ":webSecret"
+	secretRemedy = "set each value with: pulumi config set --secret --path '" + keySecret + ".KEY'"
+)
+
+// sections are the structured keys, with where their settings go.
+func (c *Config) sections() map[string]any {
+	return map[string]any{"network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging}
+}
+
+// Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Settings that are wrong
+// give one Problems with all that is wrong.
+//
+// A key of the project that nothing reads is found only in a program that the Pulumi CLI started, because the SDK has no
+// list of keys: it comes from the variable in which the CLI hands over the configuration.
+func Load(ctx *pulumi.Context) (*Config, error) {
+	return parse(source{get: ctx.GetConfig, secret: ctx.IsConfigSecret, keys: keys(os.Getenv(pulumi.EnvConfig))})
+}
+
+// source is where settings come from.
+type source struct {
+	// get returns the text of a key: JSON for a structured one.
+	get func(key string) (value string, ok bool)
+	// secret says whether any part of a key's value is encrypted in the stack's file.
+	secret func(key string) bool
+	// keys are all keys that are set, in any order, as far as they are known.
+	keys []string
+}
+
+// keys lists the keys of the JSON object that the CLI passes as PULUMI_CONFIG.
+func keys(environment string) []string {
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(environment), &all) != nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
+// parse turns settings into a Config or into all that is wrong with them.
+func parse(src source) (*Config, error) {
+	c, r := &Config{}, &report{given: map[string]bool{}}
+
+	sections := c.sections()
+	known := slices.Sorted(maps.Keys(sections))
+	for _, name := range known {
+		section := sections[name].(defaulter)
+		text, ok := src.get(namespace + ":" + name)
+		switch {
+		case !ok:
+			section.setDefaults()
+		case src.secret(namespace + ":" + name):
+			// Its values go into plain resource properties and into errors.
+			section.setDefaults()
+			r.add(name, "an encrypted value", "plain settings", "keep secrets in "+keySecret+": "+secretRemedy)
+		default:
+			r.section(name, text, section)
+		}
+	}
+	known = append(known, strings.TrimPrefix(keySecret, namespace+":"))
+	for _, key := range src.keys {
+		if name, ours := strings.CutPrefix(key, namespace+":"); ours && !slices.Contains(known, name) {
+			r.unknown(key, name, known)
+		}
+	}
+
+	var hasRegion bool
+	if c.Region, hasRegion = src.get(keyRegion); !hasRegion {
+		r.add(keyRegion, "nothing", "an AWS region", "set it with: pulumi config set aws:region us-east-1")
+	}
+	c.WebSecret = r.webSecret(src)
+	c.derive()
+	r.validate(c)
+	if err := r.sorted(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// webSecret reads expense:webSecret without ever putting a value into a report.
+func (r *report) webSecret(src source) pulumi.StringMapInput {
+	text, ok := src.get(keySecret)
+	if !ok {
+		return nil
+	}
+	path := strings.TrimPrefix(keySecret, namespace+":")
+	value, _ := parseJSON(text)
+	entries, isMap := value.(map[string]any)
+	switch {
+	case isMap && len(entries) == 0:
+		return nil
+	case !src.secret(keySecret):
+		r.add(path, "a value in plain text", "encrypted values", "remove it with: pulumi config rm "+keySecret+"; then "+secretRemedy)
+		return nil
+	case !isMap:
+		r.add(path, "something else than a map", "a map of keys to encrypted text", secretRemedy)
+		return nil
+	}
+	values := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		at := child(path, key)
+		// https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data; each key is also a file's name.
+		if !secretKey.MatchString(key) || len(key) > 253 || strings.HasPrefix(key, "..") || key == "." {
+			r.add(at, "this key", "a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'", "")
+		}
+		if text, isText := entries[key].(string); isText {
+			values[key] = text
+		} else {
+			r.add(at, kindOf(entries[key]), "encrypted text", secretRemedy)
+		}
+	}
+	return pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
+}
+
+// The defaults. What widens access, costs a decision or is bound to an account has none.
+
+func (n *Network) setDefaults() { *n = Network{CIDR: "192.168.0.0/16", NAT: NATSingle} }
+
+func (c *Cluster) setDefaults() {
+	*c = Cluster{
+		Name: "expense", ServiceCIDR: "172.20.0.0/16", LogRetentionDays: 30, KeyDeletionDays: 30,
+		Autoscaler: Autoscaler{Enabled: true},
+	}
+}
+
+func (g *NodeGroup) setDefaults() {
+	*g = NodeGroup{AMIType: "AL2023_x86_64_STANDARD", DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true}
+}
+
+func (w *Workloads) setDefaults() {
+	*w = Workloads{
+		Namespace: "project", Environment: "dev",
+		// The public gallery's copies of Docker's official images: pulls from it have no rate limit that a cluster meets
+		// (https://docs.aws.amazon.com/AmazonECR/latest/public/public-service-quotas.html).
+		Images: Images{
+			Nginx: "public.ecr.aws/docker/library/nginx:1.30.5",
+			Alma:  "public.ecr.aws/docker/library/almalinux:9.7",
+		},
+		Web:           Web{MinReplicas: 2, MaxReplicas: 6, TargetCPUPercent: 60},
+		VolumeSizeGiB: 1,
+		Quota:         Quota{Pods: 40, CPU: 8, MemoryGiB: 24, StorageGiB: 20},
+	}
+}
+
+func (l *Logging) setDefaults() {
+	*l = Logging{
+		Domain: Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", ZoneCount: 1, IOPS: 3000, ThroughputMiB: 125},
+		// fluentd's own image with fluent-plugin-opensearch (https://github.com/fluent/fluentd-kubernetes-daemonset).
+		Image:            "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
+		LogRetentionDays: 30,
+	}
+}
+
+// derive fills in the defaults that follow from other settings.
+func (c *Config) derive() {
+	if c.Cluster.Autoscaler.Image == "" {
+		c.Cluster.Autoscaler.Image = "registry.k8s.io/autoscaling/cluster-autoscaler:v" + c.Cluster.Version + ".0"
+	}
+	if c.Logging.IndexPrefix == "" {
+		c.Logging.IndexPrefix = c.Workloads.Namespace
+	}
+}

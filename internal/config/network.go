@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// compass are the directions in a region's name as they appear in the IDs of its zones.
+var compass = map[string]string{
+	"central": "c", "north": "n", "south": "s", "east": "e", "west": "w",
+	"northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
+}
+
+var regionName = regexp.MustCompile(`^([a-z]{2})(-gov)?-([a-z]+)-([1-9])$`)
+
+// zonePrefix derives how the zone IDs of a region start: us-east-1 is use1, us-gov-west-1 is usgw1
+// (https://docs.aws.amazon.com/ram/latest/userguide/working-with-az-ids.html).
+func zonePrefix(region string) (prefix string, ok bool) {
+	m := regionName.FindStringSubmatch(region)
+	if m == nil || compass[m[3]] == "" {
+		return "", false
+	}
+	return m[1] + strings.Trim(m[2], "-ov") + compass[m[3]] + m[4], true
+}
+
+// refusedZones cannot hold the control plane's network interfaces
+// (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html#network-requirements-subnets).
+var refusedZones = []string{"use1-az3", "usw1-az2", "cac1-az3"}
+
+var zoneID = regexp.MustCompile(`^[a-z]+[1-9]-az[1-9][0-9]?$`)
+
+// The ranges of RFC 1918, and RFC 6598's for carrier-grade NAT, which a VPC may have too
+// (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html).
+var (
+	private = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16")}
+	shared  = netip.MustParsePrefix("100.64.0.0/10")
+	forVPC  = slices.Concat(private, []netip.Prefix{shared})
+)
+
+func (r *report) network(c *Config, prefix string) {
+	n := c.Network
+	// AWS's largest VPC is a /16 (same page); below a /22, six zones' subnets have not the 16 addresses that EKS advises
+	// (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
+	r.cidr("network.cidr", n.CIDR, 16, 22, forVPC, "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
+	oneOf(r, "network.nat", n.NAT, []NAT{NATSingle, NATPerZone, NATNone})
+
+	// EKS wants subnets in two zones at least (network-reqs, as above); the subnet plan has room for six.
+	const zones = "2 to 6 zone IDs such as use1-az1, in one region"
+	if !r.require("network.zones", zones, "list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId'") {
+		return
+	}
+	for i, zone := range n.Zones {
+		path := fmt.Sprintf("network.zones[%d]", i)
+		switch {
+		case r.ok(keyRegion) && strings.TrimRight(zone, "abcdef") == c.Region:
+			r.add(path, quote(zone)+", a zone's name", "a zone ID such as "+prefix+"-az1",
+				"names differ between accounts; find the ID with: aws ec2 describe-availability-zones --zone-names "+zone)
+		case !zoneID.MatchString(zone):
+			r.add(path, quote(zone), "a zone ID such as use1-az1", "")
+		case slices.Contains(refusedZones, zone):
+			r.add(path, quote(zone), "a zone in which EKS places control planes", "choose another zone of the region")
+		case r.ok(keyRegion) && !strings.HasPrefix(zone, prefix+"-"):
+			r.add(path, quote(zone), "a zone of "+c.Region+", "+prefix+"-az...", "")
+		}
+	}
+	r.unique("network.zones", n.Zones)
+	if len(n.Zones) < 2 || len(n.Zones) > 6 {
+		r.add("network.zones", fmt.Sprintf("a list of %d", len(n.Zones)), zones, "")
+	}
+}
+
+// cidr notes what is wrong with an IPv4 network whose size, and place unless within is empty, have limits.
+func (r *report) cidr(path, text string, largest, smallest int, within []netip.Prefix, where string) (netip.Prefix, bool) {
+	allowed := "an IPv4 network such as 203.0.113.7/32"
+	if len(within) > 0 {
+		allowed = fmt.Sprintf("an IPv4 network of size /%d to /%d inside %s", largest, smallest, where)
+	}
+	prefix, err := netip.ParsePrefix(text)
+	address, notAddress := netip.ParseAddr(text)
+	switch {
+	case notAddress == nil && address.Is4() && smallest == 32:
+		r.add(path, quote(text)+", an address", allowed, "did you mean "+text+"/32?")
+	case err != nil || !prefix.Addr().Is4():
+		r.add(path, quote(text), allowed, "")
+	case prefix != prefix.Masked():
+		r.add(path, quote(text)+", an address inside a network", allowed, "did you mean "+prefix.Masked().String()+"?")
+	case prefix.Bits() < largest || prefix.Bits() > smallest || len(within) > 0 && !insideAny(within, prefix):
+		r.add(path, quote(text), allowed, "")
+	default:
+		return prefix, true
+	}
+	return netip.Prefix{}, false
+}
+
+// insideAny says whether one of the networks holds all of inner.
+func insideAny(networks []netip.Prefix, inner netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Bits() <= inner.Bits() && n.Contains(inner.Addr()) })
+}

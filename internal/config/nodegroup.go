@@ -1,0 +1,177 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html: 63 characters at most. Of these a hyphen
+	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk).
+	nodeGroupName      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
+	nodeGroupNameLimit = 63 - 26 - len("-")
+
+	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+	instanceType = regexp.MustCompile(`^(([a-z]+)([0-9]+)([a-z]*)(?:-[a-z0-9]+)*)\.((?:nano|micro|small|medium|large|[0-9]*xlarge)|metal(?:-[0-9]+xl)?)$`)
+
+	// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+	labelName  = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z])?$`)
+	dnsName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+	labelValue = labelName
+)
+
+// amiTypes are the image families whose root device is the launch template's, each with its processors' architecture
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
+var amiTypes = map[string]bool{
+	"AL2023_x86_64_STANDARD": false, "AL2023_x86_64_NVIDIA": false, "AL2023_x86_64_NEURON": false,
+	"AL2023_ARM_64_STANDARD": true, "AL2023_ARM_64_NVIDIA": true,
+}
+
+func (r *report) nodeGroups(groups map[string]NodeGroup) {
+	const path = "cluster.nodeGroups"
+	if r.require(path, "at least one node group", "") && len(groups) == 0 {
+		r.add(path, "no node group", "at least one", "")
+	}
+	unusable := len(groups) > 0
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		at, g := child(path, name), groups[name]
+		r.nodeGroup(at, g)
+		r.match(at, name, nodeGroupName, nodeGroupNameLimit, fmt.Sprintf(
+			"a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit (AWS has 63; a unique suffix takes the rest)", nodeGroupNameLimit))
+		tainted := slices.ContainsFunc(g.Taints, func(t Taint) bool { return t.Effect == "NO_SCHEDULE" || t.Effect == "NO_EXECUTE" })
+		unusable = unusable && r.ok(at, at+".desiredSize") && (tainted || g.DesiredSize == 0)
+	}
+	if unusable {
+		// The coredns add-on stays DEGRADED, and its creation fails, until a node takes its pods
+		// (https://docs.aws.amazon.com/eks/latest/userguide/managing-coredns.html).
+		r.add(path, "only groups with taints or without nodes", "one group without NO_SCHEDULE and NO_EXECUTE taints and with a desiredSize of 1 or more", "")
+	}
+}
+
+func (r *report) nodeGroup(path string, g NodeGroup) {
+	if r.require(path+".capacityType", "SPOT or ON_DEMAND", "") {
+		oneOf(r, path+".capacityType", g.CapacityType, []CapacityType{Spot, OnDemand})
+	}
+	knownAMI := oneOf(r, path+".amiType", g.AMIType, slices.Sorted(maps.Keys(amiTypes)))
+
+	// https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
+	const types = "1 to 20 EC2 instance types such as m5.large"
+	if r.require(path+".instanceTypes", types, "") {
+		for i, t := range g.InstanceTypes {
+			at := fmt.Sprintf("%s.instanceTypes[%d]", path, i)
+			if !r.match(at, t, instanceType, 32, "an EC2 instance type such as m5.large") || !knownAMI {
+				continue
+			}
+			if arm := amiTypes[g.AMIType]; arm != isARM(t) {
+				r.add(at, quote(t)+", "+architecture(!arm), "types of amiType "+g.AMIType+", "+architecture(arm),
+					"put types of the other architecture into a group of their own")
+			}
+		}
+		r.unique(path+".instanceTypes", g.InstanceTypes)
+		if n := len(g.InstanceTypes); n < 1 || n > 20 {
+			r.add(path+".instanceTypes", fmt.Sprintf("a list of %d", n), types, "")
+		}
+	}
+
+	r.sizes(path, g)
+	// A gp3 volume's limit (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html); AL2023's image has 20 GiB.
+	r.between(path+".diskSizeGiB", g.DiskSizeGiB, 20, 16384, " GiB")
+	r.between(path+".maxUnavailablePercentage", g.MaxUnavailablePercentage, 1, 100, "")
+
+	for _, key := range slices.Sorted(maps.Keys(g.Labels)) {
+		r.nodeLabel(child(path+".labels", key), key, g.Labels[key])
+	}
+	r.taints(path+".taints", g.Taints)
+}
+
+// sizes checks how many nodes a group has (https://docs.aws.amazon.com/eks/latest/APIReference/API_NodegroupScalingConfig.html).
+func (r *report) sizes(path string, g NodeGroup) {
+	low, want, high := path+".minSize", path+".desiredSize", path+".maxSize"
+	hasLow := r.require(low, "a number of nodes from 0 to desiredSize", "")
+	hasWant := r.require(want, "a number of nodes from minSize to maxSize", "")
+	hasHigh := r.require(high, "a number of nodes from 1 on, and desiredSize at least", "")
+	if hasHigh && g.MaxSize < 1 {
+		r.add(high, fmt.Sprint(g.MaxSize), "1 or more", "")
+		hasHigh = false
+	}
+	if hasLow && g.MinSize < 0 {
+		r.add(low, fmt.Sprint(g.MinSize), "0 or more", "")
+		hasLow = false
+	}
+	switch {
+	case hasLow && hasHigh && g.MinSize > g.MaxSize:
+		r.add(low, fmt.Sprint(g.MinSize), fmt.Sprintf("0 to maxSize, %d", g.MaxSize), "")
+	case hasLow && hasWant && g.DesiredSize < g.MinSize:
+		r.add(want, fmt.Sprint(g.DesiredSize), fmt.Sprintf("minSize, %d, or more", g.MinSize), "")
+	case hasWant && hasHigh && g.DesiredSize > g.MaxSize:
+		r.add(want, fmt.Sprint(g.DesiredSize), fmt.Sprintf("maxSize, %d, or less", g.MaxSize), "")
+	}
+}
+
+// isARM says whether an instance type's processor is AWS's Graviton: a "g" follows the generation, or it is the first one, a1
+// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
+func isARM(t string) bool {
+	m := instanceType.FindStringSubmatch(t)
+	return m != nil && (m[1] == "a1" || strings.HasPrefix(m[4], "g"))
+}
+
+func architecture(arm bool) string {
+	if arm {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// nodeLabel checks one label. EKS limits both sides to 63 characters and wants a value
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
+func (r *report) nodeLabel(path, key, value string) {
+	domain, _, hasDomain := strings.Cut(key, "/")
+	within := func(parent string) bool { return domain == parent || strings.HasSuffix(domain, "."+parent) }
+	switch {
+	case !qualifiedName(key):
+		r.add(path, "this key", "a label key of at most 63 characters, as in team or example.com/team", "")
+	case hasDomain && within("eks.amazonaws.com"):
+		r.add(path, "a key of EKS", "a key outside of eks.amazonaws.com, which EKS sets itself", "")
+	case hasDomain && (within("kubernetes.io") || within("k8s.io")) && domain != "node.kubernetes.io" && domain != "kubelet.kubernetes.io":
+		// The kubelet refuses to start with others
+		// (https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction).
+		r.add(path, "a key that a node may not give itself", "node.kubernetes.io/NAME, kubelet.kubernetes.io/NAME, or a domain of your own", "")
+	default:
+		r.match(path, value, labelValue, 63, "a label value of 1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
+	}
+}
+
+// qualifiedName says whether s is a Kubernetes name with an optional domain, of the length that EKS accepts.
+func qualifiedName(s string) bool {
+	domain, name, hasDomain := strings.Cut(s, "/")
+	if !hasDomain {
+		domain, name = "x", s
+	}
+	return len(s) <= 63 && dnsName.MatchString(domain) && labelName.MatchString(name)
+}
+
+// taints checks a group's taints (https://docs.aws.amazon.com/eks/latest/APIReference/API_Taint.html).
+func (r *report) taints(path string, taints []Taint) {
+	for i, t := range taints {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if r.require(at+".key", "a taint key", "") && !qualifiedName(t.Key) {
+			r.add(at+".key", quote(t.Key), "a taint key of 1 to 63 characters, as in team or example.com/team", "")
+		}
+		if t.Value != "" {
+			r.match(at+".value", t.Value, labelValue, 63, "up to 63 letters, digits, '-', '_' and '.'")
+		}
+		if r.require(at+".effect", "NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE", "") {
+			oneOf(r, at+".effect", t.Effect, []string{"NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"})
+		}
+		// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/: key and effect make a taint.
+		if first := slices.IndexFunc(taints, func(o Taint) bool { return o.Key == t.Key && o.Effect == t.Effect }); first < i {
+			r.add(at, quote(t.Key)+" with effect "+t.Effect+" again", fmt.Sprintf("each pair of key and effect once; %s[%d] has it", path, first), "")
+		}
+	}
+	if len(taints) > 50 {
+		r.add(path, fmt.Sprintf("a list of %d", len(taints)), "at most 50", "")
+	}
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with the stack's settings.
+type Problem struct {
+	// Path is where, in the form of "pulumi config set --path" without the project's name: cluster.nodeGroups.expense.minSize
+	// or cluster.nodeGroups.expense.labels["example.com/team"].
+	Path string
+	// Found is what is there. It never holds a value of expense:webSecret.
+	Found string
+	// Allowed is what may be there.
+	Allowed string
+	// Remedy is the next step; empty when Allowed says it all.
+	Remedy string
+}
+
+// String is the problem in one line.
+func (p Problem) String() string {
+	line := fmt.Sprintf("%s: found %s; allowed: %s", p.Path, p.Found, p.Allowed)
+	if p.Remedy != "" {
+		line += "; " + p.Remedy
+	}
+	return line
+}
+
+// Problems are all that is wrong with the stack's settings, sorted by path. It is the error that Load returns for settings
+// that are wrong.
+type Problems []Problem
+
+// Error lists every problem, one to a line.
+func (ps Problems) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "stack settings: %d to correct (Pulumi.yaml describes each key):", len(ps))
+	for _, p := range ps {
+		b.WriteString("\n  " + p.String())
+	}
+	return b.String()
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// child is the path of a map's entry. Other keys than plain ones are quoted: they may hold dots.
+func child(path, key string) string {
+	if plainKey.MatchString(key) {
+		return path + "." + key
+	}
+	return fmt.Sprintf("%s[%q]", path, key)
+}
+
+// report collects problems while settings are decoded and checked.
+type report struct {
+	problems Problems
+	// given are the paths that the stack sets.
+	given map[string]bool
+}
+
+// add notes a problem, unless its path or a parent has one: what could not be decoded is a zero value, and judging that
+// too would only confuse.
+func (r *report) add(path, found, allowed, remedy string) {
+	if r.ok(path) {
+		r.problems = append(r.problems, Problem{Path: path, Found: found, Allowed: allowed, Remedy: remedy})
+	}
+}
+
+// ok says whether all of the paths and their parents are without a problem, so that rules over several of them make sense.
+func (r *report) ok(paths ...string) bool {
+	return !slices.ContainsFunc(r.problems, func(p Problem) bool {
+		return slices.ContainsFunc(paths, func(path string) bool {
+			rest, within := strings.CutPrefix(path, p.Path)
+			return within && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		})
+	})
+}
+
+// require notes a problem when the stack does not set the path, and says whether there is a decoded value to look at.
+func (r *report) require(path, allowed, remedy string) bool {
+	if !r.given[path] {
+		r.add(path, "nothing", allowed, remedy)
+	}
+	return r.given[path] && r.ok(path)
+}
+
+// between notes a problem when n is outside of low to high. unit follows the numbers, as in " GiB".
+func (r *report) between(path string, n, low, high int, unit string) {
+	if n < low || n > high {
+		r.add(path, fmt.Sprint(n), fmt.Sprintf("%d to %d%s", low, high, unit), "")
+	}
+}
+
+// sorted returns the problems in the order of their paths, or nil when there are none.
+func (r *report) sorted() error {
+	if len(r.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.problems, func(a, b Problem) int { return strings.Compare(a.Path, b.Path) })
+	return r.problems
+}

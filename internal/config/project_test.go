@@ -1,0 +1,193 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+const root = "../.."
+
+// project reads Pulumi.yaml as the CLI does, which checks it against its schema.
+func project(t *testing.T) *workspace.Project {
+	p, err := workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
+	require.NoError(t, err)
+	return p
+}
+
+// committed reads a stack's file as the CLI does and gives the text that a program gets for each key.
+func committed(t *testing.T, file string) map[string]string {
+	loaded, err := workspace.LoadProjectStack(nil, project(t), filepath.Join(root, file))
+	require.NoError(t, err)
+	plain, err := loaded.Config.Decrypt(config.NopDecrypter)
+	require.NoError(t, err)
+	values := map[string]string{}
+	for key, value := range plain {
+		values[key.String()] = value
+	}
+	require.NotEmpty(t, values)
+	return values
+}
+
+// Who may reach the Kubernetes API is the one thing that nobody can choose for the user.
+func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
+	const command = `pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s https://checkip.amazonaws.com)/32"`
+	for file, check := range map[string]func(*Config){
+		"Pulumi.dev.yaml": func(c *Config) {
+			assert.Equal(t, []string{"use1-az1", "use1-az2"}, c.Network.Zones)
+			assert.Equal(t, NATSingle, c.Network.NAT)
+			assert.Equal(t, "1.35", c.Cluster.Version)
+			group := c.Cluster.NodeGroups["expense"]
+			assert.Equal(t, Spot, group.CapacityType)
+			assert.Equal(t, []string{"m5.large"}, group.InstanceTypes)
+			assert.Equal(t, []int{3, 3, 5}, []int{group.MinSize, group.DesiredSize, group.MaxSize})
+			assert.Equal(t, "project", c.Workloads.Namespace)
+			assert.Equal(t, "dev", c.Workloads.Environment)
+			require.Len(t, c.Warnings(), 1)
+			assert.Contains(t, c.Warnings()[0], "has one type")
+		},
+		"Pulumi.prod.yaml": func(c *Config) {
+			assert.Len(t, c.Network.Zones, 3)
+			assert.Equal(t, NATPerZone, c.Network.NAT)
+			assert.Equal(t, 3, c.Logging.Domain.ZoneCount)
+			assert.NotEmpty(t, c.Logging.Domain.MasterInstanceType)
+			assert.GreaterOrEqual(t, len(c.Cluster.NodeGroups["expense"].InstanceTypes), 6)
+			assert.Equal(t, OnDemand, c.Cluster.NodeGroups["steady"].CapacityType)
+			assert.Empty(t, c.Warnings())
+		},
+	} {
+		values := committed(t, file)
+		got := problems(t, plain(values))
+		require.Len(t, got, 1, file)
+		assert.Contains(t, got[0], "cluster.publicAccessCidrs: found nothing")
+		assert.Contains(t, got[0], command)
+
+		values["expense:cluster"] = strings.Replace(values["expense:cluster"], "{", `{"publicAccessCidrs": ["203.0.113.7/32"],`, 1)
+		c, err := parse(plain(values))
+		require.NoError(t, err, file)
+		check(c)
+	}
+}
+
+// An undeclared key has no description, and a declared key that nothing reads only looks as if it did something.
+func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
+	p := project(t)
+	assert.Equal(t, namespace, p.Name.String())
+	assert.Equal(t, []any{"*"}, p.Config["pulumi:disable-default-providers"].Value)
+	delete(p.Config, "pulumi:disable-default-providers")
+
+	read := append(slices.Collect(maps.Keys((&Config{}).sections())), strings.TrimPrefix(keySecret, namespace+":"))
+	assert.ElementsMatch(t, read, slices.Collect(maps.Keys(p.Config)))
+	for key, declared := range p.Config {
+		assert.NotEmpty(t, declared.Description, key)
+		// Pulumi checks a type only where it is declared, and a default's encryption with it: the optional secret has none.
+		assert.Equal(t, key == "webSecret", declared.Type == nil, key)
+		assert.Equal(t, key == "webSecret", declared.Secret, key)
+	}
+}
+
+// described is a line of a section's description: the indented key, its type, and what it is if the stack says nothing.
+var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|maps)|map)(?:, (required|default [^:;,]+))?[,:]?`)
+
+// The descriptions are the one reference of the settings: each key, its type and its default are what the code has.
+func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
+	p := project(t)
+	var c Config
+	var required []string
+	checked := 0
+	for _, section := range slices.Sorted(maps.Keys(c.sections())) {
+		lines := strings.Split(p.Config[section].Description, "\n")
+		target := c.sections()[section].(defaulter)
+		target.setDefaults()
+		want := map[string]reflect.Value{}
+		leaves(section, reflect.ValueOf(target).Elem(), want)
+
+		path := []string{section}
+		for _, line := range lines[1:] {
+			m := described.FindStringSubmatch(line)
+			if m == nil {
+				assert.Empty(t, strings.TrimSpace(line), "%s: not the description of a key", section)
+				continue
+			}
+			path = append(path[:len(m[1])/2], m[2])
+			key := strings.Join(path, ".")
+			field, known := want[key]
+			if !assert.True(t, known, "%s is described, but nothing reads it", key) {
+				continue
+			}
+			delete(want, key)
+			checked++
+			assert.Equal(t, typeName(field), m[3], key)
+			switch text, isDefault := strings.CutPrefix(m[4], "default "); {
+			case m[4] == "required":
+				required = append(required, key)
+			case text == "none" || text == "empty":
+				assert.True(t, field.IsZero(), "%s: %v", key, field)
+			case isDefault && !strings.Contains(text, " "):
+				assert.Equal(t, text, fmt.Sprint(field), key)
+			}
+		}
+		assert.Empty(t, slices.Sorted(maps.Keys(want)), "keys that are read, but not described")
+	}
+	assert.Greater(t, checked, 55)
+
+	// What is described as required, and nothing else, is missing in a stack that says nothing.
+	var missing []string
+	for _, p := range problems(t, plain(map[string]string{
+		"aws:region": "us-east-1", "expense:cluster": `{"nodeGroups": {"NAME": {"taints": [{}]}}}`,
+	})) {
+		require.Contains(t, p, ": found nothing;")
+		key, _, _ := strings.Cut(p, ":")
+		missing = append(missing, strings.NewReplacer(".NAME", "", "[0]", "").Replace(key))
+	}
+	assert.ElementsMatch(t, missing, required)
+}
+
+// leaves collects the fields below v by path; elements of maps and lists have the path of the whole.
+func leaves(path string, v reflect.Value, into map[string]reflect.Value) {
+	for i := range v.NumField() {
+		field, at := v.Field(i), path+"."+v.Type().Field(i).Tag.Get("json")
+		into[at] = field
+		switch kind := field.Kind(); {
+		case kind == reflect.Struct:
+			leaves(at, field, into)
+		case (kind == reflect.Map || kind == reflect.Slice) && field.Type().Elem().Kind() == reflect.Struct:
+			element := reflect.New(field.Type().Elem())
+			if d, ok := element.Interface().(defaulter); ok {
+				d.setDefaults()
+			}
+			leaves(at, element.Elem(), into)
+		}
+	}
+}
+
+// typeName is the type's name in the descriptions.
+func typeName(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Int:
+		return "integer"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Struct:
+		return "map"
+	case reflect.Map, reflect.Slice:
+		name := map[reflect.Kind]string{reflect.Map: "map of ", reflect.Slice: "list of "}[v.Kind()]
+		if v.Type().Elem().Kind() == reflect.Struct {
+			return name + "maps"
+		}
+		return name + "text"
+	default:
+		return "text"
+	}
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write testdata/problems.txt anew from what parse says")
+
+// Each rule has a case in testdata/problems.txt: what is changed in a right stack, and below it every line that the user
+// then reads, so that a rule that says nothing, says too much or says it badly is seen in review.
+func TestEachRuleNamesWhatIsWrongAndNothingElse(t *testing.T) {
+	const file = "testdata/problems.txt"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	cases := strings.Split(strings.TrimSpace(string(text)), "\n\n")
+	require.Greater(t, len(cases), 100)
+
+	var all []string
+	for _, c := range cases {
+		change, want, _ := strings.Cut(c, "\n")
+		var edits []edit
+		for _, part := range strings.Split(change, " ;; ") {
+			path, value, _ := strings.Cut(part, "=")
+			edits = append(edits, edit{path, value})
+		}
+		var got []string
+		for _, p := range problems(t, settings(t, edits...)) {
+			got = append(got, "  "+p)
+		}
+		assert.NotEmpty(t, got, "%s: no problem found", change)
+		if !*update {
+			assert.Equal(t, want, strings.Join(got, "\n"), change)
+		}
+		all = append(all, change+"\n"+strings.Join(got, "\n"))
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(strings.Join(all, "\n\n")+"\n"), 0o600))
+	}
+}
+
+// The limits belong to what is allowed: a rule that is stricter than AWS stops people for nothing.
+func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
+	group := func(name, rest string) edit {
+		return edit{"cluster/nodeGroups/" + name,
+			`{"capacityType": "ON_DEMAND", "instanceTypes": ["m5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 1` + rest + `}`}
+	}
+	for name, edits := range map[string][]edit{
+		"as it is":               nil,
+		"largest VPC":            {{"network/cidr", `"10.0.0.0/16"`}},
+		"smallest VPC":           {{"network/cidr", `"100.64.4.0/22"`}},
+		"six zones":              {{"network/zones", `["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6", "use1-az7"]`}},
+		"region of another kind": {{"aws:region", "us-gov-west-1"}, {"network/zones", `["usgw1-az1", "usgw1-az2"]`}},
+		"region in Asia":         {{"aws:region", "ap-southeast-2"}, {"network/zones", `["apse2-az1", "apse2-az2"]`}},
+		"region in China":        {{"aws:region", "cn-northwest-1"}, {"network/zones", `["cnnw1-az1", "cnnw1-az2"]`}},
+		"newer Kubernetes":       {{"cluster/version", `"1.41"`}},
+		"oldest Kubernetes":      {{"cluster/version", `"1.33"`}},
+		"services":               {{"cluster/serviceCidr", `"10.96.0.0/12"`}},
+		"few services":           {{"cluster/serviceCidr", `"172.31.255.0/24"`}},
+		"private endpoint":       {{"cluster/publicAccess", ""}, {"cluster/publicAccessCidrs", ""}},
+		"everyone":               {{"cluster/publicAccessCidrs", `["0.0.0.0/0"]`}},
+		"long cluster name":      {{"cluster/name", `"` + strings.Repeat("x", 100) + `"`}},
+		"principals of other partitions": {
+			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-cn:iam::123456789012:user/me@example.com"]`},
+		},
+		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.48.0-eksbuild.12"}`}},
+		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},
+		"long group name":         {group(strings.Repeat("x", 36), "")},
+		"ARM group":               {group("arm", `, "amiType": "AL2023_ARM_64_STANDARD", "instanceTypes": ["m7g.large", "c6gn.metal", "a1.large", "im4gn.large", "x2gd.medium", "hpc7g.4xlarge"]`)},
+		"x86 group with g":        {group("gpu", `, "amiType": "AL2023_x86_64_NVIDIA", "instanceTypes": ["g4dn.xlarge", "g5.xlarge", "m7i-flex.large", "u7i-12tb.224xlarge", "c7i.metal-24xl", "p4de.24xlarge"]`)},
+		"labels and taints": {group("special", `, "labels": {"example.com/team": "a_b.c", "node.kubernetes.io/role": "x", "`+strings.Repeat("x", 63)+`": "`+strings.Repeat("y", 63)+`"},
+			"taints": [{"key": "example.com/team", "value": "", "effect": "NO_EXECUTE"}, {"key": "example.com/team", "effect": "NO_SCHEDULE"}]`)},
+		"volumes":              {group("big", `, "diskSizeGiB": 16384`), {"workloads/volumeSizeGiB", "20"}},
+		"image with a digest":  {{"workloads/images/nginx", `"localhost:5000/a/b_c@sha256:` + strings.Repeat("0a", 32) + `"`}},
+		"latest with a digest": {{"workloads/images/nginx", `"nginx:latest@sha256:` + strings.Repeat("0a", 32) + `"`}},
+		"no internet": {
+			{"network/nat", `"none"`}, {"cluster/autoscaler/image", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/autoscaler:v1.35.0"`},
+			{"workloads/images/nginx", `"123456789012.dkr.ecr-fips.us-east-1.amazonaws.com/nginx:1.30.5"`},
+			{"workloads/images/alma", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/alma:9.7"`},
+			{"logging/image", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/fluentd:1"`},
+		},
+		"tight quota":       {{"workloads/quota", `{"pods": 11, "cpu": 1, "memoryGiB": 1, "storageGiB": 1}`}},
+		"many replicas":     {{"workloads/web", `{"minReplicas": 100, "maxReplicas": 100}`}, {"workloads/quota/pods", "128"}},
+		"settings":          {{"workloads/web/settings", `{"_A1": "", "b": "x"}`}},
+		"empty is default":  {{"logging/indexPrefix", `""`}, {"logging/domain/masterInstanceType", `""`}},
+		"never a new role":  {{"logging/createServiceLinkedRole", "false"}},
+		"short domain name": {{"logging/domain/name", `"abc"`}},
+		"long domain name":  {{"logging/domain/name", `"` + strings.Repeat("a", 28) + `"`}},
+		"fast volume":       {{"logging/domain/volumeSizeGiB", "16"}, {"logging/domain/iops", "8000"}, {"logging/domain/throughputMiB", "2000"}},
+		"own ARM families":  {{"logging/domain/instanceType", `"or1.large.search"`}, {"logging/domain/masterInstanceType", `"m7g.large.search"`}},
+		"three of each": {
+			{"logging/domain/instanceType", `"r6g.12xlarge.search"`}, {"logging/domain/masterInstanceType", `"m6g.large.search"`},
+			{"logging/domain/volumeSizeGiB", "24576"}, {"logging/domain/instanceCount", "6"}, {"logging/domain/zoneCount", "3"},
+		},
+	} {
+		assert.Empty(t, problems(t, settings(t, edits...)), name)
+	}
+}
+
+// Who sets up a stack should not have to run once for each mistake.
+func TestProblemsOfAllSectionsComeTogether(t *testing.T) {
+	_, err := parse(settings(t,
+		edit{"aws:region", ""}, edit{"network/nat", "1"}, edit{"cluster/nodeGroups/expense/minSize", `"3"`}, edit{"cluster/keyDeletionDays", "1"},
+		edit{"workloads/names", "{}"}, edit{"logging/domain/instanceCount", "null"}))
+	require.Error(t, err)
+	var paths []string
+	for _, line := range strings.Split(err.Error(), "\n")[1:] {
+		path, _, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		paths = append(paths, path)
+	}
+	assert.Equal(t, []string{
+		"aws:region", "cluster.keyDeletionDays", "cluster.nodeGroups.expense.minSize", "logging.domain.instanceCount", "network.nat", "workloads.names",
+	}, paths)
+	assert.Contains(t, err.Error(), "6 to correct")
+}

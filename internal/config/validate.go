@@ -1,0 +1,54 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// validate notes every broken rule. The rules are those of AWS, EKS and Kubernetes that can be known without asking them,
+// each with its source; what AWS alone knows (quotas, names taken, versions offered) is left to AWS.
+func (r *report) validate(c *Config) {
+	prefix, known := zonePrefix(c.Region)
+	if !known {
+		r.add(keyRegion, quote(c.Region), "an AWS region such as us-east-1", "")
+	}
+	r.network(c, prefix)
+	r.endpoint(c)
+	r.cluster(c)
+	r.nodeGroups(c.Cluster.NodeGroups)
+	r.workloads(c)
+	r.logging(c)
+}
+
+// match notes a problem for text that does not match, or is longer than limit.
+func (r *report) match(path, text string, pattern *regexp.Regexp, limit int, allowed string) bool {
+	if pattern.MatchString(text) && len(text) <= limit {
+		return true
+	}
+	r.add(path, quote(text), allowed, "")
+	return false
+}
+
+// oneOf notes a problem for a value that is not in the list.
+func oneOf[T comparable](r *report, path string, value T, allowed []T) bool {
+	if slices.Contains(allowed, value) {
+		return true
+	}
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		names[i] = fmt.Sprint(a)
+	}
+	r.add(path, shorten(fmt.Sprintf("%#v", value)), strings.Join(names, ", "), "")
+	return false
+}
+
+// unique notes every element that was there before.
+func (r *report) unique(path string, list []string) {
+	for i, element := range list {
+		if first := slices.Index(list, element); first < i {
+			r.add(fmt.Sprintf("%s[%d]", path, i), quote(element)+" again", fmt.Sprintf("each one once; %s[%d] has it", path, first), "")
+		}
+	}
+}

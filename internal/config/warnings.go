@@ -1,0 +1,80 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Warnings are the things that are allowed but worth a sentence each, always in the same order.
+func (c *Config) Warnings() []string {
+	var out []string
+	if !c.Cluster.PublicAccess {
+		out = append(out, "cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created")
+	}
+	if slices.Contains(c.Cluster.PublicAccessCIDRs, "0.0.0.0/0") {
+		out = append(out, "cluster.publicAccessCidrs holds 0.0.0.0/0: every address on the internet may try to sign in to the Kubernetes API")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
+		g := c.Cluster.NodeGroups[name]
+		if g.CapacityType != Spot {
+			continue
+		}
+		path := child("cluster.nodeGroups", name) + ".instanceTypes"
+		if len(g.InstanceTypes) == 1 {
+			out = append(out, fmt.Sprintf("%s has one type: when EC2 has no spare %s, this spot group gets no nodes; %s",
+				path, g.InstanceTypes[0], similarAdvice(g.InstanceTypes[0])))
+		}
+		if odd := slices.IndexFunc(g.InstanceTypes, func(t string) bool { return shape(t) != shape(g.InstanceTypes[0]) }); odd > 0 {
+			out = append(out, fmt.Sprintf("%s mixes sizes (%s and %s): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+				path, g.InstanceTypes[0], g.InstanceTypes[odd]))
+		}
+	}
+	if c.Workloads.Web.Public {
+		out = append(out, "workloads.web.public is true: the web workload answers everyone on the internet, over HTTP")
+	}
+	return out
+}
+
+// alike are instance families that have the same vCPUs and memory in each of the sizes of alikeSizes
+// (https://aws.amazon.com/ec2/instance-types/), the most available first.
+var alike = [][]string{
+	{"m5", "m5a", "m5d", "m5n", "m6i", "m6a", "m7i", "m7a"},
+	{"c5", "c5a", "c5d", "c6i", "c6a", "c7i", "c7a"},
+	{"r5", "r5a", "r5d", "r5n", "r6i", "r6a", "r7i", "r7a"},
+	{"m6g", "m6gd", "m7g", "m7gd", "m8g"},
+	{"c6g", "c6gd", "c6gn", "c7g", "c7gd", "c8g"},
+	{"r6g", "r6gd", "r7g", "r7gd", "r8g"},
+}
+
+var alikeSizes = []string{"large", "xlarge", "2xlarge", "4xlarge"}
+
+// similarAdvice names up to five types of the same vCPUs and memory
+// (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html#managed-node-group-capacity-types).
+func similarAdvice(t string) string {
+	family, size, _ := strings.Cut(t, ".")
+	for _, families := range alike {
+		if !slices.Contains(families, family) || !slices.Contains(alikeSizes, size) {
+			continue
+		}
+		var types []string
+		for _, f := range families {
+			if f != family && len(types) < 5 {
+				types = append(types, f+"."+size)
+			}
+		}
+		return "add similar ones: " + strings.Join(types, ", ")
+	}
+	return "add types of the same vCPUs, memory and architecture"
+}
+
+// shape is what tells an instance type's vCPUs and memory by its name: the class and the size. From large on, t has m's.
+func shape(t string) string {
+	family, size, _ := strings.Cut(t, ".")
+	class := family[:max(0, strings.IndexAny(family, "0123456789"))]
+	if class == "t" {
+		class = "m"
+	}
+	return class + "." + size
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A spot group with one type is what the smallest stack asks for, and what fails when EC2 runs out of that type.
+func TestASpotGroupOfOneTypeIsToldSimilarOnes(t *testing.T) {
+	for instance, want := range map[string]string{
+		"m5.large":   "add similar ones: m5a.large, m5d.large, m5n.large, m6i.large, m6a.large",
+		"m6i.xlarge": "add similar ones: m5.xlarge, m5a.xlarge, m5d.xlarge, m5n.xlarge, m6a.xlarge",
+		"m7a.large":  "add similar ones: m5.large, m5a.large, m5d.large, m5n.large, m6i.large",
+		"c5.2xlarge": "add similar ones: c5a.2xlarge, c5d.2xlarge, c6i.2xlarge, c6a.2xlarge, c7i.2xlarge",
+		"r5.large":   "add similar ones: r5a.large, r5d.large, r5n.large, r6i.large, r6a.large",
+		"m7g.large":  "add similar ones: m6g.large, m6gd.large, m7gd.large, m8g.large",
+		"t3.large":   "add types of the same vCPUs, memory and architecture",
+		"m5.metal":   "add types of the same vCPUs, memory and architecture",
+	} {
+		c := &Config{Cluster: Cluster{PublicAccess: true, NodeGroups: map[string]NodeGroup{
+			"a.b":    {CapacityType: Spot, InstanceTypes: []string{instance}},
+			"steady": {CapacityType: OnDemand, InstanceTypes: []string{instance}},
+		}}}
+		assert.Equal(t, []string{
+			`cluster.nodeGroups["a.b"].instanceTypes has one type: when EC2 has no spare ` + instance + `, this spot group gets no nodes; ` + want,
+		}, c.Warnings())
+	}
+}
+
+// The types that a warning recommends must fit the group that it is about.
+func TestSimilarTypesAreOfOneArchitectureAndShape(t *testing.T) {
+	checked := 0
+	for _, families := range alike {
+		for _, family := range families {
+			for _, size := range alikeSizes {
+				checked++
+				a, b := family+"."+size, families[0]+"."+size
+				require.Regexp(t, instanceType, a)
+				assert.Equal(t, isARM(b), isARM(a), a)
+				assert.Equal(t, shape(b), shape(a), a)
+			}
+		}
+	}
+	assert.Greater(t, checked, 100)
+}
+
+func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
+	c, err := parse(settings(t,
+		edit{"cluster/publicAccessCidrs", `["203.0.113.7/32", "0.0.0.0/0"]`}, edit{"workloads/web/public", "true"},
+		edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "t3.large", "m5.xlarge", "c5.large"]`},
+		edit{"cluster/nodeGroups/beta", `{"capacityType": "SPOT", "instanceTypes": ["m5.large", "c5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 1}`}))
+	require.NoError(t, err)
+	want := []string{
+		"cluster.publicAccessCidrs holds 0.0.0.0/0: every address on the internet may try to sign in to the Kubernetes API",
+		"cluster.nodeGroups.beta.instanceTypes mixes sizes (m5.large and c5.large): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.nodeGroups.expense.instanceTypes mixes sizes (m5.large and m5.xlarge): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"workloads.web.public is true: the web workload answers everyone on the internet, over HTTP",
+	}
+	for range 20 {
+		assert.Equal(t, want, c.Warnings())
+	}
+
+	private, err := parse(settings(t, edit{"cluster/publicAccess", "false"}, edit{"cluster/publicAccessCidrs", ""},
+		edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`}))
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created",
+	}, private.Warnings())
+}

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	// https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
+	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	// What every program can read as an environment variable:
+	// https://kubernetes.io/docs/tasks/configure-pod-container/configure-pod-configmap/
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	secretKey    = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+)
+
+func (r *report) workloads(c *Config) {
+	w := c.Workloads
+	r.match("workloads.namespace", w.Namespace, dnsLabel, 63, "1 to 63 lower-case letters, digits and '-', starting and ending with a letter or digit")
+	// https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
+	if w.Namespace == "default" || strings.HasPrefix(w.Namespace, "kube-") {
+		r.add("workloads.namespace", quote(w.Namespace), "a namespace of your own, not default or kube-...", "")
+	}
+	r.match("workloads.environment", w.Environment, labelValue, 63, "1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
+	r.image(c, "workloads.images.nginx", w.Images.Nginx)
+	r.image(c, "workloads.images.alma", w.Images.Alma)
+
+	r.between("workloads.web.minReplicas", w.Web.MinReplicas, 1, 100, "")
+	r.between("workloads.web.maxReplicas", w.Web.MaxReplicas, 1, 100, "")
+	if r.ok("workloads.web.minReplicas", "workloads.web.maxReplicas") && w.Web.MinReplicas > w.Web.MaxReplicas {
+		r.add("workloads.web.minReplicas", fmt.Sprint(w.Web.MinReplicas), fmt.Sprintf("1 to maxReplicas, %d", w.Web.MaxReplicas), "")
+	}
+	r.between("workloads.web.targetCpuPercent", w.Web.TargetCPUPercent, 1, 100, "")
+	for _, name := range slices.Sorted(maps.Keys(w.Web.Settings)) {
+		if !variableName.MatchString(name) || len(name) > 253 {
+			r.add(child("workloads.web.settings", name), "this name", "an environment variable's name: letters, digits and '_', not starting with a digit", "")
+		}
+	}
+
+	r.between("workloads.volumeSizeGiB", w.VolumeSizeGiB, 1, 16384, " GiB")
+	if least := requiredPods(w.Web.MaxReplicas); r.ok("workloads.web.maxReplicas") && w.Quota.Pods < least {
+		r.add("workloads.quota.pods", fmt.Sprint(w.Quota.Pods),
+			fmt.Sprintf("%d or more: workloads.web.maxReplicas, %d, a quarter more during an update, and 3 other pods", least, w.Web.MaxReplicas), "")
+	}
+	r.between("workloads.quota.cpu", w.Quota.CPU, 1, 10000, " cores")
+	r.between("workloads.quota.memoryGiB", w.Quota.MemoryGiB, 1, 100000, " GiB")
+	if r.ok("workloads.volumeSizeGiB") && w.Quota.StorageGiB < w.VolumeSizeGiB {
+		r.add("workloads.quota.storageGiB", fmt.Sprint(w.Quota.StorageGiB), fmt.Sprintf("workloads.volumeSizeGiB, %d, or more", w.VolumeSizeGiB), "")
+	}
+}
+
+// requiredPods is how many pods the namespace has at most: web's, with the surge of 25 % (rounded up) that its Deployment
+// has during an update, the pods nginx and multi-container, and one to spare for a job.
+func requiredPods(webReplicas int) int { return webReplicas + (webReplicas+3)/4 + 3 }
+
+var (
+	// https://github.com/distribution/reference/blob/main/reference.go: registry, path, tag and digest.
+	imageReference = regexp.MustCompile(`^(?:([A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?)/)?` +
+		`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*` +
+		`(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[a-f0-9]{64})?$`)
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
+	privateRegistry = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$`)
+)
+
+// image checks that an image is pinned, so that two pods of a day apart run the same, and can be pulled.
+func (r *report) image(c *Config, path, ref string) {
+	m := imageReference.FindStringSubmatch(ref)
+	if m == nil || len(ref) > 512 {
+		r.add(path, quote(ref), "an image reference such as public.ecr.aws/docker/library/nginx:1.30.5", "")
+		return
+	}
+	registry, tag, digest := m[1], m[2], m[3]
+	if digest == "" && (tag == "" || tag == "latest") {
+		r.add(path, quote(ref), "an image with a tag other than latest, or with a digest", "")
+	}
+	if c.Network.NAT != NATNone || !r.ok("network.nat", keyRegion) {
+		return
+	}
+	if m := privateRegistry.FindStringSubmatch(registry); m == nil || m[1] != c.Region {
+		r.add(path, quote(ref), "with network.nat none, an image in a private ECR repository of the region: ACCOUNT.dkr.ecr."+c.Region+".amazonaws.com/NAME:TAG",
+			"copy it there, or let nodes reach the internet with network.nat single")
+	}
+}

@@ -1,0 +1,120 @@
+// Package iampolicy builds IAM policy documents from typed values.
+// It knows the grammar of policies, not what any component needs.
+package iampolicy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Statement is one statement that allows. The documents here deny nothing: what is not allowed is denied already.
+type Statement struct {
+	// Sid names the statement within its document: letters and digits only.
+	Sid string
+	// Principal is empty in policies attached to a role, and required in trust and resource policies.
+	Principal Principal
+	Actions   []string
+	// Resources is empty in trust policies only.
+	Resources []string
+	// Conditions are operator -> condition key -> value, all of which must match.
+	Conditions map[string]map[string]string
+}
+
+// Principal is who a trust or resource policy speaks of; exactly one field is set.
+type Principal struct {
+	// Service is a service principal, as eks.amazonaws.com.
+	Service string `json:",omitempty"`
+	// AWS is the ARN of a role or user.
+	AWS string `json:",omitempty"`
+	// Federated is the ARN of an OIDC provider.
+	Federated string `json:",omitempty"`
+}
+
+// Document renders statements as a policy document, in the version 2012-10-17 of the grammar
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
+func Document(statements ...Statement) (string, error) {
+	type statement struct {
+		Sid       string
+		Effect    string
+		Principal *Principal                   `json:",omitempty"`
+		Action    []string                     `json:",omitempty"`
+		Resource  []string                     `json:",omitempty"`
+		Condition map[string]map[string]string `json:",omitempty"`
+	}
+	doc := struct {
+		Version   string
+		Statement []statement
+	}{Version: "2012-10-17"}
+	for _, s := range statements {
+		if s.Sid == "" || len(s.Actions) == 0 {
+			return "", fmt.Errorf("policy statement %q: needs a Sid and at least one action", s.Sid)
+		}
+		out := statement{Sid: s.Sid, Effect: "Allow", Action: s.Actions, Resource: s.Resources, Condition: s.Conditions}
+		if s.Principal != (Principal{}) {
+			out.Principal = &s.Principal
+		}
+		doc.Statement = append(doc.Statement, out)
+	}
+	data, err := json.Marshal(doc)
+	return string(data), err
+}
+
+// ServiceTrust is the trust policy of a role that an AWS service assumes.
+func ServiceTrust(service string) (string, error) {
+	return Document(Statement{Sid: "Service", Principal: Principal{Service: service}, Actions: []string{"sts:AssumeRole"}})
+}
+
+// PodIdentityTrust is the trust policy of a role that EKS Pod Identity hands to pods. The agent tags the session, so
+// sts:TagSession is needed beside sts:AssumeRole (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html).
+func PodIdentityTrust() (string, error) {
+	return Document(Statement{
+		Sid:       "PodIdentity",
+		Principal: Principal{Service: "pods.eks.amazonaws.com"},
+		Actions:   []string{"sts:AssumeRole", "sts:TagSession"},
+	})
+}
+
+// ServiceAccountTrust is the trust policy of a role for one Kubernetes service account, through the cluster's OIDC provider.
+// Both conditions are needed: without sub any pod of the cluster could assume the role
+// (https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html).
+// The issuer is the provider's URL with or without https://.
+func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount string) (string, error) {
+	issuer = strings.TrimPrefix(issuer, "https://")
+	return Document(Statement{
+		Sid:       "ServiceAccount",
+		Principal: Principal{Federated: providerARN},
+		Actions:   []string{"sts:AssumeRoleWithWebIdentity"},
+		Conditions: map[string]map[string]string{"StringEquals": {
+			issuer + ":aud": "sts.amazonaws.com",
+			issuer + ":sub": "system:serviceaccount:" + namespace + ":" + serviceAccount,
+		}},
+	})
+}
+
+// Partition is the partition that a region belongs to
+// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
+func Partition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
+// ManagedPolicy is the ARN of a policy that AWS maintains, by name.
+func ManagedPolicy(region, name string) string {
+	return fmt.Sprintf("arn:%s:iam::aws:policy/%s", Partition(region), name)
+}
+
+// Account is the account ID in an ARN, and an error for anything that has none.
+func Account(arn string) (string, error) {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || len(parts[4]) != 12 {
+		return "", fmt.Errorf("ARN %q: expected arn:partition:service:region:account:resource with a 12-digit account", arn)
+	}
+	return parts[4], nil
+}

@@ -1,0 +1,160 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"expense/internal/iampolicy"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// AddonsArgs describe a set of EKS add-ons.
+type AddonsArgs struct {
+	ClusterName string
+	// Versions pins add-ons by name; the others get EKS's default version when they are created.
+	Versions map[string]string
+	// DependsOn is what all of the set wait for: the cluster, or nodes to run on.
+	DependsOn []pulumi.Resource
+}
+
+// Addons is a set of EKS add-ons.
+type Addons struct {
+	pulumi.ResourceState
+
+	// All are the add-ons, for what cannot work without them.
+	All []pulumi.Resource
+	// Storage is the EBS CSI driver, nil in a set without it.
+	Storage pulumi.Resource
+}
+
+// NewNodeAddons makes the add-ons that are DaemonSets: they are healthy without nodes, and nodes need them from their
+// first minute. vpc-cni and kube-proxy make a node Ready, the pod identity agent gives pods their roles, and the
+// monitoring agent tells node repair what the kubelet cannot see.
+func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
+	return newAddons(ctx, name, args, opts, func(a *Addons) error {
+		for _, addon := range []struct {
+			name   string
+			config any
+		}{
+			// Without the switch, NetworkPolicy objects are accepted and do nothing
+			// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html).
+			{"vpc-cni", map[string]string{"enableNetworkPolicy": "true"}},
+			{"kube-proxy", nil},
+			{"eks-pod-identity-agent", nil},
+			{"eks-node-monitoring-agent", nil},
+		} {
+			if _, err := a.add(ctx, name, args, addon.name, addon.config, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// PodAddonsArgs describe the add-ons that run as Deployments.
+type PodAddonsArgs struct {
+	AddonsArgs
+	Region string
+	// VolumeTags are put on the volumes of claims.
+	VolumeTags map[string]string
+}
+
+// NewPodAddons makes the add-ons that run as Deployments, which EKS reports as degraded until a node runs their pods:
+// coredns, metrics-server and the EBS CSI driver with its role.
+func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
+	if args == nil {
+		return nil, fmt.Errorf("add-ons %q: no arguments", name)
+	}
+	return newAddons(ctx, name, &args.AddonsArgs, opts, func(a *Addons) error {
+		for _, addon := range []string{"coredns", "metrics-server"} {
+			if _, err := a.add(ctx, name, &args.AddonsArgs, addon, nil, nil); err != nil {
+				return err
+			}
+		}
+		role, attachment, err := a.storageRole(ctx, name, args.Region)
+		if err != nil {
+			return err
+		}
+		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, "aws-ebs-csi-driver",
+			map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
+			eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{
+				// The controller's service account, a constant of the driver.
+				ServiceAccount: pulumi.String("ebs-csi-controller-sa"),
+				RoleArn:        role.Arn,
+			}}, attachment)
+		return err
+	})
+}
+
+func newAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi.ResourceOption, fill func(*Addons) error) (*Addons, error) {
+	if args == nil {
+		return nil, fmt.Errorf("add-ons %q: no arguments", name)
+	}
+	a := &Addons{}
+	if err := ctx.RegisterComponentResource(typeAddons, name, a, opts...); err != nil {
+		return nil, err
+	}
+	if err := fill(a); err != nil {
+		return nil, err
+	}
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
+}
+
+// add makes one add-on, with the values of its configuration schema if any.
+func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon string, values any,
+	identities eks.AddonPodIdentityAssociationArrayInput, after ...pulumi.Resource,
+) (*eks.Addon, error) {
+	resource := &eks.AddonArgs{
+		ClusterName: pulumi.String(args.ClusterName),
+		AddonName:   pulumi.String(addon),
+		// EKS starts every cluster with copies of vpc-cni, kube-proxy and coredns that it does not manage: the add-on
+		// takes them over. Later edits of ours are kept out the same way.
+		ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
+		ResolveConflictsOnUpdate: pulumi.String("OVERWRITE"),
+		PodIdentityAssociations:  identities,
+		Tags:                     nameTag(name + "-" + addon),
+	}
+	if version, pinned := args.Versions[addon]; pinned {
+		resource.AddonVersion = pulumi.String(version)
+	}
+	if values != nil {
+		data, err := json.Marshal(values)
+		if err != nil {
+			return nil, fmt.Errorf("add-on %s: %w", addon, err)
+		}
+		resource.ConfigurationValues = pulumi.String(data)
+	}
+	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(append(after, args.DependsOn...)))
+	if err != nil {
+		return nil, fmt.Errorf("add-on %s: %w", addon, err)
+	}
+	a.All = append(a.All, out)
+	return out, nil
+}
+
+// storageRole lets the EBS CSI driver's controller make and delete the volumes of claims.
+func (a *Addons) storageRole(ctx *pulumi.Context, name, region string) (*iam.Role, *iam.RolePolicyAttachment, error) {
+	trust, err := iampolicy.PodIdentityTrust()
+	if err != nil {
+		return nil, nil, err
+	}
+	role, err := iam.NewRole(ctx, name+"-ebs-csi", &iam.RoleArgs{
+		AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name + "-ebs-csi"),
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, nil, fmt.Errorf("EBS CSI role: %w", err)
+	}
+	attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-ebs-csi", &iam.RolePolicyAttachmentArgs{
+		Role: role.Name,
+		// Maintained with the driver, and limited to volumes that the driver tagged
+		// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEBSCSIDriverPolicy.html).
+		PolicyArn: pulumi.String(iampolicy.ManagedPolicy(region, "service-role/AmazonEBSCSIDriverPolicy")),
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, nil, fmt.Errorf("EBS CSI role policy: %w", err)
+	}
+	return role, attachment, nil
+}

@@ -1,0 +1,272 @@
+package cluster
+
+import (
+	"fmt"
+
+	"expense/internal/iampolicy"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// AutoscalerArgs describe the node autoscaler.
+type AutoscalerArgs struct {
+	ClusterName string
+	Region      string
+	Image       string
+	// DependsOn is the pod identity agent: without it the pod starts with no role and crashes.
+	DependsOn []pulumi.Resource
+}
+
+// Autoscaler is the Cluster Autoscaler: it adds a node to a group when a pod finds no room, and removes a node that
+// stays nearly empty, between the group's limits.
+type Autoscaler struct {
+	pulumi.ResourceState
+}
+
+const (
+	autoscalerName      = "cluster-autoscaler"
+	autoscalerNamespace = "kube-system"
+)
+
+// NewAutoscaler runs the Cluster Autoscaler in kube-system with a role that may resize this cluster's groups only.
+// The options need both providers, aws and kubernetes.
+func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts ...pulumi.ResourceOption) (*Autoscaler, error) {
+	if args == nil {
+		return nil, fmt.Errorf("autoscaler %q: no arguments", name)
+	}
+	a := &Autoscaler{}
+	if err := ctx.RegisterComponentResource(typeAutoscaler, name, a, opts...); err != nil {
+		return nil, err
+	}
+	identity, err := a.identity(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	account, permissions, err := a.rbac(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.deployment(ctx, name, args, account, append(permissions, identity...)); err != nil {
+		return nil, err
+	}
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
+}
+
+// identity is the IAM side: what https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/aws/README.md
+// lists, with the two writing actions limited to groups that EKS tagged as this cluster's. The reading actions take
+// no resource-level permissions, so their resource is *
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html).
+func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *AutoscalerArgs) ([]pulumi.Resource, error) {
+	trust, err := iampolicy.PodIdentityTrust()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := autoscalerPolicy(args.Region, args.ClusterName)
+	if err != nil {
+		return nil, err
+	}
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(a))
+	if err != nil {
+		return nil, fmt.Errorf("autoscaler role: %w", err)
+	}
+	rolePolicy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{Role: role.Name, Policy: pulumi.String(policy)}, pulumi.Parent(a))
+	if err != nil {
+		return nil, fmt.Errorf("autoscaler role policy: %w", err)
+	}
+	association, err := eks.NewPodIdentityAssociation(ctx, name, &eks.PodIdentityAssociationArgs{
+		ClusterName:    pulumi.String(args.ClusterName),
+		Namespace:      pulumi.String(autoscalerNamespace),
+		ServiceAccount: pulumi.String(autoscalerName),
+		RoleArn:        role.Arn,
+		Tags:           nameTag(name),
+	}, pulumi.Parent(a), pulumi.DependsOn(args.DependsOn))
+	if err != nil {
+		return nil, fmt.Errorf("autoscaler pod identity: %w", err)
+	}
+	return []pulumi.Resource{rolePolicy, association}, nil
+}
+
+func autoscalerPolicy(region, cluster string) (string, error) {
+	partition := iampolicy.Partition(region)
+	return iampolicy.Document(
+		iampolicy.Statement{
+			Sid: "Read",
+			Actions: []string{
+				"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
+				"autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities", "autoscaling:DescribeTags",
+				"ec2:DescribeImages", "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions",
+				"ec2:GetInstanceTypesFromInstanceRequirements",
+			},
+			Resources: []string{"*"},
+		},
+		iampolicy.Statement{
+			// Labels and taints of a group without nodes, so that it can grow from zero.
+			Sid:       "ReadNodeGroups",
+			Actions:   []string{"eks:DescribeNodegroup"},
+			Resources: []string{fmt.Sprintf("arn:%s:eks:%s:*:nodegroup/%s/*", partition, region, cluster)},
+		},
+		iampolicy.Statement{
+			Sid:       "Resize",
+			Actions:   []string{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"},
+			Resources: []string{fmt.Sprintf("arn:%s:autoscaling:%s:*:autoScalingGroup:*", partition, region)},
+			Conditions: map[string]map[string]string{"StringEquals": {
+				"aws:ResourceTag/k8s.io/cluster-autoscaler/" + cluster: "owned",
+			}},
+		},
+	)
+}
+
+// rbac is the Kubernetes side: read what scheduling looks at, evict pods, delete nodes, and its own lease and status.
+func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAccount, []pulumi.Resource, error) {
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace)}
+	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
+		Metadata:                     meta,
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, nil, fmt.Errorf("autoscaler service account: %w", err)
+	}
+	rule := func(group string, resources, verbs []string) rbacv1.PolicyRuleArgs {
+		return rbacv1.PolicyRuleArgs{
+			ApiGroups: pulumi.StringArray{pulumi.String(group)}, Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
+		}
+	}
+	read := []string{"get", "list", "watch"}
+	clusterRole, err := rbacv1.NewClusterRole(ctx, name, &rbacv1.ClusterRoleArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName)},
+		Rules: rbacv1.PolicyRuleArray{
+			rule("", []string{"namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "replicationcontrollers", "services"}, read),
+			rule("", []string{"events"}, []string{"create", "patch"}),
+			rule("", []string{"nodes"}, append([]string{"delete", "update"}, read...)),
+			rule("", []string{"pods/eviction"}, []string{"create"}),
+			rule("", []string{"pods/status"}, []string{"update"}),
+			rule("apps", []string{"daemonsets", "replicasets", "statefulsets"}, read),
+			rule("batch", []string{"cronjobs", "jobs"}, read),
+			rule("policy", []string{"poddisruptionbudgets"}, read),
+			rule("resource.k8s.io", []string{"deviceclasses", "resourceclaims", "resourceslices"}, read),
+			rule("storage.k8s.io", []string{"csidrivers", "csinodes", "csistoragecapacities", "storageclasses", "volumeattachments"}, read),
+		},
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, nil, fmt.Errorf("autoscaler cluster role: %w", err)
+	}
+	role, err := rbacv1.NewRole(ctx, name, &rbacv1.RoleArgs{
+		Metadata: meta,
+		Rules: rbacv1.PolicyRuleArray{
+			rule("coordination.k8s.io", []string{"leases"}, []string{"create"}),
+			rule("", []string{"configmaps"}, append([]string{"create"}, read...)),
+			rbacv1.PolicyRuleArgs{
+				ApiGroups:     pulumi.StringArray{pulumi.String("coordination.k8s.io")},
+				Resources:     pulumi.StringArray{pulumi.String("leases")},
+				ResourceNames: pulumi.StringArray{pulumi.String(autoscalerName)},
+				Verbs:         pulumi.ToStringArray([]string{"get", "update"}),
+			},
+			rbacv1.PolicyRuleArgs{
+				ApiGroups:     pulumi.StringArray{pulumi.String("")},
+				Resources:     pulumi.StringArray{pulumi.String("configmaps")},
+				ResourceNames: pulumi.StringArray{pulumi.String("cluster-autoscaler-status")},
+				Verbs:         pulumi.ToStringArray([]string{"delete", "update"}),
+			},
+		},
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, nil, fmt.Errorf("autoscaler role in %s: %w", autoscalerNamespace, err)
+	}
+	subjects := rbacv1.SubjectArray{rbacv1.SubjectArgs{
+		Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace),
+	}}
+	roleRef := func(kind string) rbacv1.RoleRefArgs {
+		return rbacv1.RoleRefArgs{
+			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String(kind), Name: pulumi.String(autoscalerName),
+		}
+	}
+	clusterBinding, err := rbacv1.NewClusterRoleBinding(ctx, name, &rbacv1.ClusterRoleBindingArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName)}, RoleRef: roleRef("ClusterRole"), Subjects: subjects,
+	}, pulumi.Parent(a), pulumi.DependsOn([]pulumi.Resource{clusterRole}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("autoscaler cluster role binding: %w", err)
+	}
+	binding, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
+		Metadata: meta, RoleRef: roleRef("Role"), Subjects: subjects,
+	}, pulumi.Parent(a), pulumi.DependsOn([]pulumi.Resource{role}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("autoscaler role binding: %w", err)
+	}
+	return account, []pulumi.Resource{clusterBinding, binding}, nil
+}
+
+func (a *Autoscaler) deployment(ctx *pulumi.Context, name string, args *AutoscalerArgs, account *corev1.ServiceAccount, dependsOn []pulumi.Resource) error {
+	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(autoscalerName)}
+	health := func(seconds int) corev1.ProbeArgs {
+		return corev1.ProbeArgs{
+			HttpGet:       corev1.HTTPGetActionArgs{Path: pulumi.String("/health-check"), Port: pulumi.Int(8085)},
+			PeriodSeconds: pulumi.Int(seconds),
+		}
+	}
+	_, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace), Labels: labels},
+		Spec: appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(1),
+			Selector: metav1.LabelSelectorArgs{MatchLabels: labels},
+			Template: corev1.PodTemplateSpecArgs{
+				Metadata: metav1.ObjectMetaArgs{Labels: labels},
+				Spec: corev1.PodSpecArgs{
+					ServiceAccountName: account.Metadata.Name().Elem(),
+					// It talks to the Kubernetes API all day: the one pod here that mounts its account's token.
+					AutomountServiceAccountToken: pulumi.Bool(true),
+					PriorityClassName:            pulumi.String("system-cluster-critical"),
+					SecurityContext: corev1.PodSecurityContextArgs{
+						RunAsNonRoot:   pulumi.Bool(true),
+						RunAsUser:      pulumi.Int(65534),
+						RunAsGroup:     pulumi.Int(65534),
+						FsGroup:        pulumi.Int(65534),
+						SeccompProfile: corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+					},
+					Containers: corev1.ContainerArray{corev1.ContainerArgs{
+						Name:    pulumi.String(autoscalerName),
+						Image:   pulumi.String(args.Image),
+						Command: pulumi.ToStringArray(autoscalerCommand(args.ClusterName)),
+						// The SDK would ask the instance's metadata, which pods cannot reach.
+						Env: corev1.EnvVarArray{corev1.EnvVarArgs{Name: pulumi.String("AWS_REGION"), Value: pulumi.String(args.Region)}},
+						Resources: corev1.ResourceRequirementsArgs{
+							Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("300Mi")},
+							Limits:   pulumi.StringMap{"memory": pulumi.String("600Mi")},
+						},
+						LivenessProbe:  health(30),
+						ReadinessProbe: health(10),
+						SecurityContext: corev1.SecurityContextArgs{
+							AllowPrivilegeEscalation: pulumi.Bool(false),
+							ReadOnlyRootFilesystem:   pulumi.Bool(true),
+							Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
+						},
+					}},
+				},
+			},
+		},
+	}, pulumi.Parent(a), pulumi.DependsOn(dependsOn))
+	if err != nil {
+		return fmt.Errorf("autoscaler deployment: %w", err)
+	}
+	return nil
+}
+
+// autoscalerCommand finds the groups by the tags that EKS puts on their Auto Scaling groups.
+func autoscalerCommand(cluster string) []string {
+	return []string{
+		"./cluster-autoscaler",
+		"--cloud-provider=aws",
+		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/" + cluster,
+		"--balance-similar-node-groups",
+		"--expander=least-waste",
+		// The pods here use emptyDir for temporary files and for log lines that are flushed when they stop: they may move.
+		"--skip-nodes-with-local-storage=false",
+		"--stderrthreshold=info",
+		"--v=2",
+	}
+}

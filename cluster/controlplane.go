@@ -1,0 +1,199 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"expense/internal/config"
+	"expense/internal/iampolicy"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	awseks "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
+	"github.com/pulumi/pulumi-eks/sdk/v3/go/eks"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// ControlPlaneArgs describe the control plane.
+type ControlPlaneArgs struct {
+	Region string
+	config.Cluster
+	PrivateSubnetIDs pulumi.StringArrayInput
+	VpcID            pulumi.StringInput
+}
+
+// ControlPlane is the EKS control plane with its encryption key, its log group, the people who may use it and the OIDC
+// provider through which service accounts assume IAM roles.
+type ControlPlane struct {
+	pulumi.ResourceState
+
+	// KubeconfigJSON authenticates with `aws eks get-token`: it holds no secret, and needs the aws CLI wherever it is used.
+	KubeconfigJSON pulumi.StringOutput `pulumi:"kubeconfigJson"`
+	// SecurityGroupID is the group that EKS makes and gives to the control plane and to every node of a managed group.
+	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
+	// OIDCProviderARN and OIDCIssuer (with https://) are what a role's trust policy for a service account needs.
+	OIDCProviderARN pulumi.StringOutput `pulumi:"oidcProviderArn"`
+	OIDCIssuer      pulumi.StringOutput `pulumi:"oidcIssuer"`
+
+	// Name is the cluster's name: a plain string, because an output that is unknown in a preview would show everything
+	// that takes the name as replaced. Whoever uses it depends on Cluster.
+	Name string
+	// Cluster is what everything inside the cluster depends on. It is a remote component, so the engine keeps the
+	// dependency whole and deletes all of its children after the dependant.
+	Cluster *eks.Cluster
+	// Access are the access entries' policies: people keep their access until the workloads are gone.
+	Access []pulumi.Resource
+}
+
+// controlPlaneLogs are all five types (https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html).
+var controlPlaneLogs = pulumi.ToStringArray([]string{"api", "audit", "authenticator", "controllerManager", "scheduler"})
+
+// NewControlPlane makes the control plane. A change of the cluster's name or service range replaces it, and so does
+// removing its key.
+func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption) (*ControlPlane, error) {
+	if args == nil {
+		return nil, fmt.Errorf("control plane %q: no arguments", name)
+	}
+	c := &ControlPlane{Name: args.Name}
+	if err := ctx.RegisterComponentResource(typeControlPlane, name, c, opts...); err != nil {
+		return nil, err
+	}
+	child := pulumi.Parent(c)
+
+	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
+		Description:          pulumi.String("Kubernetes secrets of EKS cluster " + args.Name),
+		EnableKeyRotation:    pulumi.Bool(true),
+		DeletionWindowInDays: pulumi.Int(args.KeyDeletionDays),
+		Tags:                 nameTag(name),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("secrets key: %w", err)
+	}
+	if _, err := kms.NewAlias(ctx, name, &kms.AliasArgs{
+		// A name of the program's own, because people look the key up by it.
+		Name:        pulumi.String("alias/eks/" + args.Name),
+		TargetKeyId: key.KeyId,
+	}, child); err != nil {
+		return nil, fmt.Errorf("secrets key alias: %w", err)
+	}
+	// EKS writes to a group of this name, and makes one without retention if it does not find it. Created first, it is
+	// ours; deleted last, EKS has stopped writing.
+	logs, err := cloudwatch.NewLogGroup(ctx, name+"-control-plane", &cloudwatch.LogGroupArgs{
+		Name:            pulumi.String("/aws/eks/" + args.Name + "/cluster"),
+		RetentionInDays: pulumi.Int(args.LogRetentionDays),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("control plane log group: %w", err)
+	}
+
+	var publicCIDRs pulumi.StringArrayInput
+	if args.PublicAccess {
+		publicCIDRs = pulumi.ToStringArray(args.PublicAccessCIDRs)
+	}
+	api := eks.AuthenticationModeApi
+	c.Cluster, err = eks.NewCluster(ctx, name, &eks.ClusterArgs{
+		Name:                            pulumi.String(args.Name),
+		Version:                         pulumi.String(args.Version),
+		VpcId:                           args.VpcID,
+		PrivateSubnetIds:                args.PrivateSubnetIDs,
+		KubernetesServiceIpAddressRange: pulumi.String(args.ServiceCIDR),
+		AuthenticationMode:              &api,
+		EndpointPrivateAccess:           pulumi.Bool(true),
+		EndpointPublicAccess:            pulumi.Bool(args.PublicAccess),
+		PublicAccessCidrs:               publicCIDRs,
+		EnabledClusterLogTypes:          controlPlaneLogs,
+		EncryptionConfigKeyArn:          key.Arn,
+		// Nodes, add-ons and the OIDC provider are this program's own resources: the component's would look versions
+		// up in AWS on every run, and no test could see them.
+		SkipDefaultNodeGroup:      pulumi.BoolRef(true),
+		SkipDefaultSecurityGroups: pulumi.BoolRef(true),
+		CreateOidcProvider:        pulumi.Bool(false),
+		UseDefaultVpcCni:          pulumi.BoolRef(true),
+		KubeProxyAddonOptions:     &eks.KubeProxyAddonOptionsArgs{Enabled: pulumi.BoolRef(false)},
+	}, child, pulumi.DependsOn([]pulumi.Resource{logs}), pulumi.Transforms([]pulumi.ResourceTransform{clusterTransform}))
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	c.KubeconfigJSON = c.Cluster.KubeconfigJson
+	c.SecurityGroupID = c.Cluster.ClusterSecurityGroupId
+	c.OIDCIssuer = c.Cluster.OidcProviderUrl
+
+	provider, err := iam.NewOpenIdConnectProvider(ctx, name, &iam.OpenIdConnectProviderArgs{
+		// No thumbprints: IAM has the certificate authorities of EKS's issuers
+		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html).
+		Url:           c.OIDCIssuer,
+		ClientIdLists: pulumi.StringArray{pulumi.String("sts.amazonaws.com")},
+		Tags:          nameTag(name),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("OIDC provider: %w", err)
+	}
+	c.OIDCProviderARN = provider.Arn
+
+	for _, people := range []struct {
+		principals []string
+		policy     string
+	}{
+		{args.Admins, "AmazonEKSClusterAdminPolicy"},
+		// AdminView rather than View: who is asked to look into a cluster needs its custom resources and nodes too.
+		{args.Readers, "AmazonEKSAdminViewPolicy"},
+	} {
+		for _, principal := range people.principals {
+			if err := c.access(ctx, name, args, principal, people.policy); err != nil {
+				return nil, err
+			}
+		}
+	}
+
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{
+		"kubeconfigJson":  c.KubeconfigJSON,
+		"securityGroupId": c.SecurityGroupID,
+		"oidcProviderArn": c.OIDCProviderARN,
+		"oidcIssuer":      c.OIDCIssuer,
+	})
+}
+
+// access gives one principal one of EKS's access policies for the whole cluster
+// (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html).
+func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPlaneArgs, principal, policy string) error {
+	resource := name + "-" + principalName(principal)
+	entry, err := awseks.NewAccessEntry(ctx, resource, &awseks.AccessEntryArgs{
+		ClusterName:  pulumi.String(args.Name),
+		PrincipalArn: pulumi.String(principal),
+		Tags:         nameTag(resource),
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{c.Cluster}))
+	if err != nil {
+		return fmt.Errorf("access entry for %s: %w", principal, err)
+	}
+	association, err := awseks.NewAccessPolicyAssociation(ctx, resource, &awseks.AccessPolicyAssociationArgs{
+		ClusterName:  pulumi.String(args.Name),
+		PrincipalArn: entry.PrincipalArn,
+		PolicyArn:    pulumi.String(fmt.Sprintf("arn:%s:eks::aws:cluster-access-policy/%s", iampolicy.Partition(args.Region), policy)),
+		AccessScope:  awseks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{c.Cluster}))
+	if err != nil {
+		return fmt.Errorf("access policy for %s: %w", principal, err)
+	}
+	c.Access = append(c.Access, association)
+	return nil
+}
+
+// principalName makes a resource name of a principal's ARN: account and path, which are what distinguishes principals.
+func principalName(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	return parts[len(parts)-2] + "-" + strings.ReplaceAll(parts[len(parts)-1], "/", "-")
+}
+
+// clusterTransform sets on the cluster inside the component what the component has no argument for: standard support
+// (at its end AWS upgrades the cluster, where the default, extended support, costs six times as much), and time for
+// slow days beyond the provider's 30 minutes to create and 15 to delete.
+func clusterTransform(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+	if args.Type != "aws:eks/cluster:Cluster" {
+		return nil
+	}
+	args.Props["upgradePolicy"] = pulumi.Map{"supportType": pulumi.String("STANDARD")}
+	args.Opts.CustomTimeouts = &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}
+	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
+}

@@ -1,0 +1,65 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Mocks do not run transforms, so this is where the transform is tested; that it reaches the cluster inside the component
+// is seen in the rehearsal.
+func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
+	result := clusterTransform(context.Background(), &pulumi.ResourceTransformArgs{
+		Type: "aws:eks/cluster:Cluster", Props: pulumi.Map{"name": pulumi.String("expense")},
+	})
+	require.NotNil(t, result)
+	assert.Equal(t, pulumi.Map{
+		"name":          pulumi.String("expense"),
+		"upgradePolicy": pulumi.Map{"supportType": pulumi.String("STANDARD")},
+	}, result.Props)
+	assert.Equal(t, &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}, result.Opts.CustomTimeouts)
+
+	assert.Nil(t, clusterTransform(context.Background(), &pulumi.ResourceTransformArgs{Type: "aws:iam/role:Role"}))
+}
+
+func TestPrincipalsOfTwoAccountsHaveTwoNames(t *testing.T) {
+	assert.Equal(t, "111122223333-role-ops-Admin", principalName("arn:aws:iam::111122223333:role/ops/Admin"))
+	assert.Equal(t, "444455556666-role-ops-Admin", principalName("arn:aws-cn:iam::444455556666:role/ops/Admin"))
+}
+
+func TestTheAutoscalerWritesToItsOwnClusterOnly(t *testing.T) {
+	policy, err := autoscalerPolicy("cn-north-1", "expense")
+	require.NoError(t, err)
+	var doc struct {
+		Statement []struct {
+			Sid       string
+			Action    []string
+			Resource  []string
+			Condition map[string]map[string]string
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(policy), &doc))
+	writes := 0
+	for _, s := range doc.Statement {
+		switch s.Sid {
+		case "Read":
+			for _, action := range s.Action {
+				assert.Regexp(t, `:(Describe|Get)[A-Za-z]+$`, action, "only reading takes every resource")
+			}
+		case "Resize":
+			writes++
+			assert.ElementsMatch(t, []string{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"}, s.Action)
+			assert.Equal(t, "owned", s.Condition["StringEquals"]["aws:ResourceTag/k8s.io/cluster-autoscaler/expense"])
+			assert.Equal(t, []string{"arn:aws-cn:autoscaling:cn-north-1:*:autoScalingGroup:*"}, s.Resource)
+		case "ReadNodeGroups":
+			assert.Equal(t, []string{"arn:aws-cn:eks:cn-north-1:*:nodegroup/expense/*"}, s.Resource)
+		default:
+			assert.Fail(t, "unexpected statement", s.Sid)
+		}
+	}
+	assert.Equal(t, 1, writes)
+}

@@ -1,0 +1,246 @@
+package cluster
+
+import (
+	"fmt"
+
+	"expense/internal/config"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// NetworkArgs describe the network.
+type NetworkArgs struct {
+	// Region names the services' endpoints.
+	Region string
+	config.Network
+}
+
+// Network is a VPC with one public and one private subnet in each zone. Nodes, the control plane's network interfaces
+// and the OpenSearch domain live in the private subnets; the public ones hold NAT gateways and public load balancers.
+type Network struct {
+	pulumi.ResourceState
+
+	VpcID pulumi.IDOutput `pulumi:"vpcId"`
+	// PrivateSubnetIDs are in the order of the zones.
+	PrivateSubnetIDs pulumi.StringArrayOutput `pulumi:"privateSubnetIds"`
+
+	// Egress is what private subnets need to reach AWS and, with NAT, the internet. What boots in a private subnet
+	// depends on it: a node that comes up before its route fails to join. On destroy it goes after them.
+	Egress []pulumi.Resource
+}
+
+// endpointServices are the AWS services that the private subnets reach inside the VPC. STS always: pods fetch their roles'
+// credentials there, and may then be forbidden to talk to anything outside. Without NAT also what nodes and pods call:
+// joining (ec2, eks), images (ecr.*), pod roles (eks-auth), the node autoscaler (autoscaling), Session Manager (ssm*,
+// ec2messages); https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html has the list. S3, where ECR keeps
+// the layers, has a gateway endpoint.
+func endpointServices(nat config.NAT) []string {
+	if nat != config.NATNone {
+		return []string{"sts"}
+	}
+	return []string{"autoscaling", "ec2", "ec2messages", "ecr.api", "ecr.dkr", "eks", "eks-auth", "ssm", "ssmmessages", "sts"}
+}
+
+// NewNetwork makes the network. The subnets carry their zone ID in their names, so a zone that is appended to the list
+// adds resources and changes none.
+func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
+	if args == nil {
+		return nil, fmt.Errorf("network %q: no arguments", name)
+	}
+	ranges, err := Subnets(args.CIDR, len(args.Zones))
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{}
+	if err := ctx.RegisterComponentResource(typeNetwork, name, n, opts...); err != nil {
+		return nil, err
+	}
+	child := pulumi.Parent(n)
+
+	network, err := ec2.NewVpc(ctx, name, &ec2.VpcArgs{
+		CidrBlock: pulumi.String(args.CIDR),
+		// EKS's private endpoint and the domain's endpoint are names that resolve inside the VPC only.
+		EnableDnsSupport:   pulumi.Bool(true),
+		EnableDnsHostnames: pulumi.Bool(true),
+		Tags:               nameTag(name),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("vpc: %w", err)
+	}
+	gateway, err := ec2.NewInternetGateway(ctx, name, &ec2.InternetGatewayArgs{VpcId: network.ID(), Tags: nameTag(name)}, child)
+	if err != nil {
+		return nil, fmt.Errorf("internet gateway: %w", err)
+	}
+	public, err := ec2.NewRouteTable(ctx, name+"-public", &ec2.RouteTableArgs{VpcId: network.ID(), Tags: nameTag(name + "-public")}, child)
+	if err != nil {
+		return nil, fmt.Errorf("public route table: %w", err)
+	}
+	internet, err := ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
+		RouteTableId:         public.ID(),
+		DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
+		GatewayId:            gateway.ID(),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("public route: %w", err)
+	}
+
+	var privateIDs, privateTables pulumi.StringArray
+	var nat *ec2.NatGateway
+	for i, zone := range args.Zones {
+		publicSubnet, err := n.subnet(ctx, name+"-public-"+zone, network, zone, ranges[i].Public.String(), "kubernetes.io/role/elb")
+		if err != nil {
+			return nil, err
+		}
+		association, err := ec2.NewRouteTableAssociation(ctx, name+"-public-"+zone, &ec2.RouteTableAssociationArgs{
+			SubnetId: publicSubnet.ID(), RouteTableId: public.ID(),
+		}, child)
+		if err != nil {
+			return nil, fmt.Errorf("public route table association %s: %w", zone, err)
+		}
+		if args.NAT == config.NATPerZone || args.NAT == config.NATSingle && i == 0 {
+			// A NAT gateway is of use once its own subnet reaches the internet, so it waits for that route and association.
+			if nat, err = n.nat(ctx, name+"-"+zone, publicSubnet, gateway, internet, association); err != nil {
+				return nil, err
+			}
+		}
+
+		privateSubnet, err := n.subnet(ctx, name+"-private-"+zone, network, zone, ranges[i].Private.String(), "kubernetes.io/role/internal-elb")
+		if err != nil {
+			return nil, err
+		}
+		private, err := ec2.NewRouteTable(ctx, name+"-private-"+zone, &ec2.RouteTableArgs{
+			VpcId: network.ID(), Tags: nameTag(name + "-private-" + zone),
+		}, child)
+		if err != nil {
+			return nil, fmt.Errorf("private route table %s: %w", zone, err)
+		}
+		privateAssociation, err := ec2.NewRouteTableAssociation(ctx, name+"-private-"+zone, &ec2.RouteTableAssociationArgs{
+			SubnetId: privateSubnet.ID(), RouteTableId: private.ID(),
+		}, child)
+		if err != nil {
+			return nil, fmt.Errorf("private route table association %s: %w", zone, err)
+		}
+		n.Egress = append(n.Egress, privateAssociation)
+		if nat != nil {
+			route, err := ec2.NewRoute(ctx, name+"-private-"+zone+"-nat", &ec2.RouteArgs{
+				RouteTableId:         private.ID(),
+				DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
+				NatGatewayId:         nat.ID(),
+			}, child)
+			if err != nil {
+				return nil, fmt.Errorf("private route %s: %w", zone, err)
+			}
+			n.Egress = append(n.Egress, route)
+		}
+		privateIDs = append(privateIDs, privateSubnet.ID().ToStringOutput())
+		privateTables = append(privateTables, private.ID().ToStringOutput())
+	}
+	n.VpcID = network.ID()
+	n.PrivateSubnetIDs = privateIDs.ToStringArrayOutput()
+
+	// Image layers come from S3: through the gateway they cost no NAT traffic.
+	s3, err := ec2.NewVpcEndpoint(ctx, name+"-s3", &ec2.VpcEndpointArgs{
+		VpcId:           network.ID(),
+		ServiceName:     pulumi.String("com.amazonaws." + args.Region + ".s3"),
+		VpcEndpointType: pulumi.String("Gateway"),
+		RouteTableIds:   privateTables,
+		Tags:            nameTag(name + "-s3"),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("S3 endpoint: %w", err)
+	}
+	n.Egress = append(n.Egress, s3)
+	endpointSubnets := privateIDs
+	if args.NAT == config.NATSingle {
+		// As cheap, and as much bound to the first zone, as the one NAT gateway.
+		endpointSubnets = privateIDs[:1]
+	}
+	if err := n.interfaceEndpoints(ctx, name, args, endpointSubnets); err != nil {
+		return nil, err
+	}
+
+	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"vpcId": n.VpcID, "privateSubnetIds": n.PrivateSubnetIDs})
+}
+
+// subnet makes one subnet with the tag by which Kubernetes' load balancers find it
+// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html). No subnet hands out public addresses:
+// NAT gateways bring their own, and load balancers ask for theirs.
+func (n *Network) subnet(ctx *pulumi.Context, name string, network *ec2.Vpc, zone, cidr, roleTag string) (*ec2.Subnet, error) {
+	tags := nameTag(name)
+	tags[roleTag] = pulumi.String("1")
+	subnet, err := ec2.NewSubnet(ctx, name, &ec2.SubnetArgs{
+		VpcId:              network.ID(),
+		AvailabilityZoneId: pulumi.String(zone),
+		CidrBlock:          pulumi.String(cidr),
+		Tags:               tags,
+	}, pulumi.Parent(n))
+	if err != nil {
+		return nil, fmt.Errorf("subnet %s: %w", name, err)
+	}
+	return subnet, nil
+}
+
+func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, after ...pulumi.Resource) (*ec2.NatGateway, error) {
+	// An address is released only while its gateway still exists, so it waits for the same resources as the NAT gateway
+	// (https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html).
+	address, err := ec2.NewEip(ctx, name+"-nat", &ec2.EipArgs{
+		Domain: pulumi.String("vpc"), Tags: nameTag(name + "-nat"),
+	}, pulumi.Parent(n), pulumi.DependsOn(after))
+	if err != nil {
+		return nil, fmt.Errorf("NAT address %s: %w", name, err)
+	}
+	gateway, err := ec2.NewNatGateway(ctx, name, &ec2.NatGatewayArgs{
+		SubnetId: subnet.ID(), AllocationId: address.ID(), Tags: nameTag(name),
+	}, pulumi.Parent(n), pulumi.DependsOn(after))
+	if err != nil {
+		return nil, fmt.Errorf("NAT gateway %s: %w", name, err)
+	}
+	return gateway, nil
+}
+
+// interfaceEndpoints give services addresses in the VPC, under the services' own names.
+func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *NetworkArgs, subnetIDs pulumi.StringArray) error {
+	group, err := ec2.NewSecurityGroup(ctx, name+"-endpoints", &ec2.SecurityGroupArgs{
+		VpcId:       n.VpcID,
+		Description: pulumi.String("Interface endpoints: HTTPS from the VPC"),
+		Tags:        nameTag(name + "-endpoints"),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return fmt.Errorf("endpoints' security group: %w", err)
+	}
+	rule, err := vpc.NewSecurityGroupIngressRule(ctx, name+"-endpoints-https", &vpc.SecurityGroupIngressRuleArgs{
+		SecurityGroupId: group.ID(),
+		CidrIpv4:        pulumi.String(args.CIDR),
+		IpProtocol:      pulumi.String("tcp"),
+		FromPort:        pulumi.Int(443),
+		ToPort:          pulumi.Int(443),
+		Description:     pulumi.String("HTTPS from the VPC"),
+		Tags:            nameTag(name + "-endpoints-https"),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return fmt.Errorf("endpoints' ingress rule: %w", err)
+	}
+	n.Egress = append(n.Egress, rule)
+	for _, service := range endpointServices(args.NAT) {
+		endpoint, err := ec2.NewVpcEndpoint(ctx, name+"-"+service, &ec2.VpcEndpointArgs{
+			VpcId:             n.VpcID,
+			ServiceName:       pulumi.String("com.amazonaws." + args.Region + "." + service),
+			VpcEndpointType:   pulumi.String("Interface"),
+			SubnetIds:         subnetIDs,
+			SecurityGroupIds:  pulumi.StringArray{group.ID()},
+			PrivateDnsEnabled: pulumi.Bool(true),
+			Tags:              nameTag(name + "-" + service),
+		}, pulumi.Parent(n))
+		if err != nil {
+			return fmt.Errorf("endpoint %s: %w", service, err)
+		}
+		n.Egress = append(n.Egress, endpoint)
+	}
+	return nil
+}
+
+func nameTag(name string) pulumi.StringMap {
+	return pulumi.StringMap{"Name": pulumi.String(name)}
+}

@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"fmt"
+	"strconv"
+
+	"expense/internal/config"
+	"expense/internal/iampolicy"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// NodeGroupArgs describe one managed node group.
+type NodeGroupArgs struct {
+	config.NodeGroup
+	// ClusterName and Version are the control plane's: nodes follow when it is upgraded.
+	ClusterName string
+	Version     string
+	// RoleARN is NodeRole's.
+	RoleARN   pulumi.StringInput
+	SubnetIDs pulumi.StringArrayInput
+	// Autoscaled leaves the number of nodes to the autoscaler once the group exists.
+	Autoscaled bool
+	// Tags reach instances, volumes and network interfaces, where the provider's default tags do not.
+	Tags map[string]string
+	// DependsOn is what nodes need to join: routes, the role's policies, the network add-ons. On destroy it goes after them.
+	DependsOn []pulumi.Resource
+}
+
+// NodeGroup is a managed node group with a launch template of its own. EKS drains a spot node when EC2 announces that it
+// will be reclaimed, and replaces it.
+type NodeGroup struct {
+	pulumi.ResourceState
+
+	// Name is the group's name on AWS, with the suffix that lets a successor come up beside it.
+	Name pulumi.StringOutput `pulumi:"name"`
+
+	// Group is what needs nodes depends on.
+	Group *eks.NodeGroup
+}
+
+// NewNodeGroup makes a node group. A change of capacity type, instance types, AMI type, role or subnets replaces it: the
+// successor is created first, then the old nodes are drained. A change of the root volume rolls the nodes in place.
+func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ...pulumi.ResourceOption) (*NodeGroup, error) {
+	if args == nil {
+		return nil, fmt.Errorf("node group %q: no arguments", name)
+	}
+	g := &NodeGroup{}
+	if err := ctx.RegisterComponentResource(typeNodeGroup, name, g, opts...); err != nil {
+		return nil, err
+	}
+
+	template, err := ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
+		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{
+			// The root device of Amazon Linux 2023.
+			DeviceName: pulumi.String("/dev/xvda"),
+			Ebs: ec2.LaunchTemplateBlockDeviceMappingEbsArgs{
+				VolumeType:          pulumi.String("gp3"),
+				VolumeSize:          pulumi.Int(args.DiskSizeGiB),
+				Encrypted:           pulumi.String("true"),
+				DeleteOnTermination: pulumi.String("true"),
+			},
+		}},
+		MetadataOptions: ec2.LaunchTemplateMetadataOptionsArgs{
+			HttpEndpoint: pulumi.String("enabled"),
+			HttpTokens:   pulumi.String("required"),
+			// One hop ends on the node: pods get their roles from their service accounts, never the node's
+			// (https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html).
+			HttpPutResponseHopLimit: pulumi.Int(1),
+		},
+		TagSpecifications: tagSpecifications(args.ClusterName+"-"+name, args.Tags),
+		Tags:              nameTag(name),
+	}, pulumi.Parent(g))
+	if err != nil {
+		return nil, fmt.Errorf("launch template: %w", err)
+	}
+
+	options := []pulumi.ResourceOption{pulumi.Parent(g), pulumi.DependsOn(args.DependsOn)}
+	if args.Autoscaled {
+		options = append(options, pulumi.IgnoreChanges([]string{"scalingConfig.desiredSize"}))
+	}
+	group, err := eks.NewNodeGroup(ctx, name, &eks.NodeGroupArgs{
+		ClusterName: pulumi.String(args.ClusterName),
+		// A prefix, not a name: two groups of one name cannot exist side by side, so a replacement would go through
+		// zero nodes.
+		NodeGroupNamePrefix: pulumi.String(name + "-"),
+		Version:             pulumi.String(args.Version),
+		NodeRoleArn:         args.RoleARN,
+		SubnetIds:           args.SubnetIDs,
+		CapacityType:        pulumi.String(string(args.CapacityType)),
+		InstanceTypes:       pulumi.ToStringArray(args.InstanceTypes),
+		AmiType:             pulumi.String(args.AMIType),
+		ScalingConfig: eks.NodeGroupScalingConfigArgs{
+			MinSize: pulumi.Int(args.MinSize), DesiredSize: pulumi.Int(args.DesiredSize), MaxSize: pulumi.Int(args.MaxSize),
+		},
+		UpdateConfig:     eks.NodeGroupUpdateConfigArgs{MaxUnavailablePercentage: pulumi.Int(args.MaxUnavailablePercentage)},
+		NodeRepairConfig: eks.NodeGroupNodeRepairConfigArgs{Enabled: pulumi.Bool(args.NodeRepair)},
+		LaunchTemplate: eks.NodeGroupLaunchTemplateArgs{
+			Id: template.ID(), Version: template.LatestVersion.ApplyT(strconv.Itoa).(pulumi.StringOutput),
+		},
+		Labels: pulumi.ToStringMap(args.Labels),
+		Taints: taints(args.Taints),
+		Tags:   nameTag(name),
+	}, options...)
+	if err != nil {
+		return nil, fmt.Errorf("node group: %w", err)
+	}
+	g.Name, g.Group = group.NodeGroupName, group
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"name": g.Name})
+}
+
+// tagSpecifications tag what EC2 makes from the template.
+func tagSpecifications(name string, tags map[string]string) ec2.LaunchTemplateTagSpecificationArray {
+	all := pulumi.ToStringMap(tags)
+	all["Name"] = pulumi.String(name)
+	var specs ec2.LaunchTemplateTagSpecificationArray
+	for _, kind := range []string{"instance", "volume", "network-interface"} {
+		specs = append(specs, ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String(kind), Tags: all})
+	}
+	return specs
+}
+
+func taints(taints []config.Taint) eks.NodeGroupTaintArray {
+	var out eks.NodeGroupTaintArray
+	for _, t := range taints {
+		out = append(out, eks.NodeGroupTaintArgs{Key: pulumi.String(t.Key), Value: pulumi.String(t.Value), Effect: pulumi.String(t.Effect)})
+	}
+	return out
+}
+
+// nodePolicies are what a node's role needs: to join, to give pods addresses, to pull images, and to be reached by
+// Session Manager, which needs neither an SSH key nor an open port
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html).
+var nodePolicies = []string{
+	"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore",
+}
+
+// NodeRoleArgs describe the nodes' role.
+type NodeRoleArgs struct {
+	Region string
+}
+
+// NodeRole is the IAM role of all nodes. EKS makes its access entry, and keeps it when a group goes.
+type NodeRole struct {
+	pulumi.ResourceState
+
+	ARN pulumi.StringOutput `pulumi:"arn"`
+
+	// Policies are the role's attachments: a node that boots without them fails to join, and one that loses the CNI's
+	// leaves its network interfaces behind.
+	Policies []pulumi.Resource
+}
+
+// NewNodeRole makes the nodes' role.
+func NewNodeRole(ctx *pulumi.Context, name string, args *NodeRoleArgs, opts ...pulumi.ResourceOption) (*NodeRole, error) {
+	if args == nil {
+		return nil, fmt.Errorf("node role %q: no arguments", name)
+	}
+	r := &NodeRole{}
+	if err := ctx.RegisterComponentResource(typeNodeRole, name, r, opts...); err != nil {
+		return nil, err
+	}
+	trust, err := iampolicy.ServiceTrust("ec2.amazonaws.com")
+	if err != nil {
+		return nil, err
+	}
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(r))
+	if err != nil {
+		return nil, fmt.Errorf("node role: %w", err)
+	}
+	for _, policy := range nodePolicies {
+		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+policy, &iam.RolePolicyAttachmentArgs{
+			Role: role.Name, PolicyArn: pulumi.String(iampolicy.ManagedPolicy(args.Region, policy)),
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, fmt.Errorf("node role policy %s: %w", policy, err)
+		}
+		r.Policies = append(r.Policies, attachment)
+	}
+	r.ARN = role.Arn
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"arn": r.ARN})
+}

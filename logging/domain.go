@@ -1,0 +1,240 @@
+// Package logging owns the path of a log line: the OpenSearch domain, who may write to it, and the fluentd sidecar that
+// any pod can be given. It does not know which pods there are.
+package logging
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"expense/internal/config"
+	"expense/internal/iampolicy"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/opensearch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Type tokens of the components. They are part of every URN: a change needs an alias, or it replaces the children.
+const (
+	typeDomain  = "expense:logging:Domain"
+	typeWriter  = "expense:logging:Writer"
+	typeSidecar = "expense:logging:Sidecar"
+)
+
+// DomainArgs describe the domain.
+type DomainArgs struct {
+	config.Logging
+	Region string
+	VpcID  pulumi.StringInput
+	// SubnetIDs are one private subnet for each zone of the network; the domain uses the first Domain.ZoneCount of them.
+	SubnetIDs pulumi.StringArrayOutput
+	// ClientSecurityGroupID is the one group whose members may open connections to the domain.
+	ClientSecurityGroupID pulumi.StringInput
+	// SlowResources take minutes to make. With CreateServiceLinkedRole the domain waits for them.
+	SlowResources []pulumi.Resource
+}
+
+// Domain is the OpenSearch Service domain that keeps the logs.
+type Domain struct {
+	pulumi.ResourceState
+
+	Name pulumi.StringOutput `pulumi:"name"`
+	ARN  pulumi.StringOutput `pulumi:"arn"`
+	// Endpoint and DashboardsEndpoint are names inside the VPC, without https://.
+	Endpoint           pulumi.StringOutput `pulumi:"endpoint"`
+	DashboardsEndpoint pulumi.StringOutput `pulumi:"dashboardsEndpoint"`
+}
+
+// domainLogs are what the domain writes about itself: what went wrong, and what was slow. Audit logs need fine-grained
+// access control.
+var domainLogs = map[string]string{
+	"application": "ES_APPLICATION_LOGS",
+	"index-slow":  "INDEX_SLOW_LOGS",
+	"search-slow": "SEARCH_SLOW_LOGS",
+}
+
+// NewDomain makes the domain in the private subnets. A change of its name replaces it and its data; a change of
+// instances or volumes is a blue/green move that AWS makes in place.
+func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulumi.ResourceOption) (*Domain, error) {
+	if args == nil {
+		return nil, fmt.Errorf("domain %q: no arguments", name)
+	}
+	d := &Domain{}
+	if err := ctx.RegisterComponentResource(typeDomain, name, d, opts...); err != nil {
+		return nil, err
+	}
+
+	var dependsOn []pulumi.Resource
+	if args.CreateServiceLinkedRole {
+		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
+			AwsServiceName: pulumi.String("opensearchservice.amazonaws.com"),
+			// Other domains of the account use it too, and IAM refuses to delete it while one exists.
+		}, pulumi.Parent(d), pulumi.RetainOnDelete(true))
+		if err != nil {
+			return nil, fmt.Errorf("service-linked role: %w", err)
+		}
+		// OpenSearch does not see the role for a while after it was made, and the provider does not try again
+		// (https://github.com/pulumi/pulumi-aws/issues/2349): what takes minutes anyway fills that gap.
+		dependsOn = append([]pulumi.Resource{role}, args.SlowResources...)
+	}
+	publishing, policy, err := d.logs(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	group, err := d.securityGroup(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+
+	domain, err := opensearch.NewDomain(ctx, name, &opensearch.DomainArgs{
+		DomainName:    pulumi.String(args.Domain.Name),
+		EngineVersion: pulumi.String(args.Domain.EngineVersion),
+		ClusterConfig: clusterConfig(args.Domain),
+		EbsOptions: opensearch.DomainEbsOptionsArgs{
+			EbsEnabled: pulumi.Bool(true),
+			VolumeType: pulumi.String("gp3"),
+			VolumeSize: pulumi.Int(args.Domain.VolumeSizeGiB),
+			Iops:       pulumi.Int(args.Domain.IOPS),
+			Throughput: pulumi.Int(args.Domain.ThroughputMiB),
+		},
+		VpcOptions: opensearch.DomainVpcOptionsArgs{
+			SubnetIds: args.SubnetIDs.ApplyT(func(ids []string) ([]string, error) {
+				return firstSubnets(ids, args.Domain.ZoneCount)
+			}).(pulumi.StringArrayOutput),
+			SecurityGroupIds: pulumi.StringArray{group.ID()},
+		},
+		EncryptAtRest:        opensearch.DomainEncryptAtRestArgs{Enabled: pulumi.Bool(true)},
+		NodeToNodeEncryption: opensearch.DomainNodeToNodeEncryptionArgs{Enabled: pulumi.Bool(true)},
+		DomainEndpointOptions: opensearch.DomainDomainEndpointOptionsArgs{
+			EnforceHttps: pulumi.Bool(true),
+			// TLS 1.2 with perfect forward secrecy and 1.3, the strictest there is
+			// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DomainEndpointOptions.html).
+			TlsSecurityPolicy: pulumi.String("Policy-Min-TLS-1-2-PFS-2023-10"),
+		},
+		LogPublishingOptions: publishing,
+		// A required update that stays out for long isolates a domain and at last deletes it
+		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/service-software.html).
+		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
+		Tags:                  pulumi.StringMap{"Name": pulumi.String(name)},
+		// autoTuneOptions are left out: t2 and t3 instances refuse them even when they say DISABLED
+		// (https://github.com/hashicorp/terraform-provider-aws/issues/30205).
+	}, pulumi.Parent(d), pulumi.DependsOn(append(dependsOn, policy)),
+		// Fifteen to thirty minutes are usual, more than an hour has been seen
+		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897).
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "90m", Update: "180m", Delete: "90m"}))
+	if err != nil {
+		return nil, fmt.Errorf("domain: %w", err)
+	}
+	d.Name, d.ARN, d.Endpoint, d.DashboardsEndpoint = domain.DomainName, domain.Arn, domain.Endpoint, domain.DashboardEndpoint
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
+		"name": d.Name, "arn": d.ARN, "endpoint": d.Endpoint, "dashboardsEndpoint": d.DashboardsEndpoint,
+	})
+}
+
+// clusterConfig is the shape of the domain's nodes. Three dedicated masters: with two, losing one stops the election.
+func clusterConfig(c config.Domain) opensearch.DomainClusterConfigArgs {
+	out := opensearch.DomainClusterConfigArgs{
+		InstanceType:         pulumi.String(c.InstanceType),
+		InstanceCount:        pulumi.Int(c.InstanceCount),
+		ZoneAwarenessEnabled: pulumi.Bool(c.ZoneCount > 1),
+	}
+	if c.ZoneCount > 1 {
+		out.ZoneAwarenessConfig = opensearch.DomainClusterConfigZoneAwarenessConfigArgs{AvailabilityZoneCount: pulumi.Int(c.ZoneCount)}
+	}
+	if c.MasterInstanceType != "" {
+		out.DedicatedMasterEnabled = pulumi.Bool(true)
+		out.DedicatedMasterType = pulumi.String(c.MasterInstanceType)
+		out.DedicatedMasterCount = pulumi.Int(3)
+	}
+	return out
+}
+
+// firstSubnets: a domain takes exactly one subnet for each of its zones.
+func firstSubnets(ids []string, count int) ([]string, error) {
+	if len(ids) < count {
+		return nil, fmt.Errorf("domain over %d zones: the network has %d private subnets", count, len(ids))
+	}
+	return ids[:count], nil
+}
+
+// logs makes a log group for each of the domain's logs, and lets this one domain write to them.
+func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
+	var options opensearch.DomainLogPublishingOptionArray
+	var arns pulumi.StringArray
+	for _, kind := range slices.Sorted(maps.Keys(domainLogs)) {
+		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
+			Name:            pulumi.String("/aws/OpenSearchService/domains/" + args.Domain.Name + "/" + kind),
+			RetentionInDays: pulumi.Int(args.LogRetentionDays),
+		}, pulumi.Parent(d))
+		if err != nil {
+			return nil, nil, fmt.Errorf("log group %s: %w", kind, err)
+		}
+		arns = append(arns, group.Arn)
+		options = append(options, opensearch.DomainLogPublishingOptionArgs{
+			LogType: pulumi.String(domainLogs[kind]), CloudwatchLogGroupArn: group.Arn,
+		})
+	}
+	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{
+		// An account has room for ten of these in a region: a name that says whose it is.
+		PolicyName: pulumi.String("opensearch-" + args.Domain.Name),
+		PolicyDocument: arns.ToStringArrayOutput().ApplyT(func(groups []string) (string, error) {
+			return logPolicy(args.Region, args.Domain.Name, groups)
+		}).(pulumi.StringOutput),
+	}, pulumi.Parent(d))
+	if err != nil {
+		return nil, nil, fmt.Errorf("log resource policy: %w", err)
+	}
+	return options, policy, nil
+}
+
+// logPolicy lets OpenSearch write to the groups, for this domain only: the conditions keep another account's domain from
+// using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
+func logPolicy(region, domain string, groups []string) (string, error) {
+	account, err := iampolicy.Account(groups[0])
+	if err != nil {
+		return "", err
+	}
+	streams := make([]string, len(groups))
+	for i, group := range groups {
+		streams[i] = group + ":*"
+	}
+	return iampolicy.Document(iampolicy.Statement{
+		Sid:       "DomainLogs",
+		Principal: iampolicy.Principal{Service: "es.amazonaws.com"},
+		Actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:PutLogEventsBatch"},
+		Resources: streams,
+		Conditions: map[string]map[string]string{
+			"StringEquals": {"aws:SourceAccount": account},
+			"ArnLike":      {"aws:SourceArn": fmt.Sprintf("arn:%s:es:%s:%s:domain/%s", iampolicy.Partition(region), region, account, domain)},
+		},
+	})
+}
+
+// securityGroup admits HTTPS from the cluster's group, and lets nothing out: the domain answers, it does not call.
+func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArgs) (*ec2.SecurityGroup, error) {
+	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
+		VpcId:       args.VpcID,
+		Description: pulumi.String("OpenSearch domain " + args.Domain.Name + ": HTTPS from the cluster"),
+		Tags:        pulumi.StringMap{"Name": pulumi.String(name)},
+	}, pulumi.Parent(d))
+	if err != nil {
+		return nil, fmt.Errorf("security group: %w", err)
+	}
+	// A resource beside the group, so that the domain does not wait for the cluster.
+	if _, err := vpc.NewSecurityGroupIngressRule(ctx, name+"-cluster", &vpc.SecurityGroupIngressRuleArgs{
+		SecurityGroupId:           group.ID(),
+		ReferencedSecurityGroupId: args.ClientSecurityGroupID,
+		IpProtocol:                pulumi.String("tcp"),
+		FromPort:                  pulumi.Int(443),
+		ToPort:                    pulumi.Int(443),
+		Description:               pulumi.String("HTTPS from the cluster's nodes and pods"),
+		Tags:                      pulumi.StringMap{"Name": pulumi.String(name + "-cluster")},
+	}, pulumi.Parent(d)); err != nil {
+		return nil, fmt.Errorf("ingress rule: %w", err)
+	}
+	return group, nil
+}

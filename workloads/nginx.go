@@ -1,0 +1,59 @@
+package workloads
+
+import (
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const nginxName = "nginx"
+
+// NginxArgs describe the pod.
+type NginxArgs struct {
+	Namespace pulumi.StringInput
+	Image     string
+	Ship      Ship
+	// DependsOn are the namespace's guards.
+	DependsOn []pulumi.Resource
+}
+
+// Nginx is the single pod "nginx". Nothing brings a bare pod back when its node goes, until the next `pulumi up`: what
+// must stay up is Web.
+type Nginx struct {
+	pulumi.ResourceState
+}
+
+// NewNginx makes the pod. Nearly every change replaces it, with a gap, because the name is fixed.
+func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.ResourceOption) (*Nginx, error) {
+	if args == nil {
+		return nil, fmt.Errorf("nginx %q: no arguments", name)
+	}
+	n := &Nginx{}
+	if err := ctx.RegisterComponentResource(typeNginx, name, n, opts...); err != nil {
+		return nil, err
+	}
+	config, err := newNginxConfig(ctx, name, args.Namespace, pulumi.Parent(n))
+	if err != nil {
+		return nil, err
+	}
+	spec, err := args.Ship(corev1.PodSpecArgs{
+		AutomountServiceAccountToken:  pulumi.Bool(false),
+		EnableServiceLinks:            pulumi.Bool(false),
+		SecurityContext:               podSecurity(),
+		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
+		Containers:                    corev1.ContainerArray{nginx(args.Image)},
+		Volumes:                       nginxVolumes(config),
+	}, nginxContainer, logDir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := corev1.NewPod(ctx, name, &corev1.PodArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(nginxName), Namespace: args.Namespace, Labels: labels(nginxName)},
+		Spec:     spec,
+	}, pulumi.Parent(n), pulumi.DependsOn(args.DependsOn)); err != nil {
+		return nil, fmt.Errorf("pod: %w", err)
+	}
+	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{})
+}

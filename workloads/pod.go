@@ -1,0 +1,138 @@
+package workloads
+
+import (
+	"embed"
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Port is where nginx listens: below 1024 an unprivileged user may not.
+const Port = 8080
+
+const (
+	nginxContainer = "nginx"
+	// logDir is where nginx.conf writes the files that are shipped.
+	logDir = "/var/log/app"
+	// user is the official nginx image's unprivileged user. All containers of a pod run as it, so that they can share files.
+	user = 101
+	// graceSeconds is how long a pod may take to stop: nginx ends within 30 seconds, the rest is for its last log lines.
+	graceSeconds = 90
+
+	configVolume = "nginx-config"
+	tmpVolume    = "tmp"
+)
+
+//go:embed files
+var files embed.FS
+
+// file is the text of an embedded file; a name that does not exist is a mistake of this package.
+func file(name string) pulumi.String {
+	data, err := files.ReadFile("files/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return pulumi.String(data)
+}
+
+// Ship returns the pod with what ships the log files that the container writes to dir. The container finds the bounds
+// for its rotation in LOG_MAX_BYTES and LOG_GENERATIONS, and dir in LOG_DIR.
+type Ship func(pod corev1.PodSpecArgs, container, dir string) (corev1.PodSpecArgs, error)
+
+// labels of a workload's objects, and the selector of its pods.
+func labels(name string) pulumi.StringMap {
+	return pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(name)}
+}
+
+// newNginxConfig makes the config map that every nginx here runs with. Its name changes with its content, so the pods
+// that use it roll or are replaced.
+func newNginxConfig(ctx *pulumi.Context, name string, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (*corev1.ConfigMap, error) {
+	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
+		Metadata:  metav1.ObjectMetaArgs{Namespace: namespace},
+		Data:      pulumi.StringMap{"nginx.conf": file("nginx.conf"), "rotate-logs.sh": file("rotate-logs.sh")},
+		Immutable: pulumi.Bool(true),
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("nginx configuration: %w", err)
+	}
+	return config, nil
+}
+
+// nginx is the container that all three workloads have: the official image as an unprivileged user on a read-only file
+// system, with a probe for each question: has it started, does it live, may it be sent traffic.
+func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs {
+	probe := func(period, failures int) corev1.ProbeArgs {
+		return corev1.ProbeArgs{
+			HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String("/healthz"), Port: pulumi.Int(Port)},
+			PeriodSeconds:    pulumi.Int(period),
+			FailureThreshold: pulumi.Int(failures),
+			TimeoutSeconds:   pulumi.Int(2),
+		}
+	}
+	all := corev1.VolumeMountArray{
+		corev1.VolumeMountArgs{
+			Name: pulumi.String(configVolume), MountPath: pulumi.String("/etc/nginx/nginx.conf"), SubPath: pulumi.String("nginx.conf"), ReadOnly: pulumi.Bool(true),
+		},
+		// The image's entrypoint runs what it finds here; its own scripts edit files and have nothing to do.
+		corev1.VolumeMountArgs{Name: pulumi.String("nginx-entrypoint"), MountPath: pulumi.String("/docker-entrypoint.d"), ReadOnly: pulumi.Bool(true)},
+		corev1.VolumeMountArgs{Name: pulumi.String(tmpVolume), MountPath: pulumi.String("/tmp")},
+	}
+	for _, m := range mounts {
+		all = append(all, m)
+	}
+	return corev1.ContainerArgs{
+		Name:           pulumi.String(nginxContainer),
+		Image:          pulumi.String(image),
+		Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(Port)}},
+		VolumeMounts:   all,
+		StartupProbe:   probe(2, 30),
+		LivenessProbe:  probe(10, 3),
+		ReadinessProbe: probe(5, 2),
+		// Endpoints and load balancers need a moment to hear that the pod is going: until then it still answers.
+		Lifecycle: corev1.LifecycleArgs{PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(5)}}},
+		Resources: corev1.ResourceRequirementsArgs{
+			Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("64Mi")},
+			Limits:   pulumi.StringMap{"memory": pulumi.String("128Mi")},
+		},
+		SecurityContext: restricted(),
+	}
+}
+
+// nginxVolumes are what nginx mounts.
+func nginxVolumes(config *corev1.ConfigMap) corev1.VolumeArray {
+	source := func(items ...corev1.KeyToPathInput) corev1.ConfigMapVolumeSourceArgs {
+		return corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name().Elem(), Items: corev1.KeyToPathArray(items)}
+	}
+	return corev1.VolumeArray{
+		corev1.VolumeArgs{Name: pulumi.String(configVolume), ConfigMap: source(
+			corev1.KeyToPathArgs{Key: pulumi.String("nginx.conf"), Path: pulumi.String("nginx.conf")},
+		)},
+		corev1.VolumeArgs{Name: pulumi.String("nginx-entrypoint"), ConfigMap: source(
+			// The entrypoint ignores a script that is not executable.
+			corev1.KeyToPathArgs{Key: pulumi.String("rotate-logs.sh"), Path: pulumi.String("rotate-logs.sh"), Mode: pulumi.Int(0o555)},
+		)},
+		corev1.VolumeArgs{Name: pulumi.String(tmpVolume), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
+	}
+}
+
+// podSecurity is what Pod Security's level "restricted" asks of a pod, with one user and group for all of its files.
+func podSecurity() corev1.PodSecurityContextArgs {
+	return corev1.PodSecurityContextArgs{
+		RunAsNonRoot:   pulumi.Bool(true),
+		RunAsUser:      pulumi.Int(user),
+		RunAsGroup:     pulumi.Int(user),
+		FsGroup:        pulumi.Int(user),
+		SeccompProfile: corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	}
+}
+
+// restricted is what the level asks of a container.
+func restricted() corev1.SecurityContextArgs {
+	return corev1.SecurityContextArgs{
+		AllowPrivilegeEscalation: pulumi.Bool(false),
+		ReadOnlyRootFilesystem:   pulumi.Bool(true),
+		Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
+	}
+}

@@ -1,0 +1,201 @@
+package workloads
+
+import (
+	"fmt"
+
+	"expense/internal/config"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	webName      = "web"
+	secretVolume = "secret"
+)
+
+// WebArgs describe the Deployment.
+type WebArgs struct {
+	config.Web
+	Namespace pulumi.StringInput
+	Image     string
+	// Secret is mounted at /var/run/secrets/web, a file for each key; nil is none.
+	Secret pulumi.StringMapInput
+	Ship   Ship
+	// DependsOn are the namespace's guards.
+	DependsOn []pulumi.Resource
+}
+
+// Web is the self-healing workload: a Deployment over zones and nodes, replaced when it fails and scaled by its CPU use,
+// behind a Service, with its configuration in a ConfigMap and a Secret.
+type Web struct {
+	pulumi.ResourceState
+
+	// ServiceName is the name under which the pods of the namespace reach it, on port 80.
+	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
+}
+
+// NewWeb makes the workload. A change of the settings or the secret makes a new ConfigMap or Secret and rolls the pods to
+// it. A change of Public changes the Service's type in place; its name stays.
+func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.ResourceOption) (*Web, error) {
+	if args == nil {
+		return nil, fmt.Errorf("web %q: no arguments", name)
+	}
+	w := &Web{}
+	if err := ctx.RegisterComponentResource(typeWeb, name, w, opts...); err != nil {
+		return nil, err
+	}
+	spec, err := w.podSpec(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(webName), Namespace: args.Namespace, Labels: labels(webName)}
+	selector := metav1.LabelSelectorArgs{MatchLabels: labels(webName)}
+	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: meta,
+		Spec: appsv1.DeploymentSpecArgs{
+			// No replicas: their number is the autoscaler's, and every `up` would set it back
+			// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
+			Selector: selector,
+			Strategy: appsv1.DeploymentStrategyArgs{
+				Type:          pulumi.String("RollingUpdate"),
+				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.String("25%")},
+			},
+			Template: corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: labels(webName)}, Spec: spec},
+		},
+	}, pulumi.Parent(w), pulumi.DependsOn(args.DependsOn))
+	if err != nil {
+		return nil, fmt.Errorf("deployment: %w", err)
+	}
+	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: meta,
+		Spec: policyv1.PodDisruptionBudgetSpecArgs{
+			Selector:       selector,
+			MaxUnavailable: pulumi.Int(1),
+			// A pod that does not work may not keep a node from being drained.
+			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
+		},
+	}, pulumi.Parent(w)); err != nil {
+		return nil, fmt.Errorf("pod disruption budget: %w", err)
+	}
+	if _, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name, &autoscalingv2.HorizontalPodAutoscalerArgs{
+		Metadata: meta,
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpecArgs{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReferenceArgs{
+				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.Metadata.Name().Elem(),
+			},
+			MinReplicas: pulumi.Int(args.MinReplicas),
+			MaxReplicas: pulumi.Int(args.MaxReplicas),
+			Metrics: autoscalingv2.MetricSpecArray{autoscalingv2.MetricSpecArgs{
+				// The container's use, not the pod's: a busy sidecar is no reason for another web server.
+				Type: pulumi.String("ContainerResource"),
+				ContainerResource: autoscalingv2.ContainerResourceMetricSourceArgs{
+					Container: pulumi.String(nginxContainer),
+					Name:      pulumi.String("cpu"),
+					Target: autoscalingv2.MetricTargetArgs{
+						Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(args.TargetCPUPercent),
+					},
+				},
+			}},
+		},
+	}, pulumi.Parent(w)); err != nil {
+		return nil, fmt.Errorf("horizontal pod autoscaler: %w", err)
+	}
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: serviceMeta(meta, args.Public),
+		Spec: corev1.ServiceSpecArgs{
+			Type:     pulumi.String(serviceType(args.Public)),
+			Selector: labels(webName),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
+			}},
+		},
+	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
+	if err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	w.ServiceName = service.Metadata.Name().Elem()
+	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"serviceName": w.ServiceName})
+}
+
+// podSpec is nginx with its settings and secret, spread over zones first and nodes second.
+func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.PodSpecArgs, error) {
+	config, err := newNginxConfig(ctx, name+"-nginx", args.Namespace, pulumi.Parent(w))
+	if err != nil {
+		return corev1.PodSpecArgs{}, err
+	}
+	settings, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
+		Metadata:  metav1.ObjectMetaArgs{Namespace: args.Namespace},
+		Data:      pulumi.ToStringMap(args.Settings),
+		Immutable: pulumi.Bool(true),
+	}, pulumi.Parent(w))
+	if err != nil {
+		return corev1.PodSpecArgs{}, fmt.Errorf("settings: %w", err)
+	}
+	volumes := nginxVolumes(config)
+	var mounts []corev1.VolumeMountArgs
+	if args.Secret != nil {
+		secret, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
+			Metadata:   metav1.ObjectMetaArgs{Namespace: args.Namespace},
+			StringData: args.Secret,
+			Immutable:  pulumi.Bool(true),
+		}, pulumi.Parent(w))
+		if err != nil {
+			return corev1.PodSpecArgs{}, fmt.Errorf("secret: %w", err)
+		}
+		// Files, not environment variables, which end up in crash reports and child processes.
+		volumes = append(volumes, corev1.VolumeArgs{Name: pulumi.String(secretVolume), Secret: corev1.SecretVolumeSourceArgs{SecretName: secret.Metadata.Name()}})
+		mounts = append(mounts, corev1.VolumeMountArgs{
+			Name: pulumi.String(secretVolume), MountPath: pulumi.String("/var/run/secrets/web"), ReadOnly: pulumi.Bool(true),
+		})
+	}
+	container := nginx(args.Image, mounts...)
+	container.EnvFrom = corev1.EnvFromSourceArray{corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: settings.Metadata.Name()}}}
+
+	spread := func(topology string) corev1.TopologySpreadConstraintArgs {
+		return corev1.TopologySpreadConstraintArgs{
+			TopologyKey: pulumi.String(topology),
+			MaxSkew:     pulumi.Int(1),
+			// When a zone has no spot capacity, a second pod in another zone is better than one that waits.
+			WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
+			LabelSelector:     metav1.LabelSelectorArgs{MatchLabels: labels(webName)},
+			// Counts the pods of one revision, so that a rollout is spread too.
+			MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
+		}
+	}
+	return args.Ship(corev1.PodSpecArgs{
+		AutomountServiceAccountToken:  pulumi.Bool(false),
+		EnableServiceLinks:            pulumi.Bool(false),
+		SecurityContext:               podSecurity(),
+		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
+		TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{
+			spread("topology.kubernetes.io/zone"), spread("kubernetes.io/hostname"),
+		},
+		Containers: corev1.ContainerArray{container},
+		Volumes:    volumes,
+	}, nginxContainer, logDir)
+}
+
+func serviceType(public bool) string {
+	if public {
+		return "LoadBalancer"
+	}
+	return "ClusterIP"
+}
+
+// serviceMeta asks EKS's own controller for a network load balancer with public addresses: the subnets tagged for it are
+// the public ones (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
+func serviceMeta(meta metav1.ObjectMetaArgs, public bool) metav1.ObjectMetaArgs {
+	if public {
+		meta.Annotations = pulumi.StringMap{
+			"service.beta.kubernetes.io/aws-load-balancer-type":                              pulumi.String("nlb"),
+			"service.beta.kubernetes.io/aws-load-balancer-scheme":                            pulumi.String("internet-facing"),
+			"service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled": pulumi.String("true"),
+		}
+	}
+	return meta
+}

@@ -1,0 +1,60 @@
+package program
+
+import (
+	"fmt"
+
+	"expense/cluster"
+	"expense/internal/config"
+	"expense/logging"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// The names of the stack's outputs. They are an interface: scripts read them with `pulumi stack output NAME`.
+const (
+	// OutputKubeconfig is the kubeconfig as JSON. It holds no credential: it runs `aws eks get-token`.
+	OutputKubeconfig = "kubeconfig"
+	// OutputClusterName is the EKS cluster's name.
+	OutputClusterName = "clusterName"
+	// OutputRegion is the AWS region.
+	OutputRegion = "region"
+	// OutputNamespace is the namespace of the workloads.
+	OutputNamespace = "namespace"
+	// OutputNodeGroups are the groups' names on AWS, by their names in the settings.
+	OutputNodeGroups = "nodeGroups"
+	// OutputOpenSearchEndpoint is the domain's URL, which answers inside the VPC.
+	OutputOpenSearchEndpoint = "openSearchEndpoint"
+	// OutputDashboardsURL is the URL of OpenSearch Dashboards, which answers inside the VPC.
+	OutputDashboardsURL = "dashboardsUrl"
+	// OutputCommands are what a person types next, by what for.
+	OutputCommands = "commands"
+)
+
+func outputs(cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *nodes, domain *logging.Domain) pulumi.Map {
+	groups := pulumi.StringMap{}
+	for key, group := range nodes.groups {
+		groups[key] = group.Name
+	}
+	return pulumi.Map{
+		OutputKubeconfig:         controlPlane.KubeconfigJSON,
+		OutputClusterName:        pulumi.String(cfg.Cluster.Name),
+		OutputRegion:             pulumi.String(cfg.Region),
+		OutputNamespace:          pulumi.String(cfg.Workloads.Namespace),
+		OutputNodeGroups:         groups,
+		OutputOpenSearchEndpoint: pulumi.Sprintf("https://%s", domain.Endpoint),
+		OutputDashboardsURL:      pulumi.Sprintf("https://%s", domain.DashboardsEndpoint),
+		OutputCommands:           pulumi.ToStringMap(commands(cfg)),
+	}
+}
+
+func commands(cfg *config.Config) map[string]string {
+	namespace := cfg.Workloads.Namespace
+	return map[string]string{
+		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region),
+		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
+		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
+		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
+		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:80", namespace),
+		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
+	}
+}

@@ -1,0 +1,213 @@
+// Package program puts the stack together: settings in, cluster, logging and workloads in between, outputs out.
+// It decides what waits for what and who is told what; each part's details are the part's own.
+package program
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"expense/cluster"
+	"expense/internal/config"
+	"expense/logging"
+	"expense/workloads"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// name is the prefix of all logical names. It is the project's, not the cluster's: renaming a cluster replaces what must
+// be replaced and nothing else.
+const name = "expense"
+
+// Run declares the whole stack. A setting that is missing or wrong is an error before the first resource.
+func Run(ctx *pulumi.Context) error {
+	cfg, err := config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, warning := range cfg.Warnings() {
+		if err := ctx.Log.Warn(warning, nil); err != nil {
+			return err
+		}
+	}
+	tags := Tags(ctx.Stack())
+
+	provider, err := aws.NewProvider(ctx, name, &aws.ProviderArgs{
+		Region:      pulumi.String(cfg.Region),
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(tags)},
+	})
+	if err != nil {
+		return fmt.Errorf("aws provider: %w", err)
+	}
+	onAWS := pulumi.Providers(provider)
+
+	network, err := cluster.NewNetwork(ctx, name, &cluster.NetworkArgs{Region: cfg.Region, Network: cfg.Network}, onAWS)
+	if err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	controlPlane, err := cluster.NewControlPlane(ctx, name, &cluster.ControlPlaneArgs{
+		Region: cfg.Region, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
+	}, onAWS)
+	if err != nil {
+		return fmt.Errorf("control plane: %w", err)
+	}
+	nodes, err := newNodes(ctx, cfg, tags, network, controlPlane, onAWS)
+	if err != nil {
+		return err
+	}
+
+	domain, err := logging.NewDomain(ctx, name, &logging.DomainArgs{
+		Logging: cfg.Logging, Region: cfg.Region, VpcID: network.VpcID, SubnetIDs: network.PrivateSubnetIDs,
+		ClientSecurityGroupID: controlPlane.SecurityGroupID, SlowResources: network.Egress,
+	}, onAWS)
+	if err != nil {
+		return fmt.Errorf("logging: %w", err)
+	}
+	if err := newWorkloads(ctx, cfg, controlPlane, nodes, domain, provider); err != nil {
+		return err
+	}
+
+	for key, value := range outputs(cfg, controlPlane, nodes, domain) {
+		ctx.Export(key, value)
+	}
+	return nil
+}
+
+// Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it: one filter finds all.
+func Tags(stack string) map[string]string {
+	return map[string]string{"pulumi:project": name, "pulumi:stack": stack}
+}
+
+// nodes is a cluster that can run pods.
+type nodes struct {
+	groups map[string]*cluster.NodeGroup
+	// kubernetes waits for all that pods need.
+	kubernetes   *kubernetes.Provider
+	storageClass pulumi.StringOutput
+}
+
+// newNodes makes everything between a control plane and a cluster that runs pods. Order: the DaemonSets that make a node
+// Ready, the nodes, the add-ons that need nodes, and then whatever is declared in Kubernetes.
+func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, network *cluster.Network,
+	controlPlane *cluster.ControlPlane, onAWS pulumi.ResourceOption,
+) (*nodes, error) {
+	role, err := cluster.NewNodeRole(ctx, name+"-node", &cluster.NodeRoleArgs{Region: cfg.Region}, onAWS)
+	if err != nil {
+		return nil, err
+	}
+	nodeAddons, err := cluster.NewNodeAddons(ctx, name+"-node", &cluster.AddonsArgs{
+		ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: []pulumi.Resource{controlPlane.Cluster},
+	}, onAWS)
+	if err != nil {
+		return nil, err
+	}
+
+	out := &nodes{groups: map[string]*cluster.NodeGroup{}}
+	var groups []pulumi.Resource
+	for _, key := range slices.Sorted(maps.Keys(cfg.Cluster.NodeGroups)) {
+		group, err := cluster.NewNodeGroup(ctx, key, &cluster.NodeGroupArgs{
+			NodeGroup:   cfg.Cluster.NodeGroups[key],
+			ClusterName: controlPlane.Name,
+			Version:     cfg.Cluster.Version,
+			RoleARN:     role.ARN,
+			SubnetIDs:   network.PrivateSubnetIDs,
+			Autoscaled:  cfg.Cluster.Autoscaler.Enabled,
+			Tags:        tags,
+			DependsOn:   slices.Concat(network.Egress, role.Policies, nodeAddons.All),
+		}, onAWS)
+		if err != nil {
+			return nil, fmt.Errorf("node group %s: %w", key, err)
+		}
+		out.groups[key] = group
+		groups = append(groups, group.Group)
+	}
+	podAddons, err := cluster.NewPodAddons(ctx, name+"-pod", &cluster.PodAddonsArgs{
+		AddonsArgs: cluster.AddonsArgs{ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: groups},
+		Region:     cfg.Region,
+		VolumeTags: tags,
+	}, onAWS)
+	if err != nil {
+		return nil, err
+	}
+
+	out.kubernetes, err = cluster.NewKubernetesProvider(ctx, name, controlPlane, cfg.Region,
+		slices.Concat([]pulumi.Resource{controlPlane.Cluster}, controlPlane.Access, groups, podAddons.All))
+	if err != nil {
+		return nil, err
+	}
+	class, err := cluster.NewStorageClass(ctx, cluster.StorageClassName, podAddons.Storage, pulumi.Provider(out.kubernetes))
+	if err != nil {
+		return nil, err
+	}
+	out.storageClass = class.Metadata.Name().Elem()
+	if cfg.Cluster.Autoscaler.Enabled {
+		if _, err := cluster.NewAutoscaler(ctx, name+"-autoscaler", &cluster.AutoscalerArgs{
+			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, DependsOn: nodeAddons.All,
+		}, onAWS, pulumi.Provider(out.kubernetes)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// newWorkloads makes the namespace, the shipping of logs out of it, and what runs in it.
+func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *nodes,
+	domain *logging.Domain, provider *aws.Provider,
+) error {
+	inCluster := pulumi.Providers(nodes.kubernetes, provider)
+	namespace, err := workloads.NewNamespace(ctx, cfg.Workloads.Namespace, &workloads.NamespaceArgs{
+		Name:        cfg.Workloads.Namespace,
+		Environment: cfg.Workloads.Environment,
+		Quota:       cfg.Workloads.Quota,
+		VPCCIDR:     cfg.Network.CIDR,
+		PublicWeb:   cfg.Workloads.Web.Public,
+	}, inCluster)
+	if err != nil {
+		return fmt.Errorf("namespace %s: %w", cfg.Workloads.Namespace, err)
+	}
+	writer, err := logging.NewWriter(ctx, name+"-log-writer", &logging.WriterArgs{
+		DomainName:      domain.Name,
+		DomainARN:       domain.ARN,
+		OIDCProviderARN: controlPlane.OIDCProviderARN,
+		OIDCIssuer:      controlPlane.OIDCIssuer,
+		Namespace:       cfg.Workloads.Namespace,
+		IndexPrefix:     cfg.Logging.IndexPrefix,
+	}, pulumi.Providers(provider))
+	if err != nil {
+		return fmt.Errorf("log writer: %w", err)
+	}
+	sidecar, err := logging.NewSidecar(ctx, "fluentd", &logging.SidecarArgs{
+		Image:       cfg.Logging.Image,
+		Region:      cfg.Region,
+		ClusterName: cfg.Cluster.Name,
+		IndexPrefix: cfg.Logging.IndexPrefix,
+		Namespace:   namespace.Name,
+		Endpoint:    domain.Endpoint,
+		RoleARN:     writer.RoleARN,
+	}, inCluster)
+	if err != nil {
+		return fmt.Errorf("fluentd: %w", err)
+	}
+
+	dependsOn := slices.Concat(namespace.Guards, writer.Policies)
+	if _, err := workloads.NewNginx(ctx, "nginx", &workloads.NginxArgs{
+		Namespace: namespace.Name, Image: cfg.Workloads.Images.Nginx, Ship: sidecar.Add, DependsOn: dependsOn,
+	}, inCluster); err != nil {
+		return fmt.Errorf("nginx: %w", err)
+	}
+	if _, err := workloads.NewMultiContainer(ctx, "multi-container", &workloads.MultiContainerArgs{
+		Namespace: namespace.Name, NginxImage: cfg.Workloads.Images.Nginx, AlmaImage: cfg.Workloads.Images.Alma,
+		VolumeSizeGiB: cfg.Workloads.VolumeSizeGiB, StorageClass: nodes.storageClass, Ship: sidecar.Add, DependsOn: dependsOn,
+	}, inCluster); err != nil {
+		return fmt.Errorf("multi-container: %w", err)
+	}
+	if _, err := workloads.NewWeb(ctx, "web", &workloads.WebArgs{
+		Web: cfg.Workloads.Web, Namespace: namespace.Name, Image: cfg.Workloads.Images.Nginx, Secret: cfg.WebSecret,
+		Ship: sidecar.Add, DependsOn: dependsOn,
+	}, inCluster); err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	return nil
+}

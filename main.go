@@ -1,0 +1,12 @@
+// The expense platform as one Pulumi program: see internal/program for what it is made of.
+package main
+
+import (
+	"expense/internal/program"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func main() {
+	pulumi.Run(program.Run)
+}

@@ -1,0 +1,191 @@
+package tests
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"expense/internal/program"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var stacks = []string{"dev", "prod"}
+
+func TestTheProgramRunsAsAnUpdateAndAsAPreview(t *testing.T) {
+	for _, stack := range stacks {
+		t.Run(stack, func(t *testing.T) {
+			t.Parallel()
+			update, err := run(t, stack, stackFile(t, stack))
+			require.NoError(t, err)
+			// A preview knows no output of AWS: everything must be declared all the same.
+			dry, err := run(t, stack, stackFile(t, stack), preview)
+			require.NoError(t, err)
+			assert.Equal(t, names(update), names(dry))
+			assert.Greater(t, len(update), 80)
+		})
+	}
+}
+
+func names(all []registered) []string {
+	var out []string
+	for _, r := range all {
+		out = append(out, r.String())
+	}
+	return out
+}
+
+// An error of any resource ends the run, and says which resource it was in the program's words.
+func TestAFailureOfAnyTypeSurfaces(t *testing.T) {
+	t.Parallel()
+	settings := stackFile(t, "prod")
+	set(t, settings, "expense:network.nat", "none")
+	set(t, settings, "expense:cluster.admins", []string{"arn:aws:iam::111122223333:role/Admin"})
+	for key, image := range map[string]string{
+		"expense:workloads.images.nginx": "nginx", "expense:workloads.images.alma": "alma",
+		"expense:logging.image": "fluentd", "expense:cluster.autoscaler.image": "autoscaler",
+	} {
+		set(t, settings, key, account+".dkr.ecr.us-east-1.amazonaws.com/"+image+":1.35.0")
+	}
+	private, err := run(t, "prod", settings)
+	require.NoError(t, err)
+	all, err := run(t, "prod", stackFile(t, "prod"))
+	require.NoError(t, err)
+
+	types := map[string]map[string]string{}
+	for _, r := range all {
+		types[r.Type] = stackFile(t, "prod")
+	}
+	for _, r := range private {
+		if types[r.Type] == nil {
+			types[r.Type] = settings
+		}
+	}
+	for typ, settings := range types {
+		t.Run(typ, func(t *testing.T) {
+			t.Parallel()
+			_, err := run(t, "prod", settings, failing(typ))
+			require.Error(t, err)
+			assert.ErrorContains(t, err, errInjected.Error())
+		})
+	}
+	assert.Greater(t, len(types), 40)
+}
+
+// A name that is not in the list breaks whoever reads it, and one that is missing too.
+func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
+	t.Parallel()
+	exported := map[string]pulumi.Input{}
+	r := &recorder{}
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
+		if err := program.Run(ctx); err != nil {
+			return err
+		}
+		exported = ctx.GetCurrentExportMap()
+		return nil
+	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
+		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:webSecret"}
+	})
+	require.NoError(t, err)
+	var got []string
+	for name := range exported {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	assert.Equal(t, []string{
+		"clusterName", "commands", "dashboardsUrl", "kubeconfig", "namespace", "nodeGroups", "openSearchEndpoint", "region",
+	}, got)
+}
+
+// Bad settings stop the program before it has registered anything.
+func TestBadSettingsRegisterNothing(t *testing.T) {
+	t.Parallel()
+	for path, value := range map[string]any{
+		"expense:network.zones": []string{"use1-az3", "use1-az1"}, "expense:cluster.version": 1.35,
+		"expense:logging.domain.instanceCount": 0, "expense:workloads.web.minReplicas": 99, "expense:cluster.unknown": true,
+	} {
+		settings := stackFile(t, "dev")
+		set(t, settings, path, value)
+		all, err := run(t, "dev", settings)
+		assert.ErrorContains(t, err, strings.TrimPrefix(strings.Split(path, ".")[len(strings.Split(path, "."))-1], "expense:"), path)
+		assert.Empty(t, all, path)
+	}
+}
+
+// Adding a zone must not touch what exists: the same resources with the same inputs, and new ones beside them.
+func TestAppendingAZoneChangesNoSubnet(t *testing.T) {
+	t.Parallel()
+	before, err := run(t, "dev", stackFile(t, "dev"))
+	require.NoError(t, err)
+	settings := stackFile(t, "dev")
+	set(t, settings, "expense:network.zones", []string{"use1-az1", "use1-az2", "use1-az4"})
+	after, err := run(t, "dev", settings)
+	require.NoError(t, err)
+	checked := 0
+	for _, typ := range []string{"aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
+		for _, r := range of(before, typ) {
+			assert.Equal(t, r.Inputs, one(t, after, typ, r.Name).Inputs)
+			checked++
+		}
+	}
+	assert.GreaterOrEqual(t, checked, 10)
+	assert.Len(t, of(after, "aws:ec2/subnet:Subnet"), len(of(before, "aws:ec2/subnet:Subnet"))+2)
+}
+
+// With an autoscaler the number of nodes is its own; without one it is the setting's.
+func TestTheAutoscalerOwnsTheNumberOfNodes(t *testing.T) {
+	t.Parallel()
+	all, err := run(t, "dev", stackFile(t, "dev"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"scalingConfig.desiredSize"}, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense").IgnoreChanges)
+	assert.Len(t, of(all, "expense:cluster:Autoscaler"), 1)
+
+	settings := stackFile(t, "dev")
+	set(t, settings, "expense:cluster.autoscaler.enabled", false)
+	all, err = run(t, "dev", settings)
+	require.NoError(t, err)
+	assert.Empty(t, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense").IgnoreChanges)
+	assert.Empty(t, of(all, "expense:cluster:Autoscaler"))
+}
+
+// What a pod needs in AWS or in the cluster exists before it, and is deleted after it.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	all, err := run(t, "dev", stackFile(t, "dev"))
+	require.NoError(t, err)
+	needs := func(typ, name, onType, onName string) {
+		t.Helper()
+		from, on := one(t, all, typ, name), onType+"::"+onName
+		assert.True(t, slices.ContainsFunc(from.DependsOn, func(urn string) bool { return strings.HasSuffix(urn, on) }),
+			"%s does not depend on %s %s, only on %v", from, onType, onName, from.DependsOn)
+	}
+	const group, addon, attachment = "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+	needs("eks:index:Cluster", "expense", "aws:cloudwatch/logGroup:LogGroup", "expense-control-plane")
+	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore"} {
+		needs(group, "expense", attachment, "expense-node-"+policy)
+	}
+	needs(group, "expense", addon, "expense-node-vpc-cni")
+	needs(group, "expense", addon, "expense-node-kube-proxy")
+	needs(group, "expense", "aws:ec2/route:Route", "expense-private-use1-az1-nat")
+	needs(group, "expense", "aws:ec2/route:Route", "expense-private-use1-az2-nat")
+	for _, name := range []string{"coredns", "metrics-server", "aws-ebs-csi-driver"} {
+		needs(addon, "expense-pod-"+name, group, "expense")
+		needs("pulumi:providers:kubernetes", "expense", addon, "expense-pod-"+name)
+	}
+	needs(addon, "expense-pod-aws-ebs-csi-driver", attachment, "expense-pod-ebs-csi")
+	needs("pulumi:providers:kubernetes", "expense", group, "expense")
+	needs("kubernetes:storage.k8s.io/v1:StorageClass", "gp3", addon, "expense-pod-aws-ebs-csi-driver")
+	needs("kubernetes:core/v1:PersistentVolumeClaim", "multi-container", "kubernetes:storage.k8s.io/v1:StorageClass", "gp3")
+	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"}, {"kubernetes:apps/v1:Deployment", "web"}} {
+		needs(typed[0], typed[1], "kubernetes:networking.k8s.io/v1:NetworkPolicy", "project-default-deny")
+		needs(typed[0], typed[1], "aws:opensearch/domainPolicy:DomainPolicy", "expense-log-writer")
+	}
+	domain := one(t, all, "aws:opensearch/domain:Domain", "expense")
+	needs(domain.Type, domain.Name, "aws:iam/serviceLinkedRole:ServiceLinkedRole", "expense")
+	needs(domain.Type, domain.Name, "aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "expense")
+	for _, urn := range domain.DependsOn {
+		assert.NotContains(t, urn, "eks", "the two slowest resources are made side by side")
+	}
+}

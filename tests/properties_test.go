@@ -1,0 +1,379 @@
+package tests
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// everything is the program's resources in every shape that the settings give it.
+func everything(t *testing.T) map[string][]registered {
+	out := map[string][]registered{}
+	add := func(name, stack string, edits map[string]any) {
+		settings := stackFile(t, stack)
+		for path, value := range edits {
+			set(t, settings, path, value)
+		}
+		all, err := run(t, stack, settings)
+		require.NoError(t, err, name)
+		require.NotEmpty(t, all, name)
+		out[name] = all
+	}
+	add("dev", "dev", nil)
+	add("prod", "prod", nil)
+	add("public", "prod", map[string]any{"expense:workloads.web.public": true})
+	add("people", "dev", map[string]any{
+		"expense:cluster.admins":  []string{"arn:aws:iam::111122223333:role/Admin"},
+		"expense:cluster.readers": []string{"arn:aws:iam::111122223333:role/Reader"},
+	})
+	add("private", "dev", map[string]any{
+		"expense:network.nat": "none", "expense:workloads.images.nginx": account + ".dkr.ecr.us-east-1.amazonaws.com/nginx:1",
+		"expense:workloads.images.alma":    account + ".dkr.ecr.us-east-1.amazonaws.com/alma:9",
+		"expense:logging.image":            account + ".dkr.ecr.us-east-1.amazonaws.com/fluentd:1",
+		"expense:cluster.autoscaler.image": account + ".dkr.ecr.us-east-1.amazonaws.com/autoscaler:v1.35.0",
+	})
+	return out
+}
+
+// sweep runs a check over every resource that it applies to, and fails if that is none.
+func sweep(t *testing.T, applies func(registered) bool, check func(t *testing.T, shape string, r registered)) {
+	t.Parallel()
+	visited := 0
+	for shape, all := range everything(t) {
+		for _, r := range all {
+			if applies(r) {
+				check(t, shape, r)
+				visited++
+			}
+		}
+	}
+	assert.Positive(t, visited, "the sweep visited nothing")
+	t.Logf("visited %d resources", visited)
+}
+
+func every(registered) bool { return true }
+
+func ofType(types ...string) func(registered) bool {
+	return func(r registered) bool { return slices.Contains(types, r.Type) }
+}
+
+func onAWS(r registered) bool { return strings.HasPrefix(r.Type, "aws:") }
+
+func inKubernetes(r registered) bool { return strings.HasPrefix(r.Type, "kubernetes:") }
+
+// Mocks accept two resources of one name; the engine does not.
+func TestEveryResourceHasANameOfItsOwn(t *testing.T) {
+	seen := map[string]int{}
+	sweep(t, every, func(t *testing.T, shape string, r registered) { seen[shape+" "+r.Parent+" "+r.String()]++ })
+	for name, count := range seen {
+		assert.Equal(t, 1, count, name)
+	}
+}
+
+// A resource without a component is one that a reader does not find in the tree. The providers and the one
+// class of volumes stand for themselves.
+func TestEveryResourceHasAComponent(t *testing.T) {
+	alone := []string{"pulumi:providers:aws", "pulumi:providers:kubernetes", "kubernetes:storage.k8s.io/v1:StorageClass"}
+	sweep(t, func(r registered) bool { return r.Custom && !slices.Contains(alone, r.Type) }, func(t *testing.T, _ string, r registered) {
+		assert.Contains(t, r.Parent, "::expense:", r)
+	})
+}
+
+// Default providers would ask the environment which account and cluster to change.
+func TestEveryResourceHasAnExplicitProvider(t *testing.T) {
+	sweep(t, func(r registered) bool { return onAWS(r) || inKubernetes(r) }, func(t *testing.T, _ string, r registered) {
+		want := "pulumi:providers:aws::expense"
+		if inKubernetes(r) {
+			want = "pulumi:providers:kubernetes::expense"
+		}
+		assert.Contains(t, r.Provider, want, r)
+	})
+}
+
+// The provider tags everything; what EC2 makes from a launch template it does not reach.
+func TestEverythingIsTagged(t *testing.T) {
+	sweep(t, ofType("pulumi:providers:aws"), func(t *testing.T, shape string, r registered) {
+		tags := r.Inputs["defaultTags"]
+		if text, ok := tags.(string); ok { // providers take their settings as JSON text
+			require.NoError(t, json.Unmarshal([]byte(text), &tags))
+		}
+		assert.Equal(t, "expense", at(tags, "tags.pulumi:project"), shape)
+		assert.NotEmpty(t, at(tags, "tags.pulumi:stack"), shape)
+	})
+}
+
+func TestWhatTheLaunchTemplateMakesIsTagged(t *testing.T) {
+	sweep(t, ofType("aws:ec2/launchTemplate:LaunchTemplate"), func(t *testing.T, _ string, r registered) {
+		var kinds []string
+		for _, spec := range list(r.Inputs["tagSpecifications"]) {
+			kinds = append(kinds, fmt.Sprint(spec["resourceType"]))
+			assert.Equal(t, "expense", at(spec, "tags.pulumi:project"), r)
+		}
+		assert.ElementsMatch(t, []string{"instance", "volume", "network-interface"}, kinds, r)
+	})
+}
+
+// 0.0.0.0/0 is a destination of routes and, only where the settings say so, a source of web traffic.
+func TestNothingIsOpenToTheWorldUnasked(t *testing.T) {
+	sweep(t, every, func(t *testing.T, shape string, r registered) {
+		text, err := json.Marshal(r.Inputs)
+		require.NoError(t, err)
+		if !strings.Contains(string(text), "0.0.0.0/0") && !strings.Contains(string(text), "::/0") {
+			return
+		}
+		asked := shape == "public" && r.Name == "project-allow-public-web"
+		assert.True(t, asked || r.Type == "aws:ec2/route:Route", "%s: %s: %s", shape, r, text)
+	})
+}
+
+func TestSubnetsHandOutNoPublicAddresses(t *testing.T) {
+	sweep(t, ofType("aws:ec2/subnet:Subnet"), func(t *testing.T, _ string, r registered) {
+		assert.Nil(t, r.Inputs["mapPublicIpOnLaunch"], r)
+		_, err := netip.ParsePrefix(fmt.Sprint(r.Inputs["cidrBlock"]))
+		assert.NoError(t, err, r)
+	})
+}
+
+// policies are the policy documents in a resource's inputs.
+func policies(r registered) map[string]string {
+	out := map[string]string{}
+	for _, key := range []string{"assumeRolePolicy", "policy", "policyDocument", "accessPolicies"} {
+		if text, ok := r.Inputs[key].(string); ok {
+			out[key] = text
+		}
+	}
+	return out
+}
+
+// Exact actions and resources. A resource * is only for actions that know no resources, which read.
+func TestPoliciesAllowExactlyWhatTheyName(t *testing.T) {
+	sweep(t, func(r registered) bool { return len(policies(r)) > 0 }, func(t *testing.T, _ string, r registered) {
+		for key, text := range policies(r) {
+			var doc struct {
+				Version   string
+				Statement []struct {
+					Sid, Effect string
+					Principal   map[string]string
+					Action      []string
+					Resource    []string
+				}
+			}
+			require.NoError(t, json.Unmarshal([]byte(text), &doc), "%s %s", r, key)
+			assert.Equal(t, "2012-10-17", doc.Version)
+			assert.NotEmpty(t, doc.Statement)
+			sids := map[string]bool{}
+			for _, s := range doc.Statement {
+				assert.Regexp(t, `^[A-Za-z0-9]+$`, s.Sid, r)
+				assert.False(t, sids[s.Sid], "%s: two statements %s", r, s.Sid)
+				sids[s.Sid] = true
+				for _, action := range s.Action {
+					assert.NotContains(t, action, "*", r)
+					if slices.Contains(s.Resource, "*") {
+						assert.Regexp(t, `:(Describe|Get|List)`, action, "%s: %s on every resource", r, action)
+					}
+				}
+				for _, who := range s.Principal {
+					assert.NotContains(t, who, "*", r)
+				}
+			}
+		}
+	})
+}
+
+// Managed policies and principals must work in every partition, so their ARNs are computed.
+func TestTheSourceNamesNoPartition(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, file := range sources(t) {
+		checked++
+		for i, line := range strings.Split(file.text, "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			if strings.Contains(code, "such as arn:") {
+				continue // an error message's example
+			}
+			if regexp.MustCompile(`arn:aws[:-]`).MatchString(code) {
+				assert.Fail(t, "a partition in the source", "%s:%d: %s", file.name, i+1, line)
+			}
+		}
+	}
+	assert.Greater(t, checked, 15)
+}
+
+func TestWhatHoldsDataIsEncrypted(t *testing.T) {
+	encrypted := map[string]func(t *testing.T, r registered){
+		"aws:opensearch/domain:Domain": func(t *testing.T, r registered) {
+			assert.Equal(t, true, at(r.Inputs, "encryptAtRest.enabled"))
+			assert.Equal(t, true, at(r.Inputs, "nodeToNodeEncryption.enabled"))
+			assert.Equal(t, true, at(r.Inputs, "domainEndpointOptions.enforceHttps"))
+			assert.Equal(t, "Policy-Min-TLS-1-2-PFS-2023-10", at(r.Inputs, "domainEndpointOptions.tlsSecurityPolicy"))
+		},
+		"aws:ec2/launchTemplate:LaunchTemplate": func(t *testing.T, r registered) {
+			devices := list(r.Inputs["blockDeviceMappings"])
+			require.Len(t, devices, 1)
+			assert.Equal(t, "true", at(devices[0], "ebs.encrypted"))
+			assert.Equal(t, "gp3", at(devices[0], "ebs.volumeType"))
+		},
+		"kubernetes:storage.k8s.io/v1:StorageClass": func(t *testing.T, r registered) {
+			assert.Equal(t, "true", at(r.Inputs, "parameters.encrypted"))
+			assert.Equal(t, "WaitForFirstConsumer", r.Inputs["volumeBindingMode"])
+		},
+		"aws:kms/key:Key": func(t *testing.T, r registered) { assert.Equal(t, true, r.Inputs["enableKeyRotation"]) },
+		"eks:index:Cluster": func(t *testing.T, r registered) {
+			assert.NotEmpty(t, r.Inputs["encryptionConfigKeyArn"])
+		},
+	}
+	visited := map[string]bool{}
+	sweep(t, func(r registered) bool { return encrypted[r.Type] != nil }, func(t *testing.T, _ string, r registered) {
+		encrypted[r.Type](t, r)
+		visited[r.Type] = true
+	})
+	assert.Len(t, visited, len(encrypted))
+}
+
+// A pod may not use its node's role, and instances answer only to requests that carry a token.
+func TestInstancesKeepTheirMetadata(t *testing.T) {
+	sweep(t, ofType("aws:ec2/launchTemplate:LaunchTemplate"), func(t *testing.T, _ string, r registered) {
+		assert.Equal(t, "required", at(r.Inputs, "metadataOptions.httpTokens"))
+		assert.EqualValues(t, 1, at(r.Inputs, "metadataOptions.httpPutResponseHopLimit"))
+	})
+}
+
+func TestTheControlPlaneIsPrivateLoggedAndOurs(t *testing.T) {
+	sweep(t, ofType("eks:index:Cluster"), func(t *testing.T, _ string, r registered) {
+		assert.Equal(t, true, r.Inputs["endpointPrivateAccess"])
+		assert.Equal(t, "API", r.Inputs["authenticationMode"])
+		assert.Len(t, r.Inputs["enabledClusterLogTypes"], 5)
+		assert.Equal(t, []any{"203.0.113.7/32"}, r.Inputs["publicAccessCidrs"])
+		for _, off := range []string{"skipDefaultNodeGroup", "skipDefaultSecurityGroups", "useDefaultVpcCni"} {
+			assert.Equal(t, true, r.Inputs[off], off)
+		}
+		// Set, it would wait for nodes that wait for it.
+		assert.Nil(t, r.Inputs["corednsAddonOptions"])
+	})
+}
+
+// podSpecs are the pods' specs in a resource.
+func podSpec(r registered) any {
+	switch r.Type {
+	case "kubernetes:core/v1:Pod":
+		return r.Inputs["spec"]
+	case "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:Job":
+		return at(r.Inputs, "spec.template.spec")
+	}
+	return nil
+}
+
+func runsPods(r registered) bool { return podSpec(r) != nil }
+
+// Pod Security's level restricted (https://kubernetes.io/docs/concepts/security/pod-security-standards/), and what goes
+// beyond it: bounded memory, a root file system that cannot be written, probes, images of a version.
+func TestEveryPodIsRestrictedAndBounded(t *testing.T) {
+	containers := 0
+	sweep(t, runsPods, func(t *testing.T, shape string, r registered) {
+		spec := podSpec(r)
+		assert.Equal(t, true, at(spec, "securityContext.runAsNonRoot"), r)
+		assert.Equal(t, "RuntimeDefault", at(spec, "securityContext.seccompProfile.type"), r)
+		assert.NotEmpty(t, at(spec, "securityContext.runAsUser"), r)
+		if r.Name != "expense-autoscaler" {
+			assert.Equal(t, false, at(spec, "automountServiceAccountToken"), r)
+		}
+		for _, name := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+			assert.Nil(t, at(spec, name), r)
+		}
+		for _, volume := range list(at(spec, "volumes")) {
+			assert.Nil(t, volume["hostPath"], r)
+		}
+		for _, init := range list(at(spec, "initContainers")) {
+			containers++
+			bounded(t, r, init)
+		}
+		for _, container := range list(at(spec, "containers")) {
+			containers++
+			bounded(t, r, container)
+			assert.NotNil(t, container["livenessProbe"], "%s %s", r, container["name"])
+		}
+	})
+	assert.GreaterOrEqual(t, containers, 5*10)
+}
+
+func bounded(t *testing.T, r registered, container map[string]any) {
+	label := fmt.Sprintf("%s: container %s", r, container["name"])
+	assert.Equal(t, false, at(container, "securityContext.allowPrivilegeEscalation"), label)
+	assert.Equal(t, true, at(container, "securityContext.readOnlyRootFilesystem"), label)
+	assert.Equal(t, []any{"ALL"}, at(container, "securityContext.capabilities.drop"), label)
+	assert.NotEmpty(t, at(container, "resources.requests.cpu"), label)
+	assert.NotEmpty(t, at(container, "resources.requests.memory"), label)
+	assert.NotEmpty(t, at(container, "resources.limits.memory"), label)
+	assert.Regexp(t, `^[^:@]+(/[^:@]+)*(:[^:@/]*[0-9][^:@/]*|@sha256:[0-9a-f]{64})$`, container["image"], label)
+}
+
+// The sidecar and the application see the same directory, and the sidecar alone sees the token.
+func TestEveryWorkloadShipsItsLogs(t *testing.T) {
+	sweep(t, func(r registered) bool { return runsPods(r) && r.Name != "expense-autoscaler" }, func(t *testing.T, _ string, r registered) {
+		spec := podSpec(r)
+		mounts := func(container map[string]any) map[string]string {
+			out := map[string]string{}
+			for _, mount := range list(container["volumeMounts"]) {
+				out[fmt.Sprint(mount["name"])] = fmt.Sprint(mount["mountPath"])
+			}
+			return out
+		}
+		var sidecar map[string]any
+		for _, init := range list(at(spec, "initContainers")) {
+			if init["name"] == "fluentd" {
+				sidecar = init
+			}
+		}
+		require.NotNil(t, sidecar, r)
+		assert.Equal(t, "Always", sidecar["restartPolicy"], r)
+		assert.Contains(t, mounts(sidecar), "fluentd-token", r)
+		writers := 0
+		for _, container := range list(at(spec, "containers")) {
+			assert.NotContains(t, mounts(container), "fluentd-token", r)
+			if mounts(container)["logs"] == mounts(sidecar)["logs"] {
+				writers++
+			}
+		}
+		assert.Equal(t, 1, writers, r)
+		grace, _ := at(spec, "terminationGracePeriodSeconds").(float64)
+		assert.GreaterOrEqual(t, grace, 90.0, r)
+		for _, volume := range list(at(spec, "volumes")) {
+			if volume["emptyDir"] != nil {
+				assert.NotEmpty(t, at(volume, "emptyDir.sizeLimit"), "%s %s", r, volume["name"])
+			}
+		}
+	})
+}
+
+// A secret in plain text would be in the state file, and on the screen of whoever previews.
+func TestTheSecretIsSecretWhereverItGoes(t *testing.T) {
+	holders := 0
+	sweep(t, every, func(t *testing.T, _ string, r registered) {
+		text, err := json.Marshal(r.Inputs)
+		require.NoError(t, err)
+		if strings.Contains(string(text), apiToken) {
+			holders++
+			assert.Equal(t, "kubernetes:core/v1:Secret", r.Type)
+			assert.Contains(t, r.Secrets, "stringData", r)
+		}
+	})
+	assert.Equal(t, 5, holders, "one Secret in each shape")
+}
+
+// Names that AWS limits, at the limits (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the
+// services' API references): Pulumi appends eight characters to a logical name that becomes a physical one.
+func TestNamesFitTheirLimits(t *testing.T) {
+	limits := map[string]int{
+		"aws:iam/role:Role": 64 - 8, "aws:ec2/launchTemplate:LaunchTemplate": 128 - 8, "aws:ec2/securityGroup:SecurityGroup": 255 - 8, "aws:iam/rolePolicy:RolePolicy": 128 - 8,
+	}
+	sweep(t, func(r registered) bool { return limits[r.Type] > 0 }, func(t *testing.T, _ string, r registered) {
+		assert.LessOrEqual(t, len(r.Name), limits[r.Type], r)
+	})
+}

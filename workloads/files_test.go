@@ -1,0 +1,240 @@
+package workloads
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const patience = 20 * time.Second
+
+// start runs a command until the test ends.
+func start(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	var output strings.Builder
+	command.Stdout, command.Stderr = &output, &output
+	// The output of background children must not keep Wait from returning.
+	command.WaitDelay = time.Second
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("%v printed:\n%s", command.Args, output.String())
+		}
+	})
+}
+
+// rotation runs the rotation hook over a folder, as nginx's entrypoint does, and ends its loop with the test.
+func rotation(t *testing.T, dir, pidFile string, maxBytes, generations int) {
+	// A process group of its own, because the loop outlives the script.
+	start(t, func() *exec.Cmd {
+		command := exec.Command("sh", "-c", `trap 'kill 0' TERM EXIT; . "$0"; wait`, "files/rotate-logs.sh")
+		command.Args[3] = must(filepath.Abs("files/rotate-logs.sh"))
+		command.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes),
+			fmt.Sprintf("LOG_GENERATIONS=%d", generations), "LOG_CHECK_SECONDS=0.1", "NGINX_PID_FILE="+pidFile)
+		return command
+	}())
+}
+
+func must(path string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+func exists(path string) func() bool {
+	return func() bool { _, err := os.Stat(path); return err == nil }
+}
+
+// Disk is bounded by size x (generations + 1) for each file, and the newest lines are the ones that stay.
+func TestRotationKeepsItsGenerationsAndNoMore(t *testing.T) {
+	dir := t.TempDir()
+	rotation(t, dir, filepath.Join(dir, "pid"), 100, 2)
+	log := filepath.Join(dir, "access.log")
+	for i := 1; i <= 4; i++ {
+		require.NoError(t, os.WriteFile(log, []byte(strings.Repeat(fmt.Sprint(i), 200)), 0o600))
+		require.Eventually(t, func() bool { return !exists(log)() }, patience, 10*time.Millisecond, "file %d was not renamed", i)
+	}
+	for name, first := range map[string]string{"access.log.1": "4", "access.log.2": "3"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, first, string(data[:1]), name)
+	}
+	assert.NoFileExists(t, filepath.Join(dir, "access.log.3"))
+}
+
+func TestRotationLeavesSmallFilesAlone(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "small.log"), []byte("line\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "big.log"), make([]byte, 200), 0o600))
+	rotation(t, dir, filepath.Join(dir, "pid"), 100, 2)
+	require.Eventually(t, exists(filepath.Join(dir, "big.log.1")), patience, 10*time.Millisecond)
+	assert.FileExists(t, filepath.Join(dir, "small.log"))
+	assert.NoFileExists(t, filepath.Join(dir, "small.log.1"))
+}
+
+func TestRotationSaysWhatItMisses(t *testing.T) {
+	command := exec.Command("sh", "files/rotate-logs.sh")
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LOG_DIR=" + t.TempDir()}
+	output, err := command.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(output), "LOG_MAX_BYTES")
+}
+
+// A page is whole whenever it is read, its count goes on where an earlier pod left it, and the writer stops at once.
+func TestTheWriterGoesOnWhereItStopped(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "count"), []byte("41\n"), 0o600))
+	writer := exec.Command("sh", "files/write-page.sh")
+	writer.Env = append(os.Environ(), "PAGE_DIR="+dir, "PAGE_SECONDS=60", "HOSTNAME=multi-container")
+	start(t, writer)
+	page := filepath.Join(dir, "index.html")
+	require.Eventually(t, exists(page), patience, 10*time.Millisecond)
+	data, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), "Page 42, written by alma in multi-container at ")
+	assert.True(t, strings.HasSuffix(string(data), "</p>\n"))
+
+	stopped := make(chan error, 1)
+	require.NoError(t, writer.Process.Signal(os.Interrupt))
+	go func() { _, err := writer.Process.Wait(); stopped <- err }()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		assert.Fail(t, "the writer did not stop")
+	}
+}
+
+// nginxServer is a real nginx with the embedded configuration, its paths moved into a folder of the test's.
+func nginxServer(t *testing.T) (client *http.Client, logs, pid string) {
+	if _, err := exec.LookPath("nginx"); err != nil {
+		t.Skip("nginx is not on PATH")
+	}
+	// Short, because the path of a socket may have a hundred characters at the most.
+	dir, err := os.MkdirTemp("", "nginx")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, sub := range []string{"tmp", "logs", "html"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o700))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "html", "index.html"), []byte("hello"), 0o600))
+	socket := filepath.Join(dir, "socket")
+	moves := []string{"/tmp/", dir + "/tmp/", "/var/log/app/", dir + "/logs/", "/usr/share/nginx/html", dir + "/html", "listen 8080;", "listen unix:" + socket + ";"}
+	config := string(file("nginx.conf"))
+	for i := 0; i < len(moves); i += 2 {
+		require.Contains(t, config, moves[i])
+	}
+	config = strings.NewReplacer(moves...).Replace(config)
+	if os.Geteuid() == 0 {
+		config = "user root;\n" + config
+	}
+	path := filepath.Join(dir, "nginx.conf")
+	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
+	output, err := exec.Command("nginx", "-t", "-c", path).CombinedOutput()
+	require.NoError(t, err, string(output))
+
+	start(t, exec.Command("nginx", "-c", path, "-g", "daemon off;"))
+	require.Eventually(t, exists(socket), patience, 10*time.Millisecond)
+	client = &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client, filepath.Join(dir, "logs"), filepath.Join(dir, "tmp", "nginx.pid")
+}
+
+func get(t *testing.T, client *http.Client, path, agent string) int {
+	request, err := http.NewRequest(http.MethodGet, "http://web"+path, nil)
+	require.NoError(t, err)
+	request.Header.Set("User-Agent", agent)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	return response.StatusCode
+}
+
+// accessLines are all lines of all generations, once they are as many as expected. A reader that looks while files are
+// renamed may find one twice or not at all, so it looks again.
+func accessLines(t *testing.T, dir string, expected int) []map[string]any {
+	t.Helper()
+	var lines []map[string]any
+	read := func() (out []map[string]any, err error) {
+		paths, err := filepath.Glob(filepath.Join(dir, "access.log*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			for text := range strings.Lines(string(data)) {
+				var line map[string]any
+				if err := json.Unmarshal([]byte(text), &line); err != nil {
+					return nil, fmt.Errorf("%s: %q: %w", path, text, err)
+				}
+				out = append(out, line)
+			}
+		}
+		return out, nil
+	}
+	var err error
+	require.Eventually(t, func() bool {
+		lines, err = read()
+		return err == nil && len(lines) == expected
+	}, patience, 50*time.Millisecond)
+	require.NoError(t, err)
+	return lines
+}
+
+// What fluentd and OpenSearch rely on: one JSON object a line whatever a client sends, numbers as numbers, an ID for each
+// request, and no line for the kubelet's probes.
+func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
+	client, logs, _ := nginxServer(t)
+	assert.Equal(t, 200, get(t, client, "/", `quote " and backslash \`))
+	assert.Equal(t, 404, get(t, client, "/missing?token=private", "plain"))
+	assert.Equal(t, 200, get(t, client, "/healthz", "kube-probe"))
+	lines := accessLines(t, logs, 2)
+	assert.Equal(t, `quote " and backslash \`, lines[0]["user_agent"])
+	assert.Equal(t, "/", lines[0]["path"], "the path that was asked for, not the file it led to")
+	assert.Equal(t, "/missing", lines[1]["path"], "a query may hold secrets")
+	ids := map[any]bool{}
+	for _, line := range lines {
+		for _, number := range []string{"time", "status", "bytes_sent", "request_time"} {
+			assert.IsType(t, 0.0, line[number], number)
+		}
+		assert.Regexp(t, "^[0-9a-f]{32}$", line["request_id"])
+		ids[line["request_id"]] = true
+	}
+	assert.Len(t, ids, 2)
+}
+
+// Renaming and USR1 must lose no line of a server that is being used.
+func TestRotatingARunningNginxLosesNoLine(t *testing.T) {
+	client, logs, pid := nginxServer(t)
+	rotation(t, logs, pid, 20_000, 50)
+	const requests = 2000
+	for i := range requests {
+		require.Equal(t, 200, get(t, client, "/", fmt.Sprint("agent-", i)))
+	}
+	ids := map[any]bool{}
+	for _, line := range accessLines(t, logs, requests) {
+		ids[line["request_id"]] = true
+	}
+	assert.Len(t, ids, requests)
+	generations, err := filepath.Glob(filepath.Join(logs, "access.log.*"))
+	require.NoError(t, err)
+	assert.Greater(t, len(generations), 3, "the log was rotated while it was written")
+}

@@ -142,7 +142,7 @@ func (r *report) mismatch(path string, in any, allowed string) {
 		found = fmt.Sprintf("%s (%s)", shorten(fmt.Sprint(in)), kindOf(in))
 		if allowed == "text" {
 			// YAML reads an unquoted 1.35 as a number, and yes as true.
-			remedy = fmt.Sprintf("put it in quotes, as in %s: \"%v\"", path[strings.LastIndex(path, ".")+1:], in)
+			remedy = fmt.Sprintf("put it in quotes, as in %s: \"%v\" (pulumi config set: --type string)", path[strings.LastIndex(path, ".")+1:], in)
 		}
 	}
 	r.add(path, found, allowed, remedy)

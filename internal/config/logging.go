@@ -129,8 +129,7 @@ func (r *report) volume(path string, d Domain, data []string) {
 	}
 	r.between(path+".iops", d.IOPS, 3000, 80000, "")
 	r.between(path+".throughputMiB", d.ThroughputMiB, 125, 2000, " MiB/s")
-	// The 3000 that are included do not depend on the size.
-	if r.ok(path+".iops", path+".volumeSizeGiB") && d.IOPS > max(3000, 500*d.VolumeSizeGiB) {
+	if r.ok(path+".iops", path+".volumeSizeGiB") && d.IOPS > 500*d.VolumeSizeGiB {
 		r.add(path+".iops", fmt.Sprint(d.IOPS), fmt.Sprintf("at most 500 for each GiB of volumeSizeGiB, %d", 500*d.VolumeSizeGiB), "")
 	}
 	if r.ok(path+".iops", path+".throughputMiB") && 4*d.ThroughputMiB > d.IOPS {

@@ -1,0 +1,35 @@
+// Package awsmodel is a stand-in for AWS behind the Pulumi aws provider: one account in one region, in memory.
+//
+// It exists to catch a program that AWS would refuse before anybody pays for finding out. It knows the resource types
+// that the program and the eks component register, one table row each (table.go): required properties, changes that
+// replace, forms of IDs and ARNs, references, typical durations; and beside them, as functions, the rules of each
+// service. It answers with AWS's error codes in the words in which the provider prints them.
+//
+// It also does what AWS does unasked: the cluster's security group and interfaces, access entries, log groups, Auto
+// Scaling groups, service-linked roles. What nobody removes stays in Inventory, and blocks deletions as in AWS.
+//
+// The Model needs no gRPC. Package awsprovider puts the Pulumi provider protocol before it; a test may call Check and
+// Create directly.
+package awsmodel
+
+// NotModelled lists what a rehearsal cannot show, for the reader of its result.
+var NotModelled = []struct{ Area, What string }{
+	{"credentials", "who the caller is, IAM permissions of the caller, service control policies, permission boundaries"},
+	{"IAM", "evaluation of policies: only the trust and the managed policies that a service insists on are looked at; managed policies outside a short list are refused"},
+	{"IAM", "eventual consistency, except for the OpenSearch service-linked role"},
+	{"IAM", "certificates and thumbprints of OIDC issuers; IAM itself accepts an OIDC URL that is no cluster's, the model does not"},
+	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no packet is tested against them"},
+	{"network", "free addresses of a subnet, and the size of interfaces' address pools"},
+	{"EC2", "which zone offers which instance type, spot capacity and prices, interruptions, on-demand quotas"},
+	{"EC2", "AMIs, user data and what a node runs at boot; disk use; unlisted instance families are refused"},
+	{"EKS", "add-on versions (only their form), add-on configuration schemas, version skew between add-ons and cluster"},
+	{"EKS", "upgrade insights, automatic upgrades at the end of support, EKS Auto Mode, Fargate, Outposts, hybrid nodes"},
+	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
+	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
+	{"EKS", "node repair, zone rebalancing and the Cluster Autoscaler's effect on a group's size"},
+	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, available upgrades other than by order of version"},
+	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
+	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
+	{"quotas", "all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
+	{"provider", "retries on throttling; import and lookup of existing resources; functions other than getPartition"},
+}

@@ -1,0 +1,390 @@
+package awsmodel
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rules of AWS Identity and Access Management. Limits: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+
+// documentKind says which elements a policy document must and must not have.
+type documentKind int
+
+const (
+	identityPolicy documentKind = iota // no Principal, needs Resource
+	trustPolicy                        // needs Principal, no Resource
+	resourcePolicy                     // needs Principal and Resource
+)
+
+type document struct {
+	Version   string
+	Statement oneOrMore[statement]
+}
+
+type statement struct {
+	Sid                     string
+	Effect                  string
+	Principal, NotPrincipal json.RawMessage
+	Action, NotAction       oneOrMore[string]
+	Resource, NotResource   oneOrMore[string]
+	Condition               map[string]map[string]oneOrMore[string]
+}
+
+// oneOrMore is JSON that is either one value or a list of them.
+type oneOrMore[T any] []T
+
+func (l *oneOrMore[T]) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '[' {
+		return json.Unmarshal(b, (*[]T)(l))
+	}
+	var one T
+	if err := json.Unmarshal(b, &one); err != nil {
+		return err
+	}
+	*l = oneOrMore[T]{one}
+	return nil
+}
+
+// principals gives the AWS, Service or Federated principals; "*" stands for everybody.
+func (s statement) principals(kind string) []string {
+	var all string
+	if json.Unmarshal(s.Principal, &all) == nil {
+		return []string{all}
+	}
+	var byKind map[string]oneOrMore[string]
+	if json.Unmarshal(s.Principal, &byKind) != nil {
+		return nil
+	}
+	return byKind[kind]
+}
+
+// allows tells whether a trust statement lets the principal take the action.
+func (s statement) allows(kind, principal, action string) bool {
+	return s.Effect == "Allow" && slices.Contains(s.principals(kind), principal) &&
+		slices.ContainsFunc(s.Action, func(a string) bool { return a == action || a == "*" || a == "sts:*" })
+}
+
+func parse(doc string) document {
+	var d document
+	_ = json.Unmarshal([]byte(doc), &d) // checked when it came in
+	return d
+}
+
+func trusts(role *object, kind, principal, action string) bool {
+	for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
+		if s.allows(kind, principal, action) {
+			return true
+		}
+	}
+	return false
+}
+
+// policyDocument checks a document against the grammar
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html) and a size, which IAM counts
+// without white space.
+func (c *checker) policyDocument(path string, kind documentKind, limit int) {
+	text := c.str(path)
+	if text == "" {
+		return
+	}
+	var d document
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		c.fail(path, "%q contains an invalid JSON policy: %v", path, err)
+		return
+	}
+	if d.Version != "2012-10-17" && d.Version != "2008-10-17" {
+		c.fail(path, "MalformedPolicyDocument: Version is %q, allowed are 2012-10-17 and 2008-10-17", d.Version)
+	}
+	if len(d.Statement) == 0 {
+		c.fail(path, "MalformedPolicyDocument: Missing required field Statement")
+	}
+	for i, s := range d.Statement {
+		at := fmt.Sprintf("statement %d", i)
+		if s.Effect != "Allow" && s.Effect != "Deny" {
+			c.fail(path, "MalformedPolicyDocument: %s: Effect is %q, allowed are Allow and Deny", at, s.Effect)
+		}
+		if len(s.Action)+len(s.NotAction) == 0 {
+			c.fail(path, "MalformedPolicyDocument: Policy statement must contain actions (%s)", at)
+		}
+		for _, a := range append(slices.Clone(s.Action), s.NotAction...) {
+			if a != "*" && !re(`^[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+$`).MatchString(a) {
+				c.fail(path, "MalformedPolicyDocument: Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (%s: %q)", at, a)
+			}
+		}
+		hasPrincipal, hasResource := len(s.Principal)+len(s.NotPrincipal) > 0, len(s.Resource)+len(s.NotResource) > 0
+		if kind == identityPolicy && hasPrincipal {
+			c.fail(path, "MalformedPolicyDocument: Policy document should not specify a principal. (%s)", at)
+		}
+		if kind != identityPolicy && !hasPrincipal {
+			c.fail(path, "MalformedPolicyDocument: Missing required field Principal (%s)", at)
+		}
+		if kind == trustPolicy && hasResource {
+			c.fail(path, "MalformedPolicyDocument: Has prohibited field Resource (%s)", at)
+		}
+		if kind != trustPolicy && !hasResource {
+			c.fail(path, "MalformedPolicyDocument: Policy statement must contain resources. (%s)", at)
+		}
+		for _, r := range append(slices.Clone(s.Resource), s.NotResource...) {
+			if r != "*" && !strings.HasPrefix(r, "arn:") {
+				c.fail(path, "MalformedPolicyDocument: Resource %s must be in ARN format or \"*\". (%s)", r, at)
+			}
+		}
+	}
+	if n := len(strings.Join(strings.Fields(text), "")); n > limit {
+		c.fail(path, "LimitExceeded: Cannot exceed quota for %s: %d, found %d characters", path, limit, n)
+	}
+}
+
+// principalsExist checks the IAM principals that a document names.
+func (m *Model) principalsExist(doc, code, text string) error {
+	for _, s := range parse(doc).Statement {
+		for _, p := range s.principals("AWS") {
+			if p != "*" && !m.principal(p) {
+				return refuse(code, "%s: %q", text, p)
+			}
+		}
+	}
+	return nil
+}
+
+// Caller is the ARN of the principal whose credentials the provider uses. EKS makes it a cluster's first administrator.
+func (m *Model) Caller() string {
+	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.opts.Partition, m.opts.Account)
+}
+
+// principal tells whether an IAM user, role or account exists; those of other accounts are taken on trust.
+func (m *Model) principal(arn string) bool {
+	if arn == m.opts.Account || arn == m.Caller() || slices.Contains(m.opts.Principals, arn) {
+		return true
+	}
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" {
+		return false
+	}
+	if parts[1] != m.opts.Partition || parts[2] != "iam" {
+		return parts[2] == "sts" && parts[1] == m.opts.Partition
+	}
+	return parts[4] != m.opts.Account || parts[5] == "root" || m.first(tRole, "arn", arn) != nil || m.first(tSLR, "arn", arn) != nil
+}
+
+func checkRole(c *checker) {
+	c.policyDocument("assumeRolePolicy", trustPolicy, 2048)
+	c.between("maxSessionDuration", 3600, 43200)
+	c.arn("managedPolicyArns", "permissionsBoundary")
+	if len(c.str("description")) > 1000 {
+		c.fail("description", "expected length of description to be in the range (0 - 1000)")
+	}
+}
+
+func createRole(m *Model, o *object) error {
+	doc := o.in.str("assumeRolePolicy")
+	if err := m.principalsExist(doc, "MalformedPolicyDocument", "Invalid principal in policy"); err != nil {
+		return err
+	}
+	for _, s := range parse(doc).Statement {
+		for _, f := range s.principals("Federated") {
+			if strings.Contains(f, ":oidc-provider/") && m.first(tOIDC, "arn", f) == nil {
+				// IAM accepts this; the pod then gets InvalidIdentityToken. A rehearsal has no later moment to say so.
+				return refuse("MalformedPolicyDocument", "Invalid principal in policy: %q: no OpenIDConnect provider found in your account", f)
+			}
+		}
+		for _, service := range s.principals("Service") {
+			if service != "*" && !re(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`).MatchString(service) {
+				return refuse("MalformedPolicyDocument", "Invalid principal in policy: \"SERVICE\":%q", service)
+			}
+		}
+	}
+	for _, p := range o.in.strs("managedPolicyArns") {
+		if err := m.managedPolicy(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fillRole(m *Model, o *object) {
+	o.out.setDefault("createDate", stamp())
+	o.out.setDefault("uniqueId", "AROA"+strings.ToUpper(m.hex(o.id)[:17]))
+	o.out.setDefault("managedPolicyArns", []any{})
+}
+
+// stamp is the present in the form AWS prints times.
+func stamp() string { return time.Now().UTC().Format(time.RFC3339) }
+
+func removeRole(m *Model, o *object) error {
+	if !o.in.flag("forceDetachPolicies", false) {
+		if len(m.where(tAttachment, "role", o.name())) > 0 {
+			return refuse("DeleteConflict", "Cannot delete entity, must detach all policies first.")
+		}
+		if len(m.where(tRolePolicy, "role", o.name())) > 0 {
+			return refuse("DeleteConflict", "Cannot delete entity, must delete policies first.")
+		}
+	}
+	// EKS keeps an instance profile on the role of a node group (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html).
+	if len(m.where(tNodeGroup, "nodeRoleArn", o.arn())) > 0 {
+		return refuse("DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.")
+	}
+	return nil
+}
+
+// managedPolicies are the AWS managed policies that a stack like this has a use for; AWS refuses any other name.
+// Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
+var managedPolicies = []string{
+	"AmazonEKSClusterPolicy", "AmazonEKSServicePolicy", "AmazonEKSVPCResourceController", "AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy",
+	"AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore",
+	"service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2", "CloudWatchAgentServerPolicy", "AmazonOpenSearchServiceFullAccess",
+	"AmazonEKSComputePolicy", "AmazonEKSBlockStoragePolicy", "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy",
+}
+
+func (m *Model) managedPolicy(arn string) error {
+	prefix := fmt.Sprintf("arn:%s:iam::aws:policy/", m.opts.Partition)
+	if name, aws := strings.CutPrefix(arn, prefix); aws && slices.Contains(managedPolicies, name) || m.first(tPolicy, "arn", arn) != nil {
+		return nil
+	}
+	return refuse("NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)
+}
+
+func createAttachment(m *Model, o *object) error {
+	if err := m.managedPolicy(o.in.str("policyArn")); err != nil {
+		return err
+	}
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+	if len(m.where(tAttachment, "role", o.in.str("role"))) >= 10 {
+		return refuse("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10")
+	}
+	return nil
+}
+
+// attached tells whether the role has one of the AWS managed policies.
+func (m *Model) attached(role *object, names ...string) bool {
+	for _, name := range names {
+		arn := fmt.Sprintf("arn:%s:iam::aws:policy/%s", m.opts.Partition, name)
+		if slices.Contains(role.in.strs("managedPolicyArns"), arn) {
+			return true
+		}
+		for _, a := range m.where(tAttachment, "role", role.name()) {
+			if a.in.str("policyArn") == arn {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasOwnPolicy tells whether the role has a policy that is not AWS's; what it permits is not looked at.
+func (m *Model) hasOwnPolicy(role *object) bool {
+	return len(m.where(tRolePolicy, "role", role.name())) > 0 || len(role.in.objs("inlinePolicies")) > 0 ||
+		slices.ContainsFunc(m.where(tAttachment, "role", role.name()), func(a *object) bool { return m.first(tPolicy, "arn", a.in.str("policyArn")) != nil })
+}
+
+func removePolicy(m *Model, o *object) error {
+	if len(m.where(tAttachment, "policyArn", o.id)) > 0 {
+		return refuse("DeleteConflict", "Cannot delete a policy attached to entities.")
+	}
+	return nil
+}
+
+func (m *Model) oidcARN(url string) string {
+	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m.opts.Partition, m.opts.Account, strings.TrimPrefix(url, "https://"))
+}
+
+func checkOIDC(c *checker) {
+	if u := c.str("url"); u != "" && !strings.HasPrefix(u, "https://") {
+		c.fail("url", "expected %q to have a url with schema of: \"https\", got %s", "url", u)
+	}
+}
+
+func createOIDC(m *Model, o *object) error {
+	url := o.in.str("url")
+	known := false
+	for _, c := range m.all(tCluster) {
+		known = known || m.issuer(c) == url
+	}
+	if !known {
+		return refuse("InvalidInput", "The url %s is not the issuer of a cluster in this account", url)
+	}
+	// EKS signs service account tokens for STS under this audience only
+	// (https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html).
+	if !slices.Contains(o.in.strs("clientIdLists"), "sts.amazonaws.com") {
+		return refuse("InvalidInput", "The client IDs %v do not contain sts.amazonaws.com, so no pod could use the provider", o.in.strs("clientIdLists"))
+	}
+	return nil
+}
+
+// serviceLinkedRoles maps the service to its role's name.
+// Source: "Using service-linked roles" of each service's guide.
+var serviceLinkedRoles = map[string]string{
+	"opensearchservice.amazonaws.com":              "AWSServiceRoleForAmazonOpenSearchService",
+	"es.amazonaws.com":                             "AWSServiceRoleForAmazonElasticsearchService",
+	"eks.amazonaws.com":                            "AWSServiceRoleForAmazonEKS",
+	"eks-nodegroup.amazonaws.com":                  "AWSServiceRoleForAmazonEKSNodegroup",
+	"autoscaling.amazonaws.com":                    "AWSServiceRoleForAutoScaling",
+	"spot.amazonaws.com":                           "AWSServiceRoleForEC2Spot",
+	"elasticloadbalancing.amazonaws.com":           "AWSServiceRoleForElasticLoadBalancing",
+	"networkflowmonitor.amazonaws.com":             "AWSServiceRoleForNetworkFlowMonitor",
+	"application-signals.cloudwatch.amazonaws.com": "AWSServiceRoleForCloudWatchApplicationSignals",
+}
+
+const slrKept = "service-linked role: one per account and service, free of charge, shared by all stacks"
+
+func checkSLR(c *checker) {
+	service := c.str("awsServiceName")
+	if service != "" && serviceLinkedRoles[service] == "" {
+		c.fail("awsServiceName", "InvalidInput: service %s has no service-linked role that the model knows", service)
+	}
+	// Only Auto Scaling, Lex and a few others allow a suffix.
+	if c.has("customSuffix") && service != "autoscaling.amazonaws.com" {
+		c.fail("customSuffix", "InvalidInput: Custom suffix is not allowed for %s", service)
+	}
+}
+
+func (m *Model) slrARN(service string) string {
+	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/%s", m.opts.Partition, m.opts.Account, service, serviceLinkedRoles[service])
+}
+
+func fillSLR(m *Model, o *object) {
+	service := o.out.str("awsServiceName")
+	o.out.setDefault("arn", o.id)
+	o.out.setDefault("createDate", stamp())
+	o.out.setDefault("name", serviceLinkedRoles[service])
+	o.out.setDefault("path", "/aws-service-role/"+service+"/")
+	o.out.setDefault("uniqueId", "AROA"+strings.ToUpper(m.hex(o.id)[:17]))
+	o.kept = slrKept
+}
+
+// ensureSLR makes the role that a service makes for itself on its first use in an account.
+func (m *Model) ensureSLR(service string) {
+	if m.objects[tSLR][m.slrARN(service)] == nil {
+		o := m.made(tSLR, m.slrARN(service), AWS, map[string]any{"awsServiceName": service})
+		o.born = time.Time{} // as if it had always been there
+		fillSLR(m, o)
+	}
+}
+
+func removeSLR(m *Model, o *object) error {
+	if o.out.str("awsServiceName") == "opensearchservice.amazonaws.com" && len(m.all(tDomain)) > 0 {
+		return fmt.Errorf("waiting for IAM Service Linked Role (%s) delete: unexpected state 'FAILED', wanted target 'SUCCEEDED'. last error: %s: the role is in use by %s",
+			o.id, "There are resources that are still using the role", m.all(tDomain)[0].id)
+	}
+	return nil
+}
+
+// slrVisibleAfter is how long a new service-linked role takes until OpenSearch sees it; people who hit the error
+// (pulumi/pulumi-aws#2349) help themselves with pauses of 10 to 60 seconds.
+const slrVisibleAfter = time.Minute
+
+// slrVisible tells whether OpenSearch sees its role: it is a minute old, or, where no time passes, something that takes
+// AWS a minute or more was made meanwhile.
+func (m *Model) slrVisible() bool {
+	role := m.objects[tSLR][m.slrARN("opensearchservice.amazonaws.com")]
+	if role == nil || role.status != active {
+		return false
+	}
+	if m.opts.Scale > 0 || role.born.IsZero() {
+		return time.Since(role.born) >= m.Scaled(slrVisibleAfter)
+	}
+	return !m.slow.IsZero()
+}

@@ -1,0 +1,121 @@
+package awsmodel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What controllers inside a cluster do to the account. Nothing of it goes away with the cluster.
+
+// CreateVolume makes an EBS volume, as the EBS CSI driver does for a claim. zone is a zone name, sizeGiB at least 1.
+func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (id string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.region.zoneID(m.opts.Region, zone); !ok {
+		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{"EC2", "CreateVolume", 400, "InvalidZone.NotFound", fmt.Sprintf("The zone '%s' does not exist.", zone)})
+	}
+	if sizeGiB < 1 || sizeGiB > 16384 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{"EC2", "CreateVolume", 400, "InvalidParameterValue", fmt.Sprintf("Volume of %dGiB is out of the range 1 to 16384GiB for volume type gp3.", sizeGiB)})
+	}
+	all := toAny(tags)
+	all["kubernetes.io/cluster/"+cluster] = "owned"
+	v := m.made(tVolume, m.newID(zone, "vol-"), InCluster, map[string]any{"cluster": cluster, "availabilityZone": zone, "size": sizeGiB, "encrypted": encrypted, "tags": all})
+	return v.id, nil
+}
+
+// DeleteVolume removes a volume; one that is gone already is no error, as for the CSI driver.
+func (m *Model) DeleteVolume(id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v := m.objects[tVolume][id]; v != nil {
+		m.drop(v)
+	}
+	return nil
+}
+
+// AddonActive tells whether any cluster has the add-on in service.
+func (m *Model) AddonActive(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.where(tAddon, "addonName", name) {
+		if a.status == active {
+			return true
+		}
+	}
+	return false
+}
+
+// CreateLoadBalancer makes a load balancer for a Service of type LoadBalancer. scheme is internet-facing or internal.
+// It takes one subnet per zone of the cluster's VPC that has the scheme's tag, kubernetes.io/role/elb or
+// kubernetes.io/role/internal-elb, and fails without one
+// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
+// annotations are the Service's; only the cluster-independent type is read from them.
+func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string) (hostname string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.objects[tCluster][cluster]
+	if c == nil {
+		return "", fmt.Errorf("cluster %s does not exist in the account", cluster)
+	}
+	tag := "kubernetes.io/role/elb"
+	switch scheme {
+	case "internet-facing":
+	case "internal":
+		tag = "kubernetes.io/role/internal-elb"
+	default:
+		return "", fmt.Errorf("load balancer %s: scheme is %q, allowed are internet-facing and internal", name, scheme)
+	}
+	vpc := props{c.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+	var subnets []*object
+	zones := map[string]bool{}
+	for _, s := range m.where(tSubnet, "vpcId", vpc) {
+		value, tagged := s.out.strMap("tags")[tag]
+		if zone := s.out.str("availabilityZoneId"); tagged && (value == "1" || value == "") && !zones[zone] {
+			via, _ := m.egress(s.id)
+			if scheme == "internal" || via == "igw" {
+				zones[zone] = true
+				subnets = append(subnets, s)
+			}
+		}
+	}
+	if len(subnets) == 0 {
+		return "", fmt.Errorf("ensuring load balancer %s: could not find any suitable subnets for creating the ELB (no subnet of %s with tag %s=1%s)", name, vpc, tag,
+			map[bool]string{true: " and a route to an internet gateway", false: ""}[scheme == "internet-facing"])
+	}
+	if existing := m.objects[tLoadBalancer][name]; existing != nil {
+		return existing.out.str("dnsName"), nil
+	}
+	m.ensureSLR("elasticloadbalancing.amazonaws.com")
+	kind := "classic"
+	if slices.Contains([]string{"nlb", "external", "nlb-ip"}, annotations["service.beta.kubernetes.io/aws-load-balancer-type"]) {
+		kind = "network"
+	}
+	host := fmt.Sprintf("%s-%s.elb.%s.amazonaws.com", name, m.hex(name)[:16], m.opts.Region)
+	if scheme == "internal" {
+		host = "internal-" + host
+	}
+	m.made(tLoadBalancer, name, InCluster, map[string]any{"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind,
+		"tags": map[string]any{"kubernetes.io/cluster/" + cluster: "owned"}})
+	for _, s := range subnets {
+		eni := m.addENI(s, "lb/"+name, "ELB net/"+name, nil)
+		eni.origin = InCluster
+		if scheme == "internet-facing" {
+			eni.out.set("publicIp", fmt.Sprintf("203.0.113.%d", 2+m.seq%250))
+		}
+	}
+	return strings.ToLower(host), nil
+}
+
+// DeleteLoadBalancer removes a load balancer and its interfaces; one that is gone already is no error.
+func (m *Model) DeleteLoadBalancer(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, eni := range m.where(tENI, "owner", "lb/"+name) {
+		m.drop(eni)
+	}
+	if lb := m.objects[tLoadBalancer][name]; lb != nil {
+		m.drop(lb)
+	}
+	return nil
+}

@@ -1,0 +1,1225 @@
+package awsmodel
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func set(path string, v any) func(*world, in) {
+	return func(_ *world, i in) {
+		keys := strings.Split(path, ".")
+		for _, k := range keys[:len(keys)-1] {
+			i = i[k].(in)
+		}
+		if v == nil {
+			delete(i, keys[len(keys)-1])
+		} else {
+			i[keys[len(keys)-1]] = v
+		}
+	}
+}
+
+// other makes a second network and puts its ID into a property.
+func other(name, cidr, property string) func(*world, in) {
+	return func(w *world, i in) {
+		if err := w.make(step{name, tVPC, nil}, in{"cidrBlock": cidr}); err != nil {
+			panic(err)
+		}
+		if property != "" {
+			i[property] = w.id(name)
+		}
+	}
+}
+
+func many(n int) in {
+	out := in{}
+	for i := range n {
+		out["k"+itoa(i)] = "v"
+	}
+	return out
+}
+
+func both(fs ...func(*world, in)) func(*world, in) {
+	return func(w *world, i in) {
+		for _, f := range fs {
+			f(w, i)
+		}
+	}
+}
+
+func TestStackComesUpWithAllOutputs(t *testing.T) {
+	w := whole(t, Options{})
+	seen := map[string]bool{}
+	for _, s := range w.done {
+		seen[s.typ] = true
+		_, outs, found := w.m.Read(s.typ, w.id(s.name))
+		require.True(t, found, s.name)
+		for _, key := range Outputs(s.typ) {
+			assert.Contains(t, outs, resource.PropertyKey(key), "%s has output %s", s.typ, key)
+		}
+		for _, key := range table[s.typ].required {
+			assert.False(t, props{outs}.value(key).IsNull(), "%s keeps input %s", s.typ, key)
+		}
+	}
+	assert.ElementsMatch(t, Types(), slices.Collect(maps.Keys(seen)), "the stack has every type of the table")
+	assert.Len(t, seen, 35)
+}
+
+func TestShapes(t *testing.T) {
+	w := whole(t, Options{})
+	for name, want := range map[string]string{
+		"vpc": `^vpc-0[0-9a-f]{16}$`, "priv1": `^subnet-0[0-9a-f]{16}$`, "public-default": `^r-rtb-0[0-9a-f]{16}1080289494$`, "nat": `^nat-0`, "key": `^[0-9a-f]{8}-[0-9a-f]{4}-4`,
+		"cluster": `^expense$`, "nodes": `^expense:expense-\d{18}[0-9a-f]{8}$`, "vpc-cni": `^expense:vpc-cni$`, "csiIdentity": `^a-[0-9a-f]{17}$`,
+		"adminPolicy": `^expense#arn:aws:iam::111122223333:root#arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy$`,
+		"domain":      `^arn:aws:es:us-east-1:111122223333:domain/expense$`, "logs": `^/aws/eks/expense/cluster$`, "writerInline": `^writer-[0-9a-f]{7}:writerInline-[0-9a-f]{7}$`,
+	} {
+		assert.Regexp(t, want, w.id(name), name)
+	}
+	for name, want := range map[string]string{
+		"cluster": `^arn:aws:eks:us-east-1:111122223333:cluster/expense$`, "nodes": `^arn:aws:eks:us-east-1:111122223333:nodegroup/expense/expense-\d+[0-9a-f]+/[0-9a-f-]{36}$`,
+		"clusterRole": `^arn:aws:iam::111122223333:role/clusterRole-[0-9a-f]{7}$`, "alias": `^arn:aws:kms:us-east-1:111122223333:alias/expense$`,
+		"oidc": `^arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/[0-9A-F]{32}$`,
+	} {
+		assert.Regexp(t, want, w.arn(name), name)
+	}
+	assert.Regexp(t, `^vpc-expense-[0-9a-f]{26}\.us-east-1\.es\.amazonaws\.com$`, w.outs["domain"].str("endpoint"))
+	assert.Regexp(t, `^sg-0`, w.outs["cluster"].str("vpcConfig.clusterSecurityGroupId"))
+}
+
+func TestPartitionAndRegion(t *testing.T) {
+	m := New(Options{Region: "eu-west-1", Partition: "aws", Account: "444455556666"})
+	id, out, err := m.Create(context.Background(), tVPC, "v", resource.NewPropertyMapFromMap(in{"cidrBlock": "10.0.0.0/16"}))
+	require.NoError(t, err)
+	assert.Equal(t, "arn:aws:ec2:eu-west-1:444455556666:vpc/"+id, out["arn"].StringValue())
+	_, out, err = m.Create(context.Background(), tSubnet, "s", resource.NewPropertyMapFromMap(in{"vpcId": id, "cidrBlock": "10.0.0.0/24", "availabilityZoneId": "euw1-az1"}))
+	require.NoError(t, err)
+	assert.Equal(t, "eu-west-1b", out["availabilityZone"].StringValue(), "names do not follow IDs")
+	assert.Panics(t, func() { New(Options{Region: "mars-1"}) })
+}
+
+func TestDestroyLeavesOnlyWhatAWSKeeps(t *testing.T) {
+	w := whole(t, Options{})
+	before := w.m.Inventory()
+	var made []string
+	for _, i := range before {
+		if i.Origin != Program {
+			made = append(made, i.Type)
+		}
+	}
+	for _, typ := range []string{tSG, tENI, tASG, tInstance, tAccessEntry, tSLR} {
+		assert.Contains(t, made, typ, "AWS makes it unasked")
+	}
+	require.NoError(t, w.destroy())
+	var kept []string
+	for _, i := range w.m.Inventory() {
+		assert.NotEmpty(t, i.KeptByDesign, "%s %s is left behind", i.Type, i.ID)
+		kept = append(kept, i.Type)
+	}
+	slices.Sort(kept)
+	assert.Equal(t, []string{tSLR, tKey}, slices.Compact(kept))
+}
+
+// TestRefused changes one thing in a stack that comes up, and wants AWS's answer at the right resource.
+func TestRefused(t *testing.T) {
+	cases := []struct {
+		name    string
+		changes map[string]func(*world, in)
+		at      string // the step that fails; "" takes the only changed one
+		want    string
+	}{
+		// network
+		{"vpc too large", map[string]func(*world, in){"vpc": set("cidrBlock", "10.0.0.0/8")}, "", "InvalidVpc.Range"},
+		{"subnet outside", map[string]func(*world, in){"priv1": set("cidrBlock", "10.0.0.0/19")}, "", "InvalidSubnet.Range"},
+		{"subnet too small", map[string]func(*world, in){"priv1": set("cidrBlock", "192.168.96.0/29")}, "", "InvalidSubnet.Range"},
+		{"subnet overlaps", map[string]func(*world, in){"priv1": set("cidrBlock", "192.168.0.0/20")}, "", "InvalidSubnet.Conflict: The CIDR '192.168.0.0/20' conflicts with another subnet"},
+		{"subnet in no vpc", map[string]func(*world, in){"priv1": set("vpcId", "vpc-0")}, "", "InvalidVpcID.NotFound: The vpc ID 'vpc-0' does not exist"},
+		{"zone unknown", map[string]func(*world, in){"pub1": set("availabilityZoneId", "use1-az9")}, "", "InvalidParameterValue: Value (use1-az9)"},
+		{"zone of another region", map[string]func(*world, in){"pub1": set("availabilityZoneId", "euw1-az1")}, "", "InvalidParameterValue"},
+		{"nat without internet gateway", map[string]func(*world, in){"igw": nil, "public-default": nil}, "nat", "Gateway.NotAttached"},
+		{"nat without address", map[string]func(*world, in){"nat": set("allocationId", nil)}, "", "MissingParameter"},
+		{"nat with unknown address", map[string]func(*world, in){"nat": set("allocationId", "eipalloc-0")}, "", "InvalidAllocationID.NotFound"},
+		{"route to nothing", map[string]func(*world, in){"private-default": set("natGatewayId", "nat-0")}, "", "InvalidNatGatewayID.NotFound"},
+		{"route to no gateway", map[string]func(*world, in){"public-default": set("gatewayId", "igw-0")}, "", "InvalidInternetGatewayID.NotFound"},
+		{"route twice", map[string]func(*world, in){"private-default": func(w *world, i in) { i["routeTableId"] = w.id("public") }}, "", "RouteAlreadyExists: The route identified by 0.0.0.0/0 already exists."},
+		{"subnet associated twice", map[string]func(*world, in){"assoc-priv1": func(w *world, i in) { i["subnetId"] = w.id("pub1") }}, "", "Resource.AlreadyAssociated"},
+		{"endpoint of another region", map[string]func(*world, in){"s3": set("serviceName", "com.amazonaws.eu-west-1.s3")}, "", "InvalidServiceName"},
+		{"gateway endpoint for an interface service", map[string]func(*world, in){"s3": set("serviceName", "com.amazonaws.us-east-1.sts")}, "", "Endpoint type (Gateway) does not match"},
+		{"endpoint for no table", map[string]func(*world, in){"s3": set("routeTableIds", []any{"rtb-0"})}, "", "InvalidRouteTableID.NotFound"},
+		{"rule for no group", map[string]func(*world, in){"https": set("securityGroupId", "sg-0")}, "", "InvalidGroup.NotFound"},
+		{"rule from no group", map[string]func(*world, in){"https": set("referencedSecurityGroupId", "sg-0")}, "", "InvalidGroup.NotFound"},
+		// IAM
+		{"unknown managed policy", map[string]func(*world, in){"ecr": set("policyArn", managed("AmazonEC2ContainerRegistryReadyOnly"))}, "", "NoSuchEntity"},
+		{"policy of another partition", map[string]func(*world, in){"ecr": set("policyArn", "arn:aws-cn:iam::aws:policy/AmazonEKSWorkerNodePolicy")}, "", "NoSuchEntity"},
+		{"attach to no role", map[string]func(*world, in){"worker": set("role", "nobody")}, "", "NoSuchEntity: The role with name nobody cannot be found."},
+		{"trust in no principal", map[string]func(*world, in){"writer": set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/nobody"},"Action":"sts:AssumeRole"}}`)}, "", "MalformedPolicyDocument: Invalid principal in policy"},
+		{"trust in no oidc provider", map[string]func(*world, in){"oidc": nil, "writer": set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/X"},"Action":"sts:AssumeRoleWithWebIdentity"}}`)}, "writer", "no OpenIDConnect provider"},
+		{"issuer of no cluster", map[string]func(*world, in){"oidc": set("url", "https://oidc.eks.us-east-1.amazonaws.com/id/AAAA")}, "", "not the issuer of a cluster"},
+		{"audience missing", map[string]func(*world, in){"oidc": set("clientIdLists", []any{"me"})}, "", "do not contain sts.amazonaws.com"},
+		// KMS, logs
+		{"alias of no key", map[string]func(*world, in){"alias": set("targetKeyId", "1234")}, "", "NotFoundException"},
+		{"key that locks out", map[string]func(*world, in){"key": set("policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"logs.us-east-1.amazonaws.com"},"Action":"kms:Encrypt","Resource":"*"}}`)}, "", "will not allow you to update the key policy"},
+		{"log group with a key that refuses", map[string]func(*world, in){"logs": func(w *world, i in) { i["kmsKeyId"] = w.arn("key") }}, "", "AccessDeniedException"},
+		{"log group taken", map[string]func(*world, in){"domainLogs": set("name", "/aws/eks/expense/cluster")}, "", "ResourceAlreadyExistsException: The specified log group already exists"},
+		// control plane
+		{"role does not trust eks", map[string]func(*world, in){"clusterRole": set("assumeRolePolicy", trust("ec2.amazonaws.com", "sts:AssumeRole"))}, "cluster", "InvalidParameterException: Role with arn"},
+		{"role without policy", map[string]func(*world, in){"clusterPolicy": nil}, "cluster", "AmazonEKSClusterPolicy"},
+		{"refused zone", map[string]func(*world, in){"priv2": set("availabilityZoneId", "use1-az3")}, "cluster", "UnsupportedAvailabilityZoneException"},
+		{"one zone", map[string]func(*world, in){"cluster": func(w *world, i in) {
+			i["vpcConfig"].(in)["subnetIds"] = []any{w.id("pub1"), w.id("priv1")}
+		}}, "", "InvalidParameterException: Subnets specified must be in at least two different AZs"},
+		{"no such subnet", map[string]func(*world, in){"cluster": set("vpcConfig.subnetIds", []any{"subnet-0"})}, "", "InvalidSubnetID.NotFound"},
+		{"service range overlaps", map[string]func(*world, in){"cluster": set("kubernetesNetworkConfig", in{"serviceIpv4Cidr": "192.168.128.0/20"})}, "", "overlaps"},
+		{"service range too small", map[string]func(*world, in){"cluster": set("kubernetesNetworkConfig", in{"serviceIpv4Cidr": "10.0.0.0/25"})}, "", "between /12 and /24"},
+		{"service range public", map[string]func(*world, in){"cluster": set("kubernetesNetworkConfig", in{"serviceIpv4Cidr": "100.64.0.0/16"})}, "", "must be within 10.0.0.0/8"},
+		{"no endpoint", map[string]func(*world, in){"cluster": both(set("vpcConfig.endpointPrivateAccess", false), set("vpcConfig.endpointPublicAccess", false))}, "", "cannot be false"},
+		{"private range admitted", map[string]func(*world, in){"cluster": set("vpcConfig.publicAccessCidrs", []any{"10.1.0.0/16"})}, "", "not allowed in publicAccessCidrs"},
+		{"old version", map[string]func(*world, in){"cluster": set("version", "1.24")}, "", "unsupported Kubernetes version 1.24"},
+		{"no such key", map[string]func(*world, in){"cluster": set("encryptionConfig.provider.keyArn", "arn:aws:kms:us-east-1:111122223333:key/0")}, "", "encryptionConfig provider is invalid"},
+		{"disabled key", map[string]func(*world, in){"alias": nil, "key": set("isEnabled", false)}, "cluster", "not enabled"},
+		{"entry for the creator", map[string]func(*world, in){"admin": set("principalArn", "arn:aws:iam::111122223333:user/rehearsal")}, "", "ResourceInUseException"},
+		{"entry for nobody", map[string]func(*world, in){"admin": set("principalArn", "arn:aws:iam::111122223333:role/nobody")}, "", "invalid principal"},
+		{"entries in the old mode", map[string]func(*world, in){"cluster": set("accessConfig.authenticationMode", "CONFIG_MAP")}, "admin", "InvalidRequestException: The cluster's authentication mode"},
+		{"policy for no entry", map[string]func(*world, in){"adminPolicy": set("principalArn", "arn:aws:iam::111122223333:role/x")}, "", "ResourceNotFoundException"},
+		{"iam policy as access policy", map[string]func(*world, in){"adminPolicy": set("policyArn", managed("AdministratorAccess"))}, "", "policyArn parameter format is not valid"},
+		{"namespace scope without namespaces", map[string]func(*world, in){"adminPolicy": set("accessScope.type", "namespace")}, "", "needs namespaces"},
+		// nodes
+		{"role does not trust ec2", map[string]func(*world, in){"nodeRole": set("assumeRolePolicy", trust("eks.amazonaws.com", "sts:AssumeRole"))}, "nodes", "[ec2.amazonaws.com] were not found in the trust relationships"},
+		{"role without worker policy", map[string]func(*world, in){"worker": nil}, "nodes", "AmazonEKSWorkerNodePolicy"},
+		{"role without registry policy", map[string]func(*world, in){"ecr": nil}, "nodes", "AmazonEC2ContainerRegistryReadOnly"},
+		{"role without network policy", map[string]func(*world, in){"cni": nil}, "nodes", "NodeCreationFailure: Unhealthy nodes"},
+		{"no network plugin", map[string]func(*world, in){"vpc-cni": nil, "cluster": set("bootstrapSelfManagedAddons", false)}, "nodes", "no network plugin"},
+		{"no way out", map[string]func(*world, in){"private-default": nil}, "nodes", "NodeCreationFailure: Instances failed to join the kubernetes cluster"},
+		{"not associated with the table", map[string]func(*world, in){"assoc-priv2": nil}, "nodes", "NodeCreationFailure"},
+		{"nat in a private subnet", map[string]func(*world, in){"nat": func(w *world, i in) { i["subnetId"] = w.id("priv1") }}, "nodes", "NodeCreationFailure"},
+		{"nodes in public subnets without addresses", map[string]func(*world, in){"pub1": set("mapPublicIpOnLaunch", false), "nodes": func(w *world, i in) { i["subnetIds"] = []any{w.id("pub1")} }}, "nodes", "Ec2SubnetInvalidConfiguration"},
+		{"no dns hostnames", map[string]func(*world, in){"vpc": set("enableDnsHostnames", false)}, "nodes", "no DNS hostnames"},
+		{"nat not admitted", map[string]func(*world, in){"cluster": set("vpcConfig.endpointPrivateAccess", false)}, "nodes", "does not admit the NAT gateway's address"},
+		{"no such subnet for nodes", map[string]func(*world, in){"nodes": set("subnetIds", []any{"subnet-0"})}, "", "The subnet ID 'subnet-0' does not exist"},
+		{"no such cluster", map[string]func(*world, in){"nodes": set("clusterName", "other")}, "", "ResourceNotFoundException: No cluster found for name: other."},
+		{"min above desired", map[string]func(*world, in){"nodes": set("scalingConfig.minSize", 4)}, "", "Minimum capacity 4 can't be greater than desired size 3"},
+		{"desired above max", map[string]func(*world, in){"nodes": set("scalingConfig.desiredSize", 9)}, "", "desired capacity 9 can't be greater than max size 5"},
+		{"no such type", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.huge"})}, "", "instance types do not exist: [m5.huge]"},
+		{"wrong architecture", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.large", "m6g.large"})}, "", "[m6g.large] is not a valid instance type for requested amiType"},
+		{"old ami", map[string]func(*world, in){"nodes": set("amiType", "AL2_x86_64")}, "", "only supported for kubernetes versions 1.32 or earlier"},
+		{"disk size beside a template", map[string]func(*world, in){"nodes": set("diskSize", 80)}, "", "Disk size must be specified within the launch template."},
+		{"remote access beside a template", map[string]func(*world, in){"nodes": set("remoteAccess", in{"ec2SshKey": "k"})}, "", "Remote access configuration cannot be specified"},
+		{"types in both", map[string]func(*world, in){"template": set("instanceType", "m5.large")}, "nodes", "cannot specify both an instance type"},
+		{"spot in the template", map[string]func(*world, in){"template": set("instanceMarketOptions", in{"marketType": "spot"})}, "nodes", "instanceMarketOptions"},
+		{"template of no version", map[string]func(*world, in){"nodes": set("launchTemplate.version", "7")}, "", "version 7"},
+		{"no such template", map[string]func(*world, in){"nodes": set("launchTemplate.id", "lt-0")}, "", "Launch template lt-0 not found"},
+		{"reserved label", map[string]func(*world, in){"nodes": set("labels", in{"eks.amazonaws.com/x": "y"})}, "", "Label cannot contain reserved prefixes"},
+		{"bad label", map[string]func(*world, in){"nodes": set("labels", in{"team": "a b"})}, "", "Label team=a b is not valid"},
+		// add-ons
+		{"unknown add-on", map[string]func(*world, in){"metrics-server": set("addonName", "metric-server")}, "", "Addon metric-server specified is not supported in 1.35"},
+		{"bad add-on version", map[string]func(*world, in){"coredns": set("addonVersion", "1.11.4")}, "", "Addon version specified is not supported"},
+		{"bad add-on settings", map[string]func(*world, in){"coredns": set("configurationValues", `{"a":`)}, "", "ConfigurationValue provided in request is not supported"},
+		{"conflict with the self-managed", map[string]func(*world, in){"vpc-cni": set("resolveConflictsOnCreate", "NONE")}, "", "ConfigurationConflict"},
+		{"add-on without nodes", map[string]func(*world, in){"nodes": nil}, "coredns", "last state: 'DEGRADED'"},
+		{"driver without credentials", map[string]func(*world, in){"csiIdentity": nil}, "aws-ebs-csi-driver", "has no AWS credentials"},
+		{"driver's role without its policy", map[string]func(*world, in){"csiPolicy": nil}, "aws-ebs-csi-driver", "has no AWS credentials"},
+		{"policy of no domain", map[string]func(*world, in){"domainPolicy": set("domainName", "other")}, "", "ResourceNotFoundException: Domain not found: other"},
+		{"policy of a domain for nobody", map[string]func(*world, in){"domainPolicy": set("accessPolicies", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/nobody"},"Action":"es:*","Resource":"*"}}`)}, "", "Error setting policy"},
+		{"driver without the agent", map[string]func(*world, in){"eks-pod-identity-agent": nil}, "aws-ebs-csi-driver", "has no AWS credentials"},
+		{"identity without tag session", map[string]func(*world, in){"csiRole": set("assumeRolePolicy", trust("pods.eks.amazonaws.com", "sts:AssumeRole"))}, "csiIdentity", "sts:TagSession"},
+		{"identity of no role", map[string]func(*world, in){"csiIdentity": set("roleArn", "arn:aws:iam::111122223333:role/x")}, "", "does not exist"},
+		// domain
+		{"two subnets, one zone", map[string]func(*world, in){"domain": func(w *world, i in) {
+			i["vpcOptions"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("priv2")}
+		}}, "", "You must specify exactly one subnet."},
+		{"zone awareness, one subnet", map[string]func(*world, in){"domain": both(set("clusterConfig.zoneAwarenessEnabled", true), set("clusterConfig.instanceCount", 2))}, "", "exactly 2 subnets"},
+		{"two subnets in one zone", map[string]func(*world, in){"domain": func(w *world, i in) {
+			i["clusterConfig"] = in{"instanceType": "m6g.large.search", "instanceCount": 2, "zoneAwarenessEnabled": true}
+			i["vpcOptions"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("pub1")}
+		}}, "", "different Availability Zones"},
+		{"odd number of nodes", map[string]func(*world, in){"domain": func(w *world, i in) {
+			i["clusterConfig"] = in{"instanceType": "m6g.large.search", "instanceCount": 3, "zoneAwarenessEnabled": true}
+			i["vpcOptions"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("priv2")}
+		}}, "", "multiple of the number of Availability Zones"},
+		{"no such domain instance", map[string]func(*world, in){"domain": set("clusterConfig.instanceType", "m5.large")}, "", "failed to satisfy constraint"},
+		{"volume too large", map[string]func(*world, in){"domain": set("ebsOptions.volumeSize", 101)}, "", "Volume size must be between 10 and 100"},
+		{"no storage", map[string]func(*world, in){"domain": set("ebsOptions", in{"ebsEnabled": false})}, "", "EBS storage must be selected"},
+		{"too few iops", map[string]func(*world, in){"domain": set("ebsOptions.iops", 1000)}, "", "at least 3000"},
+		{"throughput of gp2", map[string]func(*world, in){"domain": both(set("ebsOptions.volumeType", "gp2"), set("ebsOptions.throughput", 125))}, "", "gp3 volumes only"},
+		{"auto-tune on t3", map[string]func(*world, in){"domain": set("autoTuneOptions", in{"desiredState": "DISABLED"})}, "", "Autotune is not supported in t2/t3"},
+		{"two masters", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 2), set("clusterConfig.dedicatedMasterType", "m6g.large.search"))}, "", "3 or 5 dedicated master"},
+		{"or1 as master", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 3), set("clusterConfig.dedicatedMasterType", "or1.large.search"))}, "", "not supported"},
+		{"access control without https", map[string]func(*world, in){"domain": both(set("domainEndpointOptions.enforceHttps", false), set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}}))}, "", "You must enable enforce HTTPS"},
+		{"access control without a master", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true})}, "", "master user ARN is required"},
+		{"no service-linked role", map[string]func(*world, in){"slr": nil}, "domain", "you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC"},
+		{"policy for nobody", map[string]func(*world, in){"domain": set("accessPolicies", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/nobody"},"Action":"es:*","Resource":"*"}}`)}, "", "Error setting policy"},
+		{"logs without permission", map[string]func(*world, in){"domainLogPolicy": nil}, "domain", "does not grant sufficient permissions"},
+		{"logs with two of three actions", map[string]func(*world, in){"domainLogPolicy": set("policyDocument", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},"Action":["logs:PutLogEvents","logs:CreateLogStream"],"Resource":"*"}}`)}, "domain", "does not grant sufficient permissions"},
+		{"audit logs without access control", map[string]func(*world, in){"domain": func(w *world, i in) {
+			i["logPublishingOptions"] = []any{in{"logType": "AUDIT_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}}
+		}}, "", "audit log publishing cannot be enabled"},
+		{"unknown engine", map[string]func(*world, in){"domain": set("engineVersion", "OpenSearch_2.99")}, "", "Invalid engine version"},
+		// second looks
+		{"endpoint for a table of another network", map[string]func(*world, in){"s3": func(w *world, i in) {
+			other("vpc2", "10.0.0.0/16", "")(w, i)
+			if err := w.make(step{"t2", tRouteTable, nil}, in{"vpcId": w.id("vpc2")}); err != nil {
+				panic(err)
+			}
+			i["routeTableIds"] = []any{w.id("t2")}
+		}}, "", "InvalidRouteTableId.NotFound"},
+		{"nodes in another network", map[string]func(*world, in){"nodes": func(w *world, i in) {
+			other("vpc2", "10.0.0.0/16", "")(w, i)
+			if err := w.make(step{"s2", tSubnet, nil}, in{"vpcId": w.id("vpc2"), "cidrBlock": "10.0.0.0/24"}); err != nil {
+				panic(err)
+			}
+			i["subnetIds"] = []any{w.id("s2")}
+		}}, "", "is not in the cluster's VPC"},
+		{"domain in two networks", map[string]func(*world, in){"domain": func(w *world, i in) {
+			other("vpc2", "10.0.0.0/16", "")(w, i)
+			if err := w.make(step{"s2", tSubnet, nil}, in{"vpcId": w.id("vpc2"), "cidrBlock": "10.0.0.0/24", "availabilityZoneId": "use1-az2"}); err != nil {
+				panic(err)
+			}
+			i["clusterConfig"] = in{"instanceType": "m6g.large.search", "instanceCount": 2, "zoneAwarenessEnabled": true}
+			i["vpcOptions"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("s2")}
+		}}, "", "Subnets must be in the same VPC"},
+		{"too many labels", map[string]func(*world, in){"nodes": func(_ *world, i in) {
+			labels := in{}
+			for n := range 51 {
+				labels["l"+itoa(n)] = "x"
+			}
+			i["labels"] = labels
+		}}, "", "Too many labels"},
+		{"no data nodes", map[string]func(*world, in){"domain": set("clusterConfig.instanceCount", 0)}, "", "at least 1"},
+		{"standby in two zones", map[string]func(*world, in){"domain": set("clusterConfig", in{"instanceType": "m6g.large.search", "instanceCount": 2, "multiAzWithStandbyEnabled": true})}, "", "exactly three Availability Zones"},
+		{"standby without masters", map[string]func(*world, in){"domain": set("clusterConfig", in{"instanceType": "m6g.large.search", "instanceCount": 3, "multiAzWithStandbyEnabled": true, "zoneAwarenessEnabled": true, "zoneAwarenessConfig": in{"availabilityZoneCount": 3}})}, "", "requires dedicated master nodes"},
+		{"no such master type", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 3), set("clusterConfig.dedicatedMasterType", "m6g.large"))}, "", "clusterConfig.dedicatedMasterType"},
+		{"too little throughput", map[string]func(*world, in){"domain": set("ebsOptions.throughput", 100)}, "", "at least 125 MiB/s"},
+		{"gp3 on t2", map[string]func(*world, in){"domain": set("clusterConfig.instanceType", "t2.small.search")}, "", "gp3 is not supported"},
+		{"encryption on t2", map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "t2.small.search"), set("ebsOptions.volumeType", "gp2"))}, "", "Encryption is not supported with t2"},
+		{"key for nobody", map[string]func(*world, in){"key": set("policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/x"},"Action":"kms:*","Resource":"*"}}`)}, "", "one or more invalid principals"},
+		{"routes twice in a table", map[string]func(*world, in){"public": func(w *world, i in) {
+			r := in{"cidrBlock": "0.0.0.0/0", "gatewayId": w.id("igw")}
+			i["routes"] = []any{r, r}
+		}}, "", "RouteAlreadyExists"},
+		{"inline route to nothing", map[string]func(*world, in){"public": set("routes", []any{in{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-0"}})}, "", "InvalidInternetGatewayID.NotFound"},
+		{"inline route to no nat", map[string]func(*world, in){"private": set("routes", []any{in{"cidrBlock": "0.0.0.0/0", "natGatewayId": "nat-0"}})}, "", "InvalidNatGatewayID.NotFound"},
+		{"route beside an inline one", map[string]func(*world, in){"public": func(w *world, i in) {
+			i["routes"] = []any{in{"cidrBlock": "0.0.0.0/0", "gatewayId": w.id("igw")}}
+		}}, "public-default", "RouteAlreadyExists"},
+		{"gateway of another network", map[string]func(*world, in){"public": other("vpc2", "10.0.0.0/16", "vpcId")}, "public-default", "belong to different networks"},
+		{"table of another network", map[string]func(*world, in){"private": other("vpc2", "10.0.0.0/16", "vpcId")}, "assoc-priv1", "belong to different networks"},
+		{"private dns without hostnames", map[string]func(*world, in){"vpc": set("enableDnsHostnames", false), "s3": func(w *world, i in) {
+			i["vpcEndpointType"], i["privateDnsEnabled"], i["subnetIds"], i["routeTableIds"] = "Interface", true, []any{w.id("priv1")}, []any{}
+		}}, "s3", "Enabling private DNS requires both"},
+		{"two endpoint subnets in a zone", map[string]func(*world, in){"s3": func(w *world, i in) {
+			i["vpcEndpointType"], i["subnetIds"], i["routeTableIds"] = "Interface", []any{w.id("priv1"), w.id("pub1")}, []any{}
+		}}, "", "DuplicateSubnetsInSameZone"},
+		{"volume key of a template", map[string]func(*world, in){"template": set("blockDeviceMappings", []any{in{"ebs": in{"kmsKeyId": "alias/none"}}})}, "", "Invalid KMS key ID"},
+		{"inline rule from no group", map[string]func(*world, in){"sg": set("ingress", []any{in{"protocol": "tcp", "fromPort": 443, "toPort": 443, "securityGroups": []any{"sg-0"}}})}, "", "InvalidGroup.NotFound"},
+		{"cluster subnets of two networks", map[string]func(*world, in){"cluster": func(w *world, i in) {
+			other("vpc2", "10.0.0.0/16", "")(w, i)
+			if err := w.make(step{"s2", tSubnet, nil}, in{"vpcId": w.id("vpc2"), "cidrBlock": "10.0.0.0/24", "availabilityZoneId": "use1-az2"}); err != nil {
+				panic(err)
+			}
+			i["vpcConfig"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("s2")}
+		}}, "", "same VPC"},
+		{"cluster group unknown", map[string]func(*world, in){"cluster": set("vpcConfig.securityGroupIds", []any{"sg-0"})}, "", "The security group 'sg-0' does not exist"},
+		{"signing key", map[string]func(*world, in){"key": set("keyUsage", "SIGN_VERIFY")}, "cluster", "must be symmetric"},
+		{"no nodes' subnets", map[string]func(*world, in){"nodes": set("subnetIds", []any{})}, "", "subnet list is empty"},
+		{"nodes' role unknown", map[string]func(*world, in){"nodes": set("nodeRoleArn", "arn:aws:iam::111122223333:role/x")}, "", "cannot be found"},
+		{"too many types", map[string]func(*world, in){"nodes": set("instanceTypes", slices.Repeat([]any{"m5.large"}, 21))}, "", "At most 20 instance types"},
+		{"nodes newer than the cluster", map[string]func(*world, in){"nodes": set("version", "1.36")}, "", "cannot be newer"},
+		{"profile in the template", map[string]func(*world, in){"template": set("iamInstanceProfile", in{"name": "x"})}, "nodes", "instance profile"},
+		{"subnet in the template", map[string]func(*world, in){"template": set("networkInterfaces", []any{in{"subnetId": "s"}})}, "nodes", "should not specify a subnet"},
+		{"image and ami type", map[string]func(*world, in){"template": set("imageId", "ami-1"), "nodes": set("amiType", "AL2023_x86_64_STANDARD")}, "nodes", "AMI Type other than CUSTOM"},
+		{"image and version", map[string]func(*world, in){"template": set("imageId", "ami-1"), "nodes": set("version", "1.35")}, "nodes", "Kubernetes version when specifying an image"},
+		{"add-on role unknown", map[string]func(*world, in){"vpc-cni": set("serviceAccountRoleArn", "arn:aws:iam::111122223333:role/x")}, "", "does not exist"},
+		{"add-on identity unknown", map[string]func(*world, in){"vpc-cni": set("podIdentityAssociations", []any{in{"serviceAccount": "aws-node", "roleArn": "arn:aws:iam::111122223333:role/x"}})}, "", "does not exist"},
+		{"odd service in a trust", map[string]func(*world, in){"csiRole": set("assumeRolePolicy", trust("pods.eks", "sts:AssumeRole"))}, "", "Invalid principal in policy"},
+		{"managed policy list", map[string]func(*world, in){"csiRole": set("managedPolicyArns", []any{managed("Nope")})}, "", "NoSuchEntity"},
+		{"domain subnet unknown", map[string]func(*world, in){"domain": set("vpcOptions.subnetIds", []any{"subnet-0"})}, "", "The subnet ID 'subnet-0' does not exist"},
+		{"domain group unknown", map[string]func(*world, in){"domain": set("vpcOptions.securityGroupIds", []any{"sg-0"})}, "", "does not exist in vpc-"},
+		{"domain in a dedicated network", map[string]func(*world, in){"vpc": set("instanceTenancy", "dedicated")}, "domain", "dedicated tenancy"},
+		{"domain key unknown", map[string]func(*world, in){"domain": set("encryptAtRest.kmsKeyId", "x")}, "", "not accessible"},
+		{"domain log group unknown", map[string]func(*world, in){"domain": set("logPublishingOptions", []any{in{"logType": "ES_APPLICATION_LOGS", "cloudwatchLogGroupArn": "arn:aws:logs:us-east-1:111122223333:log-group:x"}})}, "", "ResourceNotFoundException"},
+		{"standby with t3", map[string]func(*world, in){"domain": set("clusterConfig.multiAzWithStandbyEnabled", true)}, "", "Multi-AZ with Standby is enabled"},
+		{"masters unasked", map[string]func(*world, in){"domain": set("clusterConfig.dedicatedMasterCount", 3)}, "", "must not be set when dedicated masters are disabled"},
+		{"zones unasked", map[string]func(*world, in){"domain": set("clusterConfig.zoneAwarenessConfig", in{"availabilityZoneCount": 2})}, "", "must not be set when zone awareness is disabled"},
+		{"both kinds of master user", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "internalUserDatabaseEnabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}})}, "", "cannot be used when the internal user database"},
+		{"master user unknown", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:role/x"}})}, "", "does not exist"},
+		{"public domain for everybody", map[string]func(*world, in){"domain": both(set("vpcOptions", nil), set("accessPolicies", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"es:*","Resource":"*"}}`), func(_ *world, i in) {
+			i["accessPolicies"] = strings.Replace(i["accessPolicies"].(string), `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)
+		})}, "", "restrictive access policy"},
+		{"topic with an unknown key", map[string]func(*world, in){"topic": set("kmsMasterKeyId", "alias/none")}, "", "KMSNotFound"},
+		{"log group with an unknown key", map[string]func(*world, in){"logs": set("kmsKeyId", "arn:aws:kms:us-east-1:111122223333:key/x")}, "", "does not exist or is not allowed"},
+		// alarms
+		{"alarm to no topic", map[string]func(*world, in){"alarm": set("alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:x"})}, "", "ValidationError"},
+		{"mail to no topic", map[string]func(*world, in){"mail": set("topic", "arn:aws:sns:us-east-1:111122223333:x")}, "", "NotFound: Topic does not exist"},
+	}
+	require.GreaterOrEqual(t, len(cases), 130)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			at := c.at
+			if at == "" {
+				require.Len(t, c.changes, 1)
+				for at = range c.changes {
+				}
+			}
+			failedAt, err := newWorld(Options{}).build(c.changes)
+			require.ErrorContains(t, err, c.want)
+			assert.Equal(t, at, failedAt)
+		})
+	}
+}
+
+// TestAccepted has the other ways to do it right.
+func TestAccepted(t *testing.T) {
+	for name, changes := range map[string]map[string]func(*world, in){
+		"zone by name":            {"pub1": both(set("availabilityZoneId", nil), set("availabilityZone", "us-east-1b"))},
+		"inline routes":           {"public-default": nil, "public": func(w *world, i in) { i["routes"] = []any{in{"cidrBlock": "0.0.0.0/0", "gatewayId": w.id("igw")}} }},
+		"nodes in public subnets": {"nodes": func(w *world, i in) { i["subnetIds"] = []any{w.id("pub1"), w.id("pub2")} }},
+		"identities of the add-on": {"csiIdentity": nil, "aws-ebs-csi-driver": func(w *world, i in) {
+			i["podIdentityAssociations"] = []any{in{"serviceAccount": "ebs-csi-controller-sa", "roleArn": w.arn("csiRole")}}
+		}},
+		"an own policy for the driver": {"csiPolicy": func(w *world, i in) {
+			if err := w.make(step{"own", tRolePolicy, nil}, in{"role": w.id("csiRole"), "policy": anyPolicy}); err != nil {
+				panic(err)
+			}
+		}},
+		"driver on the nodes' role": {"csiIdentity": nil, "csiRole": nil, "csiPolicy": func(w *world, i in) { i["role"] = w.id("nodeRole") }},
+		"policies in the role":      {"cni": nil, "nodeRole": set("managedPolicyArns", []any{managed("AmazonEKS_CNI_Policy")})},
+		"network plugin with a role by its token": {"cni": nil, "vpc-cni": func(w *world, i in) {
+			role := in{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"` + w.arn("oidc") + `"},"Action":"sts:AssumeRoleWithWebIdentity"}}`, "managedPolicyArns": []any{managed("AmazonEKS_CNI_Policy")}}
+			if err := w.make(step{"cniRole", tRole, nil}, role); err != nil {
+				panic(err)
+			}
+			i["serviceAccountRoleArn"] = w.arn("cniRole")
+		}},
+		"nothing self-managed":  {"cluster": set("bootstrapSelfManagedAddons", false)},
+		"own service range":     {"cluster": set("kubernetesNetworkConfig", in{"serviceIpv4Cidr": "10.100.0.0/16", "ipFamily": "ipv4"})},
+		"private endpoint only": {"cluster": both(set("vpcConfig.endpointPublicAccess", false), set("vpcConfig.publicAccessCidrs", nil))},
+		"public endpoint, open": {"cluster": both(set("vpcConfig.endpointPrivateAccess", false), set("vpcConfig.publicAccessCidrs", nil))},
+		"nat admitted":          {"cluster": both(set("vpcConfig.endpointPrivateAccess", false), set("vpcConfig.publicAccessCidrs", []any{"198.51.100.0/24"}))},
+		"arm":                   {"nodes": both(set("amiType", "AL2023_ARM_64_STANDARD"), set("instanceTypes", []any{"m7g.large"}))},
+		"no template":           {"nodes": both(set("launchTemplate", nil), set("diskSize", 80), set("nodeGroupNamePrefix", nil))},
+		"nodes for later":       {"nodes": set("scalingConfig", in{"minSize": 0, "desiredSize": 1, "maxSize": 1})},
+		"template by name": {"nodes": func(w *world, i in) {
+			i["launchTemplate"] = in{"name": w.outs["template"].str("name"), "version": "$Latest"}
+		}},
+		"role of another account": {"admin": set("principalArn", "arn:aws:iam::999999999999:role/x"), "adminPolicy": set("principalArn", "arn:aws:iam::999999999999:role/x")},
+		"access in namespaces":    {"adminPolicy": set("accessScope", in{"type": "namespace", "namespaces": []any{"project"}})},
+		"key by alias":            {"template": set("blockDeviceMappings", []any{in{"ebs": in{"kmsKeyId": "alias/expense"}}})},
+		"log group with its key": {"key": set("policy", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"},{"Effect":"Allow","Principal":{"Service":"logs.us-east-1.amazonaws.com"},"Action":"kms:Encrypt*","Resource":"*"}]}`),
+			"logs": func(w *world, i in) { i["kmsKeyId"] = w.arn("key") }},
+		"domain over two zones": {"domain": func(w *world, i in) {
+			i["clusterConfig"] = in{"instanceType": "r6g.large.search", "instanceCount": 4, "zoneAwarenessEnabled": true, "zoneAwarenessConfig": in{"availabilityZoneCount": 2}, "dedicatedMasterEnabled": true, "dedicatedMasterCount": 3, "dedicatedMasterType": "m6g.large.search"}
+			i["vpcOptions"].(in)["subnetIds"] = []any{w.id("priv1"), w.id("priv2")}
+		}},
+		"domain with access control": {"domain": func(w *world, i in) {
+			i["advancedSecurityOptions"] = in{"enabled": true, "masterUserOptions": in{"masterUserArn": w.arn("writer")}}
+			i["logPublishingOptions"] = []any{in{"logType": "AUDIT_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}}
+		}},
+		"public domain":    {"domain": set("vpcOptions", nil)},
+		"topic with a key": {"topic": func(w *world, i in) { i["kmsMasterKeyId"] = w.id("key") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(Options{})
+			at, err := w.build(changes)
+			require.NoError(t, err, at)
+			require.NoError(t, w.destroy())
+			assert.Empty(t, leftovers(w.m))
+		})
+	}
+}
+
+// TestChecked changes one input so that the provider refuses it before AWS is called.
+func TestChecked(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	cases := []struct {
+		step, path     string
+		value          any
+		property, want string
+	}{
+		{"priv1", "vpcId", nil, "vpcId", "is required"},
+		{"priv1", "cidrBlock", "192.168.96.1/19", "cidrBlock", "valid network CIDR"},
+		{"vpc", "cidrBlock", nil, "cidrBlock", "must be specified"},
+		{"priv1", "availabilityZone", "us-east-1b", "availabilityZone", "conflicts with"},
+		{"template", "blockDeviceMappings", []any{in{"ebs": in{"throughput": 100}}}, "blockDeviceMappings[0].ebs.throughput", "range (125 - 2000)"},
+		{"https", "fromPort", nil, "fromPort", "required for tcp"},
+		{"writer", "description", strings.Repeat("x", 1001), "description", "range (0 - 1000)"},
+		{"vpc", "tags", many(51), "tags", "at most 50 tags"},
+		{"nodes", "taints", []any{in{"key": strings.Repeat("x", 64), "effect": "NO_EXECUTE"}}, "taints[0].key", "range (1 - 63)"},
+		{"nodes", "taints", slices.Repeat([]any{in{"key": "x", "effect": "NO_EXECUTE"}}, 51), "taints", "at most 50"},
+		{"s3", "policy", "{", "policy", "not a JSON document"},
+		{"logs", "name", "aws/x", "name", "reserved"},
+		{"alarm", "metricName", nil, "metricName", "metricName is missing"},
+		{"alarm", "datapointsToAlarm", 2, "datapointsToAlarm", "cannot be above evaluation periods"},
+		{"alarm", "okActions", slices.Repeat([]any{"arn:aws:sns:us-east-1:111122223333:x"}, 6), "okActions", "at most 5 actions"},
+		{"vpc", "tags", in{"aws:x": "y"}, "tags", "do not begin with aws:"},
+		{"domainPolicy", "accessPolicies", "x", "accessPolicies", "invalid JSON policy"},
+		{"vpc", "instanceTenancy", "mine", "instanceTenancy", "expected instanceTenancy to be one of"},
+		{"private-default", "natGatewayId", nil, "gatewayId", "exactly one of"},
+		{"private-default", "destinationCidrBlock", "0.0.0.0", "destinationCidrBlock", "valid network CIDR"},
+		{"assoc-priv1", "subnetId", nil, "subnetId", "exactly one of"},
+		{"template", "namePrefix", strings.Repeat("x", 103), "namePrefix", "at most 102"},
+		{"template", "metadataOptions.httpTokens", "maybe", "metadataOptions.httpTokens", "one of [optional required]"},
+		{"template", "metadataOptions.httpPutResponseHopLimit", 65, "metadataOptions.httpPutResponseHopLimit", "range (1 - 64)"},
+		{"template", "blockDeviceMappings", []any{in{"ebs": in{"volumeType": "gp9"}}}, "blockDeviceMappings[0].ebs.volumeType", "one of"},
+		{"template", "tagSpecifications", []any{in{"resourceType": "node"}}, "tagSpecifications[0].resourceType", "one of"},
+		{"sg", "description", "ä", "description", "invalid value for description"},
+		{"sg", "name", "sg-mine", "name", "invalid value for name"},
+		{"https", "cidrIpv4", "0.0.0.0/0", "cidrIpv4", "exactly one of"},
+		{"https", "fromPort", 500, "fromPort", "invalid port range"},
+		{"https", "ipProtocol", "http", "ipProtocol", "invalid protocol"},
+		{"nodeRole", "name", strings.Repeat("x", 65), "name", "at most 64"},
+		{"nodeRole", "assumeRolePolicy", "{", "assumeRolePolicy", "invalid JSON policy"},
+		{"nodeRole", "assumeRolePolicy", `{"Version":"2020-01-01","Statement":[]}`, "assumeRolePolicy", "Version is"},
+		{"nodeRole", "assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}}`, "assumeRolePolicy", "Missing required field Principal"},
+		{"nodeRole", "assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Resource":"*","Action":"sts:AssumeRole"}}`, "assumeRolePolicy", "prohibited field Resource"},
+		{"nodeRole", "assumeRolePolicy", trust("ec2.amazonaws.com", strings.Split(strings.Repeat("sts:AssumeRole ", 150), " ")[:150]...), "assumeRolePolicy", "Cannot exceed quota"},
+		{"nodeRole", "maxSessionDuration", 60, "maxSessionDuration", "range (3600 - 43200)"},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Permit","Action":"*","Resource":"*"}}`, "policy", `Effect is "Permit"`},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Resource":"*"}}`, "policy", "must contain actions"},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"GetObject","Resource":"*"}}`, "policy", "prefaced by a vendor"},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*"}}`, "policy", "must contain resources"},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}}`, "policy", "must be in ARN format"},
+		{"policy", "policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Principal":"*"}}`, "policy", "should not specify a principal"},
+		{"worker", "policyArn", "AmazonEKSWorkerNodePolicy", "policyArn", "invalid ARN"},
+		{"oidc", "url", "oidc.eks.us-east-1.amazonaws.com/id/A", "url", "https"},
+		{"slr", "awsServiceName", "opensearch.amazonaws.com", "awsServiceName", "no service-linked role"},
+		{"slr", "customSuffix", "x", "customSuffix", "Custom suffix is not allowed"},
+		{"cluster", "name", "-expense", "name", "at most 100 characters"},
+		{"cluster", "name", strings.Repeat("x", 101), "name", "at most 100 characters"},
+		{"cluster", "vpcConfig", nil, "vpcConfig", "is required"},
+		{"cluster", "enabledClusterLogTypes", []any{"api", "all"}, "enabledClusterLogTypes", "one of"},
+		{"cluster", "accessConfig.authenticationMode", "IAM", "accessConfig.authenticationMode", "one of"},
+		{"cluster", "upgradePolicy.supportType", "LONG", "upgradePolicy.supportType", "one of"},
+		{"cluster", "encryptionConfig.resources", []any{"configmaps"}, "encryptionConfig.resources", "one of [secrets]"},
+		{"cluster", "vpcConfig.publicAccessCidrs", []any{"203.0.113.7"}, "vpcConfig.publicAccessCidrs", "valid network CIDRs"},
+		{"nodes", "nodeGroupNamePrefix", strings.Repeat("x", 38), "nodeGroupNamePrefix", "at most 37 characters"},
+		{"nodes", "nodeGroupName", "x", "nodeGroupNamePrefix", "conflicts with"},
+		{"nodes", "capacityType", "SPOTTY", "capacityType", "one of [ON_DEMAND SPOT"},
+		{"nodes", "amiType", "AL3", "amiType", "one of"},
+		{"nodes", "scalingConfig.maxSize", 0, "scalingConfig.maxSize", "range (1 - 450)"},
+		{"nodes", "scalingConfig.minSize", nil, "scalingConfig.minSize", "required"},
+		{"nodes", "updateConfig", in{"maxUnavailable": 1, "maxUnavailablePercentage": 10}, "updateConfig.maxUnavailable", "exactly one of"},
+		{"nodes", "launchTemplate.version", nil, "launchTemplate.version", "required"},
+		{"nodes", "taints", []any{in{"key": "a", "effect": "NoSchedule"}}, "taints[0].effect", "one of [NO_SCHEDULE"},
+		{"coredns", "resolveConflictsOnCreate", "FORCE", "resolveConflictsOnCreate", "one of [NONE OVERWRITE]"},
+		{"coredns", "resolveConflicts", "OVERWRITE", "resolveConflicts", "deprecated"},
+		{"admin", "principalArn", "admin", "principalArn", "invalid ARN"},
+		{"admin", "kubernetesGroups", []any{"system:masters"}, "kubernetesGroups", "cannot start with system:"},
+		{"csiIdentity", "serviceAccount", nil, "serviceAccount", "required"},
+		{"key", "deletionWindowInDays", 3, "deletionWindowInDays", "range (7 - 30)"},
+		{"alias", "name", "expense", "name", "^alias/"},
+		{"alias", "name", "alias/aws/eks", "name", "must not begin with alias/aws/"},
+		{"logs", "retentionInDays", 31, "retentionInDays", "expected retention_in_days"},
+		{"logs", "name", "a b", "name", "invalid value for name"},
+		{"domainLogPolicy", "policyDocument", "nothing", "policyDocument", "invalid JSON policy"},
+		{"domain", "domainName", "Expense", "domainName", "at most 28 characters"},
+		{"domain", "domainName", strings.Repeat("x", 29), "domainName", "at most 28 characters"},
+		{"domain", "engineVersion", "2.19", "engineVersion", "must follow the format"},
+		{"domain", "domainEndpointOptions.tlsSecurityPolicy", "TLS-1.3", "domainEndpointOptions.tlsSecurityPolicy", "one of"},
+		{"domain", "ebsOptions.volumeType", "gp4", "ebsOptions.volumeType", "one of"},
+		{"domain", "clusterConfig.zoneAwarenessConfig", in{"availabilityZoneCount": 4}, "clusterConfig.zoneAwarenessConfig.availabilityZoneCount", "one of [2 3]"},
+		{"domain", "logPublishingOptions", []any{in{"logType": "LOGS"}}, "logPublishingOptions[0].logType", "one of"},
+		{"topic", "name", long, "name", "at most 256"},
+		{"mail", "protocol", "pigeon", "protocol", "one of"},
+		{"alarm", "period", 45, "period", "multiple of 60"},
+		{"alarm", "statistic", nil, "statistic", "exactly one of"},
+		{"alarm", "comparisonOperator", "Less", "comparisonOperator", "one of"},
+		{"alarm", "threshold", nil, "threshold", "exactly one of"},
+	}
+	require.GreaterOrEqual(t, len(cases), 70)
+	w := whole(t, Options{})
+	inputs := map[string]step{}
+	for _, s := range steps {
+		inputs[s.name] = s
+		assert.Empty(t, w.m.Check(s.typ, resource.NewPropertyMapFromMap(s.inputs(w))), s.name)
+	}
+	for _, c := range cases {
+		t.Run(c.step+" "+c.path+" "+c.want, func(t *testing.T) {
+			s := inputs[c.step]
+			i := s.inputs(w)
+			set(c.path, c.value)(w, i)
+			var reasons []string
+			for _, f := range w.m.Check(s.typ, resource.NewPropertyMapFromMap(i)) {
+				if f.Property == c.property {
+					reasons = append(reasons, f.Reason)
+				}
+			}
+			assert.Contains(t, strings.Join(reasons, "\n"), c.want)
+			_, _, err := w.m.Create(context.Background(), s.typ, "again", resource.NewPropertyMapFromMap(i))
+			assert.ErrorContains(t, err, c.want, "Create checks too")
+		})
+	}
+}
+
+func TestUnknownsPassTheCheck(t *testing.T) {
+	w := whole(t, Options{})
+	n := 0
+	for _, s := range steps {
+		all := resource.NewPropertyMapFromMap(s.inputs(w))
+		for k := range all {
+			i := all.Copy()
+			i[k] = resource.MakeComputed(resource.NewStringProperty(""))
+			assert.Empty(t, w.m.Check(s.typ, i), "%s with unknown %s", s.name, k)
+			i[k] = resource.MakeSecret(all[k])
+			assert.Empty(t, w.m.Check(s.typ, i), "%s with secret %s", s.name, k)
+			n++
+		}
+	}
+	assert.Greater(t, n, 120)
+}
+
+func TestUnknownType(t *testing.T) {
+	m := New(Options{})
+	const typ = "aws:s3/bucket:Bucket"
+	_, _, err := m.Create(context.Background(), typ, "b", nil)
+	require.ErrorContains(t, err, typ)
+	require.ErrorContains(t, m.Delete(context.Background(), typ, "b"), typ)
+	_, err = m.Update(context.Background(), typ, "b", nil)
+	require.ErrorContains(t, err, typ)
+	_, _, err = m.Diff(typ, "b", nil, nil)
+	require.ErrorContains(t, err, typ)
+	require.Len(t, m.Check(typ, nil), 1)
+}
+
+func TestTaken(t *testing.T) {
+	w := whole(t, Options{})
+	for name, want := range map[string]string{
+		"cluster": "ResourceInUseException: Cluster already exists with name: expense", "domain": "ResourceAlreadyExistsException", "alias": "AlreadyExistsException",
+		"logs": "ResourceAlreadyExistsException", "slr": "has been taken in this account", "oidc": "EntityAlreadyExists", "vpc-cni": "ResourceInUseException",
+		"csiIdentity": "ResourceInUseException: Association already exists", "igw": "already has an internet gateway attached", "assoc-priv1": "Resource.AlreadyAssociated",
+		"nat": "already associated", "private-default": "RouteAlreadyExists", "https": "InvalidPermission.Duplicate", "s3": "RouteAlreadyExists", "priv1": "InvalidSubnet.Conflict",
+	} {
+		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
+		before := w.m.Inventory()
+		_, _, err := w.m.Create(context.Background(), steps[i].typ, name, resource.NewPropertyMapFromMap(steps[i].inputs(w)))
+		assert.ErrorContains(t, err, want, name)
+		assert.Equal(t, before, w.m.Inventory(), "a refused %s leaves nothing half-made", name)
+	}
+	nodes := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == "nodes" })]
+	inputs := nodes.inputs(w)
+	delete(inputs, "nodeGroupNamePrefix")
+	inputs["nodeGroupName"] = "fixed"
+	require.NoError(t, w.make(step{"fixed", tNodeGroup, nil}, inputs))
+	assert.ErrorContains(t, w.make(step{"fixed", tNodeGroup, nil}, inputs), "NodeGroup already exists with name fixed")
+	for _, typ := range []string{tRole, tPolicy, tTemplate, tSG} {
+		i := slices.IndexFunc(steps, func(s step) bool { return s.typ == typ })
+		inputs := steps[i].inputs(w)
+		delete(inputs, "namePrefix")
+		inputs["name"] = "same"
+		require.NoError(t, w.make(step{"first " + typ, typ, nil}, inputs))
+		assert.ErrorContains(t, w.make(step{"second " + typ, typ, nil}, inputs), "lready", typ)
+	}
+}
+
+func TestInUse(t *testing.T) {
+	for name, want := range map[string]string{
+		"vpc": "DependencyViolation", "priv1": "DependencyViolation", "pub1": "DependencyViolation", "igw": "DependencyViolation: Network", "eip": "InvalidIPAddress.InUse",
+		"sg": "DependencyViolation", "clusterRole": "DeleteConflict", "nodeRole": "DeleteConflict", "policy": "DeleteConflict", "cluster": "ResourceInUseException: Cluster has nodegroups attached", "slr": "still using the role",
+	} {
+		w := whole(t, Options{})
+		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
+		assert.ErrorContains(t, w.m.Delete(context.Background(), steps[i].typ, w.id(name)), want, name)
+		_, _, found := w.m.Read(steps[i].typ, w.id(name))
+		assert.True(t, found, "%s is still there", name)
+	}
+	w := whole(t, Options{})
+	require.NoError(t, w.m.Delete(context.Background(), tAttachment, w.id("writerPolicy")))
+	assert.ErrorContains(t, w.m.Delete(context.Background(), tRole, w.id("writer")), "must delete policies first")
+	for _, s := range steps {
+		if s.typ == tAttachment {
+			require.NoError(t, w.m.Delete(context.Background(), tAttachment, w.id(s.name)))
+		}
+	}
+	assert.ErrorContains(t, w.m.Delete(context.Background(), tRole, w.id("nodeRole")), "must remove roles from instance profile first")
+	// what is gone may be deleted again
+	require.NoError(t, New(Options{}).Delete(context.Background(), tVPC, "vpc-0"))
+}
+
+func TestQuotas(t *testing.T) {
+	w := newWorld(Options{Quotas: Quotas{SpotVCPU: 5}})
+	at, err := w.build(nil)
+	assert.Equal(t, "nodes", at)
+	require.ErrorContains(t, err, "AsgInstanceLaunchFailures: Could not launch Spot Instances. MaxSpotInstanceCountExceeded")
+	assert.NotEmpty(t, w.id("nodes"), "the failed group stays and must be in the state")
+	require.NoError(t, w.destroy())
+
+	w = newWorld(Options{})
+	for range 5 {
+		require.NoError(t, w.make(step{"v", tVPC, nil}, in{"cidrBlock": "10.0.0.0/16"}))
+		require.NoError(t, w.make(step{"e", tEIP, nil}, in{}))
+	}
+	require.ErrorContains(t, w.make(step{"v", tVPC, nil}, in{"cidrBlock": "10.0.0.0/16"}), "VpcLimitExceeded")
+	require.ErrorContains(t, w.make(step{"e", tEIP, nil}, in{}), "AddressLimitExceeded")
+
+	require.NoError(t, w.make(step{"role", tRole, nil}, in{"assumeRolePolicy": trust("ec2.amazonaws.com", "sts:AssumeRole")}))
+	for i := range 10 {
+		require.NoError(t, w.make(step{"a", tAttachment, nil}, in{"role": w.id("role"), "policyArn": managed(managedPolicies[i])}))
+	}
+	require.ErrorContains(t, w.make(step{"a", tAttachment, nil}, in{"role": w.id("role"), "policyArn": managed(managedPolicies[10])}), "PoliciesPerRole: 10")
+
+	for i := range 10 {
+		require.NoError(t, w.make(step{"p", tLogPolicy, nil}, in{"policyName": "p" + itoa(i), "policyDocument": trustless}))
+	}
+	require.ErrorContains(t, w.make(step{"p", tLogPolicy, nil}, in{"policyName": "p10", "policyDocument": trustless}), "LimitExceededException")
+}
+
+const trustless = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},"Action":"logs:PutLogEvents","Resource":"*"}}`
+
+func TestErrorText(t *testing.T) {
+	w, s := until(t, Options{}, "priv1")
+	inputs := s.inputs(w)
+	inputs["cidrBlock"] = "192.168.0.0/19"
+	err := w.make(s, inputs)
+	assert.Regexp(t, `^creating EC2 Subnet \(priv1\): operation error EC2: CreateSubnet, https response error StatusCode: 400, RequestID: [0-9a-f-]{36}, api error InvalidSubnet.Conflict: The CIDR '192.168.0.0/19' conflicts with another subnet$`, err.Error())
+	assert.Equal(t, "InvalidSubnet.Conflict", Code(err))
+	assert.Empty(t, Code(errors.New("no")))
+}
+
+// hook records what the Kubernetes side is told.
+type hook struct {
+	mu    sync.Mutex
+	nodes map[string]Instance
+	log   []string
+	fail  error
+}
+
+func (h *hook) Endpoint(_ context.Context, name, version string) (string, []byte, error) {
+	return "https://127.0.0.1:6443", []byte("CA of " + name + " " + version), nil
+}
+
+func (h *hook) AddNodes(_ context.Context, nodes []Instance) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range nodes {
+		h.nodes[n.ID] = n
+		h.log = append(h.log, "+")
+	}
+	return h.fail
+}
+
+func (h *hook) RemoveNodes(_ context.Context, nodes []Instance) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range nodes {
+		delete(h.nodes, n.ID)
+		h.log = append(h.log, "-")
+	}
+	return nil
+}
+
+func (h *hook) zones() map[string]int {
+	out := map[string]int{}
+	for _, n := range h.nodes {
+		out[n.Zone]++
+	}
+	return out
+}
+
+func TestNodes(t *testing.T) {
+	h := &hook{nodes: map[string]Instance{}}
+	w := whole(t, Options{Cluster: h})
+	assert.Equal(t, "https://127.0.0.1:6443", w.outs["cluster"].str("endpoint"))
+	assert.Equal(t, "Q0Egb2YgZXhwZW5zZSAxLjM1", w.outs["cluster"].str("certificateAuthority.data"))
+	require.Len(t, h.nodes, 3)
+	for _, n := range h.nodes {
+		assert.Regexp(t, `^i-0[0-9a-f]{16}$`, n.ID)
+		assert.Regexp(t, `^ip-192-168-\d+-\d+\.ec2\.internal$`, n.PrivateDNS)
+		assert.Equal(t, "m5.large SPOT amd64 2 8192 29", strings.Join([]string{n.InstanceType, n.CapacityType, n.Arch, itoa(n.VCPU), itoa(n.MemoryMiB), itoa(n.MaxPods)}, " "))
+		assert.Equal(t, map[string]string{"use1-az1": "us-east-1b", "use1-az2": "us-east-1c"}[n.ZoneID], n.Zone)
+		assert.Equal(t, map[string]string{"role": "general"}, n.Labels)
+		assert.Equal(t, w.outs["nodes"].str("nodeGroupName"), n.NodeGroup)
+	}
+	scale := func(n int) {
+		t.Helper()
+		i := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == "nodes" })].inputs(w)
+		i["scalingConfig"] = in{"minSize": 1, "desiredSize": n, "maxSize": 5}
+		out, err := w.m.Update(context.Background(), tNodeGroup, w.id("nodes"), resource.NewPropertyMapFromMap(i))
+		require.NoError(t, err)
+		assert.EqualValues(t, n, plain(out).num("scalingConfig.desiredSize"))
+		assert.Len(t, h.nodes, n)
+	}
+	scale(4)
+	assert.Equal(t, map[string]int{"us-east-1b": 2, "us-east-1c": 2}, h.zones())
+	scale(2)
+	assert.Equal(t, map[string]int{"us-east-1b": 1, "us-east-1c": 1}, h.zones())
+
+	// a new template version rolls the nodes: new ones come before old ones go
+	h.log = nil
+	old := slices.Collect(maps.Keys(h.nodes))
+	i := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == "template" })].inputs(w)
+	i["description"] = "new"
+	out, err := w.m.Update(context.Background(), tTemplate, w.id("template"), resource.NewPropertyMapFromMap(i))
+	require.NoError(t, err)
+	w.outs["template"] = plain(out)
+	assert.EqualValues(t, 2, plain(out).num("latestVersion"))
+	scale(2)
+	assert.Equal(t, []string{"+", "+", "-", "-"}, h.log)
+	for _, id := range old {
+		assert.NotContains(t, h.nodes, id)
+	}
+	require.NoError(t, w.destroy())
+	assert.Empty(t, h.nodes)
+}
+
+func TestNodesThatDoNotJoin(t *testing.T) {
+	h := &hook{nodes: map[string]Instance{}, fail: errors.New("not ready")}
+	w := newWorld(Options{Cluster: h})
+	at, err := w.build(nil)
+	assert.Equal(t, "nodes", at)
+	require.ErrorContains(t, err, "NodeCreationFailure")
+	assert.Equal(t, "CREATE_FAILED", w.outs["nodes"].str("status"))
+	require.NoError(t, w.destroy())
+}
+
+func TestNodesJoinOnceTheirObstacleIsGone(t *testing.T) {
+	h := &hook{nodes: map[string]Instance{}}
+	w := newWorld(Options{Cluster: h})
+	at, err := w.build(map[string]func(*world, in){"cni": nil})
+	require.Error(t, err)
+	require.Equal(t, "nodes", at)
+	inputs, _, _ := w.m.Read(tNodeGroup, w.id("nodes"))
+	out, err := w.m.Update(context.Background(), tNodeGroup, w.id("nodes"), inputs)
+	require.NoError(t, err, "the provider calls nothing without a change")
+	assert.Equal(t, "CREATE_FAILED", plain(out).str("status"))
+	assert.Empty(t, h.nodes)
+
+	cni := attach("cni", "nodeRole", "AmazonEKS_CNI_Policy")
+	require.NoError(t, w.make(cni, cni.inputs(w)))
+	out, err = w.m.Update(context.Background(), tNodeGroup, w.id("nodes"), inputs)
+	require.NoError(t, err)
+	assert.Equal(t, "ACTIVE", plain(out).str("status"))
+	assert.Len(t, h.nodes, 3)
+}
+
+func TestPrivateCluster(t *testing.T) {
+	endpoints := func(services ...string) func(*world, in) {
+		return func(w *world, _ in) {
+			for _, s := range services {
+				err := w.make(step{s, tEndpoint, nil}, in{"vpcId": w.id("vpc"), "serviceName": "com.amazonaws.us-east-1." + s, "vpcEndpointType": "Interface", "privateDnsEnabled": true, "subnetIds": []any{w.id("priv1")}})
+				if err != nil {
+					panic(err)
+				}
+			}
+		}
+	}
+	at, err := newWorld(Options{}).build(map[string]func(*world, in){"private-default": nil, "alias": endpoints("ec2", "ecr.api", "ecr.dkr", "sts")})
+	require.NoError(t, err, at)
+	at, err = newWorld(Options{}).build(map[string]func(*world, in){"private-default": nil, "alias": endpoints("ec2", "ecr.api", "sts")})
+	require.ErrorContains(t, err, "lacks the endpoints of a private cluster")
+	assert.Equal(t, "nodes", at)
+}
+
+func leftovers(m *Model) (ids []string) {
+	for _, i := range m.Inventory() {
+		if i.KeptByDesign == "" {
+			ids = append(ids, i.Type)
+		}
+	}
+	return ids
+}
+
+func TestNetworkPluginDeletedBeforeNodesLeaksInterfaces(t *testing.T) {
+	w := whole(t, Options{})
+	require.NoError(t, w.m.Delete(context.Background(), tAddon, w.id("vpc-cni")))
+	err := w.destroy()
+	require.ErrorContains(t, err, "DependencyViolation")
+	assert.Contains(t, leftovers(w.m), tENI)
+	assert.Contains(t, leftovers(w.m), tSG, "the cluster's own group cannot go either")
+
+	// preserved, it runs on until the nodes are gone
+	w = newWorld(Options{})
+	_, err = w.build(map[string]func(*world, in){"vpc-cni": set("preserve", true)})
+	require.NoError(t, err)
+	require.NoError(t, w.m.Delete(context.Background(), tAddon, w.id("vpc-cni")))
+	require.NoError(t, w.destroy())
+	assert.Empty(t, leftovers(w.m))
+}
+
+func TestClusterRoleGoneFirstLeavesInterfaces(t *testing.T) {
+	w := whole(t, Options{})
+	require.NoError(t, w.m.Delete(context.Background(), tAttachment, w.id("clusterPolicy")))
+	require.ErrorContains(t, w.destroy(), "DependencyViolation")
+}
+
+func TestLogGroupComesBack(t *testing.T) {
+	w := whole(t, Options{})
+	require.NoError(t, w.m.Delete(context.Background(), tLogGroup, w.id("logs")))
+	_, _, found := w.m.Read(tLogGroup, w.id("logs"))
+	assert.True(t, found)
+	for _, i := range w.m.Inventory() {
+		if i.ID == w.id("logs") {
+			assert.Equal(t, AWS, i.Origin)
+			assert.NotEmpty(t, i.KeptByDesign)
+		}
+	}
+	// never declared, EKS makes it and nobody deletes it
+	w = newWorld(Options{})
+	_, err := w.build(map[string]func(*world, in){"logs": nil})
+	require.NoError(t, err)
+	require.NoError(t, w.destroy())
+	var names []string
+	for _, i := range w.m.Inventory() {
+		names = append(names, i.ID)
+	}
+	assert.Contains(t, names, "/aws/eks/expense/cluster")
+}
+
+func TestWhatControllersMake(t *testing.T) {
+	w := whole(t, Options{})
+	host, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing", map[string]string{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"})
+	require.NoError(t, err)
+	assert.Regexp(t, `^web-[0-9a-f]{16}\.elb\.us-east-1\.amazonaws\.com$`, host)
+	again, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing", nil)
+	require.NoError(t, err)
+	assert.Equal(t, host, again)
+	_, err = w.m.CreateLoadBalancer("expense", "in", "internal", nil)
+	require.NoError(t, err)
+	vol, err := w.m.CreateVolume("expense", "us-east-1b", 1, true, map[string]string{"k": "v"})
+	require.NoError(t, err)
+	assert.Regexp(t, `^vol-0`, vol)
+	_, err = w.m.CreateVolume("expense", "use1-az1", 1, true, nil)
+	require.ErrorContains(t, err, "InvalidZone.NotFound")
+	_, err = w.m.CreateVolume("expense", "us-east-1b", 0, true, nil)
+	require.ErrorContains(t, err, "InvalidParameterValue")
+	_, err = w.m.CreateLoadBalancer("expense", "x", "public", nil)
+	require.ErrorContains(t, err, "allowed are internet-facing and internal")
+	assert.True(t, w.m.AddonActive("aws-ebs-csi-driver"))
+	assert.False(t, w.m.AddonActive("cert-manager"))
+
+	require.ErrorContains(t, w.destroy(), "DependencyViolation", "a forgotten load balancer pins the network")
+	assert.Contains(t, leftovers(w.m), tLoadBalancer)
+	assert.Contains(t, leftovers(w.m), tVolume)
+	require.NoError(t, w.m.DeleteLoadBalancer("web"))
+	require.NoError(t, w.m.DeleteLoadBalancer("in"))
+	require.NoError(t, w.m.DeleteVolume(vol))
+	require.NoError(t, w.destroy(), "a second destroy finishes")
+	assert.Empty(t, leftovers(w.m))
+	assert.False(t, w.m.AddonActive("aws-ebs-csi-driver"))
+}
+
+func TestLoadBalancerNeedsTaggedSubnets(t *testing.T) {
+	w := newWorld(Options{})
+	_, err := w.build(map[string]func(*world, in){"pub1": set("tags", in{}), "pub2": set("tags", in{})})
+	require.NoError(t, err)
+	_, err = w.m.CreateLoadBalancer("expense", "web", "internet-facing", nil)
+	require.ErrorContains(t, err, "could not find any suitable subnets for creating the ELB")
+}
+
+func TestUpdates(t *testing.T) {
+	w := whole(t, Options{})
+	require.NoError(t, w.make(step{"third", tSubnet, nil}, in{"vpcId": w.id("vpc"), "cidrBlock": "192.168.160.0/19", "availabilityZoneId": "use1-az4"}))
+	third := w.id("third")
+	inputs := func(name string) in {
+		return steps[slices.IndexFunc(steps, func(s step) bool { return s.name == name })].inputs(w)
+	}
+	for _, c := range []struct {
+		step, path string
+		value      any
+		want       string
+	}{
+		{"cluster", "version", "1.34", "Unsupported Kubernetes minor version update from 1.3"},
+		{"cluster", "accessConfig.authenticationMode", "CONFIG_MAP", "Unsupported authentication mode update"},
+		{"cluster", "vpcConfig.subnetIds", []any{"subnet-0"}, "InvalidSubnetID.NotFound"},
+		{"cluster", "vpcConfig.subnetIds", []any{w.id("priv1"), third}, "should belong to the exact set of AZs"},
+		{"cluster", "vpcConfig.publicAccessCidrs", []any{"10.0.0.0/8"}, "not allowed in publicAccessCidrs"},
+		{"cluster", "encryptionConfig", in{"provider": in{"keyArn": w.arn("key")}, "resources": []any{"secrets"}}, ""},
+		{"cluster", "vpcConfig.publicAccessCidrs", []any{"198.51.100.0/24"}, ""}, {"cluster", "version", "1.36", ""},
+		{"nodes", "scalingConfig.desiredSize", 9, "can't be greater than max size"},
+		{"nodes", "labels", in{"role": "other"}, ""}, {"nodes", "taints", []any{in{"key": "a", "value": "b", "effect": "NO_SCHEDULE"}}, ""},
+		{"coredns", "addonVersion", "v1.12.0-eksbuild.1", ""}, {"coredns", "addonVersion", "latest", "not supported"},
+		{"domain", "clusterConfig.instanceCount", 2, ""}, {"domain", "ebsOptions.volumeSize", 5000, "Volume size must be between"},
+		{"logs", "retentionInDays", 90, ""}, {"vpc", "tags", in{"Name": "other"}, ""}, {"writer", "description", "x", ""},
+		{"csiIdentity", "roleArn", "arn:aws:iam::111122223333:role/x", "does not exist"},
+		{"alias", "targetKeyId", "x", "NotFoundException"}, {"https", "toPort", 9300, ""},
+		{"vpc", "cidrBlock", "10.0.0.0/16", "cannot be changed in place"},
+	} {
+		i := inputs(c.step)
+		set(c.path, c.value)(w, i)
+		s := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == c.step })]
+		news := resource.NewPropertyMapFromMap(i)
+		_, before, _ := w.m.Read(s.typ, w.id(c.step))
+		outs, err := w.m.Update(context.Background(), s.typ, w.id(c.step), news)
+		if c.want != "" {
+			require.ErrorContains(t, err, c.want, "%s %s", c.step, c.path)
+			_, after, _ := w.m.Read(s.typ, w.id(c.step))
+			assert.Equal(t, before, after, "a refused update changes nothing")
+			continue
+		}
+		require.NoError(t, err, "%s %s", c.step, c.path)
+		assert.True(t, plain(outs).value(c.path).DeepEquals(news.Copy()[resource.PropertyKey(strings.Split(c.path, ".")[0])]) || strings.Contains(c.path, "."), c.path)
+		assert.Equal(t, before["arn"], outs["arn"], "the ARN stays")
+		ins, now, _ := w.m.Read(s.typ, w.id(c.step))
+		assert.Equal(t, outs, now, "what Update gave is what Read gives")
+		if !news.HasValue("name") {
+			delete(ins, "name") // an automatic name stays without being asked for
+		}
+		assert.Equal(t, plain(news), plain(ins))
+	}
+	v, _, _ := w.m.Read(tVPC, w.id("vpc"))
+	assert.Equal(t, "other", plain(v).strMap("tags")["Name"])
+	require.NoError(t, w.destroy())
+}
+
+// TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
+func TestDiff(t *testing.T) {
+	m := New(Options{})
+	replaces := map[string][]string{
+		tVPC: {"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}, tSubnet: {"availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native", "outpostArn", "vpcId"},
+		tIGW: {}, tNAT: {"allocationId", "connectivityType", "privateIp", "secondaryPrivateIpAddressCount", "subnetId"}, tRouteTable: {"vpcId"},
+		tRoute: {"destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId", "routeTableId"}, tRouteAssoc: {"gatewayId", "subnetId"},
+		tSG: {"description", "name", "namePrefix", "vpcId"}, tEndpoint: {"serviceName", "vpcEndpointType", "vpcId"}, tEIP: {"address", "domain", "networkBorderGroup", "publicIpv4Pool", "vpc"},
+		tTemplate: {"name", "namePrefix"}, tCluster: {"accessConfig.bootstrapClusterCreatorAdminPermissions", "kubernetesNetworkConfig.ipFamily", "kubernetesNetworkConfig.serviceIpv4Cidr", "name", "outpostConfig.controlPlaneInstanceType", "outpostConfig.controlPlanePlacement.groupName", "roleArn"},
+		tNodeGroup: {"amiType", "capacityType", "clusterName", "diskSize", "instanceTypes", "launchTemplate.id", "launchTemplate.name", "nodeGroupName", "nodeGroupNamePrefix", "nodeRoleArn", "remoteAccess.ec2SshKey", "remoteAccess.sourceSecurityGroupIds", "remoteAccess", "subnetIds"},
+		tAddon:     {"addonName", "clusterName"}, tAccessEntry: {"clusterName", "principalArn", "type"}, tAccessPolicy: {"accessScope.namespaces", "accessScope.type", "accessScope", "clusterName", "policyArn", "principalArn"},
+		tRole: {"name", "namePrefix", "path"}, tPolicy: {"description", "name", "namePrefix", "path"}, tRolePolicy: {"name", "namePrefix", "role"}, tAttachment: {"policyArn", "role"},
+		tSLR: {"awsServiceName", "customSuffix"}, tDomain: {"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, tLogGroup: {"logGroupClass", "name", "namePrefix"},
+		tLogPolicy: {"policyName"}, tKey: {"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"}, tAlias: {"name", "namePrefix"}, tPodIdentity: {"clusterName", "namespace", "serviceAccount"}, tDomainPolicy: {},
+	}
+	inPlace := map[string][]string{
+		tVPC: {"enableDnsHostnames", "tags"}, tSubnet: {"mapPublicIpOnLaunch", "tags"}, tRoute: {"natGatewayId"}, tRouteAssoc: {"routeTableId"}, tTemplate: {"blockDeviceMappings", "metadataOptions"},
+		tCluster: {"version", "vpcConfig.subnetIds", "enabledClusterLogTypes", "upgradePolicy.supportType", "vpcConfig.publicAccessCidrs"}, tNodeGroup: {"scalingConfig.desiredSize", "labels", "taints", "launchTemplate.version", "version", "updateConfig.maxUnavailable", "nodeRepairConfig.enabled"},
+		tAddon: {"addonVersion", "configurationValues", "preserve"}, tRole: {"assumeRolePolicy", "description"}, tDomain: {"vpcOptions.subnetIds", "clusterConfig.instanceCount", "ebsOptions.volumeSize", "accessPolicies"},
+		tLogGroup: {"retentionInDays"}, tKey: {"policy", "enableKeyRotation"}, tAlias: {"targetKeyId"}, tPodIdentity: {"roleArn"}, tIngress: {"cidrIpv4", "fromPort"}, tDomainPolicy: {"accessPolicies"},
+	}
+	wrapped := func(path string, v any) resource.PropertyMap {
+		keys := strings.Split(path, ".")
+		for _, k := range slices.Backward(keys[1:]) {
+			v = in{k: v}
+		}
+		return resource.NewPropertyMapFromMap(in{keys[0]: v})
+	}
+	n := 0
+	for typ, paths := range replaces {
+		want := slices.Sorted(slices.Values(paths))
+		extra := map[string][]string{tCluster: {"bootstrapSelfManagedAddons"}}[typ]
+		assert.Subset(t, table[typ].replaces, want, typ)
+		assert.Len(t, table[typ].replaces, len(want)+len(extra), typ)
+		for _, path := range paths {
+			changed := []resource.PropertyMap{wrapped(path, "a"), wrapped(path, "b")}
+			if path == "vpcOptions" || path == "remoteAccess" || path == "accessScope" { // the object itself comes or goes
+				changed = []resource.PropertyMap{{}, wrapped(path, in{"x": "y"})}
+			}
+			for range 2 {
+				changes, replace, err := m.Diff(typ, "id", changed[0], changed[1])
+				require.NoError(t, err)
+				assert.True(t, replace, "%s %s", typ, path)
+				require.Len(t, changes, 1)
+				assert.True(t, changes[0].Replaces)
+				slices.Reverse(changed)
+				n++
+			}
+		}
+	}
+	for typ, paths := range inPlace {
+		for _, path := range paths {
+			changes, replace, err := m.Diff(typ, "id", wrapped(path, "a"), wrapped(path, "b"))
+			require.NoError(t, err)
+			assert.Equal(t, []Change{{Path: path, Kind: "update"}}, changes, typ)
+			assert.False(t, replace, "%s %s", typ, path)
+			n++
+		}
+	}
+	assert.Greater(t, n, 200)
+}
+
+func TestDiffConditional(t *testing.T) {
+	m := New(Options{})
+	for _, c := range []struct {
+		name, typ  string
+		olds, news in
+		replace    bool
+		paths      []string
+	}{
+		{"encryption of a cluster cannot go", tCluster, in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, in{}, true, []string{"encryptionConfig"}},
+		{"encryption of a cluster can come", tCluster, in{}, in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, false, []string{"encryptionConfig"}},
+		{"service range comes", tCluster, in{}, in{"kubernetesNetworkConfig": in{"serviceIpv4Cidr": "10.0.0.0/16"}}, true, []string{"kubernetesNetworkConfig"}},
+		{"encryption of a domain goes", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{"encryptAtRest": in{"enabled": false}}, true, []string{"encryptAtRest.enabled"}},
+		{"encryption of a domain is dropped", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{}, true, []string{"encryptAtRest"}},
+		{"encryption of a domain comes", tDomain, in{"nodeToNodeEncryption": in{"enabled": false}}, in{"nodeToNodeEncryption": in{"enabled": true}}, false, []string{"nodeToNodeEncryption.enabled"}},
+		{"access control goes", tDomain, in{"advancedSecurityOptions": in{"enabled": true}}, in{"advancedSecurityOptions": in{"enabled": false}}, true, []string{"advancedSecurityOptions.enabled"}},
+		{"engine up", tDomain, in{"engineVersion": "OpenSearch_2.17"}, in{"engineVersion": "OpenSearch_2.19"}, false, []string{"engineVersion"}},
+		{"engine down", tDomain, in{"engineVersion": "OpenSearch_2.19"}, in{"engineVersion": "OpenSearch_2.17"}, true, []string{"engineVersion"}},
+		{"engine two majors up", tDomain, in{"engineVersion": "OpenSearch_1.3"}, in{"engineVersion": "OpenSearch_3.1"}, true, []string{"engineVersion"}},
+		{"same set", tNodeGroup, in{"subnetIds": []any{"a", "b"}}, in{"subnetIds": []any{"b", "a"}}, false, nil},
+		{"order of types counts", tNodeGroup, in{"instanceTypes": []any{"a", "b"}}, in{"instanceTypes": []any{"b", "a"}}, true, []string{"instanceTypes[0]", "instanceTypes[1]"}},
+		{"one subnet more", tNodeGroup, in{"subnetIds": []any{"a"}}, in{"subnetIds": []any{"a", "b"}}, true, []string{"subnetIds[1]"}},
+		{"same json", tRole, in{"assumeRolePolicy": `{"a": 1}`}, in{"assumeRolePolicy": `{"a":1}`}, false, nil},
+		{"nothing and empty", tRole, in{"managedPolicyArns": []any{}}, in{}, false, nil},
+		{"bookkeeping", tRole, in{"__defaults": []any{"name"}}, in{}, false, nil},
+		{"a tag with dots", tVPC, in{"tags": in{}}, in{"tags": in{"a.b/c": "1"}}, false, []string{"tags"}},
+		{"another tag with dots", tVPC, in{"tags": in{"x": "1"}}, in{"tags": in{"x": "1", "a.b/c": "1"}}, false, []string{`tags["a.b/c"]`}},
+	} {
+		changes, replace, err := m.Diff(c.typ, "id", resource.NewPropertyMapFromMap(c.olds), resource.NewPropertyMapFromMap(c.news))
+		require.NoError(t, err)
+		assert.Equal(t, c.replace, replace, c.name)
+		var paths []string
+		for _, ch := range changes {
+			paths = append(paths, ch.Path)
+		}
+		assert.Equal(t, c.paths, paths, c.name)
+	}
+	unknown := resource.PropertyMap{"roleArn": resource.MakeComputed(resource.NewStringProperty(""))}
+	_, replace, err := m.Diff(tCluster, "id", resource.NewPropertyMapFromMap(in{"roleArn": "a"}), unknown)
+	require.NoError(t, err)
+	assert.True(t, replace, "an unknown is a change")
+}
+
+func TestAutoname(t *testing.T) {
+	for typ, want := range map[string]string{tRole: `^web-[0-9a-f]{7}$`, tAlias: `^alias/web-[0-9a-f]{7}$`, tNodeGroup: `^web-[0-9a-f]{7}$`, tDomain: `^web-[0-9a-f]{7}$`} {
+		property, name, err := Autoname(typ, "web", []byte("seed"), resource.PropertyMap{})
+		require.NoError(t, err)
+		assert.Equal(t, table[typ].name.property, property)
+		assert.Regexp(t, want, name)
+		_, again, _ := Autoname(typ, "web", []byte("seed"), resource.PropertyMap{})
+		assert.Equal(t, name, again, "the same seed gives the same name")
+	}
+	property, _, err := Autoname(tNodeGroup, "web", nil, resource.NewPropertyMapFromMap(in{"nodeGroupNamePrefix": "x"}))
+	require.NoError(t, err)
+	assert.Empty(t, property, "a prefix is the provider's, not Pulumi's, to expand")
+	property, _, err = Autoname(tVPC, "web", nil, nil)
+	require.NoError(t, err)
+	assert.Empty(t, property)
+	_, _, err = Autoname(tRole, strings.Repeat("x", 60), nil, nil)
+	require.ErrorContains(t, err, "longer than maximum length 64")
+
+	named := resource.NewPropertyMapFromMap(in{"name": "x", "__defaults": []any{}})
+	auto := resource.NewPropertyMapFromMap(in{"name": "x", "__defaults": []any{"name"}})
+	assert.True(t, DeleteBeforeReplace(tRole, named))
+	assert.False(t, DeleteBeforeReplace(tRole, auto))
+	assert.False(t, DeleteBeforeReplace(tVPC, named))
+	assert.True(t, DeleteBeforeReplace(tAttachment, resource.PropertyMap{}))
+}
+
+func TestServiceLinkedRoleMustBeSeen(t *testing.T) {
+	minimal := map[string]func(*world, in){}
+	for _, s := range steps {
+		minimal[s.name] = nil
+	}
+	for _, keep := range []string{"slr", "vpc", "priv1", "sg"} {
+		delete(minimal, keep)
+	}
+	domain := func(w *world, i in) {
+		i["accessPolicies"], i["logPublishingOptions"] = trustless, []any{}
+	}
+	minimal["domain"] = domain
+	_, err := newWorld(Options{}).build(minimal)
+	require.ErrorContains(t, err, "you must enable a service-linked role", "nothing slow came between")
+
+	// where time passes, it is a matter of time
+	w := newWorld(Options{})
+	minimal["domain"] = func(w *world, i in) { domain(w, i); w.m.opts.Scale = 1 }
+	_, err = w.build(minimal)
+	require.ErrorContains(t, err, "you must enable a service-linked role")
+	minimal["domain"] = domain
+
+	delete(minimal, "nat")
+	delete(minimal, "eip")
+	delete(minimal, "igw")
+	delete(minimal, "pub1")
+	at, err := newWorld(Options{Scale: 1e-4}).build(minimal)
+	require.NoError(t, err, at)
+	minimal["slr"] = nil
+	at, err = newWorld(Options{ServiceLinkedRoles: []string{"opensearchservice.amazonaws.com"}}).build(minimal)
+	require.NoError(t, err, at)
+}
+
+func TestAddonWaitsForNodes(t *testing.T) {
+	w, nodes := until(t, Options{Scale: 1e-4}, "nodes")
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := w.m.Create(context.Background(), tAddon, "coredns", resource.NewPropertyMapFromMap(addonStep("coredns").inputs(w)))
+		done <- err
+	}()
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(w.m.Inventory(), func(i Item) bool { return i.ID == "expense:coredns" && i.Status == creating })
+	}, 5*time.Second, time.Millisecond, "it shows as creating meanwhile")
+	require.NoError(t, w.make(nodes, nodes.inputs(w)))
+	require.NoError(t, <-done)
+}
+
+func TestCancelledCreationKeepsWhatAWSMade(t *testing.T) {
+	w, nat := until(t, Options{Scale: 1e-4}, "nat")
+	w.m.opts.Scale = 1
+	ctx, cancel := context.WithCancel(context.Background())
+	type result struct {
+		id  string
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		id, _, err := w.m.Create(ctx, nat.typ, "nat", resource.NewPropertyMapFromMap(nat.inputs(w)))
+		done <- result{id, err}
+	}()
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(w.m.Inventory(), func(i Item) bool { return i.Type == tNAT })
+	}, 5*time.Second, time.Millisecond)
+	cancel()
+	r := <-done
+	require.ErrorIs(t, r.err, context.Canceled)
+	assert.NotEmpty(t, r.id)
+	_, _, found := w.m.Read(tNAT, r.id)
+	assert.True(t, found)
+
+	_, _, err := w.m.Create(ctx, tEIP, "eip", nil)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestDeletionWaitsForDependants(t *testing.T) {
+	w, _ := until(t, Options{Scale: 1e-3}, "igw")
+	require.NoError(t, w.make(step{"s", tSubnet, nil}, in{"vpcId": w.id("vpc"), "cidrBlock": "192.168.0.0/24"}))
+	done := make(chan error, 1)
+	go func() { done <- w.m.Delete(context.Background(), tVPC, w.id("vpc")) }()
+	require.NoError(t, w.m.Delete(context.Background(), tSubnet, w.id("s")))
+	require.NoError(t, <-done, "the provider tries again after DependencyViolation")
+}
+
+func TestConcurrentUse(t *testing.T) {
+	w := whole(t, Options{})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			ctx := context.Background()
+			id, _, err := w.m.Create(ctx, tSG, "g"+itoa(i), resource.NewPropertyMapFromMap(in{"vpcId": w.id("vpc")}))
+			assert.NoError(t, err)
+			_, err = w.m.Update(ctx, tSG, id, resource.NewPropertyMapFromMap(in{"vpcId": w.id("vpc"), "tags": in{"i": itoa(i)}}))
+			assert.NoError(t, err)
+			w.m.Inventory()
+			assert.NoError(t, w.m.Delete(ctx, tSG, id))
+		})
+	}
+	wg.Wait()
+	require.NoError(t, w.destroy())
+	assert.Empty(t, leftovers(w.m))
+}
+
+func TestShapesOfInstances(t *testing.T) {
+	for name, want := range map[string]shape{
+		"m5.large": {2, 8192, 29, "amd64"}, "t3.medium": {2, 4096, 17, "amd64"}, "c6g.xlarge": {4, 8192, 58, "arm64"}, "r6i.2xlarge": {8, 65536, 58, "amd64"}, "m7i-flex.large": {2, 8192, 29, "amd64"},
+	} {
+		got, ok := shapeOf(name)
+		assert.True(t, ok, name)
+		assert.Equal(t, want, got, name)
+	}
+	for _, name := range []string{"m5", "m5.medium", "z9.large", "t3.24xlarge", ""} {
+		_, ok := shapeOf(name)
+		assert.False(t, ok, name)
+	}
+}
+
+func TestNotModelledIsHonest(t *testing.T) {
+	assert.Greater(t, len(NotModelled), 10)
+	for _, n := range NotModelled {
+		assert.NotEmpty(t, n.Area)
+		assert.NotEmpty(t, n.What)
+	}
+}

@@ -1,0 +1,611 @@
+package awsmodel
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Instance is one node's machine.
+type Instance struct {
+	// ID is the EC2 instance ID, PrivateDNS the name that the Node object gets.
+	ID, PrivateDNS, PrivateIP string
+	// Region, Zone and ZoneID place it; Zone is a name such as us-east-1b.
+	Region, Zone, ZoneID string
+	// InstanceType is for example m5.large, CapacityType SPOT or ON_DEMAND, Arch amd64 or arm64.
+	InstanceType, CapacityType, Arch string
+	// Cluster and NodeGroup are physical names.
+	Cluster, NodeGroup string
+	VCPU, MemoryMiB    int
+	// MaxPods is what the VPC CNI plugin allows on the type, with or without prefix delegation.
+	MaxPods int
+	Labels  map[string]string
+	Taints  []Taint
+}
+
+// Taint is a node taint in Kubernetes' words: NoSchedule, PreferNoSchedule, NoExecute.
+type Taint struct{ Key, Value, Effect string }
+
+var taintEffects = map[string]string{"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+type shape struct {
+	vcpu, memoryMiB, maxPods int
+	arch                     string
+}
+
+// families are the general instance families: GiB per vCPU and architecture.
+// Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-types.html
+var families = func() map[string]struct {
+	ratio int
+	arch  string
+} {
+	out := map[string]struct {
+		ratio int
+		arch  string
+	}{}
+	for arch, names := range map[string]string{
+		"amd64": "m5 m5a m5ad m5d m5n m5dn m6i m6id m6a m6in m7i m7i-flex m7a m8i m8a c5 c5a c5d c5n c6i c6id c6a c7i c7i-flex c7a c8i r5 r5a r5d r5n r6i r6id r6a r7i r7a r8i",
+		"arm64": "m6g m6gd m7g m7gd m8g c6g c6gd c7g c7gd c8g r6g r6gd r7g r7gd r8g",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			out[name] = struct {
+				ratio int
+				arch  string
+			}{map[byte]int{'c': 2, 'm': 4, 'r': 8}[name[0]], arch}
+		}
+	}
+	return out
+}()
+
+// sizes: vCPUs, and the pods that interfaces and addresses allow (amazon-vpc-cni-k8s, misc/eni-max-pods.txt).
+var sizes = map[string][2]int{"medium": {1, 8}, "large": {2, 29}, "xlarge": {4, 58}, "2xlarge": {8, 58}, "4xlarge": {16, 234},
+	"8xlarge": {32, 234}, "12xlarge": {48, 234}, "16xlarge": {64, 737}, "24xlarge": {96, 737}}
+
+// burstable: vCPUs, MiB and pods of T instances (same sources).
+var burstable = map[string][3]int{"nano": {2, 512, 4}, "micro": {2, 1024, 4}, "small": {2, 2048, 11}, "medium": {2, 4096, 17},
+	"large": {2, 8192, 35}, "xlarge": {4, 16384, 58}, "2xlarge": {8, 32768, 58}}
+
+func shapeOf(instanceType string) (shape, bool) {
+	family, size, _ := strings.Cut(instanceType, ".")
+	if arch, ok := map[string]string{"t3": "amd64", "t3a": "amd64", "t4g": "arm64"}[family]; ok {
+		s, ok := burstable[size]
+		return shape{s[0], s[1], s[2], arch}, ok
+	}
+	f, ok := families[family]
+	s, sized := sizes[size]
+	return shape{s[0], s[0] * f.ratio * 1024, s[1], f.arch}, ok && sized && (size != "medium" || f.arch == "arm64")
+}
+
+func checkNodeGroup(c *checker) {
+	c.arn("nodeRoleArn")
+	c.between("scalingConfig.minSize", 0, 450)
+	c.between("scalingConfig.maxSize", 1, 450) // https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html
+	c.between("scalingConfig.desiredSize", 0, 450)
+	for _, p := range []string{"desiredSize", "maxSize", "minSize"} {
+		if !c.has("scalingConfig." + p) {
+			c.fail("scalingConfig."+p, "Missing required argument. The argument %q is required, but no definition was found", "scalingConfig."+p)
+		}
+	}
+	c.between("updateConfig.maxUnavailable", 1, 100)
+	c.between("updateConfig.maxUnavailablePercentage", 1, 100)
+	if c.has("updateConfig") && !c.unknown("updateConfig") {
+		c.exactlyOne("updateConfig.maxUnavailable", "updateConfig.maxUnavailablePercentage")
+	}
+	if c.has("launchTemplate") && !c.unknown("launchTemplate") {
+		c.exactlyOne("launchTemplate.id", "launchTemplate.name")
+		if !c.has("launchTemplate.version") {
+			c.fail("launchTemplate.version", "Missing required argument. The argument \"version\" is required, but no definition was found")
+		}
+	}
+	for i, t := range c.objs("taints") {
+		if e := t.str("effect"); e != "" && taintEffects[e] == "" {
+			c.fail("taints["+itoa(i)+"].effect", "expected effect to be one of [NO_SCHEDULE NO_EXECUTE PREFER_NO_SCHEDULE], got %s", e)
+		}
+		if k := t.str("key"); len(k) > 63 {
+			c.fail("taints["+itoa(i)+"].key", "expected length of key to be in the range (1 - 63), got %s", k)
+		}
+	}
+	if n := len(c.objs("taints")); n > 50 {
+		c.fail("taints", "Too many taints: at most 50, found %d", n)
+	}
+}
+
+func createNodeGroup(m *Model, o *object) error {
+	in := o.in
+	cluster := m.objects[tCluster][in.str("clusterName")]
+	if cluster.status != active {
+		return refuse("InvalidRequestException", "Cluster '%s' is not in ACTIVE status", cluster.id)
+	}
+	if m.objects[tNodeGroup][cluster.id+":"+o.name()] != nil {
+		return refuse("ResourceInUseException", "NodeGroup already exists with name %s and cluster name %s", o.name(), cluster.id)
+	}
+	vpc := props{cluster.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+	if len(in.strs("subnetIds")) == 0 {
+		return invalidParameter("The provided subnet list is empty")
+	}
+	for _, id := range in.strs("subnetIds") {
+		s := m.objects[tSubnet][id]
+		if s == nil {
+			return invalidParameter("The subnet ID '%s' does not exist", id)
+		}
+		if s.in.str("vpcId") != vpc {
+			return invalidParameter("Subnet %s is not in the cluster's VPC %s", id, vpc)
+		}
+	}
+	role := m.first(tRole, "arn", in.str("nodeRoleArn"))
+	if role == nil {
+		return invalidParameter("The role with name %s cannot be found.", in.str("nodeRoleArn"))
+	}
+	if !trusts(role, "Service", "ec2.amazonaws.com", "sts:AssumeRole") {
+		return invalidParameter("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole %s", role.arn())
+	}
+	var missing []string
+	if !m.attached(role, "AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy") {
+		missing = append(missing, "AmazonEKSWorkerNodePolicy")
+	}
+	if !m.attached(role, "AmazonEC2ContainerRegistryReadOnly", "AmazonEC2ContainerRegistryPullOnly") {
+		missing = append(missing, "AmazonEC2ContainerRegistryReadOnly")
+	}
+	if len(missing) > 0 {
+		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policies [%s] are attached", strings.Join(missing, ", "))
+	}
+	if err := m.nodeTemplate(o); err != nil {
+		return err
+	}
+	if err := m.nodeTypes(o, cluster); err != nil {
+		return err
+	}
+	if err := nodeSizes(in); err != nil {
+		return err
+	}
+	o.id = cluster.id + ":" + o.name()
+	m.ensureSLR("eks-nodegroup.amazonaws.com")
+	m.ensureSLR("autoscaling.amazonaws.com")
+	if in.str("capacityType") == "SPOT" {
+		m.ensureSLR("spot.amazonaws.com")
+	}
+	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS, map[string]any{"owner": o.id, "tags": map[string]any{"eks:cluster-name": cluster.id, "eks:nodegroup-name": o.name()}})
+	m.made(tTemplate, m.newID(o.id, "lt-"), AWS, map[string]any{"owner": o.id, "name": "eks-" + m.uuid(o.id)})
+	if m.entriesAllowed(cluster.in) {
+		m.entry(cluster.id, role.arn(), "EC2_LINUX")
+	}
+	m.resize(o)
+	return nil
+}
+
+func nodeSizes(in props) error {
+	low, want, high := in.num("scalingConfig.minSize"), in.num("scalingConfig.desiredSize"), in.num("scalingConfig.maxSize")
+	if low > want {
+		return invalidParameter("Minimum capacity %v can't be greater than desired size %v", low, want)
+	}
+	if want > high {
+		return invalidParameter("desired capacity %v can't be greater than max size %v", want, high)
+	}
+	if labels := in.strMap("labels"); len(labels) > 50 {
+		return invalidParameter("Too many labels: at most 50, found %d", len(labels))
+	}
+	for k, v := range in.strMap("labels") {
+		// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html and Kubernetes' label syntax
+		for _, p := range []string{"kubernetes.io/", "k8s.io/", "eks.amazonaws.com/"} {
+			if strings.HasPrefix(k, p) {
+				return invalidParameter("Label cannot contain reserved prefixes [kubernetes.io/ k8s.io/ eks.amazonaws.com/], found %s", k)
+			}
+		}
+		_, name, prefixed := strings.Cut(k, "/")
+		if !prefixed {
+			name = k
+		}
+		form := re(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+		if !form.MatchString(name) || v != "" && !form.MatchString(v) {
+			return invalidParameter("Label %s=%s is not valid: at most 63 characters of A-Z a-z 0-9 - _ . that begin and end with a letter or digit", k, v)
+		}
+	}
+	return nil
+}
+
+// nodeTemplate checks the launch template: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
+func (m *Model) nodeTemplate(o *object) error {
+	lt := o.in.value("launchTemplate")
+	if !lt.IsObject() {
+		return nil
+	}
+	t := m.objects[tTemplate][o.in.str("launchTemplate.id")]
+	if name := o.in.str("launchTemplate.name"); name != "" {
+		t = m.first(tTemplate, "name", name)
+	}
+	if t == nil {
+		return refuse("InvalidRequestException", "Launch template %s%s not found", o.in.str("launchTemplate.id"), o.in.str("launchTemplate.name"))
+	}
+	version := o.in.str("launchTemplate.version")
+	var n int
+	if _, err := fmt.Sscanf(version, "%d", &n); err == nil && (n < 1 || float64(n) > t.out.num("latestVersion")) || err != nil && version != "$Latest" && version != "$Default" {
+		return refuse("InvalidRequestException", "Launch template version %s of %s not found", version, t.id)
+	}
+	switch {
+	case o.in.num("diskSize") != 0:
+		return invalidParameter("Disk size must be specified within the launch template.")
+	case o.in.has("remoteAccess"):
+		return invalidParameter("Remote access configuration cannot be specified with a launch template.")
+	case t.in.has("instanceType") && len(o.in.strs("instanceTypes")) > 0:
+		return invalidParameter("You cannot specify both an instance type in the launch template and instanceTypes in the request")
+	case t.in.has("iamInstanceProfile"):
+		return invalidParameter("Launch template %s should not specify an instance profile. The noderole in your request will be used to construct an instance profile.", t.id)
+	case t.in.has("instanceMarketOptions"):
+		return invalidParameter("Launch template %s should not specify instanceMarketOptions. Use the capacity type of the node group.", t.id)
+	case t.in.has("networkInterfaces") && slices.ContainsFunc(t.in.objs("networkInterfaces"), func(p props) bool { return p.has("subnetId") }):
+		return invalidParameter("Launch template %s should not specify a subnet. Use the subnets of the node group.", t.id)
+	case t.in.has("imageId") && o.in.str("amiType") != "" && o.in.str("amiType") != "CUSTOM":
+		return invalidParameter("You cannot specify an AMI Type other than CUSTOM, when specifying an image id in your launch template.")
+	case t.in.has("imageId") && o.in.has("version"):
+		return invalidParameter("You cannot specify a Kubernetes version when specifying an image id in your launch template.")
+	}
+	return nil
+}
+
+// types lists the group's instance types; EKS takes t3.medium if nothing names one.
+func (m *Model) types(o *object) []string {
+	if types := o.in.strs("instanceTypes"); len(types) > 0 {
+		return types
+	}
+	t := m.objects[tTemplate][o.in.str("launchTemplate.id")]
+	if t == nil {
+		t = m.first(tTemplate, "name", o.in.str("launchTemplate.name"))
+	}
+	if t != nil && t.in.has("instanceType") {
+		return []string{t.in.str("instanceType")}
+	}
+	return []string{"t3.medium"}
+}
+
+func (m *Model) nodeTypes(o, cluster *object) error {
+	types := m.types(o)
+	if len(types) > 20 {
+		return invalidParameter("At most 20 instance types, found %d", len(types))
+	}
+	ami := orElse(o.in.str("amiType"), "AL2023_x86_64_STANDARD")
+	arch := "amd64"
+	if strings.Contains(ami, "ARM_64") {
+		arch = "arm64"
+	}
+	for _, t := range types {
+		s, known := shapeOf(t)
+		if !known {
+			return invalidParameter("The following supplied instance types do not exist: [%s]", t)
+		}
+		if ami != "CUSTOM" && s.arch != arch {
+			return invalidParameter("[%s] is not a valid instance type for requested amiType %s", t, ami)
+		}
+	}
+	version := orElse(o.in.str("version"), cluster.out.str("version"))
+	// https://docs.aws.amazon.com/eks/latest/userguide/eks-ami-deprecation-faqs.html
+	if strings.HasPrefix(ami, "AL2_") && slices.Index(kubernetesVersions, version) >= slices.Index(kubernetesVersions, "1.33") {
+		return invalidParameter("AMI Type %s is only supported for kubernetes versions 1.32 or earlier", ami)
+	}
+	if a, b := slices.Index(kubernetesVersions, version), slices.Index(kubernetesVersions, cluster.out.str("version")); a < 0 || a > b {
+		return invalidParameter("Nodegroup Kubernetes version %s cannot be newer than the cluster's %s", version, cluster.out.str("version"))
+	}
+	return nil
+}
+
+func fillNodeGroup(m *Model, o *object) {
+	cluster := m.objects[tCluster][o.in.str("clusterName")]
+	if !o.out.has("amiType") {
+		o.out.set("amiType", "AL2023_x86_64_STANDARD")
+	}
+	o.out.setDefault("capacityType", "ON_DEMAND")
+	if !o.in.has("launchTemplate") {
+		o.out.setDefault("diskSize", 20)
+	}
+	types := []any{}
+	for _, t := range m.types(o) {
+		types = append(types, t)
+	}
+	o.out.setDefault("instanceTypes", types)
+	if cluster != nil {
+		o.out.setDefault("version", cluster.out.str("version"))
+	}
+	o.out.setDefault("releaseVersion", o.out.str("version")+".0-20261101")
+	o.out.setDefault("status", creating)
+	o.out.setDefault("updateConfig", map[string]any{"maxUnavailable": 1})
+	asg := m.first(tASG, "owner", o.id)
+	if asg != nil {
+		o.out.set("resources", []any{map[string]any{"autoscalingGroups": []any{map[string]any{"name": asg.id}}, "remoteAccessSecurityGroupId": ""}})
+	}
+}
+
+// instances lists the running machines of a group, without those that are to be terminated.
+func (m *Model) instances(group string) []*object {
+	return slices.DeleteFunc(m.where(tInstance, "owner", group), func(i *object) bool { return i.doomed })
+}
+
+func (m *Model) readyNodes(cluster string) int {
+	n := 0
+	for _, g := range m.where(tNodeGroup, "clusterName", cluster) {
+		for _, i := range m.instances(g.id) {
+			if i.joined {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (m *Model) spotVCPU() int {
+	n := 0
+	for _, i := range m.all(tInstance) {
+		if i.node.CapacityType == "SPOT" {
+			n += i.node.VCPU
+		}
+	}
+	return n
+}
+
+// resize launches and dooms instances until the group has its desired size, spread evenly over its subnets' zones. A
+// spot instance beyond the quota does not start, which settleNodeGroup reports.
+func (m *Model) resize(o *object) {
+	want := int(o.in.num("scalingConfig.desiredSize"))
+	byZone := func(subnet string) int {
+		zone, n := m.objects[tSubnet][subnet].out.str("availabilityZoneId"), 0
+		for _, i := range m.instances(o.id) {
+			if i.node.ZoneID == zone {
+				n++
+			}
+		}
+		return n
+	}
+	for running := m.instances(o.id); len(running) > want; running = m.instances(o.id) {
+		fullest := slices.MaxFunc(running, func(a, b *object) int {
+			if d := byZone(a.out.str("subnetId")) - byZone(b.out.str("subnetId")); d != 0 {
+				return d
+			}
+			return a.seq - b.seq
+		})
+		fullest.doomed = true
+	}
+	subnets := o.in.strs("subnetIds")
+	for len(m.instances(o.id)) < want {
+		emptiest := slices.MinFunc(subnets, func(a, b string) int { return byZone(a) - byZone(b) })
+		if !m.launch(o, m.objects[tSubnet][emptiest]) {
+			return
+		}
+	}
+}
+
+func (m *Model) launch(o, subnet *object) bool {
+	types := m.types(o)
+	kind := types[len(m.instances(o.id))%len(types)]
+	s, _ := shapeOf(kind)
+	capacity := orElse(o.in.str("capacityType"), "ON_DEMAND")
+	if capacity == "SPOT" && m.spotVCPU()+s.vcpu > m.opts.Quotas.SpotVCPU {
+		return false
+	}
+	cluster := m.objects[tCluster][o.in.str("clusterName")]
+	sg := props{cluster.out.value("vpcConfig").ObjectValue()}.str("clusterSecurityGroupId")
+	id := m.newID(o.id, "i-")
+	eni := m.addENI(subnet, id, "", []string{sg})
+	if via, _ := m.egress(subnet.id); via == "igw" && subnet.in.flag("mapPublicIpOnLaunch", false) {
+		eni.out.set("publicIp", "203.0.113.1") // RFC 5737
+	}
+	ip := eni.out.str("privateIp")
+	// us-east-1 has a DNS suffix of its own: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
+	suffix := m.opts.Region + ".compute.internal"
+	if m.opts.Region == "us-east-1" {
+		suffix = "ec2.internal"
+	}
+	maxPods := s.maxPods
+	if cni := m.addon(cluster.id, "vpc-cni"); cni != nil && strings.Contains(cni.in.str("configurationValues"), "ENABLE_PREFIX_DELEGATION") {
+		maxPods = max(maxPods, 110)
+	}
+	n := &Instance{ID: id, PrivateIP: ip, PrivateDNS: "ip-" + strings.ReplaceAll(ip, ".", "-") + "." + suffix,
+		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
+		InstanceType: kind, CapacityType: capacity, Arch: s.arch, Cluster: cluster.id, NodeGroup: o.name(),
+		VCPU: s.vcpu, MemoryMiB: s.memoryMiB, MaxPods: maxPods, Labels: o.in.strMap("labels")}
+	for _, t := range o.in.objs("taints") {
+		n.Taints = append(n.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})
+	}
+	i := m.made(tInstance, id, AWS, map[string]any{"owner": o.id, "subnetId": subnet.id, "vpcId": subnet.in.str("vpcId"), "instanceType": kind, "privateDns": n.PrivateDNS})
+	i.node = n
+	return true
+}
+
+// settleNodeGroup tells why the nodes of a group do not come up; it is asked again while the account changes.
+func settleNodeGroup(m *Model, o *object) error {
+	bad := func(ids []string, code, format string, args ...any) error {
+		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: %s: %s: %s", strings.Join(ids, ", "), code, fmt.Sprintf(format, args...))
+	}
+	cluster := m.objects[tCluster][o.in.str("clusterName")]
+	if cluster == nil {
+		return bad([]string{o.id}, "ClusterUnreachable", "the cluster is gone")
+	}
+	var public []string
+	for _, id := range o.in.strs("subnetIds") {
+		if s := m.objects[tSubnet][id]; s != nil && !s.in.flag("mapPublicIpOnLaunch", false) {
+			if via, _ := m.egress(id); via == "igw" {
+				public = append(public, id)
+			}
+		}
+	}
+	if len(public) > 0 {
+		return bad([]string{o.name()}, "Ec2SubnetInvalidConfiguration", "One or more Amazon EC2 Subnets of [%s] for node group %s does not automatically assign public IP addresses to instances launched into it. If you want your instances to be assigned a public IP address, then you need to enable auto-assign public IP address for the subnet.", strings.Join(public, ", "), o.name())
+	}
+	m.resize(o) // capacity may have become free
+	running := m.instances(o.id)
+	if len(running) < int(o.in.num("scalingConfig.desiredSize")) {
+		return bad([]string{m.first(tASG, "owner", o.id).id}, "AsgInstanceLaunchFailures", "Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot instance count exceeded (quota All Standard Spot Instance Requests: %d vCPUs). Launching EC2 instance failed.", m.opts.Quotas.SpotVCPU)
+	}
+	var ids, reasons []string
+	for _, i := range running {
+		if why := m.cannotJoin(cluster, m.objects[tSubnet][i.out.str("subnetId")]); why != "" {
+			ids = append(ids, i.id)
+			reasons = append(reasons, why)
+		}
+	}
+	if len(ids) > 0 {
+		return bad(ids, "NodeCreationFailure", "Instances failed to join the kubernetes cluster (%s)", reasons[0])
+	}
+	// The network plugin makes a node Ready: https://docs.aws.amazon.com/eks/latest/userguide/managing-vpc-cni.html
+	role := m.first(tRole, "arn", o.in.str("nodeRoleArn"))
+	cni := m.addon(cluster.id, "vpc-cni")
+	if len(running) > 0 && cni == nil && (cluster.cniGone || !cluster.in.flag("bootstrapSelfManagedAddons", true)) {
+		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (no network plugin: neither the vpc-cni add-on nor EKS's self-managed one is installed)")
+	}
+	if len(running) > 0 && (role == nil || !m.attached(role, "AmazonEKS_CNI_Policy")) && !m.hasCredentials(cluster, cni, "kube-system", "aws-node", "AmazonEKS_CNI_Policy") {
+		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (the network plugin has no permission: AmazonEKS_CNI_Policy is on no role that aws-node can use)")
+	}
+	return nil
+}
+
+func instanceIDs(list []*object) []string {
+	var out []string
+	for _, i := range list {
+		out = append(out, i.id)
+	}
+	return out
+}
+
+// cannotJoin gives the reason why an instance in the subnet cannot reach what it needs to become a node, or "".
+func (m *Model) cannotJoin(cluster, subnet *object) string {
+	vpcConfig := props{cluster.out.value("vpcConfig").ObjectValue()}
+	vpc := m.objects[tVPC][subnet.in.str("vpcId")]
+	private, public := vpcConfig.flag("endpointPrivateAccess", false), vpcConfig.flag("endpointPublicAccess", true)
+	// https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+	if private && !(vpc.in.flag("enableDnsSupport", true) && vpc.in.flag("enableDnsHostnames", false)) {
+		return fmt.Sprintf("%s has no DNS hostnames or no DNS support, which the private endpoint needs", vpc.id)
+	}
+	via, address := m.egress(subnet.id)
+	if via == "" && !(private && m.privateEndpoints(vpc.id)) {
+		return fmt.Sprintf("%s has no route to a NAT or internet gateway that works, and its VPC lacks the endpoints of a private cluster", subnet.id)
+	}
+	if !private && public && via == "nat" {
+		addr, err := netip.ParseAddr(address)
+		open := slices.ContainsFunc(vpcConfig.strs("publicAccessCidrs"), func(v string) bool {
+			p, perr := netip.ParsePrefix(v)
+			return err == nil && perr == nil && p.Contains(addr)
+		})
+		if !open {
+			return fmt.Sprintf("the public endpoint does not admit the NAT gateway's address %s, and the private endpoint is off", address)
+		}
+	}
+	return ""
+}
+
+// privateEndpoints are the VPC endpoints that nodes without a way out need
+// (https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html).
+func (m *Model) privateEndpoints(vpc string) bool {
+	have := map[string]bool{}
+	for _, e := range m.where(tEndpoint, "vpcId", vpc) {
+		have[m.endpointService(e.in.str("serviceName"))] = true
+	}
+	for _, need := range []string{"ec2", "ecr.api", "ecr.dkr", "s3", "sts"} {
+		if !have[need] {
+			return false
+		}
+	}
+	return true
+}
+
+// syncNodes tells the Kubernetes side about instances that came and, then, about those that go.
+func syncNodes(ctx context.Context, m *Model, o *object) error {
+	m.mu.Lock()
+	var come, leave []*object
+	for _, i := range m.where(tInstance, "owner", o.id) {
+		switch {
+		case i.doomed:
+			leave = append(leave, i)
+		case !i.joined:
+			come = append(come, i)
+		}
+	}
+	m.mu.Unlock()
+	if hook := m.opts.Cluster; hook != nil && len(come) > 0 {
+		if err := hook.AddNodes(ctx, nodesOf(come)); err != nil {
+			return fmt.Errorf("%s: NodeCreationFailure: Instances failed to join the kubernetes cluster: %w", strings.Join(instanceIDs(come), ", "), err)
+		}
+	}
+	m.mu.Lock()
+	for _, i := range come {
+		i.joined = true
+	}
+	m.notify()
+	m.mu.Unlock()
+	return m.terminate(ctx, o, leave)
+}
+
+func nodesOf(list []*object) []Instance {
+	var out []Instance
+	for _, i := range list {
+		out = append(out, *i.node)
+	}
+	return out
+}
+
+// terminate drains and removes instances; their interfaces go with them, but for those that the network plugin would
+// have deleted and that nobody deletes now (aws/amazon-vpc-cni-k8s#608, #1223).
+func (m *Model) terminate(ctx context.Context, group *object, list []*object) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if hook := m.opts.Cluster; hook != nil {
+		if err := hook.RemoveNodes(ctx, nodesOf(list)); err != nil {
+			return fmt.Errorf("draining %s: %w", strings.Join(instanceIDs(list), ", "), err)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, i := range list {
+		cluster := m.objects[tCluster][i.node.Cluster]
+		for _, eni := range m.where(tENI, "owner", i.id) {
+			m.drop(eni)
+		}
+		if cluster != nil && cluster.cniGone {
+			sg := props{cluster.out.value("vpcConfig").ObjectValue()}.str("clusterSecurityGroupId")
+			leaked := m.addENI(m.objects[tSubnet][i.out.str("subnetId")], "", "aws-K8S-"+i.id, []string{sg})
+			leaked.origin = InCluster
+			leaked.out.set("tags", map[string]any{"node.k8s.amazonaws.com/instance_id": i.id})
+		}
+		m.drop(i)
+	}
+	return nil
+}
+
+func updateNodeGroup(m *Model, o *object, before props) error {
+	if err := nodeSizes(o.in); err != nil {
+		return err
+	}
+	if err := m.nodeTemplate(o); err != nil {
+		return err
+	}
+	cluster := m.objects[tCluster][o.in.str("clusterName")]
+	if err := m.nodeTypes(o, cluster); err != nil {
+		return err
+	}
+	roll := false
+	for _, p := range []string{"launchTemplate.version", "version", "releaseVersion"} {
+		roll = roll || before.str(p) != o.in.str(p)
+	}
+	if roll {
+		for _, i := range m.instances(o.id) {
+			i.doomed = true
+		}
+	}
+	m.resize(o)
+	return nil
+}
+
+func drainNodeGroup(ctx context.Context, m *Model, o *object) error {
+	m.mu.Lock()
+	list := m.where(tInstance, "owner", o.id)
+	m.mu.Unlock()
+	return m.terminate(ctx, o, list)
+}
+
+func nodeGroupGone(m *Model, o *object) bool {
+	for _, typ := range []string{tASG, tTemplate} {
+		for _, x := range m.where(typ, "owner", o.id) {
+			m.drop(x)
+		}
+	}
+	return false
+}

@@ -1,0 +1,399 @@
+package awsmodel
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Rules of Amazon OpenSearch Service. Sources: the developer guide pages named beside the rule, and
+// terraform-provider-aws, internal/service/opensearch/domain.go.
+
+// dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.
+// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html
+var dataTypes = map[string]map[string]float64{
+	"t2":  {"small": 35, "medium": 35},
+	"t3":  {"small": 100, "medium": 200},
+	"m5":  {"large": 512, "xlarge": 1024, "2xlarge": 1536, "4xlarge": 3072, "12xlarge": 9216},
+	"m6g": {"large": 512, "xlarge": 1024, "2xlarge": 2048, "4xlarge": 3072, "8xlarge": 6144, "12xlarge": 9216},
+	"m7g": {"medium": 400, "large": 800, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"c5":  {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "9xlarge": 3584, "18xlarge": 7168},
+	"c6g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608},
+	"c7g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 2048, "8xlarge": 4096, "12xlarge": 6144, "16xlarge": 8192},
+	"r5":  {"large": 1024, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 12288},
+	"r6g": {"large": 1024, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 8192, "12xlarge": 12288},
+	"r7g": {"medium": 1024, "large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"or1": {"medium": 400, "large": 800, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"or2": {"medium": 800, "large": 1600, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 24576, "12xlarge": 36864, "16xlarge": 49152},
+}
+
+// engineVersions as list-versions shows them, oldest first.
+var engineVersions = []string{"OpenSearch_1.0", "OpenSearch_1.1", "OpenSearch_1.2", "OpenSearch_1.3", "OpenSearch_2.3", "OpenSearch_2.5", "OpenSearch_2.7",
+	"OpenSearch_2.9", "OpenSearch_2.11", "OpenSearch_2.13", "OpenSearch_2.15", "OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1", "OpenSearch_3.3", "OpenSearch_3.5", "OpenSearch_3.7"}
+
+func searchType(v string) (family, size string, ok bool) {
+	parts := strings.Split(v, ".")
+	if len(parts) != 3 || parts[2] != "search" {
+		return "", "", false
+	}
+	_, ok = dataTypes[parts[0]][parts[1]]
+	return parts[0], parts[1], ok
+}
+
+func checkDomain(c *checker) {
+	if v := c.str("engineVersion"); v != "" && !re(`^(Elasticsearch_[0-9]{1}\.[0-9]{1,2}|OpenSearch_[0-9]{1,2}\.[0-9]{1,2})$`).MatchString(v) {
+		c.fail("engineVersion", "must follow the format 'OpenSearch_X.Y' or 'Elasticsearch_X.Y', got %s", v)
+	}
+	if v := c.str("accessPolicies"); v != "" {
+		c.policyDocument("accessPolicies", resourcePolicy, 102400)
+	}
+	if n := c.value("clusterConfig.zoneAwarenessConfig.availabilityZoneCount"); n.IsNumber() && n.NumberValue() != 2 && n.NumberValue() != 3 {
+		c.fail("clusterConfig.zoneAwarenessConfig.availabilityZoneCount", "expected availability_zone_count to be one of [2 3], got %v", n.NumberValue())
+	}
+	kinds := []string{"INDEX_SLOW_LOGS", "SEARCH_SLOW_LOGS", "ES_APPLICATION_LOGS", "AUDIT_LOGS"}
+	for i, l := range c.objs("logPublishingOptions") {
+		if !l.unknown("logType") && !slices.Contains(kinds, l.str("logType")) {
+			c.fail("logPublishingOptions["+itoa(i)+"].logType", "expected log_type to be one of %v, got %s", kinds, l.str("logType"))
+		}
+	}
+	c.arn("advancedSecurityOptions.masterUserOptions.masterUserArn")
+}
+
+func invalid(format string, args ...any) error { return refuse("ValidationException", format, args...) }
+
+func createDomain(m *Model, o *object) error {
+	if err := m.domainRules(o); err != nil {
+		return err
+	}
+	if err := m.domainNetwork(o); err != nil {
+		return err
+	}
+	return m.domainPolicies(o)
+}
+
+// domainRules are those about the domain alone.
+func (m *Model) domainRules(o *object) error {
+	in := o.in
+	version := orElse(in.str("engineVersion"), engineVersions[len(engineVersions)-1])
+	if strings.HasPrefix(version, "OpenSearch") && !slices.Contains(engineVersions, version) {
+		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
+	}
+	kind := orElse(in.str("clusterConfig.instanceType"), "m4.large.search")
+	family, size, known := searchType(kind)
+	if !known && in.has("clusterConfig.instanceType") {
+		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member must satisfy enum value set", kind)
+	}
+	burst := family == "t2" || family == "t3"
+	count := in.num("clusterConfig.instanceCount")
+	if !in.has("clusterConfig.instanceCount") {
+		count = 1
+	}
+	if count < 1 {
+		return invalid("Instance count must be at least 1, found %v", count)
+	}
+
+	// Auto-Tune: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/auto-tune.html
+	if burst && in.has("autoTuneOptions") {
+		return invalid("Autotune is not supported in t2/t3 instance types. Disable autotune or change your instance type.")
+	}
+	// Multi-AZ with standby: .../managedomains-multiaz.html
+	if in.flag("clusterConfig.multiAzWithStandbyEnabled", false) {
+		switch {
+		case burst:
+			return invalid("The instance type %s is not supported when Multi-AZ with Standby is enabled.", kind)
+		case in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount") != 3:
+			return invalid("You must choose exactly three Availability Zones for Multi-AZ with Standby.")
+		case !in.flag("clusterConfig.dedicatedMasterEnabled", false):
+			return invalid("Multi-AZ with Standby requires dedicated master nodes.")
+		}
+	}
+	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
+	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
+		n := in.num("clusterConfig.dedicatedMasterCount")
+		if n != 3 && n != 5 {
+			return invalid("You must choose 3 or 5 dedicated master nodes, found %v", n)
+		}
+		master := in.str("clusterConfig.dedicatedMasterType")
+		f, s, ok := searchType(master)
+		if !ok {
+			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: Member must satisfy enum value set", master)
+		}
+		if strings.HasPrefix(f, "or") || f == "t2" || f == "t3" && s == "micro" {
+			return invalid("Dedicated master nodes of type %s are not supported.", master)
+		}
+	} else if in.num("clusterConfig.dedicatedMasterCount") > 0 || in.str("clusterConfig.dedicatedMasterType") != "" {
+		return invalid("Dedicated master count and type must not be set when dedicated masters are disabled.")
+	}
+
+	// Zone awareness: .../managedomains-multiaz.html
+	zones := in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount")
+	aware := in.flag("clusterConfig.zoneAwarenessEnabled", false)
+	if aware {
+		if zones == 0 {
+			zones = 2
+		}
+		if int(count)%int(zones) != 0 {
+			return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %v nodes, %v zones", count, zones)
+		}
+	} else if zones > 0 {
+		return invalid("ZoneAwarenessConfig must not be set when zone awareness is disabled.")
+	}
+
+	// Storage: .../limits.html and https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+	if in.flag("ebsOptions.ebsEnabled", false) {
+		volume, volumeType := in.num("ebsOptions.volumeSize"), orElse(in.str("ebsOptions.volumeType"), "gp2")
+		if limit := dataTypes[family][size]; limit > 0 && (volume < 10 || volume > limit) {
+			return refuse("LimitExceededException", "Volume size must be between 10 and %v for %s instance type and elasticsearch version %s, found %v", limit, kind, version, volume)
+		}
+		iops, throughput := in.num("ebsOptions.iops"), in.num("ebsOptions.throughput")
+		if volumeType == "gp3" {
+			if iops != 0 && (iops < 3000 || iops > 16000*max(1, volume/1024)) {
+				return invalid("IOPS for gp3 must be at least 3000 and at most 16000 per TiB, found %v", iops)
+			}
+			if throughput != 0 && (throughput < 125 || throughput > 1000*max(1, volume/1024)) {
+				return invalid("Throughput for gp3 must be at least 125 MiB/s and at most 1000 MiB/s per TiB, found %v", throughput)
+			}
+		} else if throughput != 0 {
+			return invalid("Throughput can be set for gp3 volumes only, found %s", volumeType)
+		}
+		if family == "t2" && volumeType == "gp3" {
+			return invalid("gp3 is not supported for %s", kind)
+		}
+	} else if known {
+		return invalid("EBS storage must be selected for %s", kind)
+	}
+
+	// Fine-grained access control: .../fgac.html
+	encrypted := in.flag("encryptAtRest.enabled", false)
+	if family == "t2" && (encrypted || in.flag("nodeToNodeEncryption.enabled", false)) {
+		return invalid("Encryption is not supported with t2 instances: %s", kind)
+	}
+	if in.flag("advancedSecurityOptions.enabled", false) {
+		var missing []string
+		if !in.flag("domainEndpointOptions.enforceHttps", false) {
+			missing = append(missing, "enforce HTTPS")
+		}
+		if !encrypted {
+			missing = append(missing, "encryption at rest")
+		}
+		if !in.flag("nodeToNodeEncryption.enabled", false) {
+			missing = append(missing, "node-to-node encryption")
+		}
+		if len(missing) > 0 {
+			return invalid("You must enable %s to use advanced security options.", strings.Join(missing, ", "))
+		}
+		internal := in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false)
+		arn := in.str("advancedSecurityOptions.masterUserOptions.masterUserArn")
+		if internal && arn != "" {
+			return invalid("A master user ARN cannot be used when the internal user database is enabled.")
+		}
+		if !internal && arn == "" {
+			return invalid("A master user ARN is required when the internal user database is disabled.")
+		}
+		if arn != "" && !m.principal(arn) {
+			return invalid("The master user ARN %s does not exist", arn)
+		}
+	}
+	if key := in.str("encryptAtRest.kmsKeyId"); key != "" && m.usableKey(key) == nil {
+		return invalid("The KMS key '%s' is not accessible or not enabled.", key)
+	}
+	return nil
+}
+
+// domainNetwork: .../vpc.html and .../slr-aos.html
+func (m *Model) domainNetwork(o *object) error {
+	if !o.in.has("vpcOptions") {
+		return nil
+	}
+	if !m.slrVisible() {
+		return invalid("Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC.")
+	}
+	want := 1
+	if o.in.flag("clusterConfig.zoneAwarenessEnabled", false) {
+		want = max(2, int(o.in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount")))
+	}
+	subnets := o.in.strs("vpcOptions.subnetIds")
+	if len(subnets) != want {
+		if want == 1 {
+			return invalid("You must specify exactly one subnet.")
+		}
+		return invalid("You must specify exactly %d subnets because you've set zone count to %d", want, want)
+	}
+	zones, vpc := map[string]bool{}, ""
+	for _, id := range subnets {
+		s := m.objects[tSubnet][id]
+		if s == nil {
+			return invalid("The subnet ID '%s' does not exist", id)
+		}
+		if zones[s.out.str("availabilityZoneId")] {
+			return invalid("You must specify subnets that are in different Availability Zones")
+		}
+		if vpc != "" && vpc != s.in.str("vpcId") {
+			return invalid("Subnets must be in the same VPC")
+		}
+		zones[s.out.str("availabilityZoneId")], vpc = true, s.in.str("vpcId")
+	}
+	if m.objects[tVPC][vpc].in.str("instanceTenancy") == "dedicated" {
+		return invalid("You can't use a VPC with dedicated tenancy: %s", vpc)
+	}
+	for _, id := range o.in.strs("vpcOptions.securityGroupIds") {
+		if g := m.objects[tSG][id]; g == nil || g.out.str("vpcId") != vpc {
+			return invalid("The security group '%s' does not exist in %s", id, vpc)
+		}
+	}
+	return nil
+}
+
+// domainPolicies: .../ac.html and .../createdomain-configure-slow-logs.html
+func (m *Model) domainPolicies(o *object) error {
+	doc := o.in.str("accessPolicies")
+	if err := createDomainPolicy(m, o); err != nil {
+		return err
+	}
+	if !o.in.has("vpcOptions") && !o.in.flag("advancedSecurityOptions.enabled", false) {
+		for _, s := range parse(doc).Statement {
+			if s.Effect == "Allow" && slices.Contains(s.principals("AWS"), "*") && len(s.Condition) == 0 {
+				return invalid("Apply a restrictive access policy to your domain: a public domain without fine-grained access control cannot be open to everybody")
+			}
+		}
+	}
+	for _, l := range o.in.objs("logPublishingOptions") {
+		if !l.flag("enabled", true) {
+			continue
+		}
+		if l.str("logType") == "AUDIT_LOGS" && !o.in.flag("advancedSecurityOptions.enabled", false) {
+			return invalid("audit log publishing cannot be enabled as you do not have advanced security options configured.")
+		}
+		arn := strings.TrimSuffix(l.str("cloudwatchLogGroupArn"), ":*")
+		if m.first(tLogGroup, "arn", arn) == nil {
+			return refuse("ResourceNotFoundException", "The Resource Access Policy specified for the CloudWatch Logs log group %s does not exist", arn)
+		}
+		if !m.mayPublish(arn) {
+			return invalid("The Resource Access Policy specified for the CloudWatch Logs log group %s does not grant sufficient permissions for Amazon OpenSearch Service to create a log stream. Please check the Resource Access Policy.", l.str("cloudwatchLogGroupArn"))
+		}
+	}
+	return nil
+}
+
+// mayPublish tells whether a resource policy lets the service write to the group, with all three actions.
+func (m *Model) mayPublish(group string) bool {
+	need := map[string]bool{"logs:PutLogEvents": false, "logs:PutLogEventsBatch": false, "logs:CreateLogStream": false}
+	for _, p := range m.all(tLogPolicy) {
+		for _, s := range parse(p.in.str("policyDocument")).Statement {
+			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"), "opensearchservice.amazonaws.com")
+			where := slices.ContainsFunc(s.Resource, func(r string) bool { return glob(r, group) || glob(r, group+":*") })
+			for a := range need {
+				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action, func(pattern string) bool { return glob(pattern, a) }) {
+					need[a] = true
+				}
+			}
+		}
+	}
+	for _, granted := range need {
+		if !granted {
+			return false
+		}
+	}
+	return true
+}
+
+// glob matches IAM's * against anything; other characters match themselves.
+func glob(pattern, s string) bool {
+	head, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, head) {
+		return false
+	}
+	for i := len(head); i <= len(s); i++ {
+		if glob(rest, s[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func fillDomain(m *Model, o *object) {
+	o.out.setDefault("domainId", m.opts.Account+"/"+o.name())
+	o.out.setDefault("engineVersion", engineVersions[len(engineVersions)-1])
+	o.out.setDefault("ipAddressType", "ipv4")
+	if !o.out.has("endpoint") {
+		kind := "search"
+		if o.in.has("vpcOptions") {
+			kind = "vpc"
+		}
+		host := fmt.Sprintf("%s-%s-%s.%s.es.amazonaws.com", kind, o.name(), m.hex(o.id)[:26], m.opts.Region)
+		o.out.set("endpoint", host)
+		o.out.set("dashboardEndpoint", host+"/_dashboards")
+		o.out.set("kibanaEndpoint", host+"/_plugin/kibana/")
+		o.out.set("endpointV2", strings.Replace(host, ".es.amazonaws.com", ".on.aws", 1))
+		o.out.set("dashboardEndpointV2", o.out.str("endpointV2")+"/_dashboards")
+		o.out.set("domainEndpointV2HostedZoneId", "Z"+strings.ToUpper(m.hex(o.id)[:20]))
+	}
+	if o.in.has("vpcOptions") {
+		m.domainENIs(o)
+		v := props{o.in.value("vpcOptions").ObjectValue().Copy()}
+		var zones []any
+		for _, id := range o.in.strs("vpcOptions.subnetIds") {
+			s := m.objects[tSubnet][id]
+			v.set("vpcId", s.in.str("vpcId"))
+			zones = append(zones, s.out.str("availabilityZone"))
+		}
+		v.set("availabilityZones", zones)
+		o.out.set("vpcOptions", v.m)
+	}
+}
+
+// domainENIs gives the domain one interface per data node, and one more per dedicated master, in its subnets.
+func (m *Model) domainENIs(o *object) {
+	n := max(1, int(o.in.num("clusterConfig.instanceCount"))) + int(o.in.num("clusterConfig.dedicatedMasterCount"))
+	want := strconv.Itoa(n) + strings.Join(o.in.strs("vpcOptions.subnetIds"), ",") + strings.Join(o.in.strs("vpcOptions.securityGroupIds"), ",")
+	if have := m.where(tENI, "owner", o.id); len(have) > 0 && have[0].out.str("plan") == want {
+		return
+	}
+	dropENIs(m, o)
+	subnets := o.in.strs("vpcOptions.subnetIds")
+	for i := range n {
+		eni := m.addENI(m.objects[tSubnet][subnets[i%len(subnets)]], o.id, "ES "+o.name(), o.in.strs("vpcOptions.securityGroupIds"))
+		eni.out.set("plan", want)
+	}
+}
+
+func replacesDomain(olds, news props) []string {
+	var out []string
+	for _, p := range []string{"encryptAtRest.enabled", "nodeToNodeEncryption.enabled", "advancedSecurityOptions.enabled"} {
+		if olds.flag(p, false) && !news.flag(p, false) && !news.unknown(p) {
+			out = append(out, p, strings.TrimSuffix(p, ".enabled"))
+		}
+	}
+	// A version that AWS does not offer as an upgrade: always so for a lower one. The model takes every higher version of
+	// the same or the next major release as offered.
+	from, to := slices.Index(engineVersions, olds.str("engineVersion")), slices.Index(engineVersions, news.str("engineVersion"))
+	if from >= 0 && to >= 0 && (to < from || major(engineVersions[to]) > major(engineVersions[from])+1) {
+		out = append(out, "engineVersion")
+	}
+	return out
+}
+
+func major(version string) int {
+	_, v, _ := strings.Cut(version, "_")
+	head, _, _ := strings.Cut(v, ".")
+	n, _ := strconv.Atoi(head)
+	return n
+}
+
+func updateDomain(m *Model, o *object, _ props) error { return createDomain(m, o) }
+
+func domainGone(m *Model, o *object) bool {
+	for _, p := range m.where(tDomainPolicy, "domainName", o.name()) {
+		m.drop(p)
+	}
+	return dropENIs(m, o)
+}
+
+func createDomainPolicy(m *Model, o *object) error {
+	doc := o.in.str("accessPolicies")
+	return m.principalsExist(doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal")
+}

@@ -1,0 +1,404 @@
+// Package awsprovider speaks the Pulumi provider protocol for an awsmodel.Model: what the engine takes for the aws
+// provider in a rehearsal. It adds what belongs to the provider and not to AWS: automatic names, default tags, previews,
+// and keeping in the state what was made but did not come up.
+package awsprovider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// Version is the version of the aws provider that the stand-in reports: that of the SDK which the program is built with.
+const Version = "6.83.0"
+
+const (
+	defaultsKey  = "__defaults" // which inputs the provider filled in; the real provider's own key
+	getPartition = "aws:index/getPartition:getPartition"
+)
+
+// provider serves all aws providers of a stack; the last Configure counts.
+type provider struct {
+	pulumirpc.UnimplementedResourceProviderServer
+	model *awsmodel.Model
+
+	mu     sync.Mutex
+	tags   map[string]string
+	ctx    context.Context // ends the waits of operations under way; a new one begins with every Configure
+	cancel context.CancelFunc
+}
+
+// Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which waits for requests under way.
+func Serve(ctx context.Context, model *awsmodel.Model) (port int, stop func(), err error) {
+	p := &provider{model: model}
+	p.renew()
+	cancel := make(chan bool)
+	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
+		Cancel: cancel,
+		Init: func(s *grpc.Server) error {
+			pulumirpc.RegisterResourceProviderServer(s, p)
+			return nil
+		},
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("aws stand-in: %w", err)
+	}
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			_, _ = p.Cancel(ctx, nil)
+			close(cancel)
+			<-handle.Done
+		})
+	}
+	context.AfterFunc(ctx, stop)
+	return handle.Port, stop, nil
+}
+
+func (p *provider) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+}
+
+// Handshake is the engine's first call.
+func (p *provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+	return &pulumirpc.ProviderHandshakeResponse{}, nil
+}
+
+// Attach is what older engines call instead of Handshake.
+func (p *provider) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+// GetPluginInfo reports Version.
+func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{Version: Version}, nil
+}
+
+// CheckConfig accepts the provider's settings; a missing region is the real provider's first complaint.
+func (p *provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	resp := &pulumirpc.CheckResponse{Inputs: req.GetNews()}
+	if v, ok := req.GetNews().GetFields()["region"]; !ok || v.GetStringValue() == "" {
+		resp.Failures = []*pulumirpc.CheckFailure{{Property: "region", Reason: "missing required configuration key \"aws:region\": the region where AWS operations will take place"}}
+	}
+	return resp, nil
+}
+
+// DiffConfig finds no setting that replaces the provider, but for the region.
+func (p *provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	resp := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}
+	o, n := req.GetOldInputs().AsMap(), req.GetNews().AsMap()
+	if req.GetOldInputs() == nil {
+		o = req.GetOlds().AsMap()
+	}
+	keys := maps.Clone(o)
+	maps.Copy(keys, n)
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if k != "version" && fmt.Sprint(o[k]) != fmt.Sprint(n[k]) {
+			resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
+			resp.Diffs = append(resp.Diffs, k)
+			if k == "region" {
+				resp.Replaces = append(resp.Replaces, k)
+			}
+		}
+	}
+	return resp, nil
+}
+
+// Configure takes the region and the default tags; everything else that the real provider can be told is about
+// reaching AWS.
+func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	args := req.GetArgs().AsMap()
+	region, _ := args["region"].(string)
+	if region != p.model.Region() {
+		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", region, p.model.Region())
+	}
+	var tags struct {
+		Tags map[string]string `json:"tags"`
+	}
+	// Settings that are objects come as JSON text.
+	switch v := args["defaultTags"].(type) {
+	case string:
+		if err := json.Unmarshal([]byte(v), &tags); err != nil {
+			return nil, fmt.Errorf("provider setting defaultTags: %w", err)
+		}
+	case map[string]any:
+		b, _ := json.Marshal(v)
+		if err := json.Unmarshal(b, &tags); err != nil {
+			return nil, fmt.Errorf("provider setting defaultTags: %w", err)
+		}
+	}
+	p.renew()
+	p.mu.Lock()
+	p.tags = tags.Tags
+	p.mu.Unlock()
+	// Without AcceptSecrets the engine takes secrets out of inputs and marks the outputs of the same name.
+	return &pulumirpc.ConfigureResponse{SupportsPreview: true}, nil
+}
+
+// Check fills in default tags and the automatic name, and reports what the provider refuses.
+func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	urn := resource.URN(req.GetUrn())
+	typ := string(urn.Type())
+	news, err := read(req.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	olds, err := read(req.GetOlds())
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defaults := p.tags
+	p.mu.Unlock()
+	if v := news["tags"]; awsmodel.Taggable(typ) && len(defaults) > 0 && !v.ContainsUnknowns() {
+		merged := resource.PropertyMap{}
+		for k, t := range defaults {
+			merged[resource.PropertyKey(k)] = resource.NewStringProperty(t)
+		}
+		if v.IsObject() {
+			maps.Copy(merged, v.ObjectValue())
+		}
+		news["tags"] = resource.NewObjectProperty(merged)
+	}
+
+	filled := []resource.PropertyValue{}
+	property, name, err := awsmodel.Autoname(typ, urn.Name(), req.GetRandomSeed(), news)
+	if err != nil {
+		return nil, err
+	}
+	if property != "" {
+		key := resource.PropertyKey(property)
+		news[key] = resource.NewStringProperty(name)
+		if old := olds[key]; old.IsString() && wasFilled(olds, property) {
+			news[key] = old
+		}
+		filled = append(filled, resource.NewStringProperty(property))
+	}
+	news[defaultsKey] = resource.NewArrayProperty(filled)
+
+	inputs, err := write(news)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pulumirpc.CheckResponse{Inputs: inputs}
+	for _, f := range p.model.Check(typ, news) {
+		resp.Failures = append(resp.Failures, &pulumirpc.CheckFailure{Property: f.Property, Reason: f.Reason})
+	}
+	return resp, nil
+}
+
+func wasFilled(inputs resource.PropertyMap, property string) bool {
+	v := inputs[defaultsKey]
+	return v.IsArray() && slices.ContainsFunc(v.ArrayValue(), func(e resource.PropertyValue) bool {
+		return e.IsString() && e.StringValue() == property
+	})
+}
+
+// Diff compares inputs.
+func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	typ := string(resource.URN(req.GetUrn()).Type())
+	olds, err := read(req.GetOldInputs())
+	if err != nil {
+		return nil, err
+	}
+	news, err := read(req.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	changes, replace, err := p.model.Diff(typ, req.GetId(), olds, news)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
+		DeleteBeforeReplace: replace && awsmodel.DeleteBeforeReplace(typ, news)}
+	for _, c := range changes {
+		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
+		top := c.Path
+		if i := strings.IndexAny(top, ".["); i > 0 {
+			top = top[:i]
+		}
+		if !slices.Contains(resp.Diffs, top) {
+			resp.Diffs = append(resp.Diffs, top)
+		}
+		kind := map[string]pulumirpc.PropertyDiff_Kind{"add": pulumirpc.PropertyDiff_ADD, "delete": pulumirpc.PropertyDiff_DELETE, "update": pulumirpc.PropertyDiff_UPDATE}[c.Kind]
+		if c.Replaces {
+			kind++ // every kind is followed by its replacing twin
+			if !slices.Contains(resp.Replaces, top) {
+				resp.Replaces = append(resp.Replaces, top)
+			}
+		}
+		resp.DetailedDiff[c.Path] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: true}
+	}
+	return resp, nil
+}
+
+// Create makes a resource, or in a preview foretells its outputs.
+func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
+	urn := resource.URN(req.GetUrn())
+	typ := string(urn.Type())
+	inputs, err := read(req.GetProperties())
+	if err != nil {
+		return nil, err
+	}
+	if req.GetPreview() {
+		out := withoutBookkeeping(inputs)
+		for _, k := range awsmodel.Outputs(typ) {
+			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
+		}
+		props, err := write(out)
+		return &pulumirpc.CreateResponse{Properties: props}, err
+	}
+	ctx, done := p.operation(ctx, req.GetTimeout())
+	defer done()
+	id, outputs, err := p.model.Create(ctx, typ, urn.Name(), inputs)
+	if err != nil && id == "" {
+		return nil, err
+	}
+	props, werr := write(outputs)
+	if werr != nil {
+		return nil, werr
+	}
+	if err != nil {
+		return nil, partial(id, props, req.GetProperties(), err)
+	}
+	return &pulumirpc.CreateResponse{Id: id, Properties: props}, nil
+}
+
+// partial is the error that makes the engine keep a resource in the state although it did not come up.
+func partial(id string, props, inputs *structpb.Struct, err error) error {
+	return rpcerror.WithDetails(rpcerror.New(codes.Unknown, err.Error()),
+		&pulumirpc.ErrorResourceInitFailed{Id: id, Properties: props, Inputs: inputs, Reasons: []string{err.Error()}})
+}
+
+// Read gives what exists now; an empty answer means that nothing does.
+func (p *provider) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+	inputs, outputs, found := p.model.Read(string(resource.URN(req.GetUrn()).Type()), req.GetId())
+	if !found {
+		return &pulumirpc.ReadResponse{}, nil
+	}
+	in, err := write(inputs)
+	if err != nil {
+		return nil, err
+	}
+	out, err := write(outputs)
+	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: in, Properties: out}, err
+}
+
+// Update changes a resource in place, or in a preview foretells its outputs.
+func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
+	typ := string(resource.URN(req.GetUrn()).Type())
+	news, err := read(req.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	if req.GetPreview() {
+		out, err := read(req.GetOlds())
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(out, withoutBookkeeping(news))
+		for _, k := range awsmodel.Recomputed(typ) {
+			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
+		}
+		props, err := write(out)
+		return &pulumirpc.UpdateResponse{Properties: props}, err
+	}
+	ctx, done := p.operation(ctx, req.GetTimeout())
+	defer done()
+	outputs, err := p.model.Update(ctx, typ, req.GetId(), news)
+	if err != nil && outputs == nil {
+		return nil, err
+	}
+	props, werr := write(outputs)
+	if werr != nil {
+		return nil, werr
+	}
+	if err != nil {
+		return nil, partial(req.GetId(), props, req.GetNews(), err)
+	}
+	return &pulumirpc.UpdateResponse{Properties: props}, nil
+}
+
+// Delete removes a resource.
+func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+	ctx, done := p.operation(ctx, req.GetTimeout())
+	defer done()
+	if err := p.model.Delete(ctx, string(resource.URN(req.GetUrn()).Type()), req.GetId()); err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, nil
+}
+
+// Invoke answers getPartition, which asks nothing of AWS. The program looks nothing else up.
+func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
+	if req.GetTok() != getPartition {
+		return nil, fmt.Errorf("function %s is not modelled: the program must look nothing up in AWS; only %s is answered", req.GetTok(), getPartition)
+	}
+	partition := p.model.Partition()
+	suffix, reverse := "amazonaws.com", "com.amazonaws"
+	if partition == "aws-cn" {
+		suffix, reverse = "amazonaws.com.cn", "cn.com.amazonaws"
+	}
+	ret, err := structpb.NewStruct(map[string]any{"id": partition, "partition": partition, "dnsSuffix": suffix, "reverseDnsPrefix": reverse})
+	return &pulumirpc.InvokeResponse{Return: ret}, err
+}
+
+// Cancel ends the waits of all operations under way: they answer with what AWS has made so far.
+func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel()
+	return &emptypb.Empty{}, nil
+}
+
+// operation joins the request's context, Cancel and the custom timeout, which is AWS's time and so is scaled; an account
+// where no time passes has no timeouts.
+func (p *provider) operation(ctx context.Context, seconds float64) (context.Context, context.CancelFunc) {
+	p.mu.Lock()
+	run := p.ctx
+	p.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	release := context.AfterFunc(run, cancel)
+	end := func() { release(); cancel() }
+	if limit := p.model.Scaled(time.Duration(seconds * float64(time.Second))); limit > 0 {
+		timed, cancelTimer := context.WithTimeout(ctx, limit)
+		return timed, func() { cancelTimer(); end() }
+	}
+	return ctx, end
+}
+
+func withoutBookkeeping(m resource.PropertyMap) resource.PropertyMap {
+	out := m.Copy()
+	delete(out, defaultsKey)
+	return out
+}
+
+func read(s *structpb.Struct) (resource.PropertyMap, error) {
+	if s == nil {
+		return resource.PropertyMap{}, nil
+	}
+	return plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+}
+
+func write(m resource.PropertyMap) (*structpb.Struct, error) {
+	return plugin.MarshalProperties(m, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+}

@@ -1,0 +1,277 @@
+// Package mutations runs the whole program in front of the AWS model, each time with one mistake that people made on
+// AWS, and expects the answer that AWS gave them. It shows that the rehearsal catches mistakes, and not only that it
+// lets the right program pass.
+package mutations
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"expense/internal/program"
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// mutation is one mistake.
+type mutation struct {
+	name string
+	// of is the resource that is wrong, as "type name"; the type without its package and module.
+	of string
+	// edit changes its inputs; nil means that the program forgot the resource.
+	edit func(in resource.PropertyMap, ids map[string]string)
+	// account is another account than the model's usual one.
+	account awsmodel.Options
+	// stack is the committed stack that the mistake is made in; default dev.
+	stack string
+	// want is what AWS answers, in part.
+	want string
+}
+
+// set sets an input, nested ones by path.
+func set(path string, value any) func(resource.PropertyMap, map[string]string) {
+	return func(in resource.PropertyMap, _ map[string]string) {
+		parsed, err := resource.ParsePropertyPath(path)
+		if err != nil {
+			panic(err)
+		}
+		root := resource.NewObjectProperty(in)
+		if !parsed.Set(root, resource.NewPropertyValue(value)) {
+			panic("no such input: " + path)
+		}
+	}
+}
+
+// replace replaces text in an input, such as a policy.
+func replace(input, old, new string) func(resource.PropertyMap, map[string]string) {
+	return func(in resource.PropertyMap, _ map[string]string) {
+		text := in[resource.PropertyKey(input)].StringValue()
+		if !strings.Contains(text, old) {
+			panic(fmt.Sprintf("input %s has no %q: %s", input, old, text))
+		}
+		in[resource.PropertyKey(input)] = resource.NewStringProperty(strings.ReplaceAll(text, old, new))
+	}
+}
+
+// subnets replaces subnet IDs by those of other subnets.
+func subnets(path string, names ...string) func(resource.PropertyMap, map[string]string) {
+	return func(in resource.PropertyMap, ids map[string]string) {
+		var all []resource.PropertyValue
+		for _, name := range names {
+			all = append(all, resource.NewStringProperty(ids["Subnet "+name]))
+		}
+		set(path, all)(in, ids)
+	}
+}
+
+var mutations = []mutation{
+	// Network.
+	{name: "a zone that EKS refuses", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "use1-az3"), want: "UnsupportedAvailabilityZoneException"},
+	{name: "a zone that is not the region's", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "euw1-az1"), want: "InvalidParameterValue"},
+	{name: "both subnets in one zone", of: "Subnet expense-private-use1-az2", edit: set("availabilityZoneId", "use1-az1"), want: "at least two different AZs"},
+	{name: "overlapping subnets", of: "Subnet expense-private-use1-az2", edit: set("cidrBlock", "192.168.0.0/18"), want: "InvalidSubnet.Conflict"},
+	{name: "a subnet outside of the VPC", of: "Subnet expense-public-use1-az2", edit: set("cidrBlock", "10.0.0.0/19"), want: "InvalidSubnet.Range"},
+	{name: "a NAT gateway in a subnet without a way to the internet", of: "Route expense-public-internet", want: "NodeCreationFailure"},
+	{name: "nodes without a way out", of: "Route expense-private-use1-az2-nat", want: "NodeCreationFailure"},
+	{name: "a route table that no subnet uses", of: "RouteTableAssociation expense-private-use1-az1", want: "NodeCreationFailure"},
+	{name: "an endpoint of another region", of: "VpcEndpoint expense-s3", edit: set("serviceName", "com.amazonaws.eu-west-1.s3"), want: "InvalidServiceName"},
+	{name: "no VPC left in the account", of: "Vpc expense", edit: set("enableDnsSupport", true), account: awsmodel.Options{Quotas: awsmodel.Quotas{VPCs: -1}}, want: "VpcLimitExceeded"},
+	{name: "too few addresses for a NAT gateway in each zone", stack: "prod", of: "Vpc expense", edit: set("enableDnsSupport", true), account: awsmodel.Options{Quotas: awsmodel.Quotas{EIPs: 2}}, want: "AddressLimitExceeded"},
+	// Control plane.
+	{name: "services in the VPC's range", of: "Cluster expense", edit: set("kubernetesServiceIpAddressRange", "192.168.64.0/20"), want: "InvalidParameterException"},
+	{name: "an alias that is AWS's", of: "Alias expense", edit: set("name", "alias/aws/eks"), want: "alias/aws/"},
+	{name: "a retention that CloudWatch does not have", of: "LogGroup expense-control-plane", edit: set("retentionInDays", 8), want: "retention"},
+	{name: "an identity provider for another cluster", of: "OpenIdConnectProvider expense", edit: set("url", "https://oidc.eks.us-east-1.amazonaws.com/id/0000"), want: "issuer"},
+	// Nodes.
+	{name: "an account with the default spot quota", of: "NodeGroup expense", edit: set("capacityType", "SPOT"), account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded"},
+	{name: "nodes that may not join", of: "RolePolicyAttachment expense-node-AmazonEKSWorkerNodePolicy", want: "[AmazonEKSWorkerNodePolicy] are attached"},
+	{name: "nodes that may not give pods addresses", of: "RolePolicyAttachment expense-node-AmazonEKS_CNI_Policy", want: "NodeCreationFailure"},
+	{name: "nodes that may not pull images", of: "RolePolicyAttachment expense-node-AmazonEC2ContainerRegistryPullOnly", want: "[AmazonEC2ContainerRegistryReadOnly] are attached"},
+	{name: "a node role for another service", of: "Role expense-node", edit: replace("assumeRolePolicy", "ec2.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
+	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
+	{name: "a disk size beside a launch template", of: "NodeGroup expense", edit: set("diskSize", 80), want: "InvalidParameterException"},
+	{name: "instances of another architecture than the image", of: "NodeGroup expense", edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException"},
+	{name: "more nodes desired than allowed", of: "NodeGroup expense", edit: set("scalingConfig.maxSize", 2), want: "InvalidParameterException"},
+	{name: "a node role that nobody may assume", of: "Role expense-node", edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException"},
+	// Add-ons.
+	{name: "CoreDNS without a node", of: "NodeGroup expense", want: "DEGRADED"},
+	{name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"), want: "InvalidParameterException"},
+	{name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi", edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
+	{name: "a Pod Identity role whose sessions may not be tagged", of: "Role expense-autoscaler", edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException"},
+	// Logging.
+	{name: "a domain before its service-linked role", of: "ServiceLinkedRole expense", want: "you must enable a service-linked role"},
+	{name: "a service-linked role that exists", of: "ServiceLinkedRole expense", edit: set("awsServiceName", "opensearchservice.amazonaws.com"), account: awsmodel.Options{ServiceLinkedRoles: []string{"opensearchservice.amazonaws.com"}}, want: "has been taken in this account"},
+	{name: "two subnets for one zone", of: "Domain expense", edit: subnets("vpcOptions.subnetIds", "expense-private-use1-az1", "expense-private-use1-az2"), want: "You must specify exactly one subnet"},
+	{name: "a volume too large for its instance", of: "Domain expense", edit: set("ebsOptions.volumeSize", 500), want: "Volume size must be between 10 and 100"},
+	{name: "Auto-Tune on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "DISABLED"}), want: "Autotune is not supported"},
+	{name: "logs that the domain may not write", of: "LogResourcePolicy expense", want: "ValidationException"},
+	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:PutLogEventsBatch"`, `"logs:PutLogEvents"`), want: "ValidationException"},
+	{name: "a writer that does not exist", of: "DomainPolicy expense-log-writer", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
+	{name: "a policy that is not JSON", of: "RolePolicy expense-log-writer", edit: replace("policy", "}", ""), want: "policy"},
+}
+
+// cloud answers the program's registrations from the AWS model. Inside the cluster nothing can go wrong here.
+type cloud struct {
+	model    *awsmodel.Model
+	mutation mutation
+
+	mu      sync.Mutex
+	ids     map[string]string
+	mutated int
+}
+
+func (c *cloud) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return nil, fmt.Errorf("the program called %s", args.Token)
+}
+
+func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	in := args.Inputs.Copy()
+	kind := args.TypeToken[strings.LastIndex(args.TypeToken, ":")+1:]
+	if c.mutation.of == kind+" "+args.Name && !strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasPrefix(args.TypeToken, "expense:") {
+		c.mu.Lock()
+		c.mutated++
+		if c.mutation.edit != nil {
+			c.mutation.edit(in, c.ids)
+		}
+		c.mu.Unlock()
+		if c.mutation.edit == nil {
+			in["arn"] = resource.NewStringProperty("arn:aws:iam::111122223333:forgotten/" + args.Name)
+			return "forgotten", in, nil
+		}
+	}
+	switch {
+	case args.TypeToken == "eks:index:Cluster":
+		out, err := c.component(args.Name, in)
+		return "", out, err
+	case strings.HasPrefix(args.TypeToken, "aws:"):
+		id, out, err := c.create(args.TypeToken, args.Name, in)
+		return id, out, err
+	case strings.HasPrefix(args.TypeToken, "kubernetes:"):
+		metadata := in["metadata"].ObjectValue().Copy()
+		if !metadata.HasValue("name") {
+			metadata["name"] = resource.NewStringProperty(args.Name)
+		}
+		in["metadata"] = resource.NewObjectProperty(metadata)
+	}
+	return args.Name, in, nil
+}
+
+func (c *cloud) create(typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
+	property, physical, err := awsmodel.Autoname(typ, name, []byte(name), in)
+	if err != nil {
+		return "", nil, err
+	}
+	if property != "" && !in.HasValue(resource.PropertyKey(property)) {
+		in[resource.PropertyKey(property)] = resource.NewStringProperty(physical)
+	}
+	for _, failure := range c.model.Check(typ, in) {
+		return "", nil, fmt.Errorf("%s: %s", failure.Property, failure.Reason)
+	}
+	id, out, err := c.model.Create(context.Background(), typ, name, in)
+	if err != nil {
+		return "", nil, err
+	}
+	c.mu.Lock()
+	c.ids[typ[strings.LastIndex(typ, ":")+1:]+" "+name] = id
+	c.mu.Unlock()
+	return id, out, nil
+}
+
+// component makes what the component of pulumi-eks makes: the control plane's role, its policy and the control plane.
+func (c *cloud) component(name string, in resource.PropertyMap) (resource.PropertyMap, error) {
+	text := resource.NewStringProperty
+	_, role, err := c.create("aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{"assumeRolePolicy": text(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := c.create("aws:iam/rolePolicyAttachment:RolePolicyAttachment", name+"-eksRole", resource.PropertyMap{
+		"role": role["name"], "policyArn": text("arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"),
+	}); err != nil {
+		return nil, err
+	}
+	_, cluster, err := c.create("aws:eks/cluster:Cluster", name+"-eksCluster", resource.PropertyMap{
+		"name": in["name"], "roleArn": role["arn"], "version": in["version"],
+		"vpcConfig": resource.NewObjectProperty(resource.PropertyMap{
+			"subnetIds": in["privateSubnetIds"], "endpointPrivateAccess": in["endpointPrivateAccess"], "endpointPublicAccess": in["endpointPublicAccess"],
+			"publicAccessCidrs": in["publicAccessCidrs"],
+		}),
+		"accessConfig": resource.NewObjectProperty(resource.PropertyMap{
+			"authenticationMode": text("API"), "bootstrapClusterCreatorAdminPermissions": resource.NewBoolProperty(true),
+		}),
+		"kubernetesNetworkConfig": resource.NewObjectProperty(resource.PropertyMap{"serviceIpv4Cidr": in["kubernetesServiceIpAddressRange"]}),
+		"enabledClusterLogTypes":  in["enabledClusterLogTypes"],
+		"encryptionConfig": resource.NewObjectProperty(resource.PropertyMap{
+			"provider":  resource.NewObjectProperty(resource.PropertyMap{"keyArn": in["encryptionConfigKeyArn"]}),
+			"resources": resource.NewArrayProperty([]resource.PropertyValue{text("secrets")}),
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	issuer := cluster["identities"].ArrayValue()[0].ObjectValue()["oidcs"].ArrayValue()[0].ObjectValue()["issuer"]
+	return resource.PropertyMap{
+		"kubeconfigJson": text("{}"), "oidcProviderUrl": issuer,
+		"clusterSecurityGroupId": cluster["vpcConfig"].ObjectValue()["clusterSecurityGroupId"],
+	}, nil
+}
+
+// settings are a committed stack file's, with what it leaves to its user.
+func settings(t *testing.T, stack string) map[string]string {
+	data, err := os.ReadFile(filepath.Join("..", "..", "Pulumi."+stack+".yaml"))
+	require.NoError(t, err)
+	var file struct{ Config map[string]any }
+	require.NoError(t, yaml.Unmarshal(data, &file))
+	file.Config["expense:cluster"].(map[string]any)["publicAccessCidrs"] = []string{"203.0.113.7/32"}
+	out := map[string]string{}
+	for key, value := range file.Config {
+		if text, ok := value.(string); ok {
+			out[key] = text
+			continue
+		}
+		text, err := json.Marshal(value)
+		require.NoError(t, err)
+		out[key] = string(text)
+	}
+	return out
+}
+
+func run(t *testing.T, m mutation) (*cloud, error) {
+	stack := m.stack
+	if stack == "" {
+		stack = "dev"
+	}
+	c := &cloud{model: awsmodel.New(m.account), mutation: m, ids: map[string]string{}}
+	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) { info.Config = settings(t, stack) })
+	return c, err
+}
+
+func TestTheRightProgramPasses(t *testing.T) {
+	for _, stack := range []string{"dev", "prod"} {
+		_, err := run(t, mutation{stack: stack})
+		require.NoError(t, err, stack)
+	}
+}
+
+func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {
+	require.GreaterOrEqual(t, len(mutations), 25)
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := run(t, m)
+			require.Equal(t, 1, c.mutated, "the program registers %s once", m.of)
+			require.Error(t, err)
+			assert.ErrorContains(t, err, m.want)
+		})
+	}
+}

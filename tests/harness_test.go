@@ -58,6 +58,7 @@ var errInjected = errors.New("injected failure")
 // outputs are, by type, what AWS adds to the inputs. A type that is not listed is unknown.
 var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"pulumi:providers:aws":        none,
+	"pulumi:providers:eks":        none,
 	"pulumi:providers:kubernetes": none,
 	"eks:index:Cluster": func(in map[string]any, _ string) map[string]any {
 		return map[string]any{

@@ -80,7 +80,7 @@ func TestEveryResourceHasANameOfItsOwn(t *testing.T) {
 // A resource without a component is one that a reader does not find in the tree. The providers and the one
 // class of volumes stand for themselves.
 func TestEveryResourceHasAComponent(t *testing.T) {
-	alone := []string{"pulumi:providers:aws", "pulumi:providers:kubernetes", "kubernetes:storage.k8s.io/v1:StorageClass"}
+	alone := []string{"pulumi:providers:aws", "pulumi:providers:eks", "pulumi:providers:kubernetes", "kubernetes:storage.k8s.io/v1:StorageClass"}
 	sweep(t, func(r registered) bool { return r.Custom && !slices.Contains(alone, r.Type) }, func(t *testing.T, _ string, r registered) {
 		assert.Contains(t, r.Parent, "::expense:", r)
 	})
@@ -88,10 +88,13 @@ func TestEveryResourceHasAComponent(t *testing.T) {
 
 // Default providers would ask the environment which account and cluster to change.
 func TestEveryResourceHasAnExplicitProvider(t *testing.T) {
-	sweep(t, func(r registered) bool { return onAWS(r) || inKubernetes(r) }, func(t *testing.T, _ string, r registered) {
+	sweep(t, func(r registered) bool { return onAWS(r) || inKubernetes(r) || r.Remote }, func(t *testing.T, _ string, r registered) {
 		want := "pulumi:providers:aws::expense"
 		if inKubernetes(r) {
 			want = "pulumi:providers:kubernetes::expense"
+		}
+		if r.Remote {
+			want = "pulumi:providers:eks::expense"
 		}
 		assert.Contains(t, r.Provider, want, r)
 	})

@@ -187,13 +187,13 @@ func serviceType(public bool) string {
 	return "ClusterIP"
 }
 
-// serviceMeta asks EKS's own controller for a network load balancer with public addresses: the subnets tagged for it are
-// the public ones (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
+// serviceMeta asks EKS's own controller for a network load balancer. It is internet-facing unless told otherwise, and goes
+// into the subnets that are tagged for it, the public ones
+// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
 func serviceMeta(meta metav1.ObjectMetaArgs, public bool) metav1.ObjectMetaArgs {
 	if public {
 		meta.Annotations = pulumi.StringMap{
 			"service.beta.kubernetes.io/aws-load-balancer-type":                              pulumi.String("nlb"),
-			"service.beta.kubernetes.io/aws-load-balancer-scheme":                            pulumi.String("internet-facing"),
 			"service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled": pulumi.String("true"),
 		}
 	}

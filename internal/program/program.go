@@ -13,6 +13,7 @@ import (
 	"expense/workloads"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-eks/sdk/v3/go/eks"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -42,6 +43,11 @@ func Run(ctx *pulumi.Context) error {
 		return fmt.Errorf("aws provider: %w", err)
 	}
 	onAWS := pulumi.Providers(provider)
+	// The component's own plugin; default providers are off for it too.
+	component, err := eks.NewProvider(ctx, name, &eks.ProviderArgs{})
+	if err != nil {
+		return fmt.Errorf("eks provider: %w", err)
+	}
 
 	network, err := cluster.NewNetwork(ctx, name, &cluster.NetworkArgs{Region: cfg.Region, Network: cfg.Network}, onAWS)
 	if err != nil {
@@ -49,7 +55,7 @@ func Run(ctx *pulumi.Context) error {
 	}
 	controlPlane, err := cluster.NewControlPlane(ctx, name, &cluster.ControlPlaneArgs{
 		Region: cfg.Region, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
-	}, onAWS)
+	}, pulumi.Providers(provider, component))
 	if err != nil {
 		return fmt.Errorf("control plane: %w", err)
 	}

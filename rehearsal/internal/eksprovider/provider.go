@@ -196,7 +196,10 @@ var (
 		{"skipDefaultNodeGroup", "the default node group is not modelled", true, true},
 		{"skipDefaultSecurityGroups", "the default security groups are not modelled", true, true},
 		{"useDefaultVpcCni", "the component's vpc-cni add-on is not modelled", true, true},
-		{"kubeProxyAddonOptions", "the component's kube-proxy add-on is not modelled", map[string]any{"enabled": false}, true},
+		// The other two are defaults of the Go SDK, without effect while the add-on is off.
+		{"kubeProxyAddonOptions", "the component's kube-proxy add-on is not modelled", map[string]any{
+			"enabled": false, "resolveConflictsOnCreate": "OVERWRITE", "resolveConflictsOnUpdate": "OVERWRITE",
+		}, true},
 		{"createOidcProvider", "the component's OIDC provider opens TLS to AWS, also in a preview", false, false},
 	}
 )

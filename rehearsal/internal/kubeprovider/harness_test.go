@@ -1,0 +1,251 @@
+package kubeprovider_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"expense/rehearsal/internal/controlplane"
+	"expense/rehearsal/internal/kubeprovider"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/structpb"
+	corev1 "k8s.io/api/core/v1"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// shared is the control plane of all tests of the package, started by the first that needs it.
+var shared struct {
+	once sync.Once
+	*controlplane.ControlPlane
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.ControlPlane != nil {
+		shared.Stop()
+	}
+	os.RemoveAll(shared.dir)
+	os.Exit(code)
+}
+
+// realServer gives a control plane with one node.
+func realServer(t *testing.T) (*controlplane.ControlPlane, kubernetes.Interface) {
+	t.Helper()
+	binary := os.Getenv("KUBERNETES_BIN")
+	if binary == "" {
+		binary = "../../../.tools/bin/kubernetes"
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Skipf("needs a Kubernetes control plane, which `make tools` builds: %v", err)
+	}
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "kubeprovider-"); shared.err == nil {
+			shared.ControlPlane, shared.err = controlplane.Start(context.Background(), controlplane.Options{Dir: shared.dir, Binary: binary})
+		}
+	})
+	require.NoError(t, shared.err)
+	clients, err := kubernetes.NewForConfig(shared.RESTConfig())
+	require.NoError(t, err)
+	resources := corev1.ResourceList{"cpu": quantity.MustParse("8"), "memory": quantity.MustParse("16Gi"), "pods": quantity.MustParse("100"), "ephemeral-storage": quantity.MustParse("100Gi")}
+	_, _ = clients.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "node", Labels: map[string]string{"kubernetes.io/hostname": "node"}},
+		Status:     corev1.NodeStatus{Capacity: resources, Allocatable: resources},
+	}, metav1.CreateOptions{}) // by the first test; later ones find it
+	return shared.ControlPlane, clients
+}
+
+// namespace makes a namespace that goes away with the test.
+func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]string) string {
+	t.Helper()
+	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = clients.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
+	})
+	return ns.Name
+}
+
+// engine plays Pulumi's engine for one provider of a stack.
+type engine struct {
+	pulumirpc.ResourceProviderClient
+	t *testing.T
+}
+
+func newEngine(t *testing.T) *engine {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	port, stop, err := kubeprovider.Serve(ctx)
+	require.NoError(t, err)
+	t.Cleanup(func() { stop(); cancel() })
+	return dial(t, port)
+}
+
+func dial(t *testing.T, port int) *engine {
+	t.Helper()
+	connection, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { connection.Close() })
+	return &engine{pulumirpc.NewResourceProviderClient(connection), t}
+}
+
+// configured is an engine whose provider talks to the control plane, with a kubeconfig like EKS's.
+func configured(t *testing.T, c *controlplane.ControlPlane, variables map[string]string) *engine {
+	t.Helper()
+	e := newEngine(t)
+	require.NoError(t, e.configure(kubeconfig(t, c.URL, c.CA, c.AdminToken), variables))
+	return e
+}
+
+func (e *engine) configure(kubeconfig string, variables map[string]string) error {
+	all := map[string]string{"kubernetes:config:kubeconfig": kubeconfig}
+	for key, v := range variables {
+		all["kubernetes:config:"+key] = v
+	}
+	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Variables: all, AcceptSecrets: true})
+	return err
+}
+
+// kubeconfig gets its token from a program, as EKS's gets it from the aws CLI.
+func kubeconfig(t *testing.T, url string, ca []byte, token string) string {
+	t.Helper()
+	plugin := filepath.Join(t.TempDir(), "aws")
+	credential := fmt.Sprintf(`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":%q}}`, token)
+	require.NoError(t, os.WriteFile(plugin, []byte("#!/bin/sh\necho '"+credential+"'\n"), 0o700))
+	data, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "aws",
+		"clusters": []any{map[string]any{"name": "kubernetes", "cluster": map[string]any{"server": url, "certificate-authority-data": ca}}},
+		"contexts": []any{map[string]any{"name": "aws", "context": map[string]any{"cluster": "kubernetes", "user": "aws"}}},
+		"users": []any{map[string]any{"name": "aws", "user": map[string]any{"exec": map[string]any{
+			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": plugin, "args": []string{"eks", "get-token"}, "interactiveMode": "Never",
+		}}}},
+	})
+	require.NoError(t, err)
+	return string(data)
+}
+
+// state is what the engine keeps of a resource.
+type state struct {
+	urn, id         string
+	inputs, outputs *structpb.Struct
+	reasons         []string // why it is not ready
+}
+
+type values = map[string]any
+
+func urn(token, name string) string {
+	return string(resource.NewURN("test", "expense", "", tokens.Type(token), name))
+}
+
+func marshal(t *testing.T, v values) *structpb.Struct {
+	t.Helper()
+	s, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(v), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+	require.NoError(t, err)
+	return s
+}
+
+func unmarshal(t *testing.T, s *structpb.Struct) resource.PropertyMap {
+	t.Helper()
+	m, err := plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+	require.NoError(t, err)
+	return m
+}
+
+// check gives the checked inputs and what Check refused.
+func (e *engine) check(token, name string, inputs values, old *structpb.Struct) (*structpb.Struct, []string) {
+	e.t.Helper()
+	response, err := e.Check(e.t.Context(), &pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, inputs), Olds: old, RandomSeed: []byte(name)})
+	require.NoError(e.t, err)
+	var failures []string
+	for _, failure := range response.GetFailures() {
+		failures = append(failures, failure.GetReason())
+	}
+	return response.GetInputs(), failures
+}
+
+// create makes a resource. An object that was made and is not ready is a state and an error.
+func (e *engine) create(token, name string, inputs values) (*state, error) {
+	e.t.Helper()
+	checked, failures := e.check(token, name, inputs, nil)
+	require.Empty(e.t, failures)
+	response, err := e.Create(e.t.Context(), &pulumirpc.CreateRequest{Urn: urn(token, name), Properties: checked})
+	if err != nil {
+		return e.failed(&state{urn: urn(token, name), inputs: checked}, err)
+	}
+	return &state{urn: urn(token, name), id: response.GetId(), inputs: checked, outputs: response.GetProperties()}, nil
+}
+
+func (e *engine) mustCreate(token, name string, inputs values) *state {
+	e.t.Helper()
+	s, err := e.create(token, name, inputs)
+	require.NoError(e.t, err)
+	return s
+}
+
+// failed is the state that an error carries, nil if it carries none.
+func (e *engine) failed(s *state, err error) (*state, error) {
+	e.t.Helper()
+	rpcErr, ok := rpcerror.FromError(err)
+	require.True(e.t, ok, "%v", err)
+	for _, detail := range rpcErr.Details() {
+		if init, ok := detail.(*pulumirpc.ErrorResourceInitFailed); ok {
+			s.id, s.outputs, s.reasons = init.GetId(), init.GetProperties(), init.GetReasons()
+			return s, err
+		}
+	}
+	return nil, err
+}
+
+func (e *engine) diff(s *state, token, name string, inputs values) *pulumirpc.DiffResponse {
+	e.t.Helper()
+	checked, failures := e.check(token, name, inputs, s.inputs)
+	require.Empty(e.t, failures)
+	response, err := e.Diff(e.t.Context(), &pulumirpc.DiffRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked})
+	require.NoError(e.t, err)
+	return response
+}
+
+func (e *engine) update(s *state, token, name string, inputs values) error {
+	e.t.Helper()
+	checked, failures := e.check(token, name, inputs, s.inputs)
+	require.Empty(e.t, failures)
+	response, err := e.Update(e.t.Context(), &pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked})
+	s.inputs = checked
+	if err != nil {
+		_, err = e.failed(s, err)
+		return err
+	}
+	s.outputs = response.GetProperties()
+	return nil
+}
+
+func (e *engine) refresh(s *state) (found bool, err error) {
+	e.t.Helper()
+	response, err := e.Read(e.t.Context(), &pulumirpc.ReadRequest{Id: s.id, Urn: s.urn, Inputs: s.inputs, Properties: s.outputs})
+	if err != nil || response.GetId() == "" {
+		return false, err
+	}
+	s.inputs, s.outputs = response.GetInputs(), response.GetProperties()
+	return true, nil
+}
+
+func (e *engine) delete(s *state) error {
+	_, err := e.Delete(e.t.Context(), &pulumirpc.DeleteRequest{Id: s.id, Urn: s.urn, Properties: s.outputs, OldInputs: s.inputs})
+	return err
+}

@@ -1,0 +1,151 @@
+package kubeprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// provider serves all kubernetes providers of all stacks; what one of them is configured with is in its session.
+type provider struct {
+	pulumirpc.UnimplementedResourceProviderServer
+}
+
+// session is one provider of a stack. The engine opens a connection for each, where it would start a process for each of
+// the real ones.
+type session struct {
+	ctx     context.Context // ends with Cancel and with the connection
+	cancel  context.CancelFunc
+	cluster atomic.Pointer[cluster]
+}
+
+type sessionKey struct{}
+
+// connections gives every connection its session, which ends when serving does.
+type connections struct{ serving context.Context }
+
+func (c connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	s := &session{}
+	s.ctx, s.cancel = context.WithCancel(c.serving)
+	return context.WithValue(ctx, sessionKey{}, s)
+}
+
+func (connections) HandleConn(ctx context.Context, event stats.ConnStats) {
+	if _, ok := event.(*stats.ConnEnd); ok {
+		sessionOf(ctx).cancel()
+	}
+}
+
+func (connections) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+func (connections) HandleRPC(context.Context, stats.RPCStats) {}
+
+func sessionOf(ctx context.Context) *session { return ctx.Value(sessionKey{}).(*session) }
+
+// configured is the cluster of the request's provider.
+func configured(ctx context.Context) (*cluster, error) {
+	if c := sessionOf(ctx).cluster.Load(); c != nil {
+		return c, nil
+	}
+	return nil, errors.New("the kubernetes provider is not configured")
+}
+
+// operation is a context that ends with the request, with Cancel and with the connection.
+func operation(ctx context.Context) (context.Context, context.CancelFunc) {
+	operation, cancel := context.WithCancel(ctx)
+	release := context.AfterFunc(sessionOf(ctx).ctx, cancel)
+	return operation, func() { release(); cancel() }
+}
+
+// Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which ends the waits of requests under way
+// and waits for their answers.
+func Serve(ctx context.Context) (port int, stop func(), err error) {
+	serving, end := context.WithCancel(context.Background())
+	cancel := make(chan bool)
+	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
+		Cancel:  cancel,
+		Options: []grpc.ServerOption{grpc.StatsHandler(connections{serving})},
+		Init: func(s *grpc.Server) error {
+			pulumirpc.RegisterResourceProviderServer(s, provider{})
+			return nil
+		},
+	})
+	if err != nil {
+		end()
+		return 0, nil, fmt.Errorf("kubernetes stand-in: %w", err)
+	}
+	stop = sync.OnceFunc(func() {
+		end()
+		close(cancel)
+		<-handle.Done
+	})
+	context.AfterFunc(ctx, stop)
+	return handle.Port, stop, nil
+}
+
+// Handshake is the engine's first call.
+func (provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, SupportsAutonamingConfiguration: true}, nil
+}
+
+// Attach is what older engines call instead of Handshake.
+func (provider) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+// GetPluginInfo reports Version.
+func (provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{Version: Version}, nil
+}
+
+// CheckConfig refuses arguments that are not modelled.
+func (provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	news, err := readOpen(req.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	return &pulumirpc.CheckResponse{Inputs: req.GetNews(), Failures: checkConfig(news)}, nil
+}
+
+// DiffConfig tells whether a change of arguments replaces the provider.
+func (provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	olds, err := readOpen(req.GetOlds())
+	if err != nil {
+		return nil, err
+	}
+	news, err := readOpen(req.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	return diffConfig(olds, news)
+}
+
+// Configure connects to the cluster. The engine does not call it while the kubeconfig is unknown, and then answers for
+// the provider itself.
+func (provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	c, err := connect(req.GetVariables())
+	if err != nil {
+		return nil, err
+	}
+	sessionOf(ctx).cluster.Store(c)
+	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true}, nil
+}
+
+// Invoke refuses: the program calls no function of the provider.
+func (provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
+	return nil, fmt.Errorf("function %s is not modelled by the kubernetes stand-in", req.GetTok())
+}
+
+// Cancel ends the waits of the provider's operations: they answer with the object as it is.
+func (provider) Cancel(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
+	sessionOf(ctx).cancel()
+	return &emptypb.Empty{}, nil
+}

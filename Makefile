@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+
+# The stack that is rehearsed: dev or prod.
+STACK ?= dev
+# Anything: leave the rehearsed stack up.
+KEEP ?=
+
+.PHONY: help
+help: ## Lists what make can do here.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# A pulumi on PATH is used instead of building one if it has the same major version as the pin in tools/pulumi/go.mod,
+# is not older, and has its pulumi-language-go on PATH too. Whatever is used is found in .tools/bin.
+.PHONY: tools
+tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes control plane into .tools/bin.
+	@sh tools/build.sh
+
+.PHONY: lint
+lint: ## Checks formatting, go vet and staticcheck in every module.
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@for module in . rehearsal tools/kubernetes; do \
+		echo "lint: $$module" && (cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
+	done
+
+.PHONY: test
+test: ## Runs all tests: no account, no network; those that need the built tools or nginx are skipped without them.
+	go test -race -shuffle=on ./...
+	cd rehearsal && go test -race -shuffle=on ./...
+
+.PHONY: rehearse
+rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine: STACK=prod, KEEP=1 to leave it up.
+	@.tools/bin/rehearse -stack $(STACK) $(if $(KEEP),-keep)
+
+.PHONY: rehearse-down
+rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.
+	@.tools/bin/rehearse -down
+
+.PHONY: .tools/bin/rehearse
+.tools/bin/rehearse:
+	@cd rehearsal && go build -o ../.tools/bin/rehearse ./cmd/rehearse

@@ -1,0 +1,28 @@
+package stage
+
+import (
+	"context"
+
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/controlplane"
+	"expense/rehearsal/internal/incluster"
+)
+
+// bridge is what the AWS model knows of Kubernetes: an EKS cluster is the control plane here, and an instance of a node
+// group is a node of it.
+type bridge struct {
+	controlPlane *controlplane.ControlPlane
+	controllers  *incluster.Controllers
+}
+
+func (b *bridge) Endpoint(context.Context, string, string) (string, []byte, error) {
+	return b.controlPlane.URL, b.controlPlane.CA, nil
+}
+
+func (b *bridge) AddNodes(ctx context.Context, instances []awsmodel.Instance) error {
+	return b.controllers.AddNodes(ctx, instances)
+}
+
+func (b *bridge) RemoveNodes(ctx context.Context, instances []awsmodel.Instance) error {
+	return b.controllers.RemoveNodes(ctx, instances)
+}

@@ -1,0 +1,161 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// step is one thing that was done or checked, with its outcome.
+type step struct {
+	name     string
+	duration time.Duration
+	err      error
+	note     string
+}
+
+// Play is the life of a stack, step by step: previewed, created, changed by nothing, used, changed by something,
+// destroyed. Every step's outcome is kept for the summary.
+type Play struct {
+	stage *Stage
+	stack string
+	steps []step
+}
+
+// NewPlay makes a play of the stack on the stage.
+func NewPlay(stage *Stage, stack string) *Play { return &Play{stage: stage, stack: stack} }
+
+// do runs one step unless the play has ended.
+func (p *Play) do(ctx context.Context, name string, run func(context.Context) (note string, err error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stage.out, "\n== %s\n", name)
+	start := time.Now()
+	note, err := run(ctx)
+	p.steps = append(p.steps, step{name, time.Since(start), err, note})
+	if err != nil {
+		fmt.Fprintf(p.stage.out, "!! %s: %v\n", name, err)
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// pulumi is a step that is one command of the CLI.
+func (p *Play) pulumi(ctx context.Context, name string, args ...string) error {
+	return p.do(ctx, name, func(ctx context.Context) (string, error) { return "", p.stage.Pulumi(ctx, args...) })
+}
+
+// Init makes the stack and the settings that its file leaves to the user, with the commands of the README.
+func (p *Play) Init(ctx context.Context) error {
+	return p.do(ctx, "stack init and settings", func(ctx context.Context) (string, error) {
+		for _, args := range [][]string{
+			{"stack", "init", p.stack},
+			{"config", "set", "--path", "expense:cluster.publicAccessCidrs[0]", "203.0.113.7/32"},
+			{"config", "set", "--secret", "--path", "expense:webSecret.API_TOKEN", "not-a-real-token"},
+		} {
+			if err := p.stage.Pulumi(ctx, args...); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
+	})
+}
+
+// Up previews the stack, creates it, and shows that doing so again changes nothing and that nothing drifted.
+func (p *Play) Up(ctx context.Context) error {
+	if err := p.pulumi(ctx, "preview", "preview"); err != nil {
+		return err
+	}
+	if err := p.pulumi(ctx, "up", "up", "--yes", "--skip-preview"); err != nil {
+		return err
+	}
+	if err := p.pulumi(ctx, "up again changes nothing", "up", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
+		return err
+	}
+	return p.pulumi(ctx, "refresh finds no drift", "refresh", "--yes", "--skip-preview", "--expect-no-changes")
+}
+
+// Use looks at what the API server holds, and does to it what life does. All checks run, whatever the first ones say.
+func (p *Play) Use(ctx context.Context) error {
+	checks, err := newChecks(ctx, p.stage)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, check := range checks.all() {
+		errs = append(errs, p.do(ctx, check.name, check.run))
+	}
+	return errors.Join(errs...)
+}
+
+// Destroy destroys the stack and looks for what is left of it.
+func (p *Play) Destroy(ctx context.Context) error {
+	if err := p.pulumi(ctx, "destroy", "destroy", "--yes", "--skip-preview"); err != nil {
+		return err
+	}
+	return p.do(ctx, "nothing is left", p.leftovers)
+}
+
+// leftovers is empty when the model, the API server and Pulumi's state hold nothing of the stack but what AWS keeps by
+// design, which it names.
+func (p *Play) leftovers(ctx context.Context) (string, error) {
+	var kept, left []string
+	for _, item := range p.stage.Model.Inventory() {
+		line := fmt.Sprintf("%s %s", item.Type, item.ID)
+		if item.KeptByDesign != "" {
+			kept = append(kept, line+": "+item.KeptByDesign)
+		} else {
+			left = append(left, line)
+		}
+	}
+	remains, err := kubernetesLeftovers(ctx, p.stage)
+	if err != nil {
+		return "", err
+	}
+	left = append(left, remains...)
+	state, err := p.stage.Output(ctx, "stack", "export", "--stack", p.stack)
+	if err != nil {
+		return "", err
+	}
+	var export struct {
+		Deployment struct {
+			Resources []struct{ URN string }
+		}
+	}
+	if err := json.Unmarshal(state, &export); err != nil {
+		return "", fmt.Errorf("stack export: %w", err)
+	}
+	for _, resource := range export.Deployment.Resources {
+		left = append(left, "state "+resource.URN)
+	}
+	if len(left) > 0 {
+		return "", fmt.Errorf("%d things are left:\n  %s", len(left), strings.Join(left, "\n  "))
+	}
+	for _, line := range kept {
+		fmt.Fprintf(p.stage.out, "kept by AWS: %s\n", line)
+	}
+	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
+}
+
+// Summary writes a table of the steps, and reports whether every one held.
+func (p *Play) Summary(out io.Writer) bool {
+	held := true
+	fmt.Fprintf(out, "\nRehearsal of stack %s\n", p.stack)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "STEP\tRESULT\tSECONDS\tNOTE")
+	for _, s := range p.steps {
+		result := "ok"
+		if s.err != nil {
+			result, held = "FAILED", false
+		}
+		fmt.Fprintf(table, "%s\t%s\t%.1f\t%s\n", s.name, result, s.duration.Seconds(), s.note)
+	}
+	table.Flush()
+	return held && len(p.steps) > 0
+}

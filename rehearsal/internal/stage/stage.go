@@ -1,0 +1,255 @@
+// Package stage sets up a rehearsal: the program, the real Pulumi CLI and a real Kubernetes control plane on one side, the
+// stand-ins for AWS on the other, all on loopback and in one temporary folder. What is played on it is the caller's.
+package stage
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/awsprovider"
+	"expense/rehearsal/internal/controlplane"
+	"expense/rehearsal/internal/eksprovider"
+	"expense/rehearsal/internal/incluster"
+	"expense/rehearsal/internal/kubeprovider"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Options say what to set up.
+type Options struct {
+	// Project is the folder with the program, Pulumi.yaml and the stack's file. The program is built into its folder bin,
+	// as by `pulumi up`; nothing else there is written to.
+	Project string
+	// Stack is the name of the stack and of its file, Pulumi.STACK.yaml.
+	Stack string
+	// Tools is the folder with pulumi, pulumi-language-go and the control plane's binary.
+	Tools string
+	// Out receives what Pulumi prints.
+	Out io.Writer
+	// Scale is how much of AWS's typical time the model takes: 0 answers at once.
+	Scale float64
+}
+
+// Stage is a rehearsal that has been set up.
+type Stage struct {
+	// Dir is the rehearsal's folder: the project's copy, Pulumi's state, the control plane's data.
+	Dir          string
+	Model        *awsmodel.Model
+	ControlPlane *controlplane.ControlPlane
+	Controllers  *incluster.Controllers
+
+	out  io.Writer
+	env  []string
+	stop []func()
+}
+
+//go:embed aws.sh
+var awsCLI string
+
+// New sets a stage up. What it started is stopped again when it fails.
+func New(ctx context.Context, options Options) (_ *Stage, err error) {
+	dir, err := os.MkdirTemp("", "rehearsal-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Dir: dir, out: options.Out}
+	s.stop = append(s.stop, func() { os.RemoveAll(dir) })
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+
+	for _, folder := range []string{"bin", "controlplane", "project", "state"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	s.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
+		Dir: filepath.Join(dir, "controlplane"), Binary: filepath.Join(options.Tools, "kubernetes"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.stop = append(s.stop, s.ControlPlane.Stop)
+	if err := s.startProviders(ctx, options); err != nil {
+		return nil, err
+	}
+	if err := s.prepareProject(ctx, options); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// startProviders starts the model and the three provider stand-ins, and makes the environment in which Pulumi finds them.
+func (s *Stage) startProviders(ctx context.Context, options Options) error {
+	bridge := &bridge{controlPlane: s.ControlPlane}
+	s.Model = awsmodel.New(awsmodel.Options{Scale: options.Scale, Cluster: bridge})
+	controllers, err := incluster.Start(ctx, s.ControlPlane.RESTConfig(), s.Model)
+	if err != nil {
+		return fmt.Errorf("in-cluster stand-ins: %w", err)
+	}
+	s.Controllers, bridge.controllers = controllers, controllers
+	s.stop = append(s.stop, controllers.Stop)
+
+	var attached []string
+	for _, provider := range []struct {
+		name  string
+		serve func() (int, func(), error)
+	}{
+		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model) }},
+		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx) }},
+		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx) }},
+	} {
+		port, stop, err := provider.serve()
+		if err != nil {
+			return fmt.Errorf("%s stand-in: %w", provider.name, err)
+		}
+		s.stop = append(s.stop, stop)
+		attached = append(attached, fmt.Sprintf("%s:%d", provider.name, port))
+	}
+
+	bin := filepath.Join(s.Dir, "bin")
+	token, err := json.Marshal(map[string]any{
+		"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential",
+		"status": map[string]string{"token": s.ControlPlane.AdminToken},
+	})
+	if err != nil {
+		return err
+	}
+	path := bin + string(os.PathListSeparator) + options.Tools + string(os.PathListSeparator) + os.Getenv("PATH")
+	// The Kubernetes stand-in runs the kubeconfig's `aws eks get-token` in this process's environment.
+	if err := os.Setenv("PATH", path); err != nil {
+		return err
+	}
+	s.env = append(withoutCloud(os.Environ()),
+		"PULUMI_HOME="+filepath.Join(s.Dir, "home"),
+		"PULUMI_BACKEND_URL=file://"+filepath.ToSlash(filepath.Join(s.Dir, "state")),
+		"PULUMI_CONFIG_PASSPHRASE=rehearsal",
+		"PULUMI_SKIP_UPDATE_CHECK=true",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
+		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
+	)
+	return errors.Join(
+		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
+		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),
+	)
+}
+
+// withoutCloud is the environment without what points at a real account, cluster or Pulumi backend.
+func withoutCloud(environment []string) []string {
+	var out []string
+	for _, entry := range environment {
+		if !strings.HasPrefix(entry, "AWS_") && !strings.HasPrefix(entry, "PULUMI_") && !strings.HasPrefix(entry, "KUBECONFIG=") {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// prepareProject copies the project's two Pulumi files, so that what Pulumi writes to the stack's file (its salt, the
+// settings of the rehearsal) stays in the rehearsal, and runs a program that was built before.
+func (s *Stage) prepareProject(ctx context.Context, options Options) error {
+	project := s.project()
+	program := filepath.Join(options.Project, "bin", "expense")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	build.Dir = options.Project
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("program: go build: %w\n%s", err, out)
+	}
+	for _, file := range []string{"Pulumi.yaml", "Pulumi." + options.Stack + ".yaml"} {
+		data, err := os.ReadFile(filepath.Join(options.Project, file))
+		if err != nil {
+			return err
+		}
+		if file == "Pulumi.yaml" {
+			if data, err = runBinary(data, program); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(project, file), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runBinary is a project file that runs a program which was built before.
+func runBinary(data []byte, program string) ([]byte, error) {
+	var settings map[string]any
+	if err := yaml.Unmarshal(data, &settings); err != nil {
+		return nil, err
+	}
+	settings["runtime"] = map[string]any{"name": "go", "options": map[string]any{"binary": program}}
+	return yaml.Marshal(settings)
+}
+
+func (s *Stage) project() string { return filepath.Join(s.Dir, "project") }
+
+// Stop ends everything and removes the folder.
+func (s *Stage) Stop() {
+	for i := len(s.stop) - 1; i >= 0; i-- {
+		s.stop[i]()
+	}
+	s.stop = nil
+}
+
+// Pulumi runs one command of the CLI in the project and shows its output. When ctx ends the CLI is interrupted as by
+// Ctrl-C, and gets a minute to finish what it began.
+func (s *Stage) Pulumi(ctx context.Context, args ...string) error {
+	command := s.command(ctx, args...)
+	var tail bytes.Buffer
+	command.Stdout = io.MultiWriter(s.out, &tail)
+	command.Stderr = command.Stdout
+	if err := command.Run(); err != nil {
+		return &PulumiError{Args: args, Output: tail.String(), Err: err}
+	}
+	return nil
+}
+
+// Output runs one command of the CLI and returns what it prints on standard output.
+func (s *Stage) Output(ctx context.Context, args ...string) ([]byte, error) {
+	command := s.command(ctx, args...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		return nil, &PulumiError{Args: args, Output: string(out) + stderr.String(), Err: err}
+	}
+	return out, nil
+}
+
+func (s *Stage) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "pulumi", append(args, "--non-interactive")...)
+	command.Dir, command.Env = s.project(), s.env
+	// A group of its own: the terminal's Ctrl-C reaches it once, through Cancel.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = time.Minute
+	return command
+}
+
+// PulumiError is a command of the CLI that failed, with all that it printed.
+type PulumiError struct {
+	Args   []string
+	Output string
+	Err    error
+}
+
+func (e *PulumiError) Error() string {
+	return fmt.Sprintf("pulumi %s: %v", strings.Join(e.Args, " "), e.Err)
+}
+
+func (e *PulumiError) Unwrap() error { return e.Err }

@@ -1,0 +1,146 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// newStage is a stage for the dev stack, with its settings set. Tests here run one after the other: a stage takes PATH.
+func newStage(t *testing.T, scale float64) (*Stage, *Play, *output) {
+	tools, err := filepath.Abs("../../../.tools/bin")
+	require.NoError(t, err)
+	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
+		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
+			t.Skipf("%s is not built: run `make tools`", tool)
+		}
+	}
+	project, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
+	out := &output{}
+	s, err := New(t.Context(), Options{Project: project, Stack: "dev", Tools: tools, Out: out, Scale: scale})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		s.Stop()
+		assert.NoDirExists(t, s.Dir)
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	play := NewPlay(s, "dev")
+	require.NoError(t, play.Init(t.Context()))
+	return s, play, out
+}
+
+// output is what Pulumi printed so far, for whoever waits for a line of it.
+type output struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.String()
+}
+
+// made is what the program made in the account, apart from what AWS keeps by design.
+func made(s *Stage) []string {
+	var out []string
+	for _, item := range s.Model.Inventory() {
+		if item.KeptByDesign == "" {
+			out = append(out, item.Type+" "+item.ID)
+		}
+	}
+	return out
+}
+
+// A wrong setting ends every command with an error that lists all that is wrong, and nothing has been made.
+func TestBadSettingsMakeNothing(t *testing.T) {
+	s, _, _ := newStage(t, 0)
+	for path, value := range map[string]string{
+		"expense:network.zones[0]": "use1-az3", "expense:cluster.nodeGroups.expense.minSize": "9", "expense:logging.domain.zoneCount": "4",
+		"expense:workloads.images.nginx": "nginx", "expense:cluster.logRetentionDays": "8", "expense:network.cidr": "10.0.0.0/8",
+	} {
+		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
+	}
+	for _, command := range [][]string{{"preview"}, {"up", "--yes", "--skip-preview"}} {
+		err := s.Pulumi(t.Context(), command...)
+		var failure *PulumiError
+		require.ErrorAs(t, err, &failure)
+		for _, path := range []string{
+			"network.zones[0]", "cluster.nodeGroups.expense", "logging.domain.zoneCount", "workloads.images.nginx", "cluster.logRetentionDays", "network.cidr",
+		} {
+			assert.Contains(t, failure.Output, path)
+		}
+	}
+	assert.Empty(t, s.Model.Inventory())
+}
+
+// Ctrl-C in the middle: what AWS was making is in the state, so that `up` goes on and `destroy` finds all of it.
+func TestUpGoesOnAfterCtrlC(t *testing.T) {
+	s, play, out := newStage(t, 0.004)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	done := make(chan error, 1)
+	go func() { done <- s.Pulumi(ctx, "up", "--yes", "--skip-preview") }()
+	// The cluster takes two seconds at this scale: it is being made when the key is pressed.
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:Cluster expense-eksCluster creating") }, time.Minute, 10*time.Millisecond)
+	interrupt()
+	require.Error(t, <-done, "an interrupted update is no success")
+	require.NotEmpty(t, made(s))
+
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--expect-no-changes"))
+	clusters := 0
+	for _, item := range s.Model.Inventory() {
+		if item.Type == "aws:eks/cluster:Cluster" && item.Origin == awsmodel.Program {
+			clusters++
+		}
+	}
+	assert.Equal(t, 1, clusters, "nothing was made twice")
+	require.NoError(t, play.Destroy(t.Context()))
+}
+
+// And whoever has seen enough after Ctrl-C can destroy at once.
+func TestDestroyAfterCtrlC(t *testing.T) {
+	s, play, out := newStage(t, 0.004)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	done := make(chan error, 1)
+	go func() { done <- s.Pulumi(ctx, "up", "--yes", "--skip-preview") }()
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:NodeGroup expense creating") }, time.Minute, 10*time.Millisecond)
+	interrupt()
+	require.Error(t, <-done)
+	require.NotEmpty(t, made(s))
+	require.NoError(t, play.Destroy(t.Context()))
+}
+
+// A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
+func TestLeftoversAreFound(t *testing.T) {
+	s, play, _ := newStage(t, 0)
+	_, err := s.Model.CreateVolume("expense", "us-east-1a", 1, true, nil)
+	require.NoError(t, err)
+	_, err = play.leftovers(t.Context())
+	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
+	assert.False(t, (&Play{stage: s, steps: []step{{name: "x", err: err}}}).Summary(io.Discard))
+}

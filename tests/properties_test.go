@@ -370,6 +370,24 @@ func TestTheSecretIsSecretWhereverItGoes(t *testing.T) {
 	assert.Equal(t, 5, holders, "one Secret in each shape")
 }
 
+// The VPC CNI's network policies match a Service only where its port is its container's; a load balancer may differ.
+func TestServicesHaveTheContainersPort(t *testing.T) {
+	sweep(t, ofType("kubernetes:core/v1:Service"), func(t *testing.T, shape string, r registered) {
+		ports := map[string]any{}
+		for _, port := range list(at(r.Inputs, "spec.ports")) {
+			ports[fmt.Sprint(port["name"])] = port["port"]
+		}
+		want := map[string]any{"http": 8080.0}
+		if shape == "public" {
+			want["http-public"] = 80.0
+			assert.Equal(t, "LoadBalancer", at(r.Inputs, "spec.type"))
+		} else {
+			assert.Equal(t, "ClusterIP", at(r.Inputs, "spec.type"))
+		}
+		assert.Equal(t, want, ports, r)
+	})
+}
+
 // Names that AWS limits, at the limits (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the
 // services' API references): Pulumi appends eight characters to a logical name that becomes a physical one.
 func TestNamesFitTheirLimits(t *testing.T) {

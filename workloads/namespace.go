@@ -107,6 +107,9 @@ func NewNamespace(ctx *pulumi.Context, name string, args *NamespaceArgs, opts ..
 }
 
 // policies close the namespace and open what it needs. Policies add up: each opening is one of its own.
+//
+// EKS's network plugin applies them to pods that have an owner, such as a Deployment, and not to bare pods
+// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html): nginx and multi-container stay open.
 func (n *Namespace) policies(ctx *pulumi.Context, name string, args *NamespaceArgs) error {
 	everyPod := metav1.LabelSelectorArgs{}
 	neighbours := networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{PodSelector: everyPod}}

@@ -35,7 +35,7 @@ type WebArgs struct {
 type Web struct {
 	pulumi.ResourceState
 
-	// ServiceName is the name under which the pods of the namespace reach it, on port 80.
+	// ServiceName is the name under which the pods of the namespace reach it, on Port.
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
@@ -110,9 +110,7 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 		Spec: corev1.ServiceSpecArgs{
 			Type:     pulumi.String(serviceType(args.Public)),
 			Selector: labels(webName),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
-			}},
+			Ports:    servicePorts(args.Public),
 		},
 	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
 	if err != nil {
@@ -178,6 +176,21 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 		Containers: corev1.ContainerArray{container},
 		Volumes:    volumes,
 	}, nginxContainer, logDir)
+}
+
+// servicePorts: inside the cluster the Service has the container's port, because the VPC CNI's network policies match a
+// Service only where the two are the same (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html).
+// From outside, where the load balancer has translated it already, it is the port that browsers use.
+func servicePorts(public bool) corev1.ServicePortArray {
+	ports := corev1.ServicePortArray{corev1.ServicePortArgs{
+		Name: pulumi.String("http"), Port: pulumi.Int(Port), TargetPort: pulumi.String("http"),
+	}}
+	if public {
+		ports = append(ports, corev1.ServicePortArgs{
+			Name: pulumi.String("http-public"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
+		})
+	}
+	return ports
 }
 
 func serviceType(public bool) string {

@@ -54,7 +54,7 @@ func commands(cfg *config.Config) map[string]string {
 		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
 		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
-		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:80", namespace),
+		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
 		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
 	}
 }

@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -148,7 +149,9 @@ func nginxServer(t *testing.T) (client *http.Client, logs, pid string) {
 
 	start(t, exec.Command("nginx", "-c", path, "-g", "daemon off;"))
 	require.Eventually(t, exists(socket), patience, 10*time.Millisecond)
-	client = &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
 	t.Cleanup(client.CloseIdleConnections)
 	return client, filepath.Join(dir, "logs"), filepath.Join(dir, "tmp", "nginx.pid")
 }

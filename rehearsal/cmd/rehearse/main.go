@@ -52,7 +52,11 @@ func main() {
 	default:
 		err = rehearse(ctx, stage.Options{Stack: *stack, Scale: *scale, Out: os.Stdout}, *project, *tools, *keep)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && !*down && err != nil:
+		fmt.Fprintln(os.Stderr, "rehearse: interrupted; its processes have ended and its folder is removed")
+		os.Exit(130)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "rehearse:", err)
 		os.Exit(1)
 	}

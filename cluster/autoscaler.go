@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"expense/internal/iampolicy"
+	"expense/internal/podsecurity"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -221,13 +222,8 @@ func (a *Autoscaler) deployment(ctx *pulumi.Context, name string, args *Autoscal
 					// It talks to the Kubernetes API all day: the one pod here that mounts its account's token.
 					AutomountServiceAccountToken: pulumi.Bool(true),
 					PriorityClassName:            pulumi.String("system-cluster-critical"),
-					SecurityContext: corev1.PodSecurityContextArgs{
-						RunAsNonRoot:   pulumi.Bool(true),
-						RunAsUser:      pulumi.Int(65534),
-						RunAsGroup:     pulumi.Int(65534),
-						FsGroup:        pulumi.Int(65534),
-						SeccompProfile: corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
-					},
+					// The user "nobody": the image names none by number.
+					SecurityContext: podsecurity.Pod(65534),
 					Containers: corev1.ContainerArray{corev1.ContainerArgs{
 						Name:    pulumi.String(autoscalerName),
 						Image:   pulumi.String(args.Image),
@@ -238,13 +234,9 @@ func (a *Autoscaler) deployment(ctx *pulumi.Context, name string, args *Autoscal
 							Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("300Mi")},
 							Limits:   pulumi.StringMap{"memory": pulumi.String("600Mi")},
 						},
-						LivenessProbe:  health(30),
-						ReadinessProbe: health(10),
-						SecurityContext: corev1.SecurityContextArgs{
-							AllowPrivilegeEscalation: pulumi.Bool(false),
-							ReadOnlyRootFilesystem:   pulumi.Bool(true),
-							Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
-						},
+						LivenessProbe:   health(30),
+						ReadinessProbe:  health(10),
+						SecurityContext: podsecurity.Container(),
 					}},
 				},
 			},

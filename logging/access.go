@@ -11,69 +11,106 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 )
 
-// WriterArgs describe who writes.
-type WriterArgs struct {
+// AccessArgs describe who may talk to the domain.
+type AccessArgs struct {
 	DomainName pulumi.StringInput
 	DomainARN  pulumi.StringOutput
 	// OIDCProviderARN and OIDCIssuer are the cluster's.
 	OIDCProviderARN pulumi.StringOutput
 	OIDCIssuer      pulumi.StringOutput
-	// Namespace is where the sidecars run; their service account is ServiceAccount.
+	// Namespace is where the sidecars and the dashboards' proxy run.
 	Namespace string
-	// IndexPrefix starts the names of the indices that may be written.
+	// IndexPrefix starts the names of the indices that the sidecars may write.
 	IndexPrefix string
+	// Dashboards admits the dashboards' proxy.
+	Dashboards bool
 }
 
-// Writer is the IAM role of the sidecars, and the domain's policy that admits it and nobody else.
+// Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the
+// sidecars, which write, and the dashboards' proxy where there is one.
 //
-// The role is assumed with the service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
+// A role is assumed with its service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
 // fluentd, 1.1.6, builds its credentials by hand and never asks the pod identity agent.
-type Writer struct {
+type Access struct {
 	pulumi.ResourceState
 
-	RoleARN pulumi.StringOutput `pulumi:"roleArn"`
+	WriterRoleARN pulumi.StringOutput `pulumi:"writerRoleArn"`
+	// ReaderRoleARN is the proxy's; empty without Dashboards.
+	ReaderRoleARN pulumi.StringOutput `pulumi:"readerRoleArn"`
 
-	// Policies admit the writer; a sidecar that starts before them is refused until it tries again.
+	// Policies admit the roles; a pod that starts before them is refused until it tries again.
 	Policies []pulumi.Resource
 }
 
-// NewWriter makes the role and the domain's access policy. The policy is a resource of its own because the role needs
+// NewAccess makes the roles and the domain's access policy. The policy is a resource of its own because the roles need
 // the cluster's OIDC provider, and the domain, the slowest of all, should not wait for the cluster.
-func NewWriter(ctx *pulumi.Context, name string, args *WriterArgs, opts ...pulumi.ResourceOption) (*Writer, error) {
+func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulumi.ResourceOption) (*Access, error) {
 	if args == nil {
-		return nil, fmt.Errorf("log writer %q: no arguments", name)
+		return nil, fmt.Errorf("access %q: no arguments", name)
 	}
-	w := &Writer{}
-	if err := ctx.RegisterComponentResource(typeWriter, name, w, opts...); err != nil {
+	a := &Access{}
+	if err := ctx.RegisterComponentResource(typeAccess, name, a, opts...); err != nil {
 		return nil, err
 	}
-	trust := pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer, func(provider, issuer string) (string, error) {
-		return iampolicy.ServiceAccountTrust(provider, issuer, args.Namespace, ServiceAccount)
-	}))
-	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: trust, Tags: pulumi.StringMap{"Name": pulumi.String(name)}}, pulumi.Parent(w))
-	if err != nil {
-		return nil, fmt.Errorf("role: %w", err)
+	var err error
+	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", ServiceAccount, args, writes); err != nil {
+		return nil, fmt.Errorf("writer: %w", err)
 	}
-	rolePolicy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
-		Role: role.Name,
-		Policy: args.DomainARN.ApplyT(func(domain string) (string, error) {
-			return iampolicy.Document(writes(iampolicy.Principal{}, domain, args.IndexPrefix)...)
-		}).(pulumi.StringOutput),
-	}, pulumi.Parent(w))
-	if err != nil {
-		return nil, fmt.Errorf("role policy: %w", err)
+	a.ReaderRoleARN = pulumi.String("").ToStringOutput()
+	if args.Dashboards {
+		if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", dashboardsName, args, reads); err != nil {
+			return nil, fmt.Errorf("reader: %w", err)
+		}
 	}
-	access, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
+	policy, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
 		DomainName: args.DomainName,
-		AccessPolicies: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.DomainARN, role.Arn, func(domain, role string) (string, error) {
-			return iampolicy.Document(writes(iampolicy.Principal{AWS: role}, domain, args.IndexPrefix)...)
-		})),
-	}, pulumi.Parent(w))
+		AccessPolicies: pulumix.Cast[pulumi.StringOutput](pulumix.Apply3Err(args.DomainARN, a.WriterRoleARN, a.ReaderRoleARN,
+			func(domain, writer, reader string) (string, error) {
+				return accessPolicy(domain, args.IndexPrefix, writer, reader)
+			})),
+	}, pulumi.Parent(a))
 	if err != nil {
 		return nil, fmt.Errorf("domain access policy: %w", err)
 	}
-	w.RoleARN, w.Policies = role.Arn, []pulumi.Resource{rolePolicy, access}
-	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"roleArn": w.RoleARN})
+	a.Policies = append(a.Policies, policy)
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"writerRoleArn": a.WriterRoleARN, "readerRoleArn": a.ReaderRoleARN})
+}
+
+// permissions are what somebody may do with the domain; in a role's own policy the principal is empty.
+type permissions func(principal iampolicy.Principal, domain, indexPrefix string) []iampolicy.Statement
+
+// role makes a role for one service account, with the same permissions as the domain's policy gives it: within one
+// account either would do, and both together survive a mistake in one.
+func (a *Access) role(ctx *pulumi.Context, name, serviceAccount string, args *AccessArgs, allow permissions) (pulumi.StringOutput, error) {
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
+		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer, func(provider, issuer string) (string, error) {
+			return iampolicy.ServiceAccountTrust(provider, issuer, args.Namespace, serviceAccount)
+		})),
+		Tags: pulumi.StringMap{"Name": pulumi.String(name)},
+	}, pulumi.Parent(a))
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("role: %w", err)
+	}
+	policy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
+		Role: role.Name,
+		Policy: args.DomainARN.ApplyT(func(domain string) (string, error) {
+			return iampolicy.Document(allow(iampolicy.Principal{}, domain, args.IndexPrefix)...)
+		}).(pulumi.StringOutput),
+	}, pulumi.Parent(a))
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("role policy: %w", err)
+	}
+	a.Policies = append(a.Policies, policy)
+	return role.Arn, nil
+}
+
+// accessPolicy is the domain's; reader is empty without a proxy.
+func accessPolicy(domain, indexPrefix, writer, reader string) (string, error) {
+	statements := writes(iampolicy.Principal{AWS: writer}, domain, indexPrefix)
+	if reader != "" {
+		statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, indexPrefix)...)
+	}
+	return iampolicy.Document(statements...)
 }
 
 // writes are the calls fluentd makes: one look at the version when it connects, and bulk requests. The bulk path is the
@@ -85,4 +122,14 @@ func writes(principal iampolicy.Principal, domain, indexPrefix string) []iampoli
 			domain + "/_bulk", fmt.Sprintf("%s/%s-*/_bulk", domain, indexPrefix),
 		}},
 	}
+}
+
+// reads are the calls that a browser makes of OpenSearch Dashboards, all below one path: pages, searches, and the saved
+// objects, which are made, changed and deleted there. The indices themselves stay out of reach.
+func reads(principal iampolicy.Principal, domain, _ string) []iampolicy.Statement {
+	return []iampolicy.Statement{{
+		Sid: "Dashboards", Principal: principal,
+		Actions:   []string{"es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut"},
+		Resources: []string{domain + "/_dashboards", domain + "/_dashboards/*"},
+	}}
 }

@@ -20,9 +20,10 @@ import (
 
 // Type tokens of the components. They are part of every URN: a change needs an alias, or it replaces the children.
 const (
-	typeDomain  = "expense:logging:Domain"
-	typeWriter  = "expense:logging:Writer"
-	typeSidecar = "expense:logging:Sidecar"
+	typeDomain     = "expense:logging:Domain"
+	typeAccess     = "expense:logging:Access"
+	typeDashboards = "expense:logging:Dashboards"
+	typeSidecar    = "expense:logging:Sidecar"
 )
 
 // DomainArgs describe the domain.

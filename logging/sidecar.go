@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"expense/internal/podsecurity"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -27,10 +29,7 @@ const (
 	configVolume    = "fluentd-config"
 	tokenVolume     = "fluentd-token"
 	stateDir        = "/var/lib/fluentd"
-	tokenDir        = "/var/run/secrets/fluentd"
-	tokenFile       = "token"
 	metricsPort     = 24231
-	tokenSeconds    = 86400
 	minGraceSeconds = 90
 )
 
@@ -183,7 +182,7 @@ func (s *Sidecar) files(dir string) corev1.ContainerArgs {
 		Command:         pulumi.ToStringArray(append([]string{"touch"}, logPaths(dir)...)),
 		VolumeMounts:    corev1.VolumeMountArray{mount(logsVolume, dir)},
 		Resources:       resources("10m", "16Mi", "64Mi", nil),
-		SecurityContext: restricted(),
+		SecurityContext: podsecurity.Container(),
 	}
 }
 
@@ -194,13 +193,12 @@ func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
 	logs.ReadOnly = pulumi.Bool(true)
 	config := mount(configVolume, "/fluentd/etc")
 	config.ReadOnly = pulumi.Bool(true)
-	token := mount(tokenVolume, tokenDir)
-	token.ReadOnly = pulumi.Bool(true)
+	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return corev1.ContainerArgs{
 		Name:          pulumi.String(sidecarName),
 		Image:         pulumi.String(s.args.Image),
 		RestartPolicy: pulumi.String("Always"),
-		Env: corev1.EnvVarArray{
+		Env: append(aws,
 			// Read by the image's entrypoint. One process instead of two: the kubelet restarts it.
 			variable("FLUENTD_CONF", pulumi.String("fluent.conf")),
 			variable("FLUENTD_OPT", pulumi.String("--no-supervisor")),
@@ -211,17 +209,12 @@ func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
 			variable("BUFFER_BYTES", pulumi.String(strconv.Itoa(bufferBytes))),
 			variable("INDEX_PREFIX", pulumi.String(s.args.IndexPrefix)),
 			variable("OPENSEARCH_URL", pulumi.Sprintf("https://%s", s.args.Endpoint)),
-			variable("AWS_REGION", pulumi.String(s.args.Region)),
-			// The regional endpoint is in the VPC; the global one is not.
-			variable("AWS_STS_REGIONAL_ENDPOINTS", pulumi.String("regional")),
-			variable("AWS_ROLE_ARN", s.args.RoleARN),
-			variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
 			variable("CLUSTER_NAME", pulumi.String(s.args.ClusterName)),
 			variable("APP_CONTAINER", pulumi.String(container)),
 			field("POD_NAME", "metadata.name"),
 			field("POD_NAMESPACE", "metadata.namespace"),
 			field("NODE_NAME", "spec.nodeName"),
-		},
+		),
 		Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
 			Name: pulumi.String("fluentd-metrics"), ContainerPort: pulumi.Int(metricsPort),
 		}},
@@ -237,27 +230,19 @@ func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
 		},
 		// 57 MB idle and 120 MB under load were measured; no CPU limit, because a throttled start takes half a minute.
 		Resources:       resources("50m", "128Mi", "384Mi", pulumi.StringMap{"ephemeral-storage": size(logsLimit + stateLimit)}),
-		SecurityContext: restricted(),
+		SecurityContext: podsecurity.Container(),
 	}
 }
 
 func (s *Sidecar) volumes() []corev1.VolumeArgs {
+	token, _, _ := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return []corev1.VolumeArgs{
 		emptyDir(logsVolume, corev1.EmptyDirVolumeSourceArgs{SizeLimit: size(logsLimit)}),
 		emptyDir(stateVolume, corev1.EmptyDirVolumeSourceArgs{SizeLimit: size(stateLimit)}),
 		// In memory, because only such a volume has the sticky bit that Ruby asks of a temporary directory.
 		emptyDir(tmpVolume, corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: size(16 * mib)}),
 		{Name: pulumi.String(configVolume), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: s.config}},
-		{
-			Name: pulumi.String(tokenVolume),
-			Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
-				ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
-					Audience:          pulumi.String("sts.amazonaws.com"),
-					ExpirationSeconds: pulumi.Int(tokenSeconds),
-					Path:              pulumi.String(tokenFile),
-				},
-			}}},
-		},
+		token,
 	}
 }
 
@@ -295,16 +280,6 @@ func resources(cpu, memory, memoryLimit string, requests pulumi.StringMap) corev
 	all := pulumi.StringMap{"cpu": pulumi.String(cpu), "memory": pulumi.String(memory)}
 	maps.Copy(all, requests)
 	return corev1.ResourceRequirementsArgs{Requests: all, Limits: pulumi.StringMap{"memory": pulumi.String(memoryLimit)}}
-}
-
-// restricted is what Pod Security's level "restricted" asks of a container
-// (https://kubernetes.io/docs/concepts/security/pod-security-standards/); user and seccomp profile are the pod's.
-func restricted() corev1.SecurityContextArgs {
-	return corev1.SecurityContextArgs{
-		AllowPrivilegeEscalation: pulumi.Bool(false),
-		ReadOnlyRootFilesystem:   pulumi.Bool(true),
-		Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
-	}
 }
 
 // plain is a copy of an input's items, and false for one whose items are not known yet.

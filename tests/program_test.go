@@ -180,7 +180,7 @@ func TestOrder(t *testing.T) {
 	needs("kubernetes:core/v1:PersistentVolumeClaim", "multi-container", "kubernetes:storage.k8s.io/v1:StorageClass", "gp3")
 	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"}, {"kubernetes:apps/v1:Deployment", "web"}} {
 		needs(typed[0], typed[1], "kubernetes:networking.k8s.io/v1:NetworkPolicy", "project-default-deny")
-		needs(typed[0], typed[1], "aws:opensearch/domainPolicy:DomainPolicy", "expense-log-writer")
+		needs(typed[0], typed[1], "aws:opensearch/domainPolicy:DomainPolicy", "expense-log")
 	}
 	domain := one(t, all, "aws:opensearch/domain:Domain", "expense")
 	needs(domain.Type, domain.Name, "aws:iam/serviceLinkedRole:ServiceLinkedRole", "expense")

@@ -29,6 +29,7 @@ func everything(t *testing.T) map[string][]registered {
 	add("dev", "dev", nil)
 	add("prod", "prod", nil)
 	add("public", "prod", map[string]any{"expense:workloads.web.public": true})
+	add("dashboards", "dev", map[string]any{"expense:logging.dashboards.enabled": true})
 	add("people", "dev", map[string]any{
 		"expense:cluster.admins":  []string{"arn:aws:iam::111122223333:role/Admin"},
 		"expense:cluster.readers": []string{"arn:aws:iam::111122223333:role/Reader"},
@@ -319,7 +320,9 @@ func bounded(t *testing.T, r registered, container map[string]any) {
 
 // The sidecar and the application see the same directory, and the sidecar alone sees the token.
 func TestEveryWorkloadShipsItsLogs(t *testing.T) {
-	sweep(t, func(r registered) bool { return runsPods(r) && r.Name != "expense-autoscaler" }, func(t *testing.T, _ string, r registered) {
+	sweep(t, func(r registered) bool {
+		return runsPods(r) && r.Name != "expense-autoscaler" && r.Name != "dashboards"
+	}, func(t *testing.T, _ string, r registered) {
 		spec := podSpec(r)
 		mounts := func(container map[string]any) map[string]string {
 			out := map[string]string{}
@@ -367,7 +370,7 @@ func TestTheSecretIsSecretWhereverItGoes(t *testing.T) {
 			assert.Contains(t, r.Secrets, "stringData", r)
 		}
 	})
-	assert.Equal(t, 5, holders, "one Secret in each shape")
+	assert.Equal(t, 6, holders, "one Secret in each shape")
 }
 
 // The VPC CNI's network policies match a Service only where its port is its container's; a load balancer may differ.

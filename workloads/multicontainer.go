@@ -3,6 +3,8 @@ package workloads
 import (
 	"fmt"
 
+	"expense/internal/podsecurity"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -76,7 +78,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 	spec, err := args.Ship(corev1.PodSpecArgs{
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podSecurity(),
+		SecurityContext:               podsecurity.Pod(user),
 		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
 		Containers:                    corev1.ContainerArray{nginx(args.NginxImage, page), alma(args.AlmaImage)},
 		Volumes: append(nginxVolumes(config),
@@ -122,6 +124,6 @@ func alma(image string) corev1.ContainerArgs {
 			Requests: pulumi.StringMap{"cpu": pulumi.String("10m"), "memory": pulumi.String("32Mi")},
 			Limits:   pulumi.StringMap{"memory": pulumi.String("64Mi")},
 		},
-		SecurityContext: restricted(),
+		SecurityContext: podsecurity.Container(),
 	}
 }

@@ -3,6 +3,8 @@ package workloads
 import (
 	"fmt"
 
+	"expense/internal/podsecurity"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -41,7 +43,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 	spec, err := args.Ship(corev1.PodSpecArgs{
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podSecurity(),
+		SecurityContext:               podsecurity.Pod(user),
 		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
 		Containers:                    corev1.ContainerArray{nginx(args.Image)},
 		Volumes:                       nginxVolumes(config),

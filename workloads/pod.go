@@ -4,6 +4,8 @@ import (
 	"embed"
 	"fmt"
 
+	"expense/internal/podsecurity"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -96,7 +98,7 @@ func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs 
 			Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("64Mi")},
 			Limits:   pulumi.StringMap{"memory": pulumi.String("128Mi")},
 		},
-		SecurityContext: restricted(),
+		SecurityContext: podsecurity.Container(),
 	}
 }
 
@@ -114,25 +116,5 @@ func nginxVolumes(config *corev1.ConfigMap) corev1.VolumeArray {
 			corev1.KeyToPathArgs{Key: pulumi.String("rotate-logs.sh"), Path: pulumi.String("rotate-logs.sh"), Mode: pulumi.Int(0o555)},
 		)},
 		corev1.VolumeArgs{Name: pulumi.String(tmpVolume), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
-	}
-}
-
-// podSecurity is what Pod Security's level "restricted" asks of a pod, with one user and group for all of its files.
-func podSecurity() corev1.PodSecurityContextArgs {
-	return corev1.PodSecurityContextArgs{
-		RunAsNonRoot:   pulumi.Bool(true),
-		RunAsUser:      pulumi.Int(user),
-		RunAsGroup:     pulumi.Int(user),
-		FsGroup:        pulumi.Int(user),
-		SeccompProfile: corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
-	}
-}
-
-// restricted is what the level asks of a container.
-func restricted() corev1.SecurityContextArgs {
-	return corev1.SecurityContextArgs{
-		AllowPrivilegeEscalation: pulumi.Bool(false),
-		ReadOnlyRootFilesystem:   pulumi.Bool(true),
-		Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
 	}
 }

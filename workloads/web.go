@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"expense/internal/config"
+	"expense/internal/podsecurity"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
@@ -168,7 +169,7 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 	return args.Ship(corev1.PodSpecArgs{
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podSecurity(),
+		SecurityContext:               podsecurity.Pod(user),
 		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
 		TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{
 			spread("topology.kubernetes.io/zone"), spread("kubernetes.io/hostname"),

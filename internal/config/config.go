@@ -175,7 +175,16 @@ type Logging struct {
 	// IndexPrefix starts the names of the daily indices, PREFIX-2026.11.24. Default: the namespace.
 	IndexPrefix string `json:"indexPrefix"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
-	LogRetentionDays int `json:"logRetentionDays"`
+	LogRetentionDays int        `json:"logRetentionDays"`
+	Dashboards       Dashboards `json:"dashboards"`
+}
+
+// Dashboards is logging.dashboards, a signing proxy through which a person with kubectl reaches OpenSearch Dashboards.
+type Dashboards struct {
+	// Enabled defaults to false.
+	Enabled bool `json:"enabled"`
+	// Image is AWS's SigV4 proxy.
+	Image string `json:"image"`
 }
 
 // Domain is logging.domain, the OpenSearch Service domain.

@@ -42,6 +42,9 @@ func (r *report) logging(c *Config) {
 	r.require("logging.createServiceLinkedRole", "true or false",
 		"false if this command finds the role, true if not: aws iam get-role --role-name AWSServiceRoleForAmazonOpenSearchService")
 	r.image(c, "logging.image", l.Image)
+	if l.Dashboards.Enabled {
+		r.image(c, "logging.dashboards.image", l.Dashboards.Image)
+	}
 	if r.ok("workloads.namespace") {
 		// An index's name has 255 bytes; eleven are for the date.
 		r.match("logging.indexPrefix", l.IndexPrefix, indexPrefix, 255-len("-2026.11.24"),

@@ -49,7 +49,7 @@ func outputs(cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *node
 
 func commands(cfg *config.Config) map[string]string {
 	namespace := cfg.Workloads.Namespace
-	return map[string]string{
+	out := map[string]string{
 		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region),
 		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
@@ -57,4 +57,11 @@ func commands(cfg *config.Config) map[string]string {
 		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
 		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
 	}
+	if cfg.Logging.Dashboards.Enabled {
+		// Then http://localhost:5601/_dashboards in a browser.
+		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", namespace, logging.DashboardsPort)
+	} else {
+		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
+	}
+	return out
 }

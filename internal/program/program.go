@@ -173,16 +173,17 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", cfg.Workloads.Namespace, err)
 	}
-	writer, err := logging.NewWriter(ctx, name+"-log-writer", &logging.WriterArgs{
+	access, err := logging.NewAccess(ctx, name+"-log", &logging.AccessArgs{
 		DomainName:      domain.Name,
 		DomainARN:       domain.ARN,
 		OIDCProviderARN: controlPlane.OIDCProviderARN,
 		OIDCIssuer:      controlPlane.OIDCIssuer,
 		Namespace:       cfg.Workloads.Namespace,
 		IndexPrefix:     cfg.Logging.IndexPrefix,
+		Dashboards:      cfg.Logging.Dashboards.Enabled,
 	}, pulumi.Providers(provider))
 	if err != nil {
-		return fmt.Errorf("log writer: %w", err)
+		return fmt.Errorf("log access: %w", err)
 	}
 	sidecar, err := logging.NewSidecar(ctx, "fluentd", &logging.SidecarArgs{
 		Image:       cfg.Logging.Image,
@@ -191,13 +192,13 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 		IndexPrefix: cfg.Logging.IndexPrefix,
 		Namespace:   namespace.Name,
 		Endpoint:    domain.Endpoint,
-		RoleARN:     writer.RoleARN,
+		RoleARN:     access.WriterRoleARN,
 	}, inCluster)
 	if err != nil {
 		return fmt.Errorf("fluentd: %w", err)
 	}
 
-	dependsOn := slices.Concat(namespace.Guards, writer.Policies)
+	dependsOn := slices.Concat(namespace.Guards, access.Policies)
 	if _, err := workloads.NewNginx(ctx, "nginx", &workloads.NginxArgs{
 		Namespace: namespace.Name, Image: cfg.Workloads.Images.Nginx, Ship: sidecar.Add, DependsOn: dependsOn,
 	}, inCluster); err != nil {
@@ -214,6 +215,14 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 		Ship: sidecar.Add, DependsOn: dependsOn,
 	}, inCluster); err != nil {
 		return fmt.Errorf("web: %w", err)
+	}
+	if cfg.Logging.Dashboards.Enabled {
+		if _, err := logging.NewDashboards(ctx, "dashboards", &logging.DashboardsArgs{
+			Image: cfg.Logging.Dashboards.Image, Region: cfg.Region, Namespace: namespace.Name, Endpoint: domain.Endpoint,
+			RoleARN: access.ReaderRoleARN, DependsOn: dependsOn,
+		}, inCluster); err != nil {
+			return fmt.Errorf("dashboards: %w", err)
+		}
 	}
 	return nil
 }

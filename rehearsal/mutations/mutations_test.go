@@ -116,7 +116,7 @@ var mutations = []mutation{
 	{name: "Auto-Tune on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "DISABLED"}), want: "Autotune is not supported"},
 	{name: "logs that the domain may not write", of: "LogResourcePolicy expense", want: "ValidationException"},
 	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:PutLogEventsBatch"`, `"logs:PutLogEvents"`), want: "ValidationException"},
-	{name: "a writer that does not exist", of: "DomainPolicy expense-log-writer", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
+	{name: "a writer that does not exist", of: "DomainPolicy expense-log", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
 	{name: "a policy that is not JSON", of: "RolePolicy expense-log-writer", edit: replace("policy", "}", ""), want: "policy"},
 }
 

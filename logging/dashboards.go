@@ -1,0 +1,105 @@
+package logging
+
+import (
+	"fmt"
+
+	"expense/internal/podsecurity"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	// dashboardsName is the name of the proxy's Deployment and service account.
+	dashboardsName = "dashboards"
+	// DashboardsPort is where the proxy listens in its pod.
+	DashboardsPort = 8080
+	proxyUser      = 65534
+)
+
+// DashboardsArgs describe the proxy.
+type DashboardsArgs struct {
+	Image     string
+	Region    string
+	Namespace pulumi.StringInput
+	// Endpoint is the domain's, without https://.
+	Endpoint pulumi.StringOutput
+	RoleARN  pulumi.StringInput
+	// DependsOn are the namespace's guards and the policies that admit the proxy.
+	DependsOn []pulumi.Resource
+}
+
+// Dashboards is the way of a person into OpenSearch Dashboards: the domain is inside the VPC and takes signed requests only,
+// which no browser makes. The proxy signs them. It has no Service and the namespace lets nobody in, so it is reached by who
+// may use `kubectl port-forward` there, and acts as its own role whoever that is.
+type Dashboards struct {
+	pulumi.ResourceState
+}
+
+// NewDashboards runs AWS's SigV4 proxy (https://github.com/awslabs/aws-sigv4-proxy) in front of the domain.
+func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts ...pulumi.ResourceOption) (*Dashboards, error) {
+	if args == nil {
+		return nil, fmt.Errorf("dashboards %q: no arguments", name)
+	}
+	d := &Dashboards{}
+	if err := ctx.RegisterComponentResource(typeDashboards, name, d, opts...); err != nil {
+		return nil, err
+	}
+	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
+		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(dashboardsName), Namespace: args.Namespace},
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, pulumi.Parent(d))
+	if err != nil {
+		return nil, fmt.Errorf("service account: %w", err)
+	}
+	volume, token, env := identity("aws-token", args.Region, args.RoleARN)
+	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(dashboardsName)}
+	probe := func(seconds int) corev1.ProbeArgs {
+		return corev1.ProbeArgs{
+			// Answered by the proxy itself: whether the domain is there is no reason to restart it.
+			HttpGet:       corev1.HTTPGetActionArgs{Path: pulumi.String("/health"), Port: pulumi.Int(DashboardsPort)},
+			PeriodSeconds: pulumi.Int(seconds),
+		}
+	}
+	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(dashboardsName), Namespace: args.Namespace, Labels: labels},
+		Spec: appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(1),
+			Selector: metav1.LabelSelectorArgs{MatchLabels: labels},
+			Template: corev1.PodTemplateSpecArgs{
+				Metadata: metav1.ObjectMetaArgs{Labels: labels},
+				Spec: corev1.PodSpecArgs{
+					ServiceAccountName:           account.Metadata.Name().Elem(),
+					AutomountServiceAccountToken: pulumi.Bool(false),
+					EnableServiceLinks:           pulumi.Bool(false),
+					SecurityContext:              podsecurity.Pod(proxyUser),
+					Containers: corev1.ContainerArray{corev1.ContainerArgs{
+						Name:  pulumi.String("proxy"),
+						Image: pulumi.String(args.Image),
+						Args: pulumi.StringArray{
+							pulumi.String("--name"), pulumi.String("es"), pulumi.String("--region"), pulumi.String(args.Region),
+							pulumi.String("--host"), args.Endpoint, pulumi.String("--port"), pulumi.Sprintf(":%d", DashboardsPort),
+						},
+						Env:            env,
+						Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(DashboardsPort)}},
+						VolumeMounts:   corev1.VolumeMountArray{token},
+						LivenessProbe:  probe(30),
+						ReadinessProbe: probe(10),
+						Resources: corev1.ResourceRequirementsArgs{
+							Requests: pulumi.StringMap{"cpu": pulumi.String("20m"), "memory": pulumi.String("32Mi")},
+							Limits:   pulumi.StringMap{"memory": pulumi.String("128Mi")},
+						},
+						SecurityContext: podsecurity.Container(),
+					}},
+					Volumes: corev1.VolumeArray{volume},
+				},
+			},
+		},
+	}, pulumi.Parent(d), pulumi.DependsOn(args.DependsOn))
+	if err != nil {
+		return nil, fmt.Errorf("deployment: %w", err)
+	}
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
+}

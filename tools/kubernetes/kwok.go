@@ -24,7 +24,9 @@ import (
 const kubeletLeaseSeconds = 40
 
 // newKwokCommand is kwok's controller with the stages that its module carries: a node is Ready and keeps its lease, a
-// pod that is bound to a node runs at once, a pod that is being deleted goes away at once.
+// pod that is bound to a node runs at once, a pod that is being deleted goes away at once. A node's addresses stay as
+// they were created only if there is one of the type InternalIP and one of the type Hostname: otherwise the node stage
+// removes them all.
 //
 // kwok's own command line is not used: it brings a kubelet API (logs, exec) that compiles against the Kubernetes
 // libraries of one minor version only, and these stages need none of it.

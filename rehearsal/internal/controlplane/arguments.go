@@ -1,6 +1,9 @@
 package controlplane
 
-import "strings"
+import (
+	"net"
+	"strings"
+)
 
 // serviceCIDR is the range of Service addresses that EKS chooses, out of two, for a VPC outside 10.0.0.0/8:
 // https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
@@ -8,11 +11,12 @@ const serviceCIDR = "10.100.0.0/16"
 
 // The flags below name files relative to the folder that the components run in.
 
-func etcdArgs(address string) []string {
+func etcdArgs(listener net.Listener) []string {
+	url := "https://" + listener.Addr().String()
 	return []string{
 		"--data-dir=etcd",
-		"--listen-client-urls=https://" + address,
-		"--advertise-client-urls=https://" + address,
+		"--listen-client-urls=" + url,
+		"--advertise-client-urls=" + url,
 		"--listen-peer-urls=http://127.0.0.1:0", // there are no peers
 		"--cert-file=" + serverCertificate,
 		"--key-file=" + serverKey,
@@ -25,12 +29,12 @@ func etcdArgs(address string) []string {
 	}
 }
 
-func apiServerArgs(address, etcd string) []string {
-	return append(servingArgs(address),
+func apiServerArgs(listener, etcd net.Listener) []string {
+	return append(servingArgs(listener),
 		"--advertise-address=127.0.0.1",
 		// Endpoints may not have loopback addresses, and no pod runs that would call the service "kubernetes".
 		"--endpoint-reconciler-type=none",
-		"--etcd-servers=https://"+etcd,
+		"--etcd-servers=https://"+etcd.Addr().String(),
 		"--etcd-cafile="+authorityCertificate,
 		"--etcd-certfile="+serverCertificate,
 		"--etcd-keyfile="+serverKey,
@@ -54,12 +58,15 @@ func apiServerArgs(address, etcd string) []string {
 	)
 }
 
-func controllerManagerArgs(address string) []string {
-	return append(servingArgs(address),
+func controllerManagerArgs(listener net.Listener) []string {
+	return append(servingArgs(listener),
 		"--kubeconfig="+controllerManagerKubeconfig,
 		"--leader-elect=false",
 		"--cloud-provider=external", // whoever stands in for the cloud is elsewhere
 		"--use-service-account-credentials",
+		// At the default of 20 requests a second, getting the controllers their credentials takes 4 seconds.
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
 		"--root-ca-file="+authorityCertificate,
 		"--service-account-private-key-file="+serviceAccountKey,
 		// An autoscaler acts on what it sees now, not on what it has seen for minutes. The defaults are 15 s, 5 min,
@@ -71,22 +78,22 @@ func controllerManagerArgs(address string) []string {
 	)
 }
 
-func schedulerArgs(address string) []string {
-	return append(servingArgs(address),
+func schedulerArgs(listener net.Listener) []string {
+	return append(servingArgs(listener),
 		"--kubeconfig="+schedulerKubeconfig,
 		"--leader-elect=false",
 	)
 }
 
-func kwokArgs(address string) []string {
+func kwokArgs(listener net.Listener) []string {
 	return []string{
 		"--kubeconfig=" + kwokKubeconfig,
-		"--health-address=" + address,
+		"--health-address=" + listener.Addr().String(),
 	}
 }
 
-func servingArgs(address string) []string {
-	host, port, _ := strings.Cut(address, ":")
+func servingArgs(listener net.Listener) []string {
+	host, port, _ := strings.Cut(listener.Addr().String(), ":")
 	return []string{
 		"--bind-address=" + host,
 		"--secure-port=" + port,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,15 +27,21 @@ const (
 
 // component is one process of the control plane.
 type component struct {
-	name   string // the subcommand of the kubernetes program
-	args   []string
-	health string // URL that answers 200 once the component is ready
-	log    string // path
+	name     string // the subcommand of the kubernetes program
+	reserved net.Listener
+	health   string // URL that answers 200 once the component is ready
+	args     []string
+	log      string // path
 
 	process  *os.Process
 	unwanted atomic.Bool   // Stop has been called
 	ended    chan struct{} // closed when the process is gone
 	exit     error         // what the process ended with, once ended is closed
+}
+
+// newComponent describes a component that will listen where reserved does, and say at scheme://ADDRESS/path how it is.
+func newComponent(name string, reserved net.Listener, scheme, path string, args []string) *component {
+	return &component{name: name, reserved: reserved, health: scheme + "://" + reserved.Addr().String() + path, args: args}
 }
 
 // start starts the process. If it ends by itself, at any time, failed receives why; failed must have room for it.
@@ -58,6 +65,10 @@ func (c *component) start(binary, dir string, failed chan<- error) error {
 	if _, err := cmd.StdinPipe(); err != nil {
 		return fmt.Errorf("%s: standard input: %w", c.name, err)
 	}
+	// Reserved up to now, so that only the program itself is likely to take the port.
+	if err := c.reserved.Close(); err != nil {
+		return fmt.Errorf("%s: port: %w", c.name, err)
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
@@ -73,14 +84,14 @@ func (c *component) start(binary, dir string, failed chan<- error) error {
 	return nil
 }
 
-// awaitHealth returns when the component answers at its health URL.
-func (c *component) awaitHealth(ctx context.Context, client *http.Client) error {
+// await returns when url, which shows that the component works, answers 200.
+func (c *component) await(ctx context.Context, client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
 	for {
-		problem := askHealth(ctx, client, c.health)
+		problem := ask(ctx, client, url)
 		if problem == nil {
 			return nil
 		}
@@ -95,7 +106,7 @@ func (c *component) awaitHealth(ctx context.Context, client *http.Client) error 
 	}
 }
 
-func askHealth(ctx context.Context, client *http.Client, url string) error {
+func ask(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -78,17 +78,24 @@ func prepare(options Options) (*ControlPlane, error) {
 }
 
 func (c *ControlPlane) start(ctx context.Context, options Options) error {
-	binary, err := filepath.Abs(options.Binary) // components run in another folder
+	// The components run in another folder than the caller.
+	binary, err := filepath.Abs(options.Binary)
 	if err != nil {
 		return fmt.Errorf("kubernetes program %s: %w", options.Binary, err)
 	}
-	addresses, err := freeAddresses(5)
+	dir, err := filepath.Abs(options.Dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("folder %s: %w", options.Dir, err)
 	}
-	etcd, apiServer, controllerManager, scheduler, kwok := addresses[0], addresses[1], addresses[2], addresses[3], addresses[4]
-	c.URL = "https://" + apiServer
-	if err := c.writeCredentials(options.Dir); err != nil {
+	var etcd, apiServer, controllerManager, scheduler, kwok net.Listener
+	for _, port := range []*net.Listener{&etcd, &apiServer, &controllerManager, &scheduler, &kwok} {
+		if *port, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return fmt.Errorf("free port: %w", err)
+		}
+		defer func() { _ = (*port).Close() }() // each component's start has closed its own already
+	}
+	c.URL = "https://" + apiServer.Addr().String()
+	if err := c.writeCredentials(dir); err != nil {
 		return err
 	}
 	client, err := c.authority.client()
@@ -96,30 +103,32 @@ func (c *ControlPlane) start(ctx context.Context, options Options) error {
 		return fmt.Errorf("health client: %w", err)
 	}
 
-	c.failed = make(chan error, len(addresses))
 	stages := [][]*component{ // each stage needs the one before it
-		{{name: "etcd", health: "https://" + etcd + "/readyz", args: etcdArgs(etcd)}},
-		{{name: "kube-apiserver", health: "https://" + apiServer + "/readyz", args: apiServerArgs(apiServer, etcd)}},
+		{newComponent("etcd", etcd, "https", "/readyz", etcdArgs(etcd))},
+		{newComponent("kube-apiserver", apiServer, "https", "/readyz", apiServerArgs(apiServer, etcd))},
 		{
-			{name: "kube-controller-manager", health: "https://" + controllerManager + "/healthz", args: controllerManagerArgs(controllerManager)},
-			{name: "kube-scheduler", health: "https://" + scheduler + "/readyz", args: schedulerArgs(scheduler)},
-			{name: "kwok", health: "http://" + kwok, args: kwokArgs(kwok)},
+			newComponent("kube-controller-manager", controllerManager, "https", "/healthz", controllerManagerArgs(controllerManager)),
+			newComponent("kube-scheduler", scheduler, "https", "/readyz", schedulerArgs(scheduler)),
+			newComponent("kwok", kwok, "http", "/", kwokArgs(kwok)),
 		},
 	}
+	c.failed = make(chan error, 5)
 	for _, stage := range stages {
 		for _, component := range stage {
-			if err := component.start(binary, options.Dir, c.failed); err != nil {
+			if err := component.start(binary, dir, c.failed); err != nil {
 				return err
 			}
 			c.components = append(c.components, component)
 		}
 		for _, component := range stage {
-			if err := component.awaitHealth(ctx, client); err != nil {
+			if err := component.await(ctx, client, component.health); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	// The controller manager calls itself healthy before its controllers run, and no pod is admitted to a namespace
+	// before one of them has made its service account.
+	return stages[2][0].await(ctx, client, c.URL+"/api/v1/namespaces/default/serviceaccounts/default")
 }
 
 // Stop ends every component and returns when the last one is gone. Nothing is shut down in an orderly way: the data
@@ -160,19 +169,4 @@ func (c *ControlPlane) RESTConfig() *rest.Config {
 // that kubectl needs nothing else.
 func (c *ControlPlane) Kubeconfig(user string) ([]byte, error) {
 	return c.kubeconfig(user, clusterAdmins)
-}
-
-// freeAddresses finds n addresses on the loopback interface that nobody listens on. All are held until all are found,
-// so that they differ.
-func freeAddresses(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("free port: %w", err)
-		}
-		defer func() { _ = listener.Close() }()
-		addresses = append(addresses, listener.Addr().String())
-	}
-	return addresses, nil
 }

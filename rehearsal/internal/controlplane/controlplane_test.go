@@ -123,6 +123,10 @@ func newCluster(t *testing.T) cluster {
 
 	_, err = client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	require.Eventually(t, func() bool { // without it no pod is admitted
+		_, err := client.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", metav1.GetOptions{})
+		return err == nil
+	}, wait, tick)
 	capacity := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("2"),
 		corev1.ResourceMemory: resource.MustParse("8Gi"),
@@ -389,8 +393,10 @@ func TestAccessIsControlled(t *testing.T) {
 			Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 		}}, metav1.CreateOptions{})
 		require.NoError(t, err)
-		_, err = c.CoreV1().Pods(name).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: c.podSpec()}, metav1.CreateOptions{})
-		assert.ErrorContains(t, err, "violates PodSecurity")
+		require.EventuallyWithT(t, func(check *assert.CollectT) { // until there is a service account, that is the error
+			_, err = c.CoreV1().Pods(name).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: c.podSpec()}, metav1.CreateOptions{})
+			assert.ErrorContains(check, err, "violates PodSecurity")
+		}, wait, tick)
 	})
 	t.Run("etcd refuses a client without a certificate", func(t *testing.T) {
 		roots := x509.NewCertPool()

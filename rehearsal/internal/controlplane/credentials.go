@@ -166,9 +166,9 @@ func (a *authority) issue(template *x509.Certificate) (certificate, key []byte, 
 	return toPEM("CERTIFICATE", der), key, nil
 }
 
-// client is an HTTP client that knows the control plane's servers and is let in by etcd.
+// client is an HTTP client that knows the control plane's servers and may ask all of them anything.
 func (a *authority) client() (*http.Client, error) {
-	certificate, key, err := a.issueClient("health")
+	certificate, key, err := a.issueClient("health", clusterAdmins)
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func withoutCloud(environment []string) []string {
 func (s *Stage) prepareProject(ctx context.Context, options Options) error {
 	project := s.project()
 	program := filepath.Join(options.Project, "bin", "expense")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
 	build.Dir = options.Project
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("program: go build: %w\n%s", err, out)

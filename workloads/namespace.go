@@ -71,6 +71,10 @@ func NewNamespace(ctx *pulumi.Context, name string, args *NamespaceArgs, opts ..
 	}
 	n.Name = namespace.Metadata.Name().Elem()
 
+	balancers := 0
+	if args.PublicWeb {
+		balancers = 1
+	}
 	quota, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(args.Name), Namespace: n.Name},
 		Spec: corev1.ResourceQuotaSpecArgs{Hard: pulumi.StringMap{
@@ -78,9 +82,9 @@ func NewNamespace(ctx *pulumi.Context, name string, args *NamespaceArgs, opts ..
 			"requests.cpu":     pulumi.Sprintf("%d", args.Quota.CPU),
 			"limits.memory":    pulumi.Sprintf("%dGi", args.Quota.MemoryGiB),
 			"requests.storage": pulumi.Sprintf("%dGi", args.Quota.StorageGiB),
-			// A load balancer costs money and opens a door: one for web where it is public, none otherwise.
-			"services.loadbalancers": pulumi.String(map[bool]string{true: "1", false: "0"}[args.PublicWeb]),
-			"services.nodeports":     pulumi.String(map[bool]string{true: "1", false: "0"}[args.PublicWeb]),
+			// A load balancer costs money and opens a door, a port of every node for each of its own: as many as web needs.
+			"services.loadbalancers": pulumi.Sprintf("%d", balancers),
+			"services.nodeports":     pulumi.Sprintf("%d", balancers*len(servicePorts(args.PublicWeb))),
 		}},
 	}, pulumi.Parent(n))
 	if err != nil {

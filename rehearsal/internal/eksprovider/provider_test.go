@@ -138,7 +138,7 @@ func arguments(subnets ...any) map[string]any {
 		"name": "expense", "version": "1.35", "vpcId": "vpc-1", "privateSubnetIds": subnets, "authenticationMode": "API",
 		"endpointPrivateAccess": true, "endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"}, "enabledClusterLogTypes": []any{"api"},
 		"kubernetesServiceIpAddressRange": "10.100.0.0/16", "skipDefaultNodeGroup": true, "skipDefaultSecurityGroups": true, "createOidcProvider": false,
-		"useDefaultVpcCni": true, "kubeProxyAddonOptions": map[string]any{"enabled": false}, "tags": map[string]any{"team": "a"},
+		"useDefaultVpcCni": true, "kubeProxyAddonOptions": map[string]any{"enabled": false, "resolveConflictsOnCreate": "OVERWRITE", "resolveConflictsOnUpdate": "OVERWRITE"}, "tags": map[string]any{"team": "a"},
 	}
 }
 

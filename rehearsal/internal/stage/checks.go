@@ -11,6 +11,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -86,6 +87,7 @@ func (c *checks) all() []check {
 		{"every pod that logs has its sidecar", c.sidecars},
 		{"volumes: the claim is bound in its pod's zone", c.claim},
 		{"scaling: load adds web pods", c.scaling},
+		{"scaling: the node autoscaler may do its work and no more", c.autoscaler},
 		{"self-healing: a deleted web pod is replaced", c.selfHealing},
 		{"configuration: a changed setting rolls web", c.configuration},
 		{"security: a pod that asks for privileges is refused", c.refusesPrivileges},
@@ -319,6 +321,48 @@ func (c *checks) scaling(ctx context.Context) (string, error) {
 		return err
 	})
 	return fmt.Sprintf("%d to %d pods", c.settings.web.MinReplicas, c.settings.web.MaxReplicas), err
+}
+
+// autoscaler: its service account may do what adding and removing nodes takes, and nothing that would let it take over.
+func (c *checks) autoscaler(ctx context.Context) (string, error) {
+	reviews := 0
+	for _, question := range []struct {
+		group, resource, subresource, verb, namespace, name string
+		allowed                                             bool
+	}{
+		{"", "pods", "", "list", "", "", true},
+		{"", "nodes", "", "watch", "", "", true},
+		{"", "nodes", "", "delete", "", "", true},
+		{"", "pods", "eviction", "create", "project", "", true},
+		{"policy", "poddisruptionbudgets", "", "list", "", "", true},
+		{"storage.k8s.io", "csinodes", "", "watch", "", "", true},
+		{"resource.k8s.io", "resourceclaims", "", "list", "", "", true},
+		{"coordination.k8s.io", "leases", "", "update", "kube-system", "cluster-autoscaler", true},
+		{"coordination.k8s.io", "leases", "", "update", "kube-system", "another", false},
+		{"", "secrets", "", "get", "kube-system", "", false},
+		{"", "pods", "", "create", "kube-system", "", false},
+		{"", "pods", "exec", "create", c.namespace, "", false},
+		{"rbac.authorization.k8s.io", "clusterrolebindings", "", "create", "", "", false},
+	} {
+		review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "system:serviceaccount:kube-system:cluster-autoscaler",
+				ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Group: question.group, Resource: question.resource, Subresource: question.subresource, Verb: question.verb,
+					Namespace: question.namespace, Name: question.name,
+				},
+			},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return "", err
+		}
+		if review.Status.Allowed != question.allowed {
+			return "", fmt.Errorf("may the cluster-autoscaler %s %s %s %s %s: found %v, expected %v", question.verb, question.group,
+				question.resource, question.subresource, question.name, review.Status.Allowed, question.allowed)
+		}
+		reviews++
+	}
+	return fmt.Sprintf("%d questions", reviews), nil
 }
 
 // selfHealing: a pod that was not there before takes the place of one that is deleted.

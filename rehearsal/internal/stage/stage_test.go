@@ -135,6 +135,26 @@ func TestDestroyAfterCtrlC(t *testing.T) {
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
+// What a controller in the cluster made, no state knows of: the load balancer must be gone before the network can go.
+func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
+	s, play, _ := newStage(t, 0)
+	balancers := func() (names []string) {
+		for _, item := range s.Model.Inventory() {
+			if item.Type == "aws:lb/loadBalancer:LoadBalancer" {
+				names = append(names, item.ID)
+			}
+		}
+		return names
+	}
+	for path, value := range map[string]string{"expense:workloads.web.public": "true", "expense:logging.dashboards.enabled": "true"} {
+		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
+	}
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	assert.Len(t, balancers(), 1)
+	require.NoError(t, play.Destroy(t.Context()))
+	assert.Empty(t, balancers())
+}
+
 // A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
 func TestLeftoversAreFound(t *testing.T) {
 	s, play, _ := newStage(t, 0)

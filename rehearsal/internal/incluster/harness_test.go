@@ -22,19 +22,24 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// shared is the control plane of all tests of the package. The tests do not run side by side: each has the cluster to
-// itself.
+// shared is the control plane of all tests of the package, and the stand-ins on it. The tests do not run side by side:
+// each has the cluster to itself.
 var shared struct {
-	once sync.Once
-	*controlplane.ControlPlane
-	dir string
-	err error
+	once         sync.Once
+	controlPlane *controlplane.ControlPlane
+	controllers  *incluster.Controllers
+	aws          account
+	dir          string
+	err          error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.ControlPlane != nil {
-		shared.Stop()
+	if shared.controllers != nil {
+		shared.controllers.Stop()
+	}
+	if shared.controlPlane != nil {
+		shared.controlPlane.Stop()
 	}
 	os.RemoveAll(shared.dir)
 	os.Exit(code)
@@ -59,31 +64,36 @@ func start(t *testing.T, addons ...string) *cluster {
 		t.Skipf("needs a Kubernetes control plane, which `make tools` builds: %v", err)
 	}
 	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "incluster-"); shared.err == nil {
-			shared.ControlPlane, shared.err = controlplane.Start(context.Background(), controlplane.Options{Dir: shared.dir, Binary: binary})
+		if shared.dir, shared.err = os.MkdirTemp("", "incluster-"); shared.err != nil {
+			return
+		}
+		shared.controlPlane, shared.err = controlplane.Start(context.Background(), controlplane.Options{Dir: shared.dir, Binary: binary})
+		if shared.err == nil {
+			shared.controllers, shared.err = incluster.Start(context.Background(), shared.controlPlane.RESTConfig(), &shared.aws)
 		}
 	})
 	require.NoError(t, shared.err)
-	clients, err := kubernetes.NewForConfig(shared.RESTConfig())
+	clients, err := kubernetes.NewForConfig(shared.controlPlane.RESTConfig())
 	require.NoError(t, err)
-	c := &cluster{Interface: clients, t: t, aws: &account{addons: map[string]bool{}, volumes: map[string]volume{}, balancers: map[string]balancer{}}}
-	for _, addon := range addons {
-		c.aws.addons[addon] = true
-	}
-	c.Controllers, err = incluster.Start(context.Background(), shared.RESTConfig(), c.aws)
-	require.NoError(t, err)
-	t.Cleanup(c.Stop)
+	shared.aws.reset(addons)
+	shared.controllers.EvictionTimeout = 15 * time.Minute
+	c := &cluster{Interface: clients, Controllers: shared.controllers, t: t, aws: &shared.aws}
 
 	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	c.namespace = ns.Name
+	c.eventually(func(a *assert.CollectT) {
+		_, err := clients.CoreV1().ServiceAccounts(ns.Name).Get(t.Context(), "default", metav1.GetOptions{})
+		assert.NoError(a, err, "without it the server refuses pods")
+	})
 	t.Cleanup(func() {
 		_ = clients.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
-		_ = clients.CoreV1().Nodes().DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{})
 		assert.EventuallyWithT(t, func(a *assert.CollectT) {
 			_, err := clients.CoreV1().Namespaces().Get(context.Background(), ns.Name, metav1.GetOptions{})
 			assert.True(a, apierrors.IsNotFound(err), "namespace %s is still there", ns.Name)
 		}, time.Minute, 100*time.Millisecond)
+		// Last, for a pod without its node ends only when the garbage collector finds it.
+		_ = clients.CoreV1().Nodes().DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{})
 	})
 	return c
 }
@@ -143,6 +153,15 @@ type balancer struct {
 	annotations     map[string]string
 }
 
+func (a *account) reset(addons []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.addons, a.volumes, a.balancers, a.refuse = map[string]bool{}, map[string]volume{}, map[string]balancer{}, ""
+	for _, addon := range addons {
+		a.addons[addon] = true
+	}
+}
+
 func (a *account) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -185,6 +204,12 @@ func (a *account) setAddon(name string, active bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.addons[name] = active
+}
+
+func (a *account) refuseBalancers(reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuse = reason
 }
 
 func (a *account) allVolumes() map[string]volume {

@@ -23,7 +23,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"network", "addresses of the VPC for pods, Services, DNS, NetworkPolicy, targets of load balancers: nothing can be reached and nothing is blocked"},
 	{"nodes", "node repair, spot interruptions, decisions of the Cluster Autoscaler: nodes come and go with their group only"},
 	{"nodes", "memory that firmware and kernel keep, about 3 %, and root volumes other than EKS's default of 20 GiB"},
-	{"storage", "volume types other than gp3, snapshots, growth of claims, the limit of volumes per instance"},
+	{"storage", "attachment of volumes to nodes and its limit per instance, volume types other than gp3, snapshots, growth of claims"},
 	{"load balancers", "the end of the cloud's controller with its control plane: a load balancer is removed with its Service as long as the API server is there"},
 	{"load balancers", "the AWS Load Balancer Controller and its annotations, aws-load-balancer-scheme among them, which EKS's own controller ignores"},
 	{"metrics", "real usage: it is what SetCPU says"},
@@ -57,12 +57,14 @@ type Controllers struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	factory informers.SharedInformerFactory
 
 	mu      sync.Mutex
 	cluster string // the EKS name of the cluster, known from its nodes
 }
 
-// Start starts the stand-ins on a cluster whose administrator config is. They end with ctx or with Stop.
+// Start starts the stand-ins on a cluster whose administrator config is. They end with ctx or with Stop. A process starts
+// them once, before other clients are at work: the external provisioner registers types that all clients share.
 func Start(ctx context.Context, config *rest.Config, aws AWS) (*Controllers, error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -73,30 +75,32 @@ func Start(ctx context.Context, config *rest.Config, aws AWS) (*Controllers, err
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Controllers{EvictionTimeout: 15 * time.Minute, aws: aws, clients: clients, dynamic: dynamicClient, cancel: cancel}
-	factory := informers.NewSharedInformerFactory(clients, 0)
+	c := &Controllers{EvictionTimeout: 15 * time.Minute, aws: aws, clients: clients, dynamic: dynamicClient, cancel: cancel,
+		factory: informers.NewSharedInformerFactory(clients, 0)}
 	for _, part := range []struct {
 		name  string
-		start func(context.Context, informers.SharedInformerFactory) error
+		start func(context.Context) error
 	}{
 		{"EBS CSI driver", c.startVolumes},
 		{"load balancer controller", c.startLoadBalancers},
 		{"metrics-server", c.startMetrics},
 	} {
-		if err := part.start(ctx, factory); err != nil {
+		if err := part.start(ctx); err != nil {
 			c.Stop()
 			return nil, fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
+	c.factory.Start(ctx.Done())
+	c.factory.WaitForCacheSync(ctx.Done())
 	return c, ctx.Err()
 }
 
-// Stop ends the stand-ins and returns when they have ended. What they made stays.
+// Stop ends the stand-ins and returns when they have ended. What they made stays, except for the registration of the
+// metrics API. Stop before the control plane does.
 func (c *Controllers) Stop() {
 	c.cancel()
 	c.running.Wait()
+	c.factory.Shutdown()
 }
 
 // clusterName is the cluster of the nodes that joined, "" before the first did.

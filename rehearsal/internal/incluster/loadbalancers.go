@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/informers"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/controllers/service"
 	"k8s.io/component-base/metrics/prometheus/controllers"
@@ -19,8 +18,8 @@ const (
 
 // startLoadBalancers runs Kubernetes' own controller for Services of type LoadBalancer with the account behind it, as
 // EKS does in its control plane.
-func (c *Controllers) startLoadBalancers(ctx context.Context, factory informers.SharedInformerFactory) error {
-	core := factory.Core().V1()
+func (c *Controllers) startLoadBalancers(ctx context.Context) error {
+	core := c.factory.Core().V1()
 	loadBalancers, err := service.New(cloud{c: c}, c.clients, core.Services(), core.Nodes(), "", nil)
 	if err != nil {
 		return err

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/informers"
 	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/util/cert"
 	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
@@ -74,8 +73,8 @@ func (c *Controllers) SetCPU(namespace, selector string, millicores int64) error
 }
 
 // startMetrics serves on loopback, and makes the API server use it while the add-on is active.
-func (c *Controllers) startMetrics(ctx context.Context, factory informers.SharedInformerFactory) error {
-	core := factory.Core().V1()
+func (c *Controllers) startMetrics(ctx context.Context) error {
+	core := c.factory.Core().V1()
 	c.metrics = &metricsServer{pods: core.Pods().Lister(), nodes: core.Nodes().Lister()}
 	certificate, key, err := cert.GenerateSelfSignedCertKey("localhost", nil, nil)
 	if err != nil {
@@ -107,6 +106,10 @@ func (c *Controllers) startMetrics(ctx context.Context, factory informers.Shared
 				registered = active
 			}
 		}, time.Second)
+		// A registered API that nobody serves keeps namespaces from being deleted.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = c.unregisterMetrics(ctx) // fails when the API server has gone
 	})
 	return nil
 }

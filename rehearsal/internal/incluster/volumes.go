@@ -9,11 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
@@ -23,27 +19,17 @@ const (
 	ebsAddon  = "aws-ebs-csi-driver"
 )
 
-// startVolumes runs the controllers of the EBS CSI driver: Kubernetes' own external provisioner with the account behind
-// it, and an attacher that has nothing to do.
-func (c *Controllers) startVolumes(ctx context.Context, factory informers.SharedInformerFactory) error {
-	provisioner := controller.NewProvisionController(klog.NewContext(ctx, logr.Discard()), c.clients, ebsDriver, ebs{c},
+// startVolumes runs the controller of the EBS CSI driver: Kubernetes' own external provisioner with the account behind it.
+func (c *Controllers) startVolumes(ctx context.Context) error {
+	ctx = klog.NewContext(ctx, logr.Discard()) // what matters is told by events
+	provisioner := controller.NewProvisionController(ctx, c.clients, ebsDriver, ebs{c},
 		controller.LeaderElection(false),
 		controller.FailedProvisionThreshold(0), // never gives up
 		// Claims and volumes are looked at again this often: nothing tells when the add-on comes or goes.
 		controller.ResyncPeriod(time.Second),
 	)
-	c.running.Go(func() { provisioner.Run(klog.NewContext(ctx, logr.Discard())) })
-
-	_, err := factory.Storage().V1().VolumeAttachments().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) {
-			attachment := o.(*storagev1.VolumeAttachment)
-			if attachment.Spec.Attacher == ebsDriver && !attachment.Status.Attached {
-				_, _ = c.clients.StorageV1().VolumeAttachments().Patch(ctx, attachment.Name, types.MergePatchType,
-					[]byte(`{"status":{"attached":true}}`), metav1.PatchOptions{}, "status") // one that is gone needs nothing
-			}
-		},
-	})
-	return err
+	c.running.Go(func() { provisioner.Run(ctx) })
+	return nil
 }
 
 // ebs makes and removes volumes while the driver's add-on is active; otherwise claims wait, and volumes stay behind.

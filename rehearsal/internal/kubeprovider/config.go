@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -34,7 +35,7 @@ func checkConfig(news resource.PropertyMap) (failures []*pulumirpc.CheckFailure)
 			failures = append(failures, &pulumirpc.CheckFailure{Property: string(key), Reason: fmt.Sprintf("%q is not modelled by the kubernetes stand-in: leave it out", key)})
 		}
 	}
-	if apply := news["enableServerSideApply"]; apply.IsBool() && !apply.BoolValue() || apply.IsString() && apply.StringValue() == "false" {
+	if text(news, "enableServerSideApply") == "false" {
 		failures = append(failures, &pulumirpc.CheckFailure{Property: "enableServerSideApply", Reason: "client-side apply is not modelled by the kubernetes stand-in: leave the argument out or set it to true"})
 	}
 	return failures
@@ -89,23 +90,28 @@ func diffConfig(olds, news resource.PropertyMap) (*pulumirpc.DiffResponse, error
 	return response, nil
 }
 
+// text reads an argument; the SDKs send those that are no strings as JSON text, the engine may send them as they are.
+func text(args resource.PropertyMap, key resource.PropertyKey) string {
+	switch v := args[key]; {
+	case v.IsString():
+		return v.StringValue()
+	case v.IsBool():
+		return strconv.FormatBool(v.BoolValue())
+	}
+	return ""
+}
+
 // activeCluster is the address and CA that the arguments point at, nil if they point nowhere.
 func activeCluster(args resource.PropertyMap) (*api.Cluster, error) {
-	text := func(key resource.PropertyKey) string {
-		if v := args[key]; v.IsString() {
-			return v.StringValue()
-		}
-		return ""
-	}
-	config, err := clientcmd.Load([]byte(text("kubeconfig")))
+	config, err := clientcmd.Load([]byte(text(args, "kubeconfig")))
 	if err != nil {
 		return nil, fmt.Errorf("failed to parse kubeconfig: %w", err)
 	}
-	current := config.Contexts[cmp.Or(text("context"), config.CurrentContext)]
+	current := config.Contexts[cmp.Or(text(args, "context"), config.CurrentContext)]
 	if current == nil {
 		return nil, nil
 	}
-	return config.Clusters[cmp.Or(text("cluster"), current.Cluster)], nil
+	return config.Clusters[cmp.Or(text(args, "cluster"), current.Cluster)], nil
 }
 
 // cluster is what a configured provider talks to.
@@ -121,28 +127,29 @@ type cluster struct {
 	mutableConfigMaps, mutableSecrets bool
 }
 
-// connect takes the arguments as Configure gets them. A cluster that does not answer is no error before something is
+// connect takes the provider's arguments. A cluster that does not answer is no error before something is
 // asked of it, as in the real provider.
-func connect(variables map[string]string) (*cluster, error) {
-	value := func(key string) string { return variables["kubernetes:config:"+key] }
-	enabled := func(key, variable string) bool { return cmp.Or(value(key), os.Getenv(variable)) == "true" }
+func connect(args resource.PropertyMap) (*cluster, error) {
+	enabled := func(key resource.PropertyKey, variable string) bool {
+		return cmp.Or(text(args, key), os.Getenv(variable)) == "true"
+	}
 	c := &cluster{
 		deleteUnreachable: enabled("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
 		mutableConfigMaps: enabled("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
 		mutableSecrets:    enabled("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
 	}
-	if value("kubeconfig") == "" {
+	if text(args, "kubeconfig") == "" {
 		// The real provider takes the user's own kubeconfig, which may be anybody's cluster.
 		return nil, fmt.Errorf("the kubernetes provider has no kubeconfig: the stand-in does not use the ambient one")
 	}
-	config, err := clientcmd.Load([]byte(value("kubeconfig")))
+	config, err := clientcmd.Load([]byte(text(args, "kubeconfig")))
 	if err != nil {
-		c.unreachable = fmt.Errorf("failed to parse kubeconfig data in `kubernetes:config:kubeconfig`: %w", err)
+		c.unreachable = fmt.Errorf("failed to parse kubeconfig data: %w", err)
 		return c, nil
 	}
 	kubeconfig := clientcmd.NewDefaultClientConfig(*config, &clientcmd.ConfigOverrides{
-		CurrentContext: value("context"),
-		Context:        api.Context{Cluster: value("cluster"), Namespace: value("namespace")},
+		CurrentContext: text(args, "context"),
+		Context:        api.Context{Cluster: text(args, "cluster"), Namespace: text(args, "namespace")},
 	})
 	if c.namespace, _, err = kubeconfig.Namespace(); err == nil {
 		err = c.dial(kubeconfig)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"expense/rehearsal/internal/controlplane"
 	"expense/rehearsal/internal/kubeprovider"
@@ -18,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -71,7 +73,7 @@ func realServer(t *testing.T) (*controlplane.ControlPlane, kubernetes.Interface)
 	return shared.ControlPlane, clients
 }
 
-// namespace makes a namespace that goes away with the test.
+// namespace makes a namespace, ready for pods, that goes away with the test.
 func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]string) string {
 	t.Helper()
 	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}, metav1.CreateOptions{})
@@ -79,6 +81,10 @@ func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]str
 	t.Cleanup(func() {
 		_ = clients.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
 	})
+	require.EventuallyWithT(t, func(a *assert.CollectT) {
+		_, err := clients.CoreV1().ServiceAccounts(ns.Name).Get(t.Context(), "default", metav1.GetOptions{})
+		assert.NoError(a, err, "without it the server refuses pods")
+	}, 30*time.Second, 20*time.Millisecond)
 	return ns.Name
 }
 
@@ -106,19 +112,19 @@ func dial(t *testing.T, port int) *engine {
 }
 
 // configured is an engine whose provider talks to the control plane, with a kubeconfig like EKS's.
-func configured(t *testing.T, c *controlplane.ControlPlane, variables map[string]string) *engine {
+func configured(t *testing.T, c *controlplane.ControlPlane, settings map[string]string) *engine {
 	t.Helper()
 	e := newEngine(t)
-	require.NoError(t, e.configure(kubeconfig(t, c.URL, c.CA, c.AdminToken), variables))
+	require.NoError(t, e.configure(kubeconfig(t, c.URL, c.CA, c.AdminToken), settings))
 	return e
 }
 
-func (e *engine) configure(kubeconfig string, variables map[string]string) error {
-	all := map[string]string{"kubernetes:config:kubeconfig": kubeconfig}
-	for key, v := range variables {
-		all["kubernetes:config:"+key] = v
+func (e *engine) configure(kubeconfig string, settings map[string]string) error {
+	args := values{"kubeconfig": kubeconfig}
+	for key, v := range settings {
+		args[key] = v
 	}
-	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Variables: all, AcceptSecrets: true})
+	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Args: marshal(e.t, args), AcceptSecrets: true})
 	return err
 }
 

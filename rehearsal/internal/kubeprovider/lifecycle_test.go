@@ -72,6 +72,9 @@ var kinds = []struct {
 			"metrics": []any{values{"type": "ContainerResource", "containerResource": values{"container": "nginx", "name": "cpu", "target": values{"type": "Utilization", "averageUtilization": 70}}}},
 		}}
 	}, func(v values) { v["spec"].(values)["maxReplicas"] = 5 }},
+	{"kubernetes:core/v1:Service", func(ns string) values {
+		return values{"metadata": meta(ns, "web"), "spec": values{"type": "ExternalName", "externalName": "example.com"}}
+	}, func(v values) { v["spec"].(values)["externalName"] = "example.org" }},
 	{"kubernetes:core/v1:Pod", func(ns string) values { return pod(ns, "nginx") }, func(v values) { v["metadata"].(values)["labels"] = labels() }},
 	{"kubernetes:batch/v1:Job", func(ns string) values {
 		spec := podSpec()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/kubernetes/scheme"
+	kubejson "sigs.k8s.io/json"
 )
 
 // The real provider's own keys in a resource's state, beside the live object.
@@ -131,13 +132,16 @@ func normalise(o *object, unknown bool) (normal *object, problems []string) {
 	}
 	typed, err := scheme.Scheme.New(o.GroupVersionKind())
 	if err == nil && !unknown { // a custom resource has no type here
-		err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, true)
-		if strict, ok := runtime.AsStrictDecodingError(err); ok {
-			for _, err := range strict.Errors() {
-				problems = append(problems, err.Error())
-			}
-		} else if err != nil {
+		data, err := json.Marshal(o.Object)
+		if err != nil {
 			return normal, []string{err.Error()}
+		}
+		strict, err := kubejson.UnmarshalStrict(data, typed)
+		if err != nil {
+			return normal, []string{err.Error()}
+		}
+		for _, err := range strict {
+			problems = append(problems, err.Error())
 		}
 		values, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 		if err != nil {

@@ -131,7 +131,11 @@ func (provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulu
 // Configure connects to the cluster. The engine does not call it while the kubeconfig is unknown, and then answers for
 // the provider itself.
 func (provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	c, err := connect(req.GetVariables())
+	args, err := readOpen(req.GetArgs())
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(args)
 	if err != nil {
 		return nil, err
 	}

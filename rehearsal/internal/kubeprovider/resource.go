@@ -228,12 +228,13 @@ func (c *cluster) create(ctx context.Context, o *object, manager string, preview
 	}
 	var last error
 	err = wait.ExponentialBackoffWithContext(ctx, retry, func(ctx context.Context) (bool, error) {
-		live, last = c.apply(ctx, o, manager, preview)
+		// A preview takes fields away from any manager: the object that is to be replaced has its own.
+		live, last = c.apply(ctx, o, manager, preview, preview)
 		if preview && apierrors.IsInvalid(last) && strings.Contains(last.Error(), validation.FieldImmutableErrorMsg) {
 			// The old object is there until the replacement happens: try the new one under a name of its own.
 			other := o.DeepCopy()
 			other.SetName(o.GetName() + "-" + utilrand.String(5))
-			live, last = c.apply(ctx, other, manager, preview)
+			live, last = c.apply(ctx, other, manager, preview, preview)
 		}
 		if apierrors.IsNotFound(last) || meta.IsNoMatchError(last) {
 			c.mapper.Reset()
@@ -245,8 +246,8 @@ func (c *cluster) create(ctx context.Context, o *object, manager string, preview
 }
 
 // apply sends the object for server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
-// It takes no field from another manager unless an annotation says so.
-func (c *cluster) apply(ctx context.Context, o *object, manager string, preview bool) (*object, error) {
+// It takes no field from another manager unless it is forced to, here or by an annotation.
+func (c *cluster) apply(ctx context.Context, o *object, manager string, preview, force bool) (*object, error) {
 	client, err := c.resource(o)
 	if err != nil {
 		return nil, err
@@ -255,7 +256,7 @@ func (c *cluster) apply(ctx context.Context, o *object, manager string, preview 
 	if err != nil {
 		return nil, err
 	}
-	force := o.GetAnnotations()[patchForce] == "true"
+	force = force || o.GetAnnotations()[patchForce] == "true"
 	options := metav1.PatchOptions{FieldManager: manager, Force: &force}
 	if preview {
 		options.DryRun = []string{metav1.DryRunAll}
@@ -377,7 +378,7 @@ func (provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulu
 	ctx, done := operation(ctx)
 	defer done()
 
-	live, unready := c.apply(ctx, o, manager, req.GetPreview())
+	live, unready := c.apply(ctx, o, manager, req.GetPreview(), false)
 	if req.GetPreview() && (apierrors.IsForbidden(unready) || meta.IsNoMatchError(unready)) {
 		return unforeseen, nil
 	}

@@ -77,7 +77,7 @@ func TestTheSidecarReadsWhatTheContainerWrites(t *testing.T) {
 
 	inits := containers(t, out.InitContainers)
 	require.Len(t, inits, 3)
-	assert.Equal(t, []string{"touch", "/var/log/app/access.log", "/var/log/app/error.log"}, strings.Fields("touch "+strings.Join(logPaths("/var/log/app"), " ")))
+	assert.Equal(t, pulumi.ToStringArray([]string{"touch", "/var/log/app/access.log", "/var/log/app/error.log"}), inits[0].Command)
 	assert.Equal(t, pulumi.String(logFilesName), inits[0].Name)
 	assert.Equal(t, pulumi.String(sidecarName), inits[1].Name)
 	assert.Equal(t, pulumi.String("Always"), inits[1].RestartPolicy)

@@ -333,7 +333,7 @@ func (c *checks) autoscaler(ctx context.Context) (string, error) {
 		{"", "pods", "", "list", "", "", true},
 		{"", "nodes", "", "watch", "", "", true},
 		{"", "nodes", "", "delete", "", "", true},
-		{"", "pods", "eviction", "create", "project", "", true},
+		{"", "pods", "eviction", "create", c.namespace, "", true},
 		{"policy", "poddisruptionbudgets", "", "list", "", "", true},
 		{"storage.k8s.io", "csinodes", "", "watch", "", "", true},
 		{"resource.k8s.io", "resourceclaims", "", "list", "", "", true},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -261,6 +262,35 @@ func TestTheRightProgramPasses(t *testing.T) {
 		_, err := run(t, mutation{stack: stack})
 		require.NoError(t, err, stack)
 	}
+}
+
+// Without NAT nodes join through the interface endpoints, with images from a private repository.
+func TestAProgramWithoutNATPasses(t *testing.T) {
+	values := settings(t, "dev")
+	const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
+	for section, more := range map[string]map[string]any{
+		"expense:network":   {"nat": "none"},
+		"expense:workloads": {"images": map[string]string{"nginx": registry + "nginx:1", "alma": registry + "alma:9"}},
+		"expense:logging":   {"image": registry + "fluentd:1"},
+		"expense:cluster":   {"autoscaler": map[string]string{"image": registry + "autoscaler:v1.35.0"}},
+	} {
+		var object map[string]any
+		require.NoError(t, json.Unmarshal([]byte(values[section]), &object))
+		maps.Copy(object, more)
+		data, err := json.Marshal(object)
+		require.NoError(t, err)
+		values[section] = string(data)
+	}
+	c := &cloud{model: awsmodel.New(awsmodel.Options{}), ids: map[string]string{}}
+	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values }))
+	endpoints := 0
+	for _, item := range c.model.Inventory() {
+		assert.NotEqual(t, "aws:ec2/natGateway:NatGateway", item.Type)
+		if item.Type == "aws:ec2/vpcEndpoint:VpcEndpoint" {
+			endpoints++
+		}
+	}
+	assert.Equal(t, 11, endpoints)
 }
 
 func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {

@@ -21,8 +21,8 @@ type NginxArgs struct {
 	DependsOn []pulumi.Resource
 }
 
-// Nginx is the single pod "nginx". Nothing brings a bare pod back when its node goes, until the next `pulumi up`: what
-// must stay up is Web.
+// Nginx is the single pod "nginx". Nothing brings a bare pod back when its node goes, until the next
+// `pulumi up --refresh`: what must stay up is Web.
 type Nginx struct {
 	pulumi.ResourceState
 }

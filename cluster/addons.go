@@ -11,6 +11,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+// storageAccount is the service account of the EBS CSI driver's controller in kube-system, a constant of the driver
+// (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html).
+const storageAccount = "ebs-csi-controller-sa"
+
 // AddonsArgs describe a set of EKS add-ons.
 type AddonsArgs struct {
 	ClusterName string
@@ -74,15 +78,14 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 				return err
 			}
 		}
-		role, attachment, err := a.storageRole(ctx, name, args.Region)
+		role, attachment, err := a.storageRole(ctx, name, args)
 		if err != nil {
 			return err
 		}
 		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, "aws-ebs-csi-driver",
 			map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
 			eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{
-				// The controller's service account, a constant of the driver.
-				ServiceAccount: pulumi.String("ebs-csi-controller-sa"),
+				ServiceAccount: pulumi.String(storageAccount),
 				RoleArn:        role.Arn,
 			}}, attachment)
 		return err
@@ -136,8 +139,8 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon s
 }
 
 // storageRole lets the EBS CSI driver's controller make and delete the volumes of claims.
-func (a *Addons) storageRole(ctx *pulumi.Context, name, region string) (*iam.Role, *iam.RolePolicyAttachment, error) {
-	trust, err := iampolicy.PodIdentityTrust()
+func (a *Addons) storageRole(ctx *pulumi.Context, name string, args *PodAddonsArgs) (*iam.Role, *iam.RolePolicyAttachment, error) {
+	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, "kube-system", storageAccount)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +154,7 @@ func (a *Addons) storageRole(ctx *pulumi.Context, name, region string) (*iam.Rol
 		Role: role.Name,
 		// Maintained with the driver, and limited to volumes that the driver tagged
 		// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEBSCSIDriverPolicy.html).
-		PolicyArn: pulumi.String(iampolicy.ManagedPolicy(region, "service-role/AmazonEBSCSIDriverPolicy")),
+		PolicyArn: pulumi.String(iampolicy.ManagedPolicy(args.Region, "service-role/AmazonEBSCSIDriverPolicy")),
 	}, pulumi.Parent(a))
 	if err != nil {
 		return nil, nil, fmt.Errorf("EBS CSI role policy: %w", err)

@@ -64,7 +64,7 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 // no resource-level permissions, so their resource is *
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html).
 func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *AutoscalerArgs) ([]pulumi.Resource, error) {
-	trust, err := iampolicy.PodIdentityTrust()
+	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, autoscalerNamespace, autoscalerName)
 	if err != nil {
 		return nil, err
 	}

@@ -65,13 +65,20 @@ func ServiceTrust(service string) (string, error) {
 	return Document(Statement{Sid: "Service", Principal: Principal{Service: service}, Actions: []string{"sts:AssumeRole"}})
 }
 
-// PodIdentityTrust is the trust policy of a role that EKS Pod Identity hands to pods. The agent tags the session, so
-// sts:TagSession is needed beside sts:AssumeRole (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html).
-func PodIdentityTrust() (string, error) {
+// PodIdentityTrust is the trust policy of a role that EKS Pod Identity hands to the pods of one Kubernetes service account of
+// one cluster. EKS tags the session with where it comes from, so sts:TagSession is needed beside sts:AssumeRole, and the
+// tags keep an association of another cluster or account from handing the role on
+// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html).
+func PodIdentityTrust(cluster, namespace, serviceAccount string) (string, error) {
 	return Document(Statement{
 		Sid:       "PodIdentity",
 		Principal: Principal{Service: "pods.eks.amazonaws.com"},
 		Actions:   []string{"sts:AssumeRole", "sts:TagSession"},
+		Conditions: map[string]map[string]string{"StringEquals": {
+			"aws:RequestTag/eks-cluster-name":           cluster,
+			"aws:RequestTag/kubernetes-namespace":       namespace,
+			"aws:RequestTag/kubernetes-service-account": serviceAccount,
+		}},
 	})
 }
 

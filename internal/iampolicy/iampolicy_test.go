@@ -27,14 +27,30 @@ func TestATrustPolicyNamesOneServiceAccount(t *testing.T) {
 	}
 }
 
-func TestTrustOfServicesAndPodIdentity(t *testing.T) {
+func TestTrustOfServices(t *testing.T) {
 	policy, err := ServiceTrust("ec2.amazonaws.com")
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"Version":"2012-10-17","Statement":[{"Sid":"Service","Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":["sts:AssumeRole"]}]}`, policy)
+}
 
-	policy, err = PodIdentityTrust()
+// Who may associate roles in another cluster of the account must not get this one.
+func TestPodIdentityTrustsOneServiceAccountOfOneCluster(t *testing.T) {
+	policy, err := PodIdentityTrust("expense", "kube-system", "ebs-csi-controller-sa")
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"Version":"2012-10-17","Statement":[{"Sid":"PodIdentity","Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`, policy)
+	assert.JSONEq(t, `{
+		"Version": "2012-10-17",
+		"Statement": [{
+			"Sid": "PodIdentity",
+			"Effect": "Allow",
+			"Principal": {"Service": "pods.eks.amazonaws.com"},
+			"Action": ["sts:AssumeRole", "sts:TagSession"],
+			"Condition": {"StringEquals": {
+				"aws:RequestTag/eks-cluster-name": "expense",
+				"aws:RequestTag/kubernetes-namespace": "kube-system",
+				"aws:RequestTag/kubernetes-service-account": "ebs-csi-controller-sa"
+			}}
+		}]
+	}`, policy)
 }
 
 func TestAStatementNeedsANameAndActions(t *testing.T) {

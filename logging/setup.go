@@ -175,10 +175,11 @@ func writerRole(prefix string) setupRequest {
 // it in its place: a mapping is replaced as a whole, so that whom somebody mapped there by hand would lose access; that
 // role may also write all saved objects; and on domains that were upgraded it has another name
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/rename.html). Its patterns are the names that the
-// index of saved objects has had (https://github.com/opensearch-project/security/blob/main/src/main/resources/static_config/static_roles.yml).
+// index of saved objects has had
+// (https://github.com/opensearch-project/security/blob/main/src/main/resources/static_config/static_roles.yml).
 //
-// The security plugin gives every user a private tenant beside the global one: there the proxy's users, who are one user,
-// can save what they try out.
+// Nothing can be saved with it, in the private tenant that the plugin gives every user either: a write of one object is a
+// bulk request to the cluster first (https://github.com/opensearch-project/security/issues/2336), which it may not make.
 func readerRole(prefix string) setupRequest {
 	return role(prefix+"-reader", object{
 		"description":         "The dashboards' proxy: search the indices " + indexPattern(prefix) + " and see what is saved for all",
@@ -206,8 +207,8 @@ func role(name string, body object) setupRequest {
 }
 
 // roleMapping says which IAM role has the role, which is a backend role to OpenSearch, known by its ARN
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html#fgac-mapping). It replaces the mapping as
-// a whole: whoever had the role before loses it, and with an empty ARN nobody has it.
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html#fgac-access-control). It replaces the
+// mapping as a whole: whoever had the role before loses it, and with an empty ARN nobody has it.
 func roleMapping(name, roleARN string) setupRequest {
 	backendRoles := []string{}
 	if roleARN != "" {
@@ -232,11 +233,12 @@ func indexTemplate(prefix string, replicas int) setupRequest {
 	}
 }
 
-// indexSettings are an index's settings (https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/index-settings/).
+// indexSettings are an index's settings
+// (https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/index-settings/).
 func indexSettings(replicas int) object {
 	return object{
-		// AWS's default is five, and a shard costs memory whether it is full or not; one holds 10 to 30 GiB
-		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/bp-sharding.html).
+		// AWS's default is five, and a shard costs memory whether it is full or not; of logs one holds up to 50 GiB
+		// (https://docs.aws.amazon.com/wellarchitected/latest/amazon-opensearch-service-lens/aosperf01-bp01.html).
 		"index.number_of_shards":   1,
 		"index.number_of_replicas": replicas,
 		// How late a line shows in a search. Each refresh makes a segment that must be merged later: AWS advises a minute where
@@ -248,22 +250,23 @@ func indexSettings(replicas int) object {
 		// A value that is no number, date or address where the mapping says so is left out of the index, and not its line
 		// refused (https://docs.opensearch.org/latest/field-types/mapping-parameters/ignore-malformed/).
 		"index.mapping.ignore_malformed": true,
-		// Every field is in the state that all nodes hold in memory, times the number of indices, and a search over all fields
-		// may name 1024 (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createupdatedomains.html#createdomain-configure-advanced-options).
-		// What happens above it, see indexMappings.
+		// Every field is in the state that all nodes hold in memory, for each day's index anew, and a search over all fields
+		// has one clause for each, of which 1024 are allowed
+		// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_AdvancedOptionsStatus.html).
 		"index.mapping.total_fields.limit": 1000,
 	}
 }
 
-// indexMappings are the fields that the sidecars send, and what becomes of those that an application adds. A field that
-// cannot be indexed must not cost the line: of the JSON that an application logs, whatever is not a plain value stays in
-// the line and out of the index, so that only names at the top count, and a value of another type than the first of its
-// name fits nevertheless: text takes numbers, and a number that is none is left out.
+// indexMappings are the fields that the sidecars send, and what becomes of those that an application adds to its JSON. A
+// field that cannot be indexed must not cost the line, which is kept as it came whatever is indexed of it:
+//   - an object is not looked into, so that one application cannot bring thousands of fields by nesting them;
+//   - text and booleans share a type that takes any plain value; of another type than the first of its name, a number is
+//     indexed as text there, and a text that is no number is left out of a number's index;
+//   - a text too long to be a term is left out.
 //
 // Two cases are left in which OpenSearch refuses a line, with status 400, and the sidecar prints it to its output: an
-// object where the same name had a plain value that day, and a new name after the limit of total fields. Options that
-// would leave such a field out (dynamic: false_allow_templates) are newer than the versions that a domain may have, and
-// dynamic: false would index nothing that an application adds
+// object where the same name had a plain value on that day, and a new name when the index has its limit of fields. No
+// option leaves only such a field out, and dynamic: false would index nothing of what an application adds
 // (https://docs.opensearch.org/latest/mappings/mapping-parameters/dynamic/).
 func indexMappings() object {
 	properties := object{
@@ -359,11 +362,12 @@ func retention(prefix string, days int) []setupRequest {
 // What is granted is left out: that is every line that is sent and every search. So the sidecars do not log themselves, and
 // need not be named as users to ignore, which would also hide the calls they are refused, the very sign of a stolen token.
 // Of the rest of their traffic only the fields that bulk requests add to mappings is left out; who changes a mapping by
-// hand does it under another name, indices:admin/mapping/put. IAM roles appear in the log by their ARN.
+// hand does it under another name, indices:admin/mapping/put. IAM roles appear in the log by their ARN
+// (https://github.com/opensearch-project/OpenSearch/issues/14838).
 //
 // exclude_sensitive_headers, internal_config and external_config can only be read on a domain: a request that leaves them
 // out or has other values than these is answered with 409
-// (https://docs.opensearch.org/latest/security/audit-logs/index/ and
+// (https://docs.opensearch.org/latest/security/access-control/api/#audit-logs and
 // https://github.com/opensearch-project/security/blob/main/src/main/java/org/opensearch/security/dlic/rest/api/AuditApiAction.java).
 func auditLogs() setupRequest {
 	granted := []string{"AUTHENTICATED", "GRANTED_PRIVILEGES"}
@@ -403,7 +407,10 @@ func auditLogs() setupRequest {
 }
 
 // dashboardObjects are the saved objects of the file, one a line, with the index pattern's title set to the indices of
-// the prefix (https://docs.opensearch.org/latest/dashboards/management/index-patterns/).
+// the prefix (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of
+// fields: Dashboards asks the indices for it at every visit, so that what applications add is there too; that it may not
+// save the list as the reader only shows in the browser's console
+// (https://github.com/opensearch-project/OpenSearch-Dashboards/blob/main/src/plugins/data/common/index_patterns/index_patterns/index_patterns.ts).
 func dashboardObjects(file []byte, prefix string) ([]object, error) {
 	var objects []object
 	for number, line := range bytes.Split(bytes.TrimSpace(file), []byte("\n")) {

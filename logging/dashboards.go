@@ -58,8 +58,9 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(dashboardsName)}
 	probe := func(seconds int) corev1.ProbeArgs {
 		return corev1.ProbeArgs{
-			// Answered by the proxy itself: whether the domain is there is no reason to restart it.
-			HttpGet:       corev1.HTTPGetActionArgs{Path: pulumi.String("/health"), Port: pulumi.Int(DashboardsPort)},
+			// Whether it listens. It has no path of its own: it signs and forwards every request, one for /health too
+			// (https://github.com/awslabs/aws-sigv4-proxy/pull/201, open), and what the domain answers is no reason to restart it.
+			TcpSocket:     corev1.TCPSocketActionArgs{Port: pulumi.Int(DashboardsPort)},
 			PeriodSeconds: pulumi.Int(seconds),
 		}
 	}
@@ -76,12 +77,9 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 					EnableServiceLinks:           pulumi.Bool(false),
 					SecurityContext:              podsecurity.Pod(proxyUser),
 					Containers: corev1.ContainerArray{corev1.ContainerArgs{
-						Name:  pulumi.String("proxy"),
-						Image: pulumi.String(args.Image),
-						Args: pulumi.StringArray{
-							pulumi.String("--name"), pulumi.String("es"), pulumi.String("--region"), pulumi.String(args.Region),
-							pulumi.String("--host"), args.Endpoint, pulumi.String("--port"), pulumi.Sprintf(":%d", DashboardsPort),
-						},
+						Name:           pulumi.String("proxy"),
+						Image:          pulumi.String(args.Image),
+						Args:           proxyFlags(args.Region, args.Endpoint),
 						Env:            env,
 						Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(DashboardsPort)}},
 						VolumeMounts:   corev1.VolumeMountArray{token},
@@ -89,7 +87,8 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 						ReadinessProbe: probe(10),
 						Resources: corev1.ResourceRequirementsArgs{
 							Requests: pulumi.StringMap{"cpu": pulumi.String("20m"), "memory": pulumi.String("32Mi")},
-							Limits:   pulumi.StringMap{"memory": pulumi.String("128Mi")},
+							// It holds each answer whole before it passes it on, and a browser asks for several at once.
+							Limits: pulumi.StringMap{"memory": pulumi.String("256Mi")},
 						},
 						SecurityContext: podsecurity.Container(),
 					}},
@@ -102,4 +101,18 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
+}
+
+// proxyFlags are the proxy's (https://github.com/awslabs/aws-sigv4-proxy/blob/main/cmd/aws-sigv4-proxy/main.go). It signs
+// as the role of the pod's token, which AWS's SDK finds by the environment, for the service "es", whatever host the browser
+// named, and forwards over HTTPS, which is its default. The browser's other headers pass through after the signing: no
+// flag strips the cookie, in which Dashboards keeps the tenant that was chosen, nor osd-xsrf, without which it refuses
+// every change; an Authorization header of the browser's never passes, because the signature takes its place.
+func proxyFlags(region string, endpoint pulumi.StringInput) pulumi.StringArray {
+	return pulumi.StringArray{
+		pulumi.String("--name"), pulumi.String("es"),
+		pulumi.String("--region"), pulumi.String(region),
+		pulumi.String("--host"), endpoint,
+		pulumi.String("--port"), pulumi.String(fmt.Sprintf(":%d", DashboardsPort)),
+	}
 }

@@ -1,0 +1,126 @@
+package opensearchtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/smithy-go/logging"
+)
+
+const (
+	service    = "es"
+	dateFormat = "20060102T150405Z"
+	// maxSkew is how far a client's clock may be off
+	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html).
+	maxSkew = 5 * time.Minute
+)
+
+var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=(\w+)/(\d{8})/([\w-]+)/([\w-]+)/aws4_request, SignedHeaders=([\w;-]+), Signature=([0-9a-f]{64})$`)
+
+// authenticate returns the ARN of the role whose credentials signed the request, or AWS's refusal: it signs what arrived
+// again, with the SDK's own signer, and compares.
+func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (string, *Reply) {
+	match := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
+	if match == nil {
+		return "", &Reply{http.StatusForbidden, object{"Message": "User: anonymous is not authorized to perform: es:ESHttp" + r.Method}}
+	}
+	refuse := func(format string, args ...any) (string, *Reply) {
+		return "", &Reply{http.StatusForbidden, object{"message": fmt.Sprintf(format, args...)}}
+	}
+	id, region, scope, signedHeaders, signature := match[1], match[3], match[4], strings.Split(match[5], ";"), match[6]
+	used, known := s.issued[id]
+	if !known || r.Header.Get("X-Amz-Security-Token") != used.sessionToken {
+		return refuse("The security token included in the request is invalid.")
+	}
+	if now.After(used.expires) {
+		return refuse("The security token included in the request is expired")
+	}
+	if region != Region || scope != service {
+		return refuse("Credential should be scoped to a valid region and service, not '%s' and '%s'.", region, scope)
+	}
+	date, err := time.Parse(dateFormat, r.Header.Get("X-Amz-Date"))
+	if err != nil || now.Sub(date).Abs() > maxSkew {
+		return refuse("Signature expired: %q is not within %s of %s", r.Header.Get("X-Amz-Date"), maxSkew, now.UTC().Format(dateFormat))
+	}
+	hash := hashOf(body)
+	if claimed := r.Header.Get("X-Amz-Content-Sha256"); claimed != "" && claimed != hash {
+		return refuse("The value of x-amz-content-sha256 does not match the body.")
+	}
+
+	again := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}
+	for _, name := range signedHeaders {
+		switch name {
+		case "host": // signed in any case, as are the date and the token
+		case "content-length":
+			again.ContentLength = r.ContentLength
+		default:
+			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
+		}
+	}
+	canonical, err := sign(again, used, hash, date)
+	if err != nil {
+		return refuse("%v", err)
+	}
+	if expected := authorization.FindStringSubmatch(again.Header.Get("Authorization")); expected == nil || expected[6] != signature {
+		// AWS repeats what it would have signed, with the session's token:
+		// https://github.com/opensearch-project/OpenSearch-Dashboards/issues/9679
+		return refuse("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and "+
+			"signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'%s'\n", canonical)
+	}
+	return used.role, nil
+}
+
+// sign signs the request, and returns what was signed.
+func sign(r *http.Request, c credentials, hash string, date time.Time) (string, error) {
+	var canonical string
+	err := v4.NewSigner().SignHTTP(context.Background(),
+		aws.Credentials{AccessKeyID: c.accessKeyID, SecretAccessKey: c.secretAccessKey, SessionToken: c.sessionToken},
+		r, hash, service, Region, date, func(o *v4.SignerOptions) {
+			o.LogSigning = true
+			o.Logger = logging.LoggerFunc(func(_ logging.Classification, _ string, args ...any) { canonical = fmt.Sprint(args[0]) })
+		})
+	return canonical, err
+}
+
+func hashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// Do makes a request as a role would, and returns the status and the body of the answer.
+func (s *Server) Do(role, method, path, body string) (int, string) {
+	s.tb.Helper()
+	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		s.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if _, err := sign(r, s.issue(role, time.Hour), hashOf([]byte(body)), time.Now().UTC()); err != nil {
+		s.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(s.server.Certificate())
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		s.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer.StatusCode, string(content)
+}

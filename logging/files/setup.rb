@@ -1,0 +1,208 @@
+# Brings a domain into the state that a document asks for: ruby setup.rb setup.json
+#
+# The document has the domain's "endpoint" and "region", and the "requests", which are sent in their order, signed with the
+# credentials of the pod. Each may be sent again, so this may be killed at any point and started anew.
+#   name, method, path, body   what is sent, and what it is called here
+#   versioned                  the version that is there is named in what replaces it
+#   accept                     statuses that are fine beside 2xx
+#   objects                    sent as the file of an import into OpenSearch Dashboards, in place of a body
+# While the domain cannot be reached, is overloaded or fails by itself (429, 5xx) a request is repeated for "wait_seconds",
+# counted from the start; while it is denied (401, 403) for "denied_seconds": roles and policies take a moment to spread.
+# In between pass "poll_seconds", 10 unless given.
+#
+# It needs aws-sigv4 beside the standard library. In fluentd's image plain ruby finds it: GEM_HOME and GEM_PATH of the image
+# lead to the bundle that fluentd's plugin was installed with, so neither bundle exec nor a path is needed
+# (https://github.com/fluent/fluentd-kubernetes-daemonset/blob/master/docker-image/v1.19/debian-opensearch/Dockerfile).
+
+require "aws-sigv4"
+require "json"
+require "net/http"
+require "openssl"
+require "securerandom"
+require "time"
+
+# What ends the set-up; its message is all that the reader gets.
+class Failure < StandardError; end
+
+class Setup
+  NO_ANSWER = [
+    SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError, Net::HTTPBadResponse, Net::ProtocolError
+  ].freeze
+  # Credentials that end within so many seconds are not used any more.
+  EXPIRY_MARGIN = 300
+  # How often somebody else may change a versioned thing between the look at it and its replacement.
+  RACES = 5
+  BODY_LIMIT = 1000
+  SECONDS_BETWEEN_WAITING_LINES = 60
+  # Why ISM may leave an index alone: it has a policy; nobody can write to it; or its time is up, and it goes as it is
+  # (https://docs.opensearch.org/latest/im-plugin/ism/api/#add-policy and RestChangePolicyAction.kt in
+  # https://github.com/opensearch-project/index-management).
+  LEFT_ALONE = /already has a policy|is closed|while transitioning to new state/
+
+  def initialize(document)
+    @endpoint, @region, @requests = document.fetch_values("endpoint", "region", "requests")
+    @deadline = now + document.fetch("wait_seconds")
+    @denied_seconds = document.fetch("denied_seconds")
+    @poll_seconds = document.fetch("poll_seconds", 10)
+    @agent, @token_file = %w[AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE].map do |variable|
+      ENV.fetch(variable) do
+        raise Failure, "#{variable} is not set: EKS sets it in a pod that is created after its service account's pod identity " \
+                       "association has spread; start the set-up in a new pod"
+      end
+    end
+    @secrets = []
+  end
+
+  def run
+    @requests.each do |request|
+      answer = request["versioned"] ? replace(request) : deliver(request, request["path"])
+      complaint = complaint_of(answer)
+      fail_with(request["name"], request["method"], request["path"], "#{answer.code} #{complaint}") if complaint
+      puts "#{request["name"]}: #{answer.code}"
+    end
+  end
+
+  # Nothing that is printed holds credentials: AWS repeats the headers of a request whose signature it finds wrong
+  # (https://github.com/opensearch-project/OpenSearch-Dashboards/issues/9679).
+  def hide(text)
+    @secrets.reduce(text.gsub(/\s+/, " ").strip) { |hidden, secret| hidden.gsub(secret, "[hidden]") }
+  end
+
+  private
+
+  # OpenSearch replaces a policy only for who names the version that is replaced, and creates one only if there is none;
+  # else it answers with 409 (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy).
+  def replace(request)
+    look = { "name" => request["name"], "method" => "GET", "accept" => [404] }
+    (1..RACES).each do |race|
+      found = deliver(look, request["path"])
+      version = JSON.parse(found.body).values_at("_seq_no", "_primary_term") if found.code != "404"
+      query = format("?if_seq_no=%d&if_primary_term=%d", *version) if version
+      answer = deliver(request, "#{request["path"]}#{query}", race < RACES ? [409] : [])
+      return answer if answer.code != "409"
+    end
+  end
+
+  # Sends the request until the domain has decided about it, and returns the answer if it is one that the request accepts.
+  def deliver(request, path, also_fine = [])
+    name, method = request.values_at("name", "method")
+    body, headers = content(request)
+    answer = decided(name, method, path, [401, 403]) do
+      sign_and_send(method, URI(@endpoint + path), body, headers)
+    end
+    fine = answer.is_a?(Net::HTTPSuccess) || [*request["accept"], *also_fine].include?(answer.code.to_i)
+    fine ? answer : fail_with(name, method, path, "#{answer.code} #{answer.body}")
+  end
+
+  def content(request)
+    return [JSON.generate(request["body"]), { "content-type" => "application/json" }] if request["body"]
+    return [nil, {}] unless request["objects"]
+
+    # OpenSearch Dashboards refuses what a web page could have sent (osd-xsrf), and takes a file of this kind with one object
+    # a line (https://docs.opensearch.org/latest/troubleshoot/index/). Without a tenant the objects would be this role's own
+    # (https://github.com/opensearch-project/security-dashboards-plugin/issues/1002).
+    boundary = SecureRandom.hex
+    file = request["objects"].map { |saved| JSON.generate(saved) }.join("\n")
+    ["--#{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"objects.ndjson\"\r\n" \
+     "Content-Type: application/ndjson\r\n\r\n#{file}\r\n--#{boundary}--\r\n",
+     { "content-type" => "multipart/form-data; boundary=#{boundary}", "osd-xsrf" => "true", "securitytenant" => "global" }]
+  end
+
+  def sign_and_send(method, uri, body, headers)
+    signer = Aws::Sigv4::Signer.new(service: "es", region: @region, **credentials)
+    signature = signer.sign_request(http_method: method, url: uri, headers: headers, body: body.to_s)
+    answer = http(uri, method, body, headers.merge(signature.headers))
+    @expiry = nil if %w[401 403].include?(answer.code) # the next try has new credentials, should these be the reason
+    answer
+  end
+
+  # The credentials that EKS's agent on the node has for this pod, whose token the kubelet keeps renewing
+  # (https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html). The agent answers with 4xx for as
+  # long as EKS does not find the association, too.
+  def credentials
+    return @credentials if @expiry && @expiry - Time.now > EXPIRY_MARGIN
+
+    token = read_token
+    answer = decided("credentials of the pod", "GET", @agent, 400..428) do
+      http(URI(@agent), "GET", nil, { "authorization" => token })
+    end
+    fail_with("credentials of the pod", "GET", @agent, "#{answer.code} #{answer.body}") unless answer.is_a?(Net::HTTPSuccess)
+    id, secret, session, expiration = JSON.parse(answer.body).fetch_values("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+    @secrets |= [token, secret, session]
+    @expiry = Time.iso8601(expiration)
+    @credentials = { access_key_id: id, secret_access_key: secret, session_token: session }
+  end
+
+  def read_token
+    File.read(@token_file).tap { |token| @secrets |= [token] }
+  rescue SystemCallError => e
+    raise Failure, "token of the pod: #{e.message}: expected the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names"
+  end
+
+  # One request on a connection of its own. Certificates are checked, which is Ruby's default.
+  def http(uri, method, body, headers)
+    options = { use_ssl: uri.scheme == "https", open_timeout: 10, read_timeout: 60, max_retries: 0 }
+    answer = Net::HTTP.start(uri.hostname, uri.port, options) do |server|
+      server.send_request(method, uri.request_uri, body, headers)
+    end
+    answer.body&.force_encoding(Encoding::UTF_8)&.scrub!
+    answer
+  end
+
+  # Yields until there is an answer that waiting will not change.
+  def decided(name, method, path, denials)
+    denied_since = nil
+    loop do
+      answer, found = attempt { yield }
+      denied = answer && denials.include?(answer.code.to_i)
+      return answer if answer && !denied && answer.code.to_i != 429 && answer.code.to_i < 500
+
+      denied_since = denied ? denied_since || now : nil
+      left = (denied ? denied_since + @denied_seconds : @deadline) - now
+      fail_with(name, method, path, found) if left <= 0 || found.include?("certificate verify failed")
+      say_waiting(name, found)
+      sleep [@poll_seconds, left].min
+    end
+  end
+
+  def attempt
+    answer = yield
+    [answer, "#{answer.code} #{answer.body}"]
+  rescue *NO_ANSWER => e
+    [nil, "#{e.class}: #{e.message}"]
+  end
+
+  # What an answer with a good status complains of: an import that failed, and indices that did not get a policy for a reason
+  # that needs somebody's attention.
+  def complaint_of(answer)
+    report = JSON.parse(answer.body)
+    return unless report.is_a?(Hash)
+
+    left = report["failures"] == true ? report["failed_indices"].reject { |index| index["reason"].match?(LEFT_ALONE) } : []
+    answer.body if report["success"] == false || left.any?
+  rescue JSON::ParserError
+    nil # nothing that reports failures is anything else than JSON
+  end
+
+  def say_waiting(name, found)
+    return if @said && now - @said < SECONDS_BETWEEN_WAITING_LINES
+
+    puts hide("waiting to send #{name}: #{found}")[0, BODY_LIMIT]
+    @said = now
+  end
+
+  def fail_with(name, method, path, found)
+    raise Failure, "#{name}: #{method} #{path}: #{hide(found)[0, BODY_LIMIT]}"
+  end
+
+  def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+end
+
+$stdout.sync = true
+begin
+  setup = Setup.new(JSON.parse(File.read(ARGV.fetch(0), encoding: "UTF-8")))
+  setup.run
+rescue StandardError => e
+  message = e.is_a?(Failure) ? e.message : "#{e.class}: #{e.message}"
+  abort "set-up of the domain: #{setup ? setup.hide(message) : message}"
+end

@@ -98,7 +98,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		EbsOptions: opensearch.DomainEbsOptionsArgs{
 			EbsEnabled: pulumi.Bool(true),
 			VolumeType: pulumi.String("gp3"),
-			VolumeSize: pulumi.Int(args.Domain.VolumeSizeGiB),
+			VolumeSize: pulumi.Int(args.VolumeSizeGiB()),
 			Iops:       pulumi.Int(args.Domain.IOPS),
 			Throughput: pulumi.Int(args.Domain.ThroughputMiB),
 		},

@@ -166,7 +166,14 @@ type Quota struct {
 
 // Logging is expense:logging.
 type Logging struct {
-	Domain Domain `json:"domain"`
+	// GiBPerDay is how much is logged in a day in all, before it is indexed, 1 to 40 GiB. Required. With RetentionDays it gives
+	// the size of the domain's volumes, see VolumeSizeGiB. A day's index has one shard, which should stay below 50 GiB
+	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html): who logs more needs another design.
+	GiBPerDay int `json:"gibPerDay"`
+	// RetentionDays is how long every line is kept at least, 1 to 365 days. Required. A daily index is deleted when it is one day
+	// older than that.
+	RetentionDays int    `json:"retentionDays"`
+	Domain        Domain `json:"domain"`
 	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.
 	// Required, because only the account's owner knows: true where the role is missing, false where it exists (AWS refuses a second one).
 	CreateServiceLinkedRole bool `json:"createServiceLinkedRole"`
@@ -175,8 +182,34 @@ type Logging struct {
 	// IndexPrefix starts the names of the daily indices, PREFIX-2026.11.24. Default: the namespace.
 	IndexPrefix string `json:"indexPrefix"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
-	LogRetentionDays int        `json:"logRetentionDays"`
-	Dashboards       Dashboards `json:"dashboards"`
+	LogRetentionDays int `json:"logRetentionDays"`
+	// Fields are added to every record: names of up to 63 letters, digits and _, none that the sidecar sets or OpenSearch keeps
+	// for itself, with values of up to 256 printable characters. A change rolls the pods.
+	Fields map[string]string `json:"fields"`
+	// DropLevels are the levels whose lines are not shipped, such as debug. A change rolls the pods.
+	DropLevels []string `json:"dropLevels"`
+	// Redact are up to 20 regular expressions of 1 to 256 characters; what they match is blotted out before a line leaves the
+	// pod. A change rolls the pods.
+	//
+	// fluentd is written in Ruby, but an expression must be one of Go's (https://pkg.go.dev/regexp/syntax): these have no
+	// look-around and no back-references, and without them Ruby takes linear time too
+	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs. Of Go's, those are left out that Ruby reads
+	// in another way or not at all (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
+	// than (?i) at the start and (?i:...), \Q and \E, \x{...} and \123, \pN without braces, {n}?, and in character classes &&
+	// and, unescaped, [, a first ] and a later ^. Some differences remain: to Ruby, ^ and $ are the ends of each line of a
+	// record, \b and [[:alpha:]] know letters beyond ASCII, and \s holds the vertical tab.
+	Redact     []string   `json:"redact"`
+	Alarms     Alarms     `json:"alarms"`
+	Dashboards Dashboards `json:"dashboards"`
+}
+
+// Alarms is logging.alarms, where CloudWatch's alarms about the domain go: at most one of the two. Without either there are
+// no alarms.
+type Alarms struct {
+	// Email is an address that gets a mail for each alarm, once its owner has answered the one that AWS sends first.
+	Email string `json:"email"`
+	// TopicARN is a standard SNS topic of the stack's region that exists and lets CloudWatch publish.
+	TopicARN string `json:"topicArn"`
 }
 
 // Dashboards is logging.dashboards, a signing proxy through which a person with kubectl reaches OpenSearch Dashboards.
@@ -195,16 +228,18 @@ type Domain struct {
 	EngineVersion string `json:"engineVersion"`
 	// InstanceType is the data nodes' type, as m7g.large.search. Required.
 	InstanceType string `json:"instanceType"`
-	// InstanceCount is the number of data nodes, a multiple of ZoneCount. Required.
+	// InstanceCount is the number of data nodes, a multiple of ZoneCount, 1 to 80 (10 of t3 or without masters). Required.
 	InstanceCount int `json:"instanceCount"`
 	// ZoneCount spreads the data nodes over the first 1, 2 or 3 zones of the network. Default 1. A change between 1 and more replaces nothing but moves all data.
 	ZoneCount int `json:"zoneCount"`
 	// MasterInstanceType is the type of the three dedicated masters; empty (default) is none.
 	MasterInstanceType string `json:"masterInstanceType"`
-	// VolumeSizeGiB is each data node's gp3 volume. Required; the type decides the range.
-	VolumeSizeGiB int `json:"volumeSizeGiB"`
-	// IOPS is 3000 to 80000, at most 500 for each GiB. Default 3000.
+	// IOPS is 3000 to 80000 for each data node's volume, at most 500 for each GiB of VolumeSizeGiB. Default 3000.
 	IOPS int `json:"iops"`
 	// ThroughputMiB is 125 to 2000 MiB/s, at most a quarter of IOPS. Default 125.
 	ThroughputMiB int `json:"throughputMiB"`
+	// Protect keeps Pulumi from deleting or replacing the domain until it is false again. Default false: destroy asks nothing.
+	Protect bool `json:"protect"`
+	// AuditLogs writes to CloudWatch who signed in to the domain and who was denied. Default false.
+	AuditLogs bool `json:"auditLogs"`
 }

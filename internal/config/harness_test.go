@@ -21,8 +21,8 @@ const stack = `{
 	},
 	"workloads": {},
 	"logging": {
-		"createServiceLinkedRole": true,
-		"domain": {"instanceType": "t3.small.search", "instanceCount": 1, "volumeSizeGiB": 10}
+		"gibPerDay": 1, "retentionDays": 3, "createServiceLinkedRole": true,
+		"domain": {"instanceType": "t3.small.search", "instanceCount": 1}
 	}
 }`
 

@@ -38,9 +38,10 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			VolumeSizeGiB: 1, Quota: Quota{Pods: 40, CPU: 8, MemoryGiB: 24, StorageGiB: 20},
 		},
 		Logging: Logging{
+			GiBPerDay: 1, RetentionDays: 3,
 			Domain: Domain{
 				Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1,
-				VolumeSizeGiB: 10, IOPS: 3000, ThroughputMiB: 125,
+				IOPS: 3000, ThroughputMiB: 125,
 			},
 			CreateServiceLinkedRole: true, Image: "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 			IndexPrefix: "project", LogRetentionDays: 30,
@@ -55,6 +56,8 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 		edit{"cluster/autoscaler", `{"enabled": false}`}, edit{"cluster/nodeGroups/expense/nodeRepair", "false"},
 		edit{"cluster/nodeGroups/expense/minSize", "0"}, edit{"logging/createServiceLinkedRole", "false"},
 		edit{"workloads/namespace", `"shop"`}, edit{"workloads/web/maxReplicas", "9"}, edit{"logging/domain/zoneCount", "1"},
+		edit{"logging/fields", `{"team": "shop"}`}, edit{"logging/dropLevels", `["debug"]`}, edit{"logging/redact", `["token=[^ ]+"]`},
+		edit{"logging/alarms", `{"email": "ops@example.com"}`}, edit{"logging/domain/protect", "true"}, edit{"logging/domain/auditLogs", "true"},
 		edit{"cluster/nodeGroups/expense/labels", `{"a.b/c": "d"}`},
 		edit{"cluster/nodeGroups/expense/taints", `[{"key": "k", "effect": "PREFER_NO_SCHEDULE"}]`}))
 	require.NoError(t, err)
@@ -67,6 +70,12 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 	assert.Equal(t, []Taint{{Key: "k", Effect: "PREFER_NO_SCHEDULE"}}, group.Taints)
 	assert.False(t, c.Logging.CreateServiceLinkedRole)
 	assert.Equal(t, "shop", c.Logging.IndexPrefix, "the indices are named after the namespace")
+	assert.Equal(t, map[string]string{"team": "shop"}, c.Logging.Fields)
+	assert.Equal(t, []string{"debug"}, c.Logging.DropLevels)
+	assert.Equal(t, []string{"token=[^ ]+"}, c.Logging.Redact)
+	assert.Equal(t, Alarms{Email: "ops@example.com"}, c.Logging.Alarms)
+	assert.True(t, c.Logging.Domain.Protect)
+	assert.True(t, c.Logging.Domain.AuditLogs)
 	assert.Equal(t, Web{MinReplicas: 2, MaxReplicas: 9, TargetCPUPercent: 60}, c.Workloads.Web)
 }
 
@@ -193,8 +202,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("us-east-1", string(sections["network"]), string(sections["cluster"]), string(sections["workloads"]), string(sections["logging"]), `{"A": "b"}`)
 	f.Add("", "null", "[]", "1", `"x"`, "")
 	f.Add("us-gov-west-1", `{"zones": [null, "a", "use1-az1"]}`, `{"nodeGroups": {"": {"taints": [{}], "labels": {"/": "/"}, "instanceTypes": [""]}}, "admins": [""], "addonVersions": {"": ""}}`,
-		`{"web": {"settings": {"": ""}}, "quota": {}}`, `{"domain": {"zoneCount": 0, "instanceCount": 1, "masterInstanceType": ".search"}}`, "{")
-	f.Add("cn-north-1", `{"cidr": "0.0.0.0/0"}`, `{"publicAccess": true, "publicAccessCidrs": ["/", "::/0", "1.2.3.4"]}`, "{}", `{"domain": {"instanceType": "or1.x.search"}}`, "[]")
+		`{"web": {"settings": {"": ""}}, "quota": {}}`, `{"gibPerDay": 0, "retentionDays": -1, "redact": ["", "("], "fields": {"": ""}, "domain": {"zoneCount": 0, "instanceCount": 1, "masterInstanceType": ".search"}}`, "{")
+	f.Add("cn-north-1", `{"cidr": "0.0.0.0/0"}`, `{"publicAccess": true, "publicAccessCidrs": ["/", "::/0", "1.2.3.4"]}`, "{}", `{"gibPerDay": 40, "retentionDays": 365, "alarms": {"topicArn": "arn:"}, "domain": {"instanceType": "or1.x.search", "instanceCount": 0}}`, "[]")
 	f.Fuzz(func(t *testing.T, region, network, cluster, workloads, logging, secret string) {
 		c, err := parse(plain(map[string]string{
 			keyRegion: region, "expense:network": network, "expense:cluster": cluster, "expense:workloads": workloads, "expense:logging": logging, keySecret: secret,

@@ -2,40 +2,48 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
-	// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_CreateDomain.html
-	domainName    = regexp.MustCompile(`^[a-z][a-z0-9-]{2,27}$`)
-	engineVersion = regexp.MustCompile(`^OpenSearch_[1-9][0-9]*\.[0-9]+$`)
-	searchType    = regexp.MustCompile(`^(([a-z]+)[0-9]+([a-z]*))\.([a-z0-9]+)\.search$`)
 	// Names of indices: https://docs.opensearch.org/latest/api-reference/index-apis/create-index/.
 	indexPrefix = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-	// Families that keep data on disks of their own, or have no gp3 volume or no encryption at rest, all of which the domain
-	// uses (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html and
-	// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource).
-	unsuitedFamily = regexp.MustCompile(`^(i[0-9]+[a-z]*|im[0-9]+[a-z]*|r[0-9]+gd|t2|m3|m4|c4|r3|r4)$`)
+	fieldName   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	// What mail servers accept in practice (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
+	mailAddress = regexp.MustCompile(`^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+$`)
+	// A standard topic: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html.
+	topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[a-zA-Z0-9_-]{1,256}$`)
 )
 
-// volumeLimits are the largest gp3 volumes in GiB by instance family and size; the smallest is 10 GiB
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource). Of other types, AWS knows.
-var volumeLimits = map[string]map[string]int{
-	"t3":  {"small": 100, "medium": 200},
-	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
-	"m6g": {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432},
-	"c5":  {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "9xlarge": 3584, "18xlarge": 7168},
-	"c6g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608},
-	"r5":  {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "12xlarge": 24576},
-	"r6g": {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576},
+// setBySidecar are the fields that every record has already.
+var setBySidecar = []string{
+	"@timestamp", "_hash", "_path", "cluster", "container", "level", "message", "namespace", "node", "pod", "stream", "time", "zone",
 }
 
-// largestVolume is the most that any type of volumeLimits has, in GiB.
-const largestVolume = 24576
+// metadataFields are OpenSearch's, which refuses documents that hold them
+// (https://docs.opensearch.org/latest/field-types/metadata-fields/index/).
+var metadataFields = []string{
+	"_doc_count", "_field_names", "_id", "_ignored", "_index", "_meta", "_nested_path", "_primary_term", "_routing", "_seq_no", "_source", "_type", "_version",
+}
+
+// levels are those of nginx (https://nginx.org/en/docs/ngx_core_module.html#error_log) and the other common ones.
+var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "crit", "fatal", "alert", "emerg"}
 
 func (r *report) logging(c *Config) {
 	l := c.Logging
+	// A day's index has one shard, which with its overhead of a tenth should stay below 50 GiB
+	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html).
+	if r.require("logging.gibPerDay", "1 to 40 GiB a day", "when in doubt start with 1 and look at the domain's FreeStorageSpace") {
+		r.between("logging.gibPerDay", l.GiBPerDay, 1, 40, " GiB a day")
+	}
+	if r.require("logging.retentionDays", "1 to 365 days", "") {
+		r.between("logging.retentionDays", l.RetentionDays, 1, 365, " days")
+	}
 	r.domain(c)
 	// An account has this role once, and a second creation fails
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/slr.html).
@@ -51,91 +59,95 @@ func (r *report) logging(c *Config) {
 			"up to 244 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit")
 	}
 	oneOf(r, "logging.logRetentionDays", l.LogRetentionDays, retentionDays)
+
+	r.fields(l.Fields)
+	for i, level := range l.DropLevels {
+		oneOf(r, fmt.Sprintf("logging.dropLevels[%d]", i), level, levels)
+	}
+	r.unique("logging.dropLevels", l.DropLevels)
+	r.redact(l.Redact)
+	r.alarms(c.Region, l.Alarms)
 }
 
-func (r *report) domain(c *Config) {
-	d := c.Logging.Domain
-	const (
-		path = "logging.domain"
-		kind = "an OpenSearch instance type such as m7g.large.search"
-	)
-	r.match(path+".name", d.Name, domainName, 28, "3 to 28 lower-case letters, digits and '-', starting with a letter")
-	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions")
-
-	var data []string
-	if r.require(path+".instanceType", kind, "") {
-		data = r.searchType(path+".instanceType", d.InstanceType, kind)
-	}
-	if data != nil && unsuitedFamily.MatchString(data[1]) {
-		r.add(path+".instanceType", quote(d.InstanceType), "a type with encrypted gp3 volumes, such as m7g.large.search or t3.small.search", "")
-	}
-	if d.MasterInstanceType != "" {
-		masters := r.searchType(path+".masterInstanceType", d.MasterInstanceType, kind)
+// fields checks the fields that are added to each record.
+func (r *report) fields(fields map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		path, value := child("logging.fields", name), fields[name]
 		switch {
-		case masters == nil || data == nil:
-		case masters[1] == "t2":
-			r.add(path+".masterInstanceType", quote(d.MasterInstanceType), "a type with encryption at rest, such as m7g.medium.search", "")
-		case isARMFamily(masters) != isARMFamily(data) && masters[2][0] != 'o' && data[2][0] != 'o':
-			// The names of OpenSearch's own families (or1, or2, om2) do not tell.
-			// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html
-			r.add(path+".masterInstanceType", quote(d.MasterInstanceType)+", "+architecture(isARMFamily(masters)),
-				"a type of the data nodes' architecture, "+architecture(isARMFamily(data))+" ("+d.InstanceType+")", "")
-		case masters[1] == "t3" && d.InstanceCount > 10:
-			r.add(path+".masterInstanceType", quote(d.MasterInstanceType), "with more than 10 data nodes, a type other than t3", "")
+		case slices.Contains(setBySidecar, name):
+			r.add(path, "a field that each record has", "a name other than "+strings.Join(setBySidecar, ", "), "")
+		case slices.Contains(metadataFields, name):
+			r.add(path, "a field of OpenSearch's own", "a name other than "+strings.Join(metadataFields, ", "), "")
+		case !fieldName.MatchString(name) || len(name) > 63:
+			r.add(path, "this name", "a name of 1 to 63 letters, digits and '_', not starting with a digit", "")
+		case utf8.RuneCountInString(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }):
+			r.add(path, quote(value), "up to 256 printable characters", "")
 		}
 	}
-
-	oneOf(r, path+".zoneCount", d.ZoneCount, []int{1, 2, 3})
-	if r.ok(path+".zoneCount", "network.zones") && d.ZoneCount > len(c.Network.Zones) {
-		r.add(path+".zoneCount", fmt.Sprint(d.ZoneCount), fmt.Sprintf("at most the number of network.zones, %d", len(c.Network.Zones)), "")
-	}
-	if r.require(path+".instanceCount", "a number of data nodes, a multiple of zoneCount", "") {
-		// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#clusterresource
-		limit := 80
-		if data != nil && data[1] == "t3" {
-			limit = 10
-		}
-		r.between(path+".instanceCount", d.InstanceCount, 1, limit, " data nodes of "+d.InstanceType)
-		// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-multiaz.html
-		if r.ok(path+".zoneCount") && d.InstanceCount%d.ZoneCount != 0 {
-			r.add(path+".instanceCount", fmt.Sprint(d.InstanceCount), fmt.Sprintf("a multiple of zoneCount, %d", d.ZoneCount), "")
-		}
-	}
-	r.volume(path, d, data)
 }
 
-// searchType notes a type that is not one of OpenSearch's, and otherwise returns the parts of it.
-func (r *report) searchType(path, text, allowed string) []string {
-	m := searchType.FindStringSubmatch(text)
-	if m == nil {
-		remedy := ""
-		if searchType.MatchString(text + ".search") {
-			remedy = "did you mean " + text + ".search?"
+// redactable are the regular expressions that Go's and Ruby's libraries read alike; see Logging.Redact. A group's start is
+// never followed by "?", which would make it another kind of group, and (?i) is only at the start: further on, Ruby ends an
+// alternative there.
+var redactable = func() *regexp.Regexp {
+	const (
+		open   = `\(\?i?:|\(`
+		plain  = `[^\\\[({?\pC]`
+		escape = `\\[^QEpPx0-9\pC]|\\x[0-9A-Fa-f]{2}|\\[pP]\{[A-Za-z_]+\}`
+		member = `[^\\\[\]&^\pC]|` + escape + `|\[:\^?[a-z]+:\]`
+		class  = `\[\^?(?:(?:&?(?:` + member + `))+&?|&)\]`
+		limits = `\{[0-9]+,[0-9]*\}`
+		times  = `\{[0-9]+\}` // To Ruby a "?" behind it is "or not at all".
+	)
+	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + class + `|` + limits + `)\?*|` + times + `))+$`)
+}()
+
+// redact checks the patterns of what must not get into a log.
+func (r *report) redact(patterns []string) {
+	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags other than (?i) at the start, " +
+		`and without \Q, \x{...}, \123, \pN, {n}?, and &&, [, a first ] or a later ^ in a character class`
+	for i, pattern := range patterns {
+		path := fmt.Sprintf("logging.redact[%d]", i)
+		expression, err := regexp.Compile(pattern)
+		switch {
+		case err != nil:
+			r.add(path, quote(pattern), allowed, err.Error())
+		case !redactable.MatchString(pattern) || utf8.RuneCountInString(pattern) > 256:
+			r.add(path, quote(pattern), allowed, "")
+		case matchesNothing(expression):
+			r.add(path, quote(pattern)+", which matches where nothing is", "an expression that matches one character or more", "")
 		}
-		r.add(path, quote(text), allowed, remedy)
 	}
-	return m
+	r.unique("logging.redact", patterns)
+	if len(patterns) > 20 {
+		r.add("logging.redact", fmt.Sprintf("a list of %d", len(patterns)), "at most 20", "")
+	}
 }
 
-// isARMFamily says whether the parts are of a Graviton type: a "g" follows the generation.
-func isARMFamily(parts []string) bool { return strings.HasPrefix(parts[3], "g") }
+// matchesNothing says whether the expression has a match without a character, in an empty text or at the edge of a word.
+func matchesNothing(expression *regexp.Regexp) bool {
+	return slices.ContainsFunc([]string{"", "a"}, func(text string) bool {
+		return slices.ContainsFunc(expression.FindAllStringIndex(text, -1), func(at []int) bool { return at[0] == at[1] })
+	})
+}
 
-// volume checks a data node's gp3 volume (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; the larger
-// limits are OpenSearch's too, https://github.com/aws/aws-cdk/issues/38000).
-func (r *report) volume(path string, d Domain, data []string) {
-	limit := largestVolume
-	if data != nil && volumeLimits[data[1]][data[4]] != 0 {
-		limit = volumeLimits[data[1]][data[4]]
+// alarms checks where alarms go.
+func (r *report) alarms(region string, a Alarms) {
+	const email, topic = "logging.alarms.email", "logging.alarms.topicArn"
+	if a.Email != "" && a.TopicARN != "" {
+		r.add("logging.alarms", "an e-mail address and a topic", "one of them", "subscribe the address to the topic")
+		return
 	}
-	if r.require(path+".volumeSizeGiB", "a size in GiB for each data node", "") {
-		r.between(path+".volumeSizeGiB", d.VolumeSizeGiB, 10, limit, " GiB with "+d.InstanceType)
+	if a.Email != "" {
+		// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
+		r.match(email, a.Email, mailAddress, 254, "an e-mail address such as ops@example.com")
 	}
-	r.between(path+".iops", d.IOPS, 3000, 80000, "")
-	r.between(path+".throughputMiB", d.ThroughputMiB, 125, 2000, " MiB/s")
-	if r.ok(path+".iops", path+".volumeSizeGiB") && d.IOPS > 500*d.VolumeSizeGiB {
-		r.add(path+".iops", fmt.Sprint(d.IOPS), fmt.Sprintf("at most 500 for each GiB of volumeSizeGiB, %d", 500*d.VolumeSizeGiB), "")
+	if a.TopicARN == "" {
+		return
 	}
-	if r.ok(path+".iops", path+".throughputMiB") && 4*d.ThroughputMiB > d.IOPS {
-		r.add(path+".throughputMiB", fmt.Sprint(d.ThroughputMiB), fmt.Sprintf("at most a quarter of iops, %d MiB/s", d.IOPS/4), "")
+	const kind = "the ARN of a standard SNS topic, such as arn:aws:sns:us-east-1:123456789012:NAME"
+	// An alarm's actions are in its own region (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html).
+	if r.match(topic, a.TopicARN, topicARN, 2048, kind) && r.ok(keyRegion) && topicARN.FindStringSubmatch(a.TopicARN)[1] != region {
+		r.add(topic, quote(a.TopicARN), "a topic of the stack's region, "+region, "")
 	}
 }

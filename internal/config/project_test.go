@@ -54,6 +54,8 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			assert.Equal(t, []int{3, 3, 5}, []int{group.MinSize, group.DesiredSize, group.MaxSize})
 			assert.Equal(t, "project", c.Workloads.Namespace)
 			assert.Equal(t, "dev", c.Workloads.Environment)
+			assert.Equal(t, 10, c.Logging.VolumeSizeGiB(), "the smallest there is")
+			assert.False(t, c.Logging.Domain.Protect, "destroy asks nothing")
 			require.Len(t, c.Warnings(), 1)
 			assert.Contains(t, c.Warnings()[0], "has one type")
 		},
@@ -61,6 +63,9 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			assert.Len(t, c.Network.Zones, 3)
 			assert.Equal(t, NATPerZone, c.Network.NAT)
 			assert.Equal(t, 3, c.Logging.Domain.ZoneCount)
+			assert.Equal(t, 194, c.Logging.VolumeSizeGiB())
+			assert.True(t, c.Logging.Domain.Protect)
+			assert.True(t, c.Logging.Domain.AuditLogs)
 			assert.NotEmpty(t, c.Logging.Domain.MasterInstanceType)
 			assert.GreaterOrEqual(t, len(c.Cluster.NodeGroups["expense"].InstanceTypes), 6)
 			assert.Equal(t, OnDemand, c.Cluster.NodeGroups["steady"].CapacityType)

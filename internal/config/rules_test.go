@@ -92,15 +92,28 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			"m1.large", "m2.large", "m3.large", "m4.large", "m5.large", "m5a.large", "m5d.large", "m5n.large", "m6a.large", "m6i.large",
 			"m7a.large", "m7i.large", "m8a.large", "m8i.large", "m9i.large", "t2.large", "t3.large", "t3a.large", "m5ad.large", "m5dn.large",
 		}, `", "`) + `"]`}},
-		"never a new role":  {{"logging/createServiceLinkedRole", "false"}},
-		"short domain name": {{"logging/domain/name", `"abc"`}},
-		"long domain name":  {{"logging/domain/name", `"` + strings.Repeat("a", 28) + `"`}},
-		"fast volume":       {{"logging/domain/volumeSizeGiB", "16"}, {"logging/domain/iops", "8000"}, {"logging/domain/throughputMiB", "2000"}},
-		"own ARM families":  {{"logging/domain/instanceType", `"or1.large.search"`}, {"logging/domain/masterInstanceType", `"m7g.large.search"`}},
-		"three of each": {
-			{"logging/domain/instanceType", `"r6g.12xlarge.search"`}, {"logging/domain/masterInstanceType", `"m6g.large.search"`},
-			{"logging/domain/volumeSizeGiB", "24576"}, {"logging/domain/instanceCount", "6"}, {"logging/domain/zoneCount", "3"},
+		"never a new role":           {{"logging/createServiceLinkedRole", "false"}},
+		"short domain name":          {{"logging/domain/name", `"abc"`}},
+		"long domain name":           {{"logging/domain/name", `"` + strings.Repeat("a", 28) + `"`}},
+		"fast volume":                {{"logging/retentionDays", "6"}, {"logging/domain/iops", "8000"}, {"logging/domain/throughputMiB", "2000"}},
+		"own ARM families":           {{"logging/domain/instanceType", `"or1.large.search"`}, {"logging/domain/masterInstanceType", `"m7g.large.search"`}},
+		"oldest version of a family": {{"logging/domain/instanceType", `"or1.medium.search"`}, {"logging/domain/engineVersion", `"OpenSearch_2.11"`}},
+		"newer major version":        {{"logging/domain/instanceType", `"om2.large.search"`}, {"logging/domain/engineVersion", `"OpenSearch_3.1"`}},
+		"ten nodes without masters":  {{"logging/domain/instanceCount", "10"}},
+		"most nodes that subnets of the smallest VPC have addresses for": {
+			{"network/cidr", `"10.0.0.0/22"`}, {"logging/domain/instanceType", `"m7g.large.search"`}, {"logging/domain/masterInstanceType", `"m7g.large.search"`},
+			{"logging/domain/instanceCount", "41"},
 		},
+		"most logs": {
+			{"logging/gibPerDay", "40"}, {"logging/retentionDays", "365"}, {"logging/domain/instanceType", `"r6g.12xlarge.search"`},
+			{"logging/domain/masterInstanceType", `"m6g.large.search"`}, {"logging/domain/instanceCount", "6"}, {"logging/domain/zoneCount", "3"},
+		},
+		"fullest small volume": {{"logging/gibPerDay", "6"}, {"logging/retentionDays", "6"}},
+		"fields":               {{"logging/fields", `{"_a": "", "` + strings.Repeat("x", 63) + `": "` + strings.Repeat("ü", 256) + `", "Team_1": "a b \"c\" ${d}"}`}},
+		"levels":               {{"logging/dropLevels", `["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg", "trace", "warning", "fatal"]`}},
+		"expressions":          {{"logging/redact", `["(?i)(?:token|secret)=([^& ]+)", "\\(?[0-9]{3}\\)?-[0-9]{4,}", "\\p{Han}+\\x41\\z", "[[:alnum:]&._-]+@[&]*x+?", "` + strings.Repeat("x", 256) + `"]`}},
+		"alarms by mail":       {{"logging/alarms/email", `"a.b+c@mail.example.com"`}},
+		"alarms to a topic":    {{"logging/alarms/topicArn", `"arn:aws:sns:us-east-1:123456789012:ops_1"`}},
 	} {
 		assert.Empty(t, problems(t, settings(t, edits...)), name)
 	}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_CreateDomain.html
+	domainName = regexp.MustCompile(`^[a-z][a-z0-9-]{2,27}$`)
+	// All of OpenSearch's versions have fine-grained access control, audit logs and Auto-Tune; Elasticsearch's have not
+	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/features-by-version.html).
+	engineVersion = regexp.MustCompile(`^OpenSearch_([1-9][0-9]?)\.([0-9]{1,2})$`)
+	searchType    = regexp.MustCompile(`^(([a-z]+)[0-9]+([a-z]*))\.([a-z0-9]+)\.search$`)
+	// Families that keep data on disks of their own, or have no gp3 volume or no encryption at rest, all of which the domain
+	// uses (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html and
+	// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource).
+	unsuitedFamily = regexp.MustCompile(`^(i[0-9]+[a-z]*|im[0-9]+[a-z]*|oi[0-9]+|r[0-9]+gd|d2|t2|m3|m4|c4|r3|r4|ultrawarm[0-9]+)$`)
+	// Families that AWS lists without the role of a master in `aws opensearch list-instance-type-details` (of
+	// OpenSearch_2.19 in us-east-1, September 2026), and those without encryption at rest.
+	neverMaster = regexp.MustCompile(`^(o[a-z]+[0-9]+|i7i|i8ge?|r[78]gd|ultrawarm[0-9]+|t2|r3)$`)
+)
+
+// minimalVersion is the first OpenSearch version, major and minor, of OpenSearch's own instance families
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html).
+var minimalVersion = map[string][]int{"or1": {2, 11}, "or2": {2, 17}, "om2": {2, 17}}
+
+func (r *report) domain(c *Config) {
+	d := c.Logging.Domain
+	const (
+		path = "logging.domain"
+		kind = "an OpenSearch instance type such as m7g.large.search"
+	)
+	r.match(path+".name", d.Name, domainName, 28, "3 to 28 lower-case letters, digits and '-', starting with a letter")
+	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions")
+
+	var data []string
+	if r.require(path+".instanceType", kind, "") {
+		data = r.searchType(path+".instanceType", d.InstanceType, kind)
+	}
+	if data != nil && unsuitedFamily.MatchString(data[1]) {
+		r.add(path+".instanceType", quote(d.InstanceType), "a type with encrypted gp3 volumes, such as m7g.large.search or t3.small.search", "")
+	}
+	if data != nil && r.ok(path+".engineVersion") && slices.Compare(version(d.EngineVersion), minimalVersion[data[1]]) < 0 {
+		r.add(path+".instanceType", quote(d.InstanceType)+" with "+d.EngineVersion,
+			fmt.Sprintf("%s from OpenSearch_%d.%d on, or a type such as m7g.large.search", data[1], minimalVersion[data[1]][0], minimalVersion[data[1]][1]), "")
+	}
+
+	oneOf(r, path+".zoneCount", d.ZoneCount, []int{1, 2, 3})
+	if r.ok(path+".zoneCount", "network.zones") && d.ZoneCount > len(c.Network.Zones) {
+		r.add(path+".zoneCount", fmt.Sprint(d.ZoneCount), fmt.Sprintf("at most the number of network.zones, %d", len(c.Network.Zones)), "")
+	}
+	if r.require(path+".instanceCount", "a number of data nodes, a multiple of zoneCount", "") {
+		r.dataNodes(c, path+".instanceCount", data)
+	}
+	r.masters(d, path+".masterInstanceType", data, kind)
+	r.volume(c.Logging, data)
+}
+
+// version is the major and minor number of an engine version of the right form.
+func version(engine string) []int {
+	m := engineVersion.FindStringSubmatch(engine)
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return []int{major, minor}
+}
+
+// dataNodes checks their number (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#clusterresource).
+func (r *report) dataNodes(c *Config, path string, data []string) {
+	d := c.Logging.Domain
+	limit := 80
+	if data != nil && data[1] == "t3" {
+		limit = 10
+	}
+	r.between(path, d.InstanceCount, 1, limit, " data nodes of "+d.InstanceType)
+	if !r.ok("logging.domain.zoneCount", path) {
+		return
+	}
+	// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-multiaz.html
+	if d.InstanceCount%d.ZoneCount != 0 {
+		r.add(path, fmt.Sprint(d.InstanceCount), fmt.Sprintf("a multiple of zoneCount, %d", d.ZoneCount), "")
+		return
+	}
+	vpc, err := netip.ParsePrefix(c.Network.CIDR)
+	if err != nil || !r.ok("network.cidr") {
+		return
+	}
+	if reserved, free := 3*d.InstanceCount/d.ZoneCount, addresses(vpc); reserved > free {
+		r.add(path, fmt.Sprintf("%d, for which OpenSearch Service reserves %d addresses in each subnet", d.InstanceCount, reserved),
+			fmt.Sprintf("at most %d: a private subnet of network.cidr %s has %d addresses", free/3*d.ZoneCount, c.Network.CIDR, free),
+			"use more zones, or a larger network in a new stack")
+	}
+}
+
+// addresses is how many addresses one of the domain's subnets has to give. A private subnet of the first three zones is an
+// eighth of the VPC (package cluster), of which AWS keeps five addresses
+// (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html). OpenSearch Service reserves three for each data
+// node (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#reserving-ip-vpc-endpoints).
+func addresses(vpc netip.Prefix) int { return 1<<(32-vpc.Bits()-3) - 5 }
+
+// masters checks the dedicated masters, of which there are three or none
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-dedicatedmasternodes.html).
+func (r *report) masters(d Domain, path string, data []string, kind string) {
+	if d.MasterInstanceType == "" {
+		// AWS makes no larger domain without them (limits.html#clusterresource, as above).
+		if r.ok("logging.domain.instanceCount") && d.InstanceCount > 10 {
+			r.add(path, "nothing", "with more than 10 data nodes, a type of dedicated masters such as m7g.large.search", "")
+		}
+		return
+	}
+	masters := r.searchType(path, d.MasterInstanceType, kind)
+	switch {
+	case masters == nil || data == nil:
+	case neverMaster.MatchString(masters[1]):
+		r.add(path, quote(d.MasterInstanceType), "a type that can be a master and encrypts at rest, such as m7g.medium.search", "")
+	case isARMFamily(masters) != isARMFamily(data):
+		// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html
+		r.add(path, quote(d.MasterInstanceType)+", "+architecture(isARMFamily(masters)),
+			"a type of the data nodes' architecture, "+architecture(isARMFamily(data))+" ("+d.InstanceType+")", "")
+	case masters[1] == "t3" && d.InstanceCount > 10:
+		r.add(path, quote(d.MasterInstanceType), "with more than 10 data nodes, a type other than t3", "")
+	}
+}
+
+// searchType notes a type that is not one of OpenSearch's, and otherwise returns the parts of it.
+func (r *report) searchType(path, text, allowed string) []string {
+	m := searchType.FindStringSubmatch(text)
+	if m == nil {
+		remedy := ""
+		if searchType.MatchString(text + ".search") {
+			remedy = "did you mean " + text + ".search?"
+		}
+		r.add(path, quote(text), allowed, remedy)
+	}
+	return m
+}
+
+// isARMFamily says whether the parts are of a Graviton type: a "g" follows the generation. OpenSearch's own families are
+// all Graviton (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/or1.html).
+func isARMFamily(parts []string) bool { return strings.HasPrefix(parts[3], "g") || parts[2][0] == 'o' }

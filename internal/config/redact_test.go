@@ -1,0 +1,67 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"os/exec"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fluentd is written in Ruby. Whatever the settings may hold must mean there what it means here, or a secret is shipped that
+// the settings forbid: so expressions of random parts are tried in both. The parts of which Logging.Redact says that they
+// differ, and texts in which they would, are left out.
+func TestExpressionsOfRedactMeanTheSameToRuby(t *testing.T) {
+	ruby, err := exec.LookPath("ruby")
+	if err != nil {
+		t.Skip("ruby is not installed: nothing to compare with")
+	}
+	parts := []string{
+		"a", "b", "A", "é", "0", " ", "=", "#", "&", "&&", "-", "]", "}", "{", ".", "|", "*", "+", "?", "*?", "{2}", "{1,}", "{1,2}", "{,2}",
+		"(", "(?:", "(?i)", "(?i:", "(?s)", "(?m:", "(?P<n>", "(?<n>", ")", "[", "[^", `\A`, `\z`, `\Z`, `\d`, `\D`, `\w`, `\W`, `\S`, `\h`, `\H`, `\R`,
+		`\.`, `\[`, `\]`, `\-`, `\/`, `\_`, `\<`, `\'`, "\\`", `\x41`, `\x{41}`, `\101`, `\7`, `\0`, `\1`, `\a`, `\n`, `\pL`, `\p{L}`, `\p{Han}`, `\p{^L}`, `\P{Han}`,
+		`\Q`, `\E`, `\C`, `\G`, `\K`, "[:xdigit:]", "[:^digit:]", "[[:digit:]_]",
+	}
+	texts := []string{"aab AB b1", "a&b-c]d[}{", "aa  aabb 1 2=3", "é a.b/c#d 漢", `x_<>'\~`, "A101 7\x00\a"}
+	random := rand.New(rand.NewPCG(1, 2))
+	var questions [][2]string
+	var want []any
+	for len(questions) < 5000*len(texts) {
+		var expression string
+		for range 1 + random.IntN(6) {
+			expression += parts[random.IntN(len(parts))]
+		}
+		compiled, err := regexp.Compile(expression)
+		if err != nil || !redactable.MatchString(expression) || matchesNothing(compiled) {
+			continue
+		}
+		for _, text := range texts {
+			matches := []any{}
+			for _, match := range compiled.FindAllString(text, -1) {
+				matches = append(matches, match)
+			}
+			questions, want = append(questions, [2]string{expression, text}), append(want, matches)
+		}
+	}
+	input, err := json.Marshal(questions)
+	require.NoError(t, err)
+	command := exec.Command(ruby, "testdata/matches.rb")
+	command.Stdin = bytes.NewReader(input)
+	output, err := command.Output()
+	require.NoError(t, err)
+	var got []any
+	require.NoError(t, json.Unmarshal(output, &got))
+	require.Len(t, got, len(want))
+	different := 0
+	for i, q := range questions {
+		if !assert.Equal(t, want[i], got[i], "%q in %q", q[0], q[1]) {
+			if different++; different > 10 {
+				t.Fatal("and more")
+			}
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Worked out by hand: shards on the fullest node, a tenth more than the logs, then the volume of which a quarter stays free.
+func TestVolumesOfExactSizes(t *testing.T) {
+	for _, c := range []struct{ gibPerDay, retentionDays, replicas, dataNodes, want int }{
+		{1, 3, 0, 1, 10},       // 4 shards, 4.4 GiB, / 0.51 = 8.6: EBS's minimum
+		{1, 4, 0, 1, 11},       // 5 shards, 5.5 GiB, / 0.51 = 10.8
+		{5, 30, 1, 3, 194},     // 62 shards, 21 on a node, 115.5 GiB, (+ 20) / 0.7 = 193.6
+		{1, 1, 1, 3, 10},       // 4 shards, 2 on a node although 1.33 would be the mean
+		{10, 1, 1, 3, 44},      // the same with 22 GiB, / 0.51 = 43.1
+		{6, 6, 0, 1, 91},       // 7 shards, 46.2 GiB, / 0.51 = 90.6
+		{40, 0, 0, 1, 87},      // 44 GiB, / 0.51 = 86.3
+		{40, 1, 0, 1, 155},     // 88 GiB, (+ 20) / 0.7 = 154.3, less than / 0.51 = 172.5
+		{40, 365, 1, 6, 7698},  // 732 shards, 122 on a node, 5368 GiB, (+ 20) / 0.7 = 7697.1
+		{40, 365, 1, 80, 658},  // 732 shards, 10 on a node, 440 GiB, (+ 20) / 0.7 = 657.1
+		{40, 365, 0, 1, 23035}, // 366 shards, 16104 GiB, (+ 20) / 0.7 = 23034.3
+	} {
+		assert.Equal(t, c.want, VolumeSizeGiB(c.gibPerDay, c.retentionDays, c.replicas, c.dataNodes), "%+v", c)
+	}
+}
+
+// The formula is written from the size's side; here it is checked from the volume's.
+func TestAVolumeHoldsTheLogsAndStaysAQuarterFree(t *testing.T) {
+	checked := 0
+	for gib := 1; gib <= 40; gib++ {
+		for _, days := range []int{1, 2, 3, 7, 14, 30, 31, 90, 180, 364, 365} {
+			for _, nodes := range []int{1, 2, 3, 4, 6, 9, 10, 30, 80} {
+				replicas := Domain{InstanceCount: nodes}.Replicas()
+				size := float64(VolumeSizeGiB(gib, days, replicas, nodes))
+				space := 0.95 * size
+				space -= min(0.2*space, 20)
+				shards := (days + 1) * (1 + replicas)
+				fullest := (shards + nodes - 1) / nodes
+				if !assert.GreaterOrEqual(t, space-1.1*float64(fullest*gib), 0.25*size-1e-9, "%d GiB, %d days, %d nodes", gib, days, nodes) {
+					return
+				}
+				assert.GreaterOrEqual(t, float64(nodes)*space, 1.1*float64(shards*gib))
+				checked++
+			}
+		}
+	}
+	assert.Equal(t, 40*11*9, checked)
+}
+
+func TestMoreLogsNeverGetSmallerVolumesAndMoreNodesNeverLargerOnes(t *testing.T) {
+	for gib := 1; gib <= 40; gib += 3 {
+		for days := 1; days <= 365; days += 13 {
+			for nodes := 1; nodes <= 80; nodes += 7 {
+				for replicas := 0; replicas <= 1; replicas++ {
+					size := VolumeSizeGiB(gib, days, replicas, nodes)
+					assert.GreaterOrEqual(t, VolumeSizeGiB(gib+1, days, replicas, nodes), size)
+					assert.GreaterOrEqual(t, VolumeSizeGiB(gib, days+1, replicas, nodes), size)
+					assert.GreaterOrEqual(t, VolumeSizeGiB(gib, days, replicas+1, nodes), size)
+					assert.LessOrEqual(t, VolumeSizeGiB(gib, days, replicas, nodes+1), size)
+				}
+			}
+		}
+	}
+}
+
+// OpenSearch's own families refuse a volume below 20 GiB.
+func TestVolumesHaveTheLeastSizeOfTheirFamily(t *testing.T) {
+	for instance, want := range map[string]int{"t3.small.search": 10, "m7g.large.search": 10, "or1.medium.search": 20, "or2.large.search": 20, "om2.large.search": 20} {
+		l := Logging{GiBPerDay: 1, RetentionDays: 1, Domain: Domain{InstanceType: instance, InstanceCount: 1}}
+		assert.Equal(t, want, l.VolumeSizeGiB(), instance)
+	}
+}
+
+// A copy beside its original would be lost with it, and its index would never be green.
+func TestOneNodeHoldsNoReplicas(t *testing.T) {
+	assert.Equal(t, 0, Domain{InstanceCount: 1}.Replicas())
+	assert.Equal(t, 1, Domain{InstanceCount: 2}.Replicas())
+	assert.Equal(t, 1, Domain{InstanceCount: 80}.Replicas())
+}
+
+func TestLimitsOfVolumesAreInOrder(t *testing.T) {
+	order := []string{"small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "9xlarge", "12xlarge", "16xlarge", "18xlarge"}
+	checked := 0
+	for family, sizes := range volumeLimits {
+		last := 0
+		for _, size := range order {
+			if limit := sizes[size]; limit != 0 {
+				assert.Greater(t, limit, last, "%s.%s", family, size)
+				last = limit
+				checked++
+			}
+		}
+	}
+	assert.Greater(t, checked, 90)
+}

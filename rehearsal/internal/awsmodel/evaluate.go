@@ -1,0 +1,173 @@
+package awsmodel
+
+import (
+	"slices"
+	"strings"
+)
+
+// What the account's policies allow. The model does not ask itself when a resource is made; the checks of a rehearsal and
+// tests do, for those who call AWS later: pods.
+
+// Call is one request of a role.
+type Call struct {
+	// Role is the ARN of the role whose credentials sign the request.
+	Role string
+	// Action is what is asked for, for example es:ESHttpPost, and Resource the ARN that it is asked of.
+	Action, Resource string
+}
+
+// Allowed returns the statements that allow a call, each as "POLICY: SID", and AccessDenied if none does or one denies it.
+// Within one account a statement of the role's policies or of the resource's policy is enough
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The policies that are looked at
+// are the role's own and those of OpenSearch domains; AWS's managed policies allow nothing here.
+func (m *Model) Allowed(call Call) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	role := m.first(tRole, "arn", call.Role)
+	if role == nil {
+		return nil, denied(call, "the role does not exist")
+	}
+	type policy struct {
+		name, text string
+		resource   bool
+	}
+	var policies []policy
+	for _, p := range m.where(tRolePolicy, "role", role.name()) {
+		policies = append(policies, policy{"role policy " + p.name(), p.in.str("policy"), false})
+	}
+	for _, domain := range m.all(tDomain) {
+		if call.Resource == domain.arn() || strings.HasPrefix(call.Resource, domain.arn()+"/") {
+			// A domain has one access policy: the last that was set.
+			text := domain.in.str("accessPolicies")
+			if p := m.first(tDomainPolicy, "domainName", domain.name()); p != nil {
+				text = p.in.str("accessPolicies")
+			}
+			policies = append(policies, policy{"access policy of domain " + domain.name(), text, true})
+		}
+	}
+	var by []string
+	for _, p := range policies {
+		for _, s := range parse(p.text).Statement {
+			if p.resource && !slices.ContainsFunc(s.principals("AWS"), func(who string) bool {
+				return who == "*" || who == call.Role || who == m.opts.Account || strings.HasSuffix(who, ":"+m.opts.Account+":root")
+			}) {
+				continue
+			}
+			switch {
+			case !s.covers(call.Action, call.Resource):
+			case s.Effect == "Deny":
+				return nil, denied(call, p.name+": "+s.Sid+" denies it")
+			case s.holds(nil):
+				by = append(by, p.name+": "+s.Sid)
+			}
+		}
+	}
+	if len(by) == 0 {
+		return nil, denied(call, "no policy allows it")
+	}
+	return by, nil
+}
+
+func denied(call Call, why string) error {
+	return refuse("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s", call.Role, call.Action, call.Resource, why)
+}
+
+// covers tells whether a statement speaks of the action and the resource. Actions are compared without case
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html). NotAction and NotResource, which
+// nobody here writes, are taken to cover everything where they deny, and nothing where they allow.
+func (s statement) covers(action, resource string) bool {
+	if len(s.NotAction)+len(s.NotResource) > 0 {
+		return s.Effect == "Deny"
+	}
+	return slices.ContainsFunc(s.Action, func(a string) bool { return glob(strings.ToLower(a), strings.ToLower(action)) }) &&
+		slices.ContainsFunc(s.Resource, func(r string) bool { return glob(r, resource) })
+}
+
+// holds tells whether all conditions of a statement hold for a request with these keys. A key that the request lacks, and an
+// operator that is not known here, do not hold.
+func (s statement) holds(request map[string]string) bool {
+	for operator, conditions := range s.Condition {
+		for key, allowed := range conditions {
+			value, present := request[key]
+			holds := slices.ContainsFunc(allowed, func(a string) bool {
+				switch operator {
+				case "StringEquals":
+					return a == value
+				case "StringLike", "ArnLike", "ArnEquals":
+					return glob(a, value)
+				default:
+					return false
+				}
+			})
+			if !present || !holds {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Token is a Kubernetes service account's, as a pod presents it.
+type Token struct {
+	Cluster, Namespace, ServiceAccount, Audience string
+}
+
+// AssumeWithToken is nil if the role's trust policy lets the token's holder assume it by sts:AssumeRoleWithWebIdentity
+// (https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html), and otherwise what STS answers.
+func (m *Model) AssumeWithToken(roleARN string, t Token) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	role, cluster := m.first(tRole, "arn", roleARN), m.objects[tCluster][t.Cluster]
+	if role == nil || cluster == nil {
+		return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity: role %s or cluster %s does not exist", roleARN, t.Cluster)
+	}
+	issuer := strings.TrimPrefix(m.issuer(cluster), "https://")
+	provider := m.first(tOIDC, "arn", m.oidcARN(issuer))
+	if provider == nil {
+		return refuse("InvalidIdentityToken", "No OpenIDConnect provider found in your account for https://%s", issuer)
+	}
+	if !slices.Contains(provider.in.strs("clientIdLists"), t.Audience) {
+		return refuse("InvalidIdentityToken", "Incorrect token audience %q", t.Audience)
+	}
+	request := map[string]string{issuer + ":aud": t.Audience, issuer + ":sub": "system:serviceaccount:" + t.Namespace + ":" + t.ServiceAccount}
+	for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
+		if s.allows("Federated", provider.arn(), "sts:AssumeRoleWithWebIdentity") && s.holds(request) {
+			return nil
+		}
+	}
+	return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+}
+
+// AssumeByPodIdentity returns the role that EKS Pod Identity hands to a service account, and what the agent answers if there
+// is none or the role's trust policy is not met by the tags that EKS gives the session
+// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html).
+func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cluster := m.objects[tCluster][t.Cluster]
+	if cluster == nil || t.Audience != "pods.eks.amazonaws.com" {
+		return "", refuse("InvalidTokenException", "cluster %q, audience %q: expected a cluster and the audience pods.eks.amazonaws.com", t.Cluster, t.Audience)
+	}
+	for _, a := range m.where(tPodIdentity, "clusterName", t.Cluster) {
+		if a.in.str("namespace") != t.Namespace || a.in.str("serviceAccount") != t.ServiceAccount {
+			continue
+		}
+		role := m.first(tRole, "arn", a.in.str("roleArn"))
+		if role == nil {
+			break
+		}
+		tags := map[string]string{}
+		for key, value := range map[string]string{
+			"eks-cluster-arn": cluster.arn(), "eks-cluster-name": t.Cluster, "kubernetes-namespace": t.Namespace, "kubernetes-service-account": t.ServiceAccount,
+		} {
+			tags["aws:RequestTag/"+key] = value
+		}
+		for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
+			if s.allows("Service", "pods.eks.amazonaws.com", "sts:AssumeRole") && s.allows("Service", "pods.eks.amazonaws.com", "sts:TagSession") && s.holds(tags) {
+				return role.arn(), nil
+			}
+		}
+		return "", refuse("AccessDeniedException", "Unauthorized Exception! EKS does not have permissions to assume the associated role %s.", role.arn())
+	}
+	return "", refuse("ResourceNotFoundException", "No pod identity association for service account %s/%s in cluster %s", t.Namespace, t.ServiceAccount, t.Cluster)
+}

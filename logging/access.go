@@ -18,18 +18,21 @@ type AccessArgs struct {
 	// OIDCProviderARN and OIDCIssuer are the cluster's.
 	OIDCProviderARN pulumi.StringOutput
 	OIDCIssuer      pulumi.StringOutput
-	// Namespace is where the sidecars and the dashboards' proxy run.
-	Namespace string
-	// IndexPrefix starts the names of the indices that the sidecars may write.
-	IndexPrefix string
+	// Namespace is where the sidecars run, and DashboardsNamespace where the dashboards' proxy does.
+	Namespace           string
+	DashboardsNamespace string
 	// Dashboards admits the dashboards' proxy.
 	Dashboards bool
+	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends.
+	MasterRoleARN pulumi.StringOutput
+	Setup         SetupInput
 }
 
 // Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the
-// sidecars, which write, and the dashboards' proxy where there is one.
+// sidecars, which write, the dashboards' proxy where there is one, and the set-up. The policy speaks of paths; what somebody
+// may do with which index, the domain's own access control decides after it (SetupDocument).
 //
-// A role is assumed with its service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
+// A role here is assumed with its service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
 // fluentd, 1.1.6, builds its credentials by hand and never asks the pod identity agent.
 type Access struct {
 	pulumi.ResourceState
@@ -53,20 +56,20 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 		return nil, err
 	}
 	var err error
-	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", ServiceAccount, args, writes); err != nil {
+	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", args.Namespace, ServiceAccount, args, writes); err != nil {
 		return nil, fmt.Errorf("writer: %w", err)
 	}
 	a.ReaderRoleARN = pulumi.String("").ToStringOutput()
 	if args.Dashboards {
-		if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", dashboardsName, args, reads); err != nil {
+		if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, dashboardsName, args, reads); err != nil {
 			return nil, fmt.Errorf("reader: %w", err)
 		}
 	}
 	policy, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
 		DomainName: args.DomainName,
-		AccessPolicies: pulumix.Cast[pulumi.StringOutput](pulumix.Apply3Err(args.DomainARN, a.WriterRoleARN, a.ReaderRoleARN,
-			func(domain, writer, reader string) (string, error) {
-				return accessPolicy(domain, args.IndexPrefix, writer, reader)
+		AccessPolicies: pulumix.Cast[pulumi.StringOutput](pulumix.Apply4Err(args.DomainARN, args.MasterRoleARN, a.WriterRoleARN, a.ReaderRoleARN,
+			func(domain, master, writer, reader string) (string, error) {
+				return accessPolicy(domain, args.Setup, master, writer, reader)
 			})),
 	}, pulumi.Parent(a))
 	if err != nil {
@@ -81,10 +84,10 @@ type permissions func(principal iampolicy.Principal, domain, indexPrefix string)
 
 // role makes a role for one service account, with the same permissions as the domain's policy gives it: within one
 // account either would do, and both together survive a mistake in one.
-func (a *Access) role(ctx *pulumi.Context, name, serviceAccount string, args *AccessArgs, allow permissions) (pulumi.StringOutput, error) {
+func (a *Access) role(ctx *pulumi.Context, name, namespace, serviceAccount string, args *AccessArgs, allow permissions) (pulumi.StringOutput, error) {
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
 		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer, func(provider, issuer string) (string, error) {
-			return iampolicy.ServiceAccountTrust(provider, issuer, args.Namespace, serviceAccount)
+			return iampolicy.ServiceAccountTrust(provider, issuer, namespace, serviceAccount)
 		})),
 		Tags: pulumi.StringMap{"Name": pulumi.String(name)},
 	}, pulumi.Parent(a))
@@ -94,7 +97,7 @@ func (a *Access) role(ctx *pulumi.Context, name, serviceAccount string, args *Ac
 	policy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 		Role: role.Name,
 		Policy: args.DomainARN.ApplyT(func(domain string) (string, error) {
-			return iampolicy.Document(allow(iampolicy.Principal{}, domain, args.IndexPrefix)...)
+			return iampolicy.Document(allow(iampolicy.Principal{}, domain, args.Setup.IndexPrefix)...)
 		}).(pulumi.StringOutput),
 	}, pulumi.Parent(a))
 	if err != nil {
@@ -105,10 +108,14 @@ func (a *Access) role(ctx *pulumi.Context, name, serviceAccount string, args *Ac
 }
 
 // accessPolicy is the domain's; reader is empty without a proxy.
-func accessPolicy(domain, indexPrefix, writer, reader string) (string, error) {
-	statements := writes(iampolicy.Principal{AWS: writer}, domain, indexPrefix)
+func accessPolicy(domain string, setup SetupInput, master, writer, reader string) (string, error) {
+	statements, err := setsUp(iampolicy.Principal{AWS: master}, domain, setup)
+	if err != nil {
+		return "", err
+	}
+	statements = append(statements, writes(iampolicy.Principal{AWS: writer}, domain, setup.IndexPrefix)...)
 	if reader != "" {
-		statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, indexPrefix)...)
+		statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, setup.IndexPrefix)...)
 	}
 	return iampolicy.Document(statements...)
 }
@@ -124,12 +131,12 @@ func writes(principal iampolicy.Principal, domain, indexPrefix string) []iampoli
 	}
 }
 
-// reads are the calls that a browser makes of OpenSearch Dashboards, all below one path: pages, searches, and the saved
-// objects, which are made, changed and deleted there. The indices themselves stay out of reach.
+// reads are the calls that a browser makes of OpenSearch Dashboards to look at something, all below one path: pages, and
+// searches, which are POST requests. To save an object it would PUT.
 func reads(principal iampolicy.Principal, domain, _ string) []iampolicy.Statement {
 	return []iampolicy.Statement{{
 		Sid: "Dashboards", Principal: principal,
-		Actions:   []string{"es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut"},
+		Actions:   []string{"es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"},
 		Resources: []string{domain + "/_dashboards", domain + "/_dashboards/*"},
 	}}
 }

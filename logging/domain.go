@@ -5,6 +5,7 @@ package logging
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"expense/internal/config"
@@ -23,6 +24,8 @@ const (
 	typeDomain     = "expense:logging:Domain"
 	typeAccess     = "expense:logging:Access"
 	typeDashboards = "expense:logging:Dashboards"
+	typeMaster     = "expense:logging:Master"
+	typeSetup      = "expense:logging:Setup"
 	typeSidecar    = "expense:logging:Sidecar"
 )
 
@@ -35,6 +38,9 @@ type DomainArgs struct {
 	SubnetIDs pulumi.StringArrayOutput
 	// ClientSecurityGroupID is the one group whose members may open connections to the domain.
 	ClientSecurityGroupID pulumi.StringInput
+	// MasterRoleARN is the role of the one who sets the domain up: it may do everything with the domain, and make others'
+	// roles there. A change is made in place.
+	MasterRoleARN pulumi.StringInput
 	// SlowResources take minutes to make. With CreateServiceLinkedRole the domain waits for them.
 	SlowResources []pulumi.Resource
 }
@@ -50,19 +56,34 @@ type Domain struct {
 	DashboardsEndpoint pulumi.StringOutput `pulumi:"dashboardsEndpoint"`
 }
 
-// domainLogs are what the domain writes about itself: what went wrong, and what was slow. Audit logs need fine-grained
-// access control.
-var domainLogs = map[string]string{
-	"application": "ES_APPLICATION_LOGS",
-	"index-slow":  "INDEX_SLOW_LOGS",
-	"search-slow": "SEARCH_SLOW_LOGS",
+// domainLogs are what the domain writes about itself: what went wrong, what was slow and, where they are on, who asked.
+// OpenSearch writes audit logs only once its security plugin is told to, too
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
+func domainLogs(c config.Domain) map[string]string {
+	logs := map[string]string{
+		"application": "ES_APPLICATION_LOGS",
+		"index-slow":  "INDEX_SLOW_LOGS",
+		"search-slow": "SEARCH_SLOW_LOGS",
+	}
+	if c.AuditLogs {
+		logs["audit"] = "AUDIT_LOGS"
+	}
+	return logs
 }
 
 // NewDomain makes the domain in the private subnets. A change of its name replaces it and its data; a change of
 // instances or volumes is a blue/green move that AWS makes in place.
+//
+// Fine-grained access control is on, with one IAM role as its master and no users of the domain's own. So an IAM policy
+// alone opens nothing inside: what a role may do there is said by the roles that the master makes. It can be turned on for a
+// domain that exists, and never off again
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html).
 func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulumi.ResourceOption) (*Domain, error) {
 	if args == nil {
 		return nil, fmt.Errorf("domain %q: no arguments", name)
+	}
+	if args.MasterRoleARN == nil {
+		return nil, fmt.Errorf("domain %q: no master role", name)
 	}
 	d := &Domain{}
 	if err := ctx.RegisterComponentResource(typeDomain, name, d, opts...); err != nil {
@@ -116,14 +137,24 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 			// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DomainEndpointOptions.html).
 			TlsSecurityPolicy: pulumi.String("Policy-Min-TLS-1-2-PFS-2023-10"),
 		},
+		AdvancedSecurityOptions: opensearch.DomainAdvancedSecurityOptionsArgs{
+			Enabled:                     pulumi.Bool(true),
+			InternalUserDatabaseEnabled: pulumi.Bool(false),
+			MasterUserOptions: opensearch.DomainAdvancedSecurityOptionsMasterUserOptionsArgs{
+				MasterUserArn: args.MasterRoleARN.ToStringOutput().ToStringPtrOutput(),
+			},
+		},
 		LogPublishingOptions: publishing,
+		AutoTuneOptions:      autoTune(args.Region, args.Domain),
+		// AWS's window is the ten hours from 22:00 of the region's time on. Its start is left to AWS, which the provider takes
+		// over without a difference. New domains have the window in any case, and it cannot be turned off
+		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/off-peak.html).
+		OffPeakWindowOptions: opensearch.DomainOffPeakWindowOptionsArgs{Enabled: pulumi.Bool(true)},
 		// A required update that stays out for long isolates a domain and at last deletes it
 		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/service-software.html).
 		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
 		Tags:                  pulumi.StringMap{"Name": pulumi.String(name)},
-		// autoTuneOptions are left out: t2 and t3 instances refuse them even when they say DISABLED
-		// (https://github.com/hashicorp/terraform-provider-aws/issues/30205).
-	}, pulumi.Parent(d), pulumi.DependsOn(append(dependsOn, policy)),
+	}, pulumi.Parent(d), pulumi.DependsOn(append(dependsOn, policy)), pulumi.Protect(args.Domain.Protect),
 		// Fifteen to thirty minutes are usual, more than an hour has been seen
 		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897).
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "90m", Update: "180m", Delete: "90m"}))
@@ -154,6 +185,20 @@ func clusterConfig(c config.Domain) opensearch.DomainClusterConfigArgs {
 	return out
 }
 
+// burstable are the types whose domains refuse Auto-Tune, even when asked to leave it off
+// (https://github.com/hashicorp/terraform-provider-aws/issues/30205).
+var burstable = regexp.MustCompile(`^t[0-9]`)
+
+// autoTune lets OpenSearch Service set memory and queues to the load, in the off-peak window where that needs a blue/green
+// move; nil where there is no Auto-Tune, on burstable types and outside of the commercial regions
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/auto-tune.html).
+func autoTune(region string, c config.Domain) opensearch.DomainAutoTuneOptionsPtrInput {
+	if burstable.MatchString(c.InstanceType) || iampolicy.Partition(region) != "aws" {
+		return nil
+	}
+	return opensearch.DomainAutoTuneOptionsArgs{DesiredState: pulumi.String("ENABLED"), UseOffPeakWindow: pulumi.Bool(true)}
+}
+
 // firstSubnets: a domain takes exactly one subnet for each of its zones.
 func firstSubnets(ids []string, count int) ([]string, error) {
 	if len(ids) < count {
@@ -166,7 +211,8 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
 	var arns pulumi.StringArray
-	for _, kind := range slices.Sorted(maps.Keys(domainLogs)) {
+	types := domainLogs(args.Domain)
+	for _, kind := range slices.Sorted(maps.Keys(types)) {
 		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
 			Name:            pulumi.String("/aws/OpenSearchService/domains/" + args.Domain.Name + "/" + kind),
 			RetentionInDays: pulumi.Int(args.LogRetentionDays),
@@ -176,7 +222,7 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 		}
 		arns = append(arns, group.Arn)
 		options = append(options, opensearch.DomainLogPublishingOptionArgs{
-			LogType: pulumi.String(domainLogs[kind]), CloudwatchLogGroupArn: group.Arn,
+			LogType: pulumi.String(types[kind]), CloudwatchLogGroupArn: group.Arn,
 		})
 	}
 	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{

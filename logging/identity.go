@@ -10,30 +10,49 @@ import (
 const (
 	tokenDir  = "/var/run/secrets/aws"
 	tokenFile = "token"
-	// tokenSeconds is a day, as EKS's own webhook asks for; the kubelet renews the token long before.
+	// tokenSeconds is a day, as EKS's own webhooks ask for; the kubelet renews the token long before.
 	tokenSeconds = 86400
+	// podIdentityURL is where the pod identity agent of the node hands out credentials
+	// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
+	podIdentityURL = "http://169.254.170.23/v1/credentials"
 )
 
 // identity is what one container needs to assume a role with its pod's service account: the token that IAM accepts, in a
 // volume for this container alone, and the variables by which AWS's SDKs find it. EKS's webhook would add the same to every
 // container of the pod, and leave it out when it is down.
 func identity(volume, region string, roleARN pulumi.StringInput) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
+	source, token := audienceToken(volume, "sts.amazonaws.com")
+	return source, token, corev1.EnvVarArray{
+		variable("AWS_REGION", pulumi.String(region)),
+		// The regional endpoint is in the VPC; the global one is not.
+		variable("AWS_STS_REGIONAL_ENDPOINTS", pulumi.String("regional")),
+		variable("AWS_ROLE_ARN", roleARN),
+		variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
+	}
+}
+
+// podIdentity is what one container needs to get the role that EKS Pod Identity has for its pod's service account. EKS's
+// webhook would add the same to every container of the pod, once it knows of the association.
+func podIdentity(volume string) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
+	source, token := audienceToken(volume, "pods.eks.amazonaws.com")
+	return source, token, corev1.EnvVarArray{
+		variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", pulumi.String(podIdentityURL)),
+		variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
+	}
+}
+
+// audienceToken is a volume with a token of the pod's service account for one audience, and its mount.
+func audienceToken(volume, audience string) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
 	token := mount(volume, tokenDir)
 	token.ReadOnly = pulumi.Bool(true)
 	return corev1.VolumeArgs{
-			Name: pulumi.String(volume),
-			Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
-				ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
-					Audience:          pulumi.String("sts.amazonaws.com"),
-					ExpirationSeconds: pulumi.Int(tokenSeconds),
-					Path:              pulumi.String(tokenFile),
-				},
-			}}},
-		}, token, corev1.EnvVarArray{
-			variable("AWS_REGION", pulumi.String(region)),
-			// The regional endpoint is in the VPC; the global one is not.
-			variable("AWS_STS_REGIONAL_ENDPOINTS", pulumi.String("regional")),
-			variable("AWS_ROLE_ARN", roleARN),
-			variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
-		}
+		Name: pulumi.String(volume),
+		Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
+			ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
+				Audience:          pulumi.String(audience),
+				ExpirationSeconds: pulumi.Int(tokenSeconds),
+				Path:              pulumi.String(tokenFile),
+			},
+		}}},
+	}, token
 }

@@ -13,8 +13,9 @@ import (
 var savedObjects []byte
 
 const (
-	// setupWaitSeconds is how long the domain may take to answer at all: as long as its creation may take.
-	setupWaitSeconds = 90 * 60
+	// setupWaitSeconds is how long the domain may take to answer. AWS has reported it as active before the set-up begins, so
+	// that more than a few minutes mean that something is in the way.
+	setupWaitSeconds = 15 * 60
 	// setupDeniedSeconds is how long it may refuse the set-up's role: IAM and the domain's policy take moments to spread.
 	setupDeniedSeconds = 5 * 60
 	// keywordLength is the longest value in characters that is indexed. Lucene refuses a term above 32766 bytes, and the
@@ -73,6 +74,21 @@ func SetupDocument(in SetupInput) ([]byte, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
+	requests, err := setupRequests(in)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Endpoint      string         `json:"endpoint"`
+		Region        string         `json:"region"`
+		WaitSeconds   int            `json:"wait_seconds"`
+		DeniedSeconds int            `json:"denied_seconds"`
+		Requests      []setupRequest `json:"requests"`
+	}{"https://" + in.Endpoint, in.Region, setupWaitSeconds, setupDeniedSeconds, requests})
+}
+
+// setupRequests are the calls in their order. Which calls they are does not depend on what only AWS knows.
+func setupRequests(in SetupInput) ([]setupRequest, error) {
 	requests := []setupRequest{
 		writerRole(in.IndexPrefix),
 		roleMapping(in.IndexPrefix+"-writer", in.WriterRoleARN),
@@ -93,13 +109,7 @@ func SetupDocument(in SetupInput) ([]byte, error) {
 			Name: "dashboards", Method: "POST", Path: "/_dashboards/api/saved_objects/_import?overwrite=true", Objects: objects,
 		})
 	}
-	return json.Marshal(struct {
-		Endpoint      string         `json:"endpoint"`
-		Region        string         `json:"region"`
-		WaitSeconds   int            `json:"wait_seconds"`
-		DeniedSeconds int            `json:"denied_seconds"`
-		Requests      []setupRequest `json:"requests"`
-	}{"https://" + in.Endpoint, in.Region, setupWaitSeconds, setupDeniedSeconds, requests})
+	return requests, nil
 }
 
 // check finds what would make the set-up lock the sidecars out or delete what must stay; the rest the settings' own rules

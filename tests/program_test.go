@@ -162,6 +162,7 @@ func TestOrder(t *testing.T) {
 			"%s does not depend on %s %s, only on %v", from, onType, onName, from.DependsOn)
 	}
 	const group, addon, attachment = "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+	const job = "kubernetes:batch/v1:Job"
 	needs("eks:index:Cluster", "expense", "aws:cloudwatch/logGroup:LogGroup", "expense-control-plane")
 	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore"} {
 		needs(group, "expense", attachment, "expense-node-"+policy)
@@ -181,11 +182,17 @@ func TestOrder(t *testing.T) {
 	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"}, {"kubernetes:apps/v1:Deployment", "web"}} {
 		needs(typed[0], typed[1], "kubernetes:networking.k8s.io/v1:NetworkPolicy", "project-default-deny")
 		needs(typed[0], typed[1], "aws:opensearch/domainPolicy:DomainPolicy", "expense-log")
+		needs(typed[0], typed[1], job, "expense-log-setup")
 	}
+	needs(job, "expense-log-setup", "aws:opensearch/domainPolicy:DomainPolicy", "expense-log")
+	needs(job, "expense-log-setup", "aws:iam/rolePolicy:RolePolicy", "expense-log-setup")
+	needs(job, "expense-log-setup", "aws:eks/podIdentityAssociation:PodIdentityAssociation", "expense-log-setup")
+	needs(job, "expense-log-setup", "kubernetes:networking.k8s.io/v1:NetworkPolicy", "logging-allow-pod-identity")
 	domain := one(t, all, "aws:opensearch/domain:Domain", "expense")
 	needs(domain.Type, domain.Name, "aws:iam/serviceLinkedRole:ServiceLinkedRole", "expense")
 	needs(domain.Type, domain.Name, "aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "expense")
-	for _, urn := range domain.DependsOn {
+	needs(domain.Type, domain.Name, "aws:iam/role:Role", "expense-log-master")
+	for _, urn := range append(domain.DependsOn, one(t, all, "aws:iam/role:Role", "expense-log-master").DependsOn...) {
 		assert.NotContains(t, urn, "eks", "the two slowest resources are made side by side")
 	}
 }

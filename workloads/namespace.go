@@ -21,6 +21,10 @@ const (
 	typeWeb       = "expense:workloads:Web"
 )
 
+// podIdentityAgent is where the agent answers on each node
+// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
+const podIdentityAgent = "169.254.170.23/32"
+
 // NamespaceArgs describe the namespace.
 type NamespaceArgs struct {
 	Name        string
@@ -28,12 +32,16 @@ type NamespaceArgs struct {
 	Quota       config.Quota
 	// VPCCIDR is where the OpenSearch domain and the STS endpoint are: pods may open HTTPS connections to it.
 	VPCCIDR string
-	// PublicWeb lets the load balancer's clients in, whose addresses it keeps.
-	PublicWeb bool
+	// Web opens the web port to the pods of the namespace, and with its Public to everybody: the load balancer keeps its
+	// clients' addresses. Nil leaves it closed.
+	Web *config.Web
+	// PodIdentity lets pods ask the node's EKS Pod Identity agent for credentials; it answers only service accounts that
+	// have a role.
+	PodIdentity bool
 }
 
 // Namespace is a namespace in which pods must meet Pod Security's level "restricted", stay within a quota, and talk to
-// nobody but DNS, the logging endpoints and the web port of their neighbours.
+// nobody but DNS, the logging endpoints and what the arguments open.
 type Namespace struct {
 	pulumi.ResourceState
 
@@ -71,8 +79,9 @@ func NewNamespace(ctx *pulumi.Context, name string, args *NamespaceArgs, opts ..
 	}
 	n.Name = namespace.Metadata.Name().Elem()
 
+	public := args.Web != nil && args.Web.Public
 	balancers := 0
-	if args.PublicWeb {
+	if public {
 		balancers = 1
 	}
 	quota, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
@@ -84,7 +93,7 @@ func NewNamespace(ctx *pulumi.Context, name string, args *NamespaceArgs, opts ..
 			"requests.storage": pulumi.Sprintf("%dGi", args.Quota.StorageGiB),
 			// A load balancer costs money and opens a door, a port of every node for each of its own: as many as web needs.
 			"services.loadbalancers": pulumi.Sprintf("%d", balancers),
-			"services.nodeports":     pulumi.Sprintf("%d", balancers*len(servicePorts(args.PublicWeb))),
+			"services.nodeports":     pulumi.Sprintf("%d", balancers*len(servicePorts(public))),
 		}},
 	}, pulumi.Parent(n))
 	if err != nil {
@@ -122,10 +131,11 @@ func (n *Namespace) policies(ctx *pulumi.Context, name string, args *NamespaceAr
 		PodSelector:       metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"k8s-app": pulumi.String("kube-dns")}},
 	}
 	webPort := networkingv1.NetworkPolicyPortArray{port("TCP", Port)}
-	policies := []struct {
+	type policy struct {
 		name string
 		spec networkingv1.NetworkPolicySpecArgs
-	}{
+	}
+	policies := []policy{
 		{"default-deny", networkingv1.NetworkPolicySpecArgs{
 			PodSelector: everyPod, PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 		}},
@@ -139,30 +149,29 @@ func (n *Namespace) policies(ctx *pulumi.Context, name string, args *NamespaceAr
 		{"allow-opensearch", networkingv1.NetworkPolicySpecArgs{
 			PodSelector: everyPod, PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{
-				To: networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{
-					IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(args.VPCCIDR)},
-				}},
-				Ports: networkingv1.NetworkPolicyPortArray{port("TCP", 443)},
+				To: block(args.VPCCIDR), Ports: networkingv1.NetworkPolicyPortArray{port("TCP", 443)},
 			}},
 		}},
-		{"allow-web", networkingv1.NetworkPolicySpecArgs{
+	}
+	if args.PodIdentity {
+		policies = append(policies, policy{"allow-pod-identity", networkingv1.NetworkPolicySpecArgs{
+			PodSelector: everyPod, PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
+			Egress: networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{
+				To: block(podIdentityAgent), Ports: networkingv1.NetworkPolicyPortArray{port("TCP", 80)},
+			}},
+		}})
+	}
+	if args.Web != nil {
+		policies = append(policies, policy{"allow-web", networkingv1.NetworkPolicySpecArgs{
 			PodSelector: everyPod, PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: neighbours, Ports: webPort}},
 			Egress:  networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{To: neighbours, Ports: webPort}},
-		}},
+		}})
 	}
-	if args.PublicWeb {
-		policies = append(policies, struct {
-			name string
-			spec networkingv1.NetworkPolicySpecArgs
-		}{"allow-public-web", networkingv1.NetworkPolicySpecArgs{
+	if args.Web != nil && args.Web.Public {
+		policies = append(policies, policy{"allow-public-web", networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchLabels: labels(webName)}, PolicyTypes: pulumi.ToStringArray([]string{"Ingress"}),
-			Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
-				From: networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{
-					IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String("0.0.0.0/0")},
-				}},
-				Ports: webPort,
-			}},
+			Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: block("0.0.0.0/0"), Ports: webPort}},
 		}})
 	}
 	for _, policy := range policies {
@@ -176,6 +185,11 @@ func (n *Namespace) policies(ctx *pulumi.Context, name string, args *NamespaceAr
 		n.Guards = append(n.Guards, resource)
 	}
 	return nil
+}
+
+// block is everybody with an address in the range.
+func block(cidr string) networkingv1.NetworkPolicyPeerArray {
+	return networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)}}}
 }
 
 func port(protocol string, number int) networkingv1.NetworkPolicyPortArgs {

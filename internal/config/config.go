@@ -118,9 +118,13 @@ type Autoscaler struct {
 	Image string `json:"image"`
 }
 
+// LoggingNamespace is the namespace of what belongs to the domain and to no workload. Workloads have another one, because who
+// may run pods beside the domain's set-up can become its master.
+const LoggingNamespace = "logging"
+
 // Workloads is expense:workloads.
 type Workloads struct {
-	// Namespace holds all of the workloads. Default "project". A change replaces all of them.
+	// Namespace holds all of the workloads, and is not LoggingNamespace. Default "project". A change replaces all of them.
 	Namespace string `json:"namespace"`
 	// Environment is the value of the namespace's label "environment". Default "dev".
 	Environment string `json:"environment"`

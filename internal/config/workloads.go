@@ -21,8 +21,8 @@ func (r *report) workloads(c *Config) {
 	w := c.Workloads
 	r.match("workloads.namespace", w.Namespace, dnsLabel, 63, "1 to 63 lower-case letters, digits and '-', starting and ending with a letter or digit")
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
-	if w.Namespace == "default" || strings.HasPrefix(w.Namespace, "kube-") {
-		r.add("workloads.namespace", quote(w.Namespace), "a namespace of your own, not default or kube-...", "")
+	if w.Namespace == "default" || strings.HasPrefix(w.Namespace, "kube-") || w.Namespace == LoggingNamespace {
+		r.add("workloads.namespace", quote(w.Namespace), "a namespace of your own, not default, kube-... or "+LoggingNamespace, "")
 	}
 	r.match("workloads.environment", w.Environment, labelValue, 63, "1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
 	r.image(c, "workloads.images.nginx", w.Images.Nginx)

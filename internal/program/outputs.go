@@ -56,10 +56,11 @@ func commands(cfg *config.Config) map[string]string {
 		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
 		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
 		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
+		"logSetup":   fmt.Sprintf("kubectl logs -n %s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
 	}
 	if cfg.Logging.Dashboards.Enabled {
 		// Then http://localhost:5601/_dashboards in a browser.
-		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", namespace, logging.DashboardsPort)
+		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", config.LoggingNamespace, logging.DashboardsPort)
 	} else {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}

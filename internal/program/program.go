@@ -64,14 +64,20 @@ func Run(ctx *pulumi.Context) error {
 		return err
 	}
 
-	domain, err := logging.NewDomain(ctx, name, &logging.DomainArgs{
-		Logging: cfg.Logging, Region: cfg.Region, VpcID: network.VpcID, SubnetIDs: network.PrivateSubnetIDs,
-		ClientSecurityGroupID: controlPlane.SecurityGroupID, SlowResources: network.Egress,
+	master, err := logging.NewMaster(ctx, name+"-log-master", &logging.MasterArgs{
+		ClusterName: cfg.Cluster.Name, Namespace: config.LoggingNamespace,
 	}, onAWS)
 	if err != nil {
 		return fmt.Errorf("logging: %w", err)
 	}
-	if err := newWorkloads(ctx, cfg, controlPlane, nodes, domain, provider); err != nil {
+	domain, err := logging.NewDomain(ctx, name, &logging.DomainArgs{
+		Logging: cfg.Logging, Region: cfg.Region, VpcID: network.VpcID, SubnetIDs: network.PrivateSubnetIDs,
+		ClientSecurityGroupID: controlPlane.SecurityGroupID, MasterRoleARN: master.RoleARN, SlowResources: network.Egress,
+	}, onAWS)
+	if err != nil {
+		return fmt.Errorf("logging: %w", err)
+	}
+	if err := newWorkloads(ctx, cfg, controlPlane, nodes, master, domain, provider); err != nil {
 		return err
 	}
 
@@ -158,9 +164,9 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 	return out, nil
 }
 
-// newWorkloads makes the namespace, the shipping of logs out of it, and what runs in it.
+// newWorkloads makes the namespaces, the shipping of logs out of them, and what runs in them.
 func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *nodes,
-	domain *logging.Domain, provider *aws.Provider,
+	master *logging.Master, domain *logging.Domain, provider *aws.Provider,
 ) error {
 	inCluster := pulumi.Providers(nodes.kubernetes, provider)
 	namespace, err := workloads.NewNamespace(ctx, cfg.Workloads.Namespace, &workloads.NamespaceArgs{
@@ -168,37 +174,17 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 		Environment: cfg.Workloads.Environment,
 		Quota:       cfg.Workloads.Quota,
 		VPCCIDR:     cfg.Network.CIDR,
-		PublicWeb:   cfg.Workloads.Web.Public,
+		Web:         &cfg.Workloads.Web,
 	}, inCluster)
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", cfg.Workloads.Namespace, err)
 	}
-	access, err := logging.NewAccess(ctx, name+"-log", &logging.AccessArgs{
-		DomainName:      domain.Name,
-		DomainARN:       domain.ARN,
-		OIDCProviderARN: controlPlane.OIDCProviderARN,
-		OIDCIssuer:      controlPlane.OIDCIssuer,
-		Namespace:       cfg.Workloads.Namespace,
-		IndexPrefix:     cfg.Logging.IndexPrefix,
-		Dashboards:      cfg.Logging.Dashboards.Enabled,
-	}, pulumi.Providers(provider))
+	sidecar, logs, err := newLogs(ctx, cfg, controlPlane, namespace, master, domain, provider, inCluster)
 	if err != nil {
-		return fmt.Errorf("log access: %w", err)
-	}
-	sidecar, err := logging.NewSidecar(ctx, "fluentd", &logging.SidecarArgs{
-		Image:       cfg.Logging.Image,
-		Region:      cfg.Region,
-		ClusterName: cfg.Cluster.Name,
-		IndexPrefix: cfg.Logging.IndexPrefix,
-		Namespace:   namespace.Name,
-		Endpoint:    domain.Endpoint,
-		RoleARN:     access.WriterRoleARN,
-	}, inCluster)
-	if err != nil {
-		return fmt.Errorf("fluentd: %w", err)
+		return err
 	}
 
-	dependsOn := slices.Concat(namespace.Guards, access.Policies)
+	dependsOn := slices.Concat(namespace.Guards, logs)
 	if _, err := workloads.NewNginx(ctx, "nginx", &workloads.NginxArgs{
 		Namespace: namespace.Name, Image: cfg.Workloads.Images.Nginx, Ship: sidecar.Add, DependsOn: dependsOn,
 	}, inCluster); err != nil {
@@ -216,13 +202,82 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 	}, inCluster); err != nil {
 		return fmt.Errorf("web: %w", err)
 	}
+	return nil
+}
+
+// newLogs makes everything between a pod's log files and the domain: who may call it, its set-up, the dashboards' proxy, and
+// the sidecar. What it returns beside the sidecar is in place before anything logs.
+func newLogs(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.ControlPlane, source *workloads.Namespace,
+	master *logging.Master, domain *logging.Domain, provider *aws.Provider, inCluster pulumi.ResourceOption,
+) (*logging.Sidecar, []pulumi.Resource, error) {
+	namespace, err := workloads.NewNamespace(ctx, config.LoggingNamespace, &workloads.NamespaceArgs{
+		Name:        config.LoggingNamespace,
+		Environment: cfg.Workloads.Environment,
+		// The set-up's pod and the proxy, each beside its successor, and some room for pods that failed.
+		Quota:       config.Quota{Pods: 8, CPU: 1, MemoryGiB: 2},
+		VPCCIDR:     cfg.Network.CIDR,
+		PodIdentity: true,
+	}, inCluster)
+	if err != nil {
+		return nil, nil, fmt.Errorf("namespace %s: %w", config.LoggingNamespace, err)
+	}
+	settings := logging.SetupInput{
+		Region:        cfg.Region,
+		IndexPrefix:   cfg.Logging.IndexPrefix,
+		RetentionDays: cfg.Logging.RetentionDays,
+		Replicas:      cfg.Logging.Domain.Replicas(),
+		AuditLogs:     cfg.Logging.Domain.AuditLogs,
+		Dashboards:    cfg.Logging.Dashboards.Enabled,
+	}
+	access, err := logging.NewAccess(ctx, name+"-log", &logging.AccessArgs{
+		DomainName:          domain.Name,
+		DomainARN:           domain.ARN,
+		OIDCProviderARN:     controlPlane.OIDCProviderARN,
+		OIDCIssuer:          controlPlane.OIDCIssuer,
+		Namespace:           cfg.Workloads.Namespace,
+		DashboardsNamespace: config.LoggingNamespace,
+		Dashboards:          cfg.Logging.Dashboards.Enabled,
+		MasterRoleARN:       master.RoleARN,
+		Setup:               settings,
+	}, pulumi.Providers(provider))
+	if err != nil {
+		return nil, nil, fmt.Errorf("log access: %w", err)
+	}
+	setup, err := logging.NewSetup(ctx, name+"-log-setup", &logging.SetupArgs{
+		Image:         cfg.Logging.Image,
+		ClusterName:   cfg.Cluster.Name,
+		Namespace:     namespace.Name,
+		Master:        master,
+		DomainARN:     domain.ARN,
+		Settings:      settings,
+		Endpoint:      domain.Endpoint,
+		WriterRoleARN: access.WriterRoleARN,
+		ReaderRoleARN: access.ReaderRoleARN,
+		DependsOn:     slices.Concat(namespace.Guards, access.Policies),
+	}, inCluster)
+	if err != nil {
+		return nil, nil, fmt.Errorf("log set-up: %w", err)
+	}
+	logs := append(slices.Clone(access.Policies), setup.Job)
 	if cfg.Logging.Dashboards.Enabled {
 		if _, err := logging.NewDashboards(ctx, "dashboards", &logging.DashboardsArgs{
 			Image: cfg.Logging.Dashboards.Image, Region: cfg.Region, Namespace: namespace.Name, Endpoint: domain.Endpoint,
-			RoleARN: access.ReaderRoleARN, DependsOn: dependsOn,
+			RoleARN: access.ReaderRoleARN, DependsOn: slices.Concat(namespace.Guards, logs),
 		}, inCluster); err != nil {
-			return fmt.Errorf("dashboards: %w", err)
+			return nil, nil, fmt.Errorf("dashboards: %w", err)
 		}
 	}
-	return nil
+	sidecar, err := logging.NewSidecar(ctx, "fluentd", &logging.SidecarArgs{
+		Image:       cfg.Logging.Image,
+		Region:      cfg.Region,
+		ClusterName: cfg.Cluster.Name,
+		IndexPrefix: cfg.Logging.IndexPrefix,
+		Namespace:   source.Name,
+		Endpoint:    domain.Endpoint,
+		RoleARN:     access.WriterRoleARN,
+	}, inCluster)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fluentd: %w", err)
+	}
+	return sidecar, logs, nil
 }

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"expense/rehearsal/internal/awsmodel"
 )
 
 // step is one thing that was done or checked, with its outcome.
@@ -94,12 +97,60 @@ func (p *Play) Use(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Destroy destroys the stack and looks for what is left of it.
+// Destroy destroys the stack and looks for what is left of it. A stack that protects its domain is first shown to refuse.
 func (p *Play) Destroy(ctx context.Context) error {
+	protected, err := p.protects(ctx)
+	if err != nil {
+		return err
+	}
+	if protected {
+		if err := p.do(ctx, "destroy is refused while the domain is protected", p.refusesDestroy); err != nil {
+			return err
+		}
+		// With the commands of the README.
+		if err := p.pulumi(ctx, "protection is set to false", "config", "set", "--path", "expense:logging.domain.protect", "false"); err != nil {
+			return err
+		}
+		if err := p.pulumi(ctx, "up without protection", "up", "--yes", "--skip-preview"); err != nil {
+			return err
+		}
+	}
 	if err := p.pulumi(ctx, "destroy", "destroy", "--yes", "--skip-preview"); err != nil {
 		return err
 	}
 	return p.do(ctx, "nothing is left", p.leftovers)
+}
+
+// protects says whether there is a domain that the stack's settings protect.
+func (p *Play) protects(ctx context.Context) (bool, error) {
+	if !slices.ContainsFunc(p.stage.Model.Inventory(), func(item awsmodel.Item) bool { return item.Type == "aws:opensearch/domain:Domain" }) {
+		return false, nil
+	}
+	data, err := p.stage.Output(ctx, "config", "get", "--path", "expense:logging.domain")
+	if err != nil {
+		return false, err
+	}
+	var domain struct {
+		Protect bool `json:"protect"`
+	}
+	return domain.Protect, json.Unmarshal(data, &domain)
+}
+
+// refusesDestroy: nothing of a protected stack is deleted, not even what is not protected itself. It is the preview that
+// finds what is protected: without one the engine deletes everything that goes before it.
+func (p *Play) refusesDestroy(ctx context.Context) (string, error) {
+	before := len(p.stage.Model.Inventory())
+	err := p.stage.Pulumi(ctx, "destroy", "--yes")
+	var refused *PulumiError
+	switch {
+	case err == nil:
+		return "", errors.New("the protected stack was destroyed")
+	case !errors.As(err, &refused) || !strings.Contains(refused.Output, "protect"):
+		return "", err
+	case len(p.stage.Model.Inventory()) != before:
+		return "", fmt.Errorf("AWS had %d things before, and has %d", before, len(p.stage.Model.Inventory()))
+	}
+	return fmt.Sprintf("all %d things are there", before), nil
 }
 
 // leftovers is empty when the model, the API server and Pulumi's state hold nothing of the stack but what AWS keeps by

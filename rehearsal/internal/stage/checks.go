@@ -41,7 +41,8 @@ type checks struct {
 
 // settings are the parts of the stack's configuration that the checks compare with.
 type settings struct {
-	nodeGroups map[string]struct {
+	clusterName string
+	nodeGroups  map[string]struct {
 		CapacityType  string   `json:"capacityType"`
 		InstanceTypes []string `json:"instanceTypes"`
 		DesiredSize   int      `json:"desiredSize"`
@@ -59,12 +60,14 @@ func newChecks(ctx context.Context, s *Stage) (*checks, error) {
 		return nil, err
 	}
 	c := &checks{stage: s, client: client}
-	data, err := s.Output(ctx, "stack", "output", "namespace", "--json")
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(data, &c.namespace); err != nil {
-		return nil, fmt.Errorf("output namespace: %w", err)
+	for output, into := range map[string]*string{"namespace": &c.namespace, "clusterName": &c.settings.clusterName} {
+		data, err := s.Output(ctx, "stack", "output", output, "--json")
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(data, into); err != nil {
+			return nil, fmt.Errorf("output %s: %w", output, err)
+		}
 	}
 	for path, into := range map[string]any{
 		"expense:cluster.nodeGroups": &c.settings.nodeGroups, "expense:network.zones": &c.settings.zones, "expense:workloads.web": &c.settings.web,
@@ -86,6 +89,10 @@ func (c *checks) all() []check {
 		{"the namespace has its labels and guards", c.guards},
 		{"every pod runs and is Ready", c.pods},
 		{"every pod that logs has its sidecar", c.sidecars},
+		{"logs: the domain was set up before the first line", c.setupFirst},
+		{"logs: tokens are where they are needed and nowhere else", c.tokens},
+		{"logs: each role may do its work and no more", c.permissions},
+		{"logs: the way of a line", c.linePath},
 		{"volumes: the claim is bound in its pod's zone", c.claim},
 		{"scaling: load adds web pods", c.scaling},
 		{"scaling: the node autoscaler may do its work and no more", c.autoscaler},
@@ -237,9 +244,6 @@ func (c *checks) sidecars(ctx context.Context) (string, error) {
 	}
 	logging := 0
 	for _, pod := range list.Items {
-		if pod.Labels["app.kubernetes.io/name"] == "dashboards" {
-			continue // the proxy in front of the domain writes no log files
-		}
 		logging++
 		index := slices.IndexFunc(pod.Spec.InitContainers, func(container corev1.Container) bool { return container.Name == "fluentd" })
 		if index < 0 {

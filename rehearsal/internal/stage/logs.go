@@ -1,0 +1,465 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"expense/rehearsal/internal/awsmodel"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// loggingNamespace is where the set-up of the domain and the dashboards' proxy run.
+const loggingNamespace = "logging"
+
+const (
+	stsAudience         = "sts.amazonaws.com"
+	podIdentityAudience = "pods.eks.amazonaws.com"
+)
+
+// setupDocument is what the set-up sends to the domain, as far as the checks look at it.
+type setupDocument struct {
+	Endpoint string `json:"endpoint"`
+	Requests []struct {
+		Name   string          `json:"name"`
+		Method string          `json:"method"`
+		Path   string          `json:"path"`
+		Body   json.RawMessage `json:"body"`
+	} `json:"requests"`
+}
+
+// body decodes the body of the request to a path.
+func (d setupDocument) body(path string, into any) error {
+	for _, r := range d.Requests {
+		if r.Path == path {
+			return json.Unmarshal(r.Body, into)
+		}
+	}
+	return fmt.Errorf("the set-up has no request to %s", path)
+}
+
+// setup finds the one Job of the set-up and what it sends.
+func (c *checks) setup(ctx context.Context) (*batchv1.Job, setupDocument, error) {
+	var document setupDocument
+	jobs, err := c.client.BatchV1().Jobs(loggingNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=log-setup"})
+	if err != nil {
+		return nil, document, err
+	}
+	if len(jobs.Items) != 1 {
+		return nil, document, fmt.Errorf("found %d set-up Jobs, expected 1", len(jobs.Items))
+	}
+	job := &jobs.Items[0]
+	config, err := c.client.CoreV1().ConfigMaps(loggingNamespace).Get(ctx, job.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, document, err
+	}
+	if config.Immutable == nil || !*config.Immutable || config.Data["setup.rb"] == "" {
+		return nil, document, fmt.Errorf("config map %s: expected an immutable one with setup.rb", config.Name)
+	}
+	return job, document, json.Unmarshal([]byte(config.Data["setup.json"]), &document)
+}
+
+// setupFirst: the domain was set up before anything logged.
+func (c *checks) setupFirst(ctx context.Context) (string, error) {
+	job, document, err := c.setup(ctx)
+	if err != nil {
+		return "", err
+	}
+	if job.Status.CompletionTime == nil {
+		return "", fmt.Errorf("job %s has not completed: %v", job.Name, job.Status.Conditions)
+	}
+	pods, err := c.logging(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, pod := range pods {
+		if pod.CreationTimestamp.Time.Before(job.Status.CompletionTime.Time) {
+			return "", fmt.Errorf("pod %s was made at %s, before the set-up had completed at %s", pod.Name, pod.CreationTimestamp, job.Status.CompletionTime)
+		}
+	}
+	return fmt.Sprintf("%s, %d requests", job.Name, len(document.Requests)), nil
+}
+
+// logging are the pods that have a sidecar; none is an error.
+func (c *checks) logging(ctx context.Context) ([]corev1.Pod, error) {
+	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return sidecarOf(&pod) == nil })
+	if len(pods) == 0 {
+		return nil, errors.New("there is no pod that logs")
+	}
+	return pods, nil
+}
+
+func sidecarOf(pod *corev1.Pod) *corev1.Container {
+	for i := range pod.Spec.InitContainers {
+		if pod.Spec.InitContainers[i].Name == "fluentd" {
+			return &pod.Spec.InitContainers[i]
+		}
+	}
+	return nil
+}
+
+// audiences are the tokens of a pod's service account that its volumes hold, by volume.
+func audiences(pod *corev1.Pod) map[string]string {
+	out := map[string]string{}
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Projected == nil {
+			continue
+		}
+		for _, source := range volume.Projected.Sources {
+			if source.ServiceAccountToken != nil {
+				out[volume.Name] = source.ServiceAccountToken.Audience
+			}
+		}
+	}
+	return out
+}
+
+// tokens: each is mounted into the one container that needs it, and none is for the API server.
+func (c *checks) tokens(ctx context.Context) (string, error) {
+	holders := map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
+	held := 0
+	for _, namespace := range []string{c.namespace, loggingNamespace} {
+		list, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		for _, pod := range list.Items {
+			tokens := audiences(&pod)
+			for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+				for _, mount := range container.VolumeMounts {
+					audience, isToken := tokens[mount.Name]
+					if !isToken {
+						continue
+					}
+					held++
+					if holders[container.Name] != audience || !mount.ReadOnly {
+						return "", fmt.Errorf("pod %s: container %s mounts a token for %q, read-only %v", pod.Name, container.Name, audience, mount.ReadOnly)
+					}
+				}
+			}
+		}
+	}
+	if held == 0 {
+		return "", errors.New("no container has a token")
+	}
+	return fmt.Sprintf("%d containers", held), nil
+}
+
+// domain is the domain that a set-up speaks to: its ARN and its inputs.
+func (c *checks) domain(endpoint string) (arn string, inputs map[string]any, err error) {
+	for _, item := range c.stage.Model.Inventory() {
+		if item.Type != "aws:opensearch/domain:Domain" {
+			continue
+		}
+		in, out, found := c.stage.Model.Read(item.Type, item.ID)
+		if found && "https://"+out["endpoint"].StringValue() == endpoint {
+			return out["arn"].StringValue(), in.Mappable(), nil
+		}
+	}
+	return "", nil, fmt.Errorf("no domain has the endpoint %s", endpoint)
+}
+
+// question is a call that somebody may make or may not.
+type question struct {
+	action, path string
+	allowed      bool
+}
+
+// permissions: IAM lets each role make its calls and no others, and only its service account gets it.
+func (c *checks) permissions(ctx context.Context) (string, error) {
+	job, document, err := c.setup(ctx)
+	if err != nil {
+		return "", err
+	}
+	arn, _, err := c.domain(document.Endpoint)
+	if err != nil {
+		return "", err
+	}
+	pods, err := c.logging(ctx)
+	if err != nil {
+		return "", err
+	}
+	model, cluster, asked := c.stage.Model, c.settings.clusterName, 0
+	ask := func(role string, questions []question) error {
+		for _, q := range questions {
+			asked++
+			if _, err := model.Allowed(awsmodel.Call{Role: role, Action: q.action, Resource: arn + q.path}); (err == nil) != q.allowed {
+				return fmt.Errorf("%s, %s on %s: allowed is %v, expected %v", role, q.action, q.path, err == nil, q.allowed)
+			}
+		}
+		return nil
+	}
+	assume := func(role string, token awsmodel.Token, allowed bool) error {
+		asked++
+		if err := model.AssumeWithToken(role, token); (err == nil) != allowed {
+			return fmt.Errorf("%s with the token of %s/%s: %v, expected allowed to be %v", role, token.Namespace, token.ServiceAccount, err, allowed)
+		}
+		return nil
+	}
+
+	writer := environment(sidecarOf(&pods[0]), "AWS_ROLE_ARN")
+	prefix := environment(sidecarOf(&pods[0]), "INDEX_PREFIX")
+	if err := errors.Join(
+		ask(writer, []question{
+			{"es:ESHttpGet", "/", true}, {"es:ESHttpPost", "/_bulk", true},
+			{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPost", "/" + prefix + "-2026.01.01/_delete_by_query", false},
+			{"es:ESHttpDelete", "/" + prefix + "-2026.01.01", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpGet", "/_dashboards", false},
+		}),
+		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "fluentd", Audience: stsAudience}, true),
+		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "default", Audience: stsAudience}, false),
+		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: "default", ServiceAccount: "fluentd", Audience: stsAudience}, false),
+	); err != nil {
+		return "", err
+	}
+
+	account := job.Spec.Template.Spec.ServiceAccountName
+	master, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: account, Audience: podIdentityAudience})
+	if err != nil {
+		return "", err
+	}
+	if other, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: account, Audience: podIdentityAudience}); err == nil {
+		return "", fmt.Errorf("a pod of %s gets the role %s", c.namespace, other)
+	}
+	questions := []question{{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpDelete", "/" + prefix + "-*", false}, {"es:ESHttpPost", "/_bulk", false}}
+	for _, r := range document.Requests {
+		file, _, _ := strings.Cut(r.Path, "?")
+		questions = append(questions, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, true})
+	}
+	if err := ask(master, questions); err != nil {
+		return "", err
+	}
+
+	proxies, err := c.client.AppsV1().Deployments(loggingNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, proxy := range proxies.Items {
+		reader := environment(&proxy.Spec.Template.Spec.Containers[0], "AWS_ROLE_ARN")
+		if err := errors.Join(
+			ask(reader, []question{
+				{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
+				{"es:ESHttpDelete", "/_dashboards/api/saved_objects/x", false}, {"es:ESHttpPost", "/_bulk", false},
+				{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			}),
+			assume(reader, awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}, true),
+			assume(reader, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "dashboards", Audience: stsAudience}, false),
+		); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d questions", asked), nil
+}
+
+func environment(container *corev1.Container, name string) string {
+	for _, variable := range container.Env {
+		if variable.Name == name {
+			return variable.Value
+		}
+	}
+	return ""
+}
+
+// link is one step of a line's way, with what allows it.
+type link struct{ step, by string }
+
+// linePath prints the way of one line of the first pod that logs, read off what is registered. A step that nothing allows ends it.
+func (c *checks) linePath(ctx context.Context) (string, error) {
+	_, document, err := c.setup(ctx)
+	if err != nil {
+		return "", err
+	}
+	pods, err := c.logging(ctx)
+	if err != nil {
+		return "", err
+	}
+	index := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Labels["app.kubernetes.io/name"] == "web" })
+	pod := &pods[max(0, index)]
+	policies, err := c.client.NetworkingV1().NetworkPolicies(c.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	var links []link
+	for _, part := range []func() ([]link, error){
+		func() ([]link, error) { return inPod(pod) },
+		func() ([]link, error) { return c.identity(pod) },
+		func() ([]link, error) { return c.network(policies.Items, document) },
+		func() ([]link, error) { return c.inDomain(pod, document) },
+	} {
+		more, err := part()
+		links = append(links, more...)
+		if err != nil {
+			writeLinks(c.stage.out, links)
+			return "", err
+		}
+	}
+	writeLinks(c.stage.out, links)
+	return fmt.Sprintf("%d steps, see above", len(links)), nil
+}
+
+// writeLinks writes each step with what allows it below.
+func writeLinks(out io.Writer, links []link) {
+	fmt.Fprintln(out)
+	for i, l := range links {
+		fmt.Fprintf(out, "%3d. %s\n     by %s\n", i+1, l.step, l.by)
+	}
+	fmt.Fprintln(out)
+}
+
+// inPod is the way from the application's container through the volume into fluentd.
+func inPod(pod *corev1.Pod) ([]link, error) {
+	fluentd := sidecarOf(pod)
+	logs := mountOf(*fluentd, "logs")
+	for _, container := range pod.Spec.Containers {
+		for _, mount := range container.VolumeMounts {
+			if mount.Name != "logs" {
+				continue
+			}
+			limit := resource.Quantity{}
+			for _, volume := range pod.Spec.Volumes {
+				if volume.Name == mount.Name && volume.EmptyDir != nil && volume.EmptyDir.SizeLimit != nil {
+					limit = *volume.EmptyDir.SizeLimit
+				}
+			}
+			if limit.IsZero() {
+				return nil, fmt.Errorf("pod %s: the volume of the logs has no limit", pod.Name)
+			}
+			return []link{
+				{fmt.Sprintf("container %s of pod %s/%s writes a line into %s", container.Name, pod.Namespace, pod.Name, mount.MountPath),
+					fmt.Sprintf("volume %s, at most %s; renamed at %s bytes, %s old files stay", mount.Name, limit.String(),
+						environment(&container, "LOG_MAX_BYTES"), environment(&container, "LOG_GENERATIONS"))},
+				{fmt.Sprintf("container %s reads it in %s", fluentd.Name, path.Join(logs, mount.SubPath)),
+					fmt.Sprintf("the same volume, read-only; image %s", fluentd.Image)},
+			}, nil
+		}
+	}
+	return nil, fmt.Errorf("pod %s: no container writes into the volume of the logs", pod.Name)
+}
+
+// identity is the way from the pod's token to the writer's role.
+func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
+	fluentd := sidecarOf(pod)
+	role := environment(fluentd, "AWS_ROLE_ARN")
+	for volume, audience := range audiences(pod) {
+		if mountOf(*fluentd, volume) == "" {
+			continue
+		}
+		token := awsmodel.Token{Cluster: c.settings.clusterName, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName, Audience: audience}
+		if err := c.stage.Model.AssumeWithToken(role, token); err != nil {
+			return nil, err
+		}
+		return []link{{
+			"fluentd gets an hour of " + role,
+			fmt.Sprintf("the token of service account %s/%s for %s, which the role's trust policy names", token.Namespace, token.ServiceAccount, audience),
+		}}, nil
+	}
+	return nil, fmt.Errorf("pod %s: fluentd has no token", pod.Name)
+}
+
+// network is the way out of the namespace and into the domain.
+func (c *checks) network(policies []networkingv1.NetworkPolicy, document setupDocument) ([]link, error) {
+	_, inputs, err := c.domain(document.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	host, err := url.Parse(document.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	var out string
+	for _, policy := range policies {
+		for _, rule := range policy.Spec.Egress {
+			for _, port := range rule.Ports {
+				for _, to := range rule.To {
+					if port.Port.IntValue() == 443 && to.IPBlock != nil {
+						out = fmt.Sprintf("network policy %s: TCP 443 to %s", policy.Name, to.IPBlock.CIDR)
+					}
+				}
+			}
+		}
+	}
+	if out == "" {
+		return nil, errors.New("no network policy lets HTTPS out of the namespace")
+	}
+	options, _ := inputs["vpcOptions"].(map[string]any)
+	groups, _ := options["securityGroupIds"].([]any)
+	for _, item := range c.stage.Model.Inventory() {
+		if item.Type != "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule" {
+			continue
+		}
+		in, _, _ := c.stage.Model.Read(item.Type, item.ID)
+		rule := in.Mappable()
+		if slices.Contains(groups, rule["securityGroupId"]) && rule["fromPort"] == 443.0 {
+			return []link{
+				{"it opens a connection to " + host.Host, out},
+				{"the domain takes the connection", fmt.Sprintf("rule of security group %v: TCP 443 from the cluster's group %v", rule["securityGroupId"], rule["referencedSecurityGroupId"])},
+			}, nil
+		}
+	}
+	return nil, errors.New("no rule of the domain's security group lets HTTPS in")
+}
+
+// inDomain is the way through the domain's two policies into the index.
+func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, error) {
+	role, prefix := environment(sidecarOf(pod), "AWS_ROLE_ARN"), environment(sidecarOf(pod), "INDEX_PREFIX")
+	arn, _, err := c.domain(document.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	by, err := c.stage.Model.Allowed(awsmodel.Call{Role: role, Action: "es:ESHttpPost", Resource: arn + "/_bulk"})
+	if err != nil {
+		return nil, err
+	}
+	links := []link{{"fluentd signs POST /_bulk", strings.Join(by, "; ")}}
+
+	var mapping struct {
+		BackendRoles []string `json:"backend_roles"`
+	}
+	var writer struct {
+		Cluster []string `json:"cluster_permissions"`
+		Index   []struct {
+			Patterns []string `json:"index_patterns"`
+			Actions  []string `json:"allowed_actions"`
+		} `json:"index_permissions"`
+	}
+	var template struct {
+		Template struct{ Settings map[string]any } `json:"template"`
+	}
+	var retention struct {
+		Policy struct{ Description string } `json:"policy"`
+	}
+	name := prefix + "-writer"
+	if err := errors.Join(
+		document.body("/_plugins/_security/api/rolesmapping/"+name, &mapping),
+		document.body("/_plugins/_security/api/roles/"+name, &writer),
+		document.body("/_index_template/"+prefix, &template),
+		document.body("/_plugins/_ism/policies/"+prefix, &retention),
+	); err != nil {
+		return links, err
+	}
+	if !slices.Contains(mapping.BackendRoles, role) || len(writer.Index) != 1 {
+		return links, fmt.Errorf("the domain's role %s is held by %v, expected %s", name, mapping.BackendRoles, role)
+	}
+	return append(links,
+		link{"the domain knows the role as " + name, "its mapping to that ARN, and " + strings.Join(writer.Cluster, ", ")},
+		link{"the line is added to the index of its day", strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
+		link{fmt.Sprintf("the index %s-YYYY.MM.DD has %v shard and %v replicas", prefix,
+			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + prefix},
+		link{"it is deleted in time", fmt.Sprintf("retention policy %s: %s", prefix, retention.Policy.Description)},
+	), nil
+}

@@ -23,6 +23,7 @@ import (
 const (
 	typeDomain     = "expense:logging:Domain"
 	typeAccess     = "expense:logging:Access"
+	typeAlarms     = "expense:logging:Alarms"
 	typeDashboards = "expense:logging:Dashboards"
 	typeMaster     = "expense:logging:Master"
 	typeSetup      = "expense:logging:Setup"

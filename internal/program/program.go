@@ -77,6 +77,14 @@ func Run(ctx *pulumi.Context) error {
 	if err != nil {
 		return fmt.Errorf("logging: %w", err)
 	}
+	if alarms := cfg.Logging.Alarms; alarms != (config.Alarms{}) {
+		if _, err := logging.NewAlarms(ctx, name+"-alarms", &logging.AlarmsArgs{
+			DomainName: domain.Name, DomainARN: domain.ARN, VolumeSizeGiB: cfg.Logging.VolumeSizeGiB(), Replicas: cfg.Logging.Domain.Replicas(),
+			DedicatedMasters: cfg.Logging.Domain.MasterInstanceType != "", Email: alarms.Email, TopicARN: alarms.TopicARN,
+		}, onAWS); err != nil {
+			return fmt.Errorf("alarms: %w", err)
+		}
+	}
 	if err := newWorkloads(ctx, cfg, controlPlane, nodes, master, domain, provider); err != nil {
 		return err
 	}

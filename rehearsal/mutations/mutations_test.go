@@ -35,6 +35,8 @@ type mutation struct {
 	account awsmodel.Options
 	// stack is the committed stack that the mistake is made in; default dev.
 	stack string
+	// logging are more of the stack's settings of expense:logging.
+	logging map[string]any
 	// want is what AWS answers, in part.
 	want string
 }
@@ -74,6 +76,17 @@ func subnets(path string, names ...string) func(resource.PropertyMap, map[string
 		set(path, all)(in, ids)
 	}
 }
+
+// both makes two changes.
+func both(first, second func(resource.PropertyMap, map[string]string)) func(resource.PropertyMap, map[string]string) {
+	return func(in resource.PropertyMap, ids map[string]string) {
+		first(in, ids)
+		second(in, ids)
+	}
+}
+
+// byMail turns alarms on.
+var byMail = map[string]any{"alarms": map[string]any{"email": "ops@example.com"}}
 
 var mutations = []mutation{
 	// Network.
@@ -115,6 +128,23 @@ var mutations = []mutation{
 	{name: "two subnets for one zone", of: "Domain expense", edit: subnets("vpcOptions.subnetIds", "expense-private-use1-az1", "expense-private-use1-az2"), want: "You must specify exactly one subnet"},
 	{name: "a volume too large for its instance", of: "Domain expense", edit: set("ebsOptions.volumeSize", 500), want: "Volume size must be between 10 and 100"},
 	{name: "Auto-Tune on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "DISABLED"}), want: "Autotune is not supported"},
+	{name: "Auto-Tune in the off-peak window on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "ENABLED", "useOffPeakWindow": true}), want: "Autotune is not supported"},
+	{name: "Auto-Tune in the off-peak window and on a schedule", stack: "prod", of: "Domain expense", edit: set("autoTuneOptions.maintenanceSchedules", []any{map[string]any{"startAt": "2026-12-01T00:00:00Z"}}), want: "maintenance schedules cannot be set"},
+	{name: "no off-peak window", of: "Domain expense", edit: set("offPeakWindowOptions.enabled", false), want: "off-peak window cannot be disabled"},
+	{name: "access control over plain HTTP", of: "Domain expense", edit: set("domainEndpointOptions.enforceHttps", false), want: "You must enable EnforceHTTPS"},
+	{name: "access control without encryption", of: "Domain expense", edit: set("encryptAtRest.enabled", false), want: "You must enable encryption at rest"},
+	{name: "access control without encryption between nodes", of: "Domain expense", edit: set("nodeToNodeEncryption.enabled", false), want: "You must enable node-to-node encryption"},
+	{name: "access control without a master", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions", map[string]any{}), want: "you must provide a master user ARN"},
+	{name: "a master that does not exist", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions.masterUserArn", "arn:aws:iam::111122223333:role/nobody"), want: "role/nobody does not exist"},
+	{name: "audit logs without access control", stack: "prod", of: "Domain expense", edit: set("advancedSecurityOptions.enabled", false), want: "audit log publishing cannot be enabled"},
+	{name: "audit logs where the domain may not write", stack: "prod", of: "LogResourcePolicy expense", edit: replace("policyDocument", "/audit:*", "/audits:*"), want: "does not grant sufficient permissions"},
+	{name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800), want: "Volume size must be between 10 and 768"},
+	{name: "masters that are described and not enabled", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True"},
+	{name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4), want: "multiple of the number of Availability Zones"},
+	{name: "a family that the version does not have", of: "Domain expense", edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")), want: "Invalid instance type: or2.medium.search"},
+	{name: "an alarm to a topic that does not exist", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:ops"}), want: "topic does not exist"},
+	{name: "alarms to somebody else's topic", logging: map[string]any{"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:ops"}}, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 60), want: "topic does not exist"},
+	{name: "a mail of alarms from a topic that does not exist", logging: byMail, of: "TopicSubscription expense-alarms", edit: set("topic", "arn:aws:sns:us-east-1:111122223333:ops"), want: "Topic does not exist"},
 	{name: "logs that the domain may not write", of: "LogResourcePolicy expense", want: "ValidationException"},
 	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:PutLogEventsBatch"`, `"logs:PutLogEvents"`), want: "ValidationException"},
 	{name: "a writer that does not exist", of: "DomainPolicy expense-log", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
@@ -252,15 +282,29 @@ func run(t *testing.T, m mutation) (*cloud, error) {
 	if stack == "" {
 		stack = "dev"
 	}
+	values := settings(t, stack)
+	add(t, values, "expense:logging", m.logging)
 	c := &cloud{model: awsmodel.New(m.account), mutation: m, ids: map[string]string{}}
-	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) { info.Config = settings(t, stack) })
+	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) { info.Config = values })
 	return c, err
+}
+
+// add puts more settings into a section.
+func add(t *testing.T, values map[string]string, section string, more map[string]any) {
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(values[section]), &object))
+	maps.Copy(object, more)
+	data, err := json.Marshal(object)
+	require.NoError(t, err)
+	values[section] = string(data)
 }
 
 func TestTheRightProgramPasses(t *testing.T) {
 	for _, stack := range []string{"dev", "prod"} {
-		_, err := run(t, mutation{stack: stack})
-		require.NoError(t, err, stack)
+		for _, more := range []map[string]any{nil, byMail} {
+			_, err := run(t, mutation{stack: stack, logging: more})
+			require.NoError(t, err, stack)
+		}
 	}
 }
 
@@ -274,12 +318,7 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 		"expense:logging":   {"image": registry + "fluentd:1"},
 		"expense:cluster":   {"autoscaler": map[string]string{"image": registry + "autoscaler:v1.35.0"}},
 	} {
-		var object map[string]any
-		require.NoError(t, json.Unmarshal([]byte(values[section]), &object))
-		maps.Copy(object, more)
-		data, err := json.Marshal(object)
-		require.NoError(t, err)
-		values[section] = string(data)
+		add(t, values, section, more)
 	}
 	c := &cloud{model: awsmodel.New(awsmodel.Options{}), ids: map[string]string{}}
 	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values }))
@@ -294,7 +333,7 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 }
 
 func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {
-	require.GreaterOrEqual(t, len(mutations), 25)
+	require.GreaterOrEqual(t, len(mutations), 50)
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

@@ -251,10 +251,22 @@ func TestRefused(t *testing.T) {
 		{"too few iops", map[string]func(*world, in){"domain": set("ebsOptions.iops", 1000)}, "", "at least 3000"},
 		{"throughput of gp2", map[string]func(*world, in){"domain": both(set("ebsOptions.volumeType", "gp2"), set("ebsOptions.throughput", 125))}, "", "gp3 volumes only"},
 		{"auto-tune on t3", map[string]func(*world, in){"domain": set("autoTuneOptions", in{"desiredState": "DISABLED"})}, "", "Autotune is not supported in t2/t3"},
-		{"two masters", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 2), set("clusterConfig.dedicatedMasterType", "m6g.large.search"))}, "", "3 or 5 dedicated master"},
-		{"or1 as master", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 3), set("clusterConfig.dedicatedMasterType", "or1.large.search"))}, "", "not supported"},
-		{"access control without https", map[string]func(*world, in){"domain": both(set("domainEndpointOptions.enforceHttps", false), set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}}))}, "", "You must enable enforce HTTPS"},
-		{"access control without a master", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true})}, "", "master user ARN is required"},
+		{"one master", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 1), set("clusterConfig.dedicatedMasterType", "m6g.large.search"))}, "", "count should be between 2 and 5"},
+		{"or1 as master", map[string]func(*world, in){"domain": both(set("clusterConfig.dedicatedMasterEnabled", true), set("clusterConfig.dedicatedMasterCount", 3), set("clusterConfig.dedicatedMasterType", "or1.large.search"))}, "", "Invalid instance type for master nodes: or1.large.search"},
+		{"access control without https", map[string]func(*world, in){"domain": both(set("domainEndpointOptions.enforceHttps", false), set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}}))}, "", "You must enable EnforceHTTPS"},
+		{"access control without encryption", map[string]func(*world, in){"domain": both(set("encryptAtRest.enabled", false), set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}}))}, "", "You must enable encryption at rest"},
+		{"access control without encryption between nodes", map[string]func(*world, in){"domain": both(set("nodeToNodeEncryption.enabled", false), set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}}))}, "", "You must enable node-to-node encryption"},
+		{"access control without a master", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true})}, "", "you must provide a master user ARN"},
+		{"users without a password", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "internalUserDatabaseEnabled": true, "masterUserOptions": in{"masterUserName": "admin"}})}, "", "username and password"},
+		{"auto-tune in the window and on a schedule", map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "m7g.large.search"), set("autoTuneOptions", in{"desiredState": "ENABLED", "useOffPeakWindow": true, "maintenanceSchedules": []any{in{"startAt": "2026-12-01T00:00:00Z", "duration": in{"unit": "HOURS", "value": 2}, "cronExpressionForRecurrence": "cron(0 0 ? * 3 *)"}}}))}, "", "cannot be set when the off-peak window is used"},
+		{"no off-peak window", map[string]func(*world, in){"domain": set("offPeakWindowOptions", in{"enabled": false})}, "", "cannot be disabled"},
+		{"too many small nodes", map[string]func(*world, in){"domain": set("clusterConfig.instanceCount", 11)}, "", "Instance count should be between 1 and 10."},
+		{"many nodes without masters", map[string]func(*world, in){"domain": set("clusterConfig", in{"instanceType": "m7g.large.search", "instanceCount": 11})}, "", "Dedicated master instances must be enabled"},
+		{"optimized family before its version", map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "or1.large.search"), set("engineVersion", "OpenSearch_2.9"))}, "", "Invalid instance type: or1.large.search"},
+		{"optimized family with a small volume", map[string]func(*world, in){"domain": set("clusterConfig.instanceType", "or2.large.search")}, "", "Volume size must be between 20 and 1532"},
+		{"optimized family without encryption", map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "om2.large.search"), set("ebsOptions.volumeSize", 20), set("encryptAtRest.enabled", false))}, "", "Enable encryption at rest to use the OM2 instance family"},
+		{"optimized family with other masters", map[string]func(*world, in){"domain": set("clusterConfig", in{"instanceType": "or1.large.search", "instanceCount": 1, "dedicatedMasterEnabled": true, "dedicatedMasterCount": 3, "dedicatedMasterType": "m5.large.search"})}, "", "Graviton-based master nodes are required for OR1"},
+		{"domain with too many nodes for its subnet", map[string]func(*world, in){"priv1": set("cidrBlock", "192.168.96.0/28"), "domain": set("clusterConfig.instanceCount", 4)}, "domain", "reserves 12, it has"},
 		{"no service-linked role", map[string]func(*world, in){"slr": nil}, "domain", "you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC"},
 		{"policy for nobody", map[string]func(*world, in){"domain": set("accessPolicies", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/nobody"},"Action":"es:*","Resource":"*"}}`)}, "", "Error setting policy"},
 		{"logs without permission", map[string]func(*world, in){"domainLogPolicy": nil}, "domain", "does not grant sufficient permissions"},
@@ -347,9 +359,9 @@ func TestRefused(t *testing.T) {
 		{"domain key unknown", map[string]func(*world, in){"domain": set("encryptAtRest.kmsKeyId", "x")}, "", "not accessible"},
 		{"domain log group unknown", map[string]func(*world, in){"domain": set("logPublishingOptions", []any{in{"logType": "ES_APPLICATION_LOGS", "cloudwatchLogGroupArn": "arn:aws:logs:us-east-1:111122223333:log-group:x"}})}, "", "ResourceNotFoundException"},
 		{"standby with t3", map[string]func(*world, in){"domain": set("clusterConfig.multiAzWithStandbyEnabled", true)}, "", "Multi-AZ with Standby is enabled"},
-		{"masters unasked", map[string]func(*world, in){"domain": set("clusterConfig.dedicatedMasterCount", 3)}, "", "must not be set when dedicated masters are disabled"},
+		{"masters unasked", map[string]func(*world, in){"domain": set("clusterConfig.dedicatedMasterCount", 3)}, "", "DedicatedMasterEnabled must be set to True"},
 		{"zones unasked", map[string]func(*world, in){"domain": set("clusterConfig.zoneAwarenessConfig", in{"availabilityZoneCount": 2})}, "", "must not be set when zone awareness is disabled"},
-		{"both kinds of master user", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "internalUserDatabaseEnabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root"}})}, "", "cannot be used when the internal user database"},
+		{"both kinds of master user", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "internalUserDatabaseEnabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:root", "masterUserName": "admin", "masterUserPassword": "x"}})}, "", "but not together"},
 		{"master user unknown", map[string]func(*world, in){"domain": set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": "arn:aws:iam::111122223333:role/x"}})}, "", "does not exist"},
 		{"public domain for everybody", map[string]func(*world, in){"domain": both(set("vpcOptions", nil), set("accessPolicies", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"es:*","Resource":"*"}}`), func(_ *world, i in) {
 			i["accessPolicies"] = strings.Replace(i["accessPolicies"].(string), `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)
@@ -423,6 +435,12 @@ func TestAccepted(t *testing.T) {
 		"domain with access control": {"domain": func(w *world, i in) {
 			i["advancedSecurityOptions"] = in{"enabled": true, "masterUserOptions": in{"masterUserArn": w.arn("writer")}}
 			i["logPublishingOptions"] = []any{in{"logType": "AUDIT_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}}
+		}},
+		"domain with users of its own": {"domain": set("advancedSecurityOptions", in{"enabled": true, "internalUserDatabaseEnabled": true, "masterUserOptions": in{"masterUserName": "admin", "masterUserPassword": "x"}})},
+		"tuned domain":                 {"domain": both(set("clusterConfig.instanceType", "m7g.large.search"), set("autoTuneOptions", in{"desiredState": "ENABLED", "useOffPeakWindow": true}), set("offPeakWindowOptions", in{"enabled": true}))},
+		"optimized domain": {"domain": func(_ *world, i in) {
+			i["clusterConfig"] = in{"instanceType": "or1.large.search", "instanceCount": 1, "dedicatedMasterEnabled": true, "dedicatedMasterCount": 3, "dedicatedMasterType": "m7g.large.search"}
+			i["ebsOptions"] = in{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 1532}
 		}},
 		"public domain":    {"domain": set("vpcOptions", nil)},
 		"topic with a key": {"topic": func(w *world, i in) { i["kmsMasterKeyId"] = w.id("key") }},
@@ -529,6 +547,8 @@ func TestChecked(t *testing.T) {
 		{"domain", "ebsOptions.volumeType", "gp4", "ebsOptions.volumeType", "one of"},
 		{"domain", "clusterConfig.zoneAwarenessConfig", in{"availabilityZoneCount": 4}, "clusterConfig.zoneAwarenessConfig.availabilityZoneCount", "one of [2 3]"},
 		{"domain", "logPublishingOptions", []any{in{"logType": "LOGS"}}, "logPublishingOptions[0].logType", "one of"},
+		{"domain", "autoTuneOptions", in{"useOffPeakWindow": true}, "autoTuneOptions.desiredState", "is required"},
+		{"domain", "autoTuneOptions", in{"desiredState": "ON"}, "autoTuneOptions.desiredState", "one of"},
 		{"topic", "name", long, "name", "at most 256"},
 		{"mail", "protocol", "pigeon", "protocol", "one of"},
 		{"alarm", "period", 45, "period", "multiple of 60"},

@@ -2,31 +2,45 @@ package awsmodel
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // Rules of Amazon OpenSearch Service. Sources: the developer guide pages named beside the rule, and
-// terraform-provider-aws, internal/service/opensearch/domain.go.
+// terraform-provider-aws, internal/service/opensearch/domain.go. Answers of CreateDomain were written down by
+// https://github.com/badmintoncryer/cdk-preflight (rules/opensearch, September 2026) where no other source is named.
 
 // dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.
-// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html
+// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource; of t2 it is the
+// largest gp2 volume.
 var dataTypes = map[string]map[string]float64{
 	"t2":  {"small": 35, "medium": 35},
 	"t3":  {"small": 100, "medium": 200},
-	"m5":  {"large": 512, "xlarge": 1024, "2xlarge": 1536, "4xlarge": 3072, "12xlarge": 9216},
-	"m6g": {"large": 512, "xlarge": 1024, "2xlarge": 2048, "4xlarge": 3072, "8xlarge": 6144, "12xlarge": 9216},
-	"m7g": {"medium": 400, "large": 800, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
+	"m6g": {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432},
+	"m7g": {"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"m7i": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"m8g": {"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
 	"c5":  {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "9xlarge": 3584, "18xlarge": 7168},
 	"c6g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608},
-	"c7g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 2048, "8xlarge": 4096, "12xlarge": 6144, "16xlarge": 8192},
-	"r5":  {"large": 1024, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 12288},
-	"r6g": {"large": 1024, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 8192, "12xlarge": 12288},
-	"r7g": {"medium": 1024, "large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
-	"or1": {"medium": 400, "large": 800, "xlarge": 1536, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
-	"or2": {"medium": 800, "large": 1600, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 24576, "12xlarge": 36864, "16xlarge": 49152},
+	"c7g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
+	"c7i": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
+	"c8g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
+	"r5":  {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "12xlarge": 24576},
+	"r6g": {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576},
+	"r7g": {"medium": 768, "large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"r7i": {"large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"r8g": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"or1": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"or2": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"om2": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
 }
+
+// optimized are OpenSearch's own families with the first version that has them. Their volumes have 20 GiB at least (same
+// page), and they are Graviton instances that cannot be masters (.../or1.html and .../supported-instance-types.html).
+var optimized = map[string]string{"or1": "OpenSearch_2.11", "or2": "OpenSearch_2.17", "om2": "OpenSearch_2.17"}
 
 // engineVersions as list-versions shows them, oldest first.
 var engineVersions = []string{"OpenSearch_1.0", "OpenSearch_1.1", "OpenSearch_1.2", "OpenSearch_1.3", "OpenSearch_2.3", "OpenSearch_2.5", "OpenSearch_2.7",
@@ -58,6 +72,13 @@ func checkDomain(c *checker) {
 		}
 	}
 	c.arn("advancedSecurityOptions.masterUserOptions.masterUserArn")
+	// The provider's schema: desired_state is required, start and length of a schedule too.
+	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {
+		c.fail("autoTuneOptions.desiredState", "Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
+	}
+	if state := c.str("autoTuneOptions.desiredState"); state != "" && state != "ENABLED" && state != "DISABLED" {
+		c.fail("autoTuneOptions.desiredState", "expected desired_state to be one of [ENABLED DISABLED], got %s", state)
+	}
 }
 
 func invalid(format string, args ...any) error { return refuse("ValidationException", format, args...) }
@@ -92,10 +113,18 @@ func (m *Model) domainRules(o *object) error {
 	if count < 1 {
 		return invalid("Instance count must be at least 1, found %v", count)
 	}
-
-	// Auto-Tune: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/auto-tune.html
-	if burst && in.has("autoTuneOptions") {
-		return invalid("Autotune is not supported in t2/t3 instance types. Disable autotune or change your instance type.")
+	// .../limits.html#clusterresource
+	if burst && count > 10 {
+		return invalid("Instance count should be between 1 and 10.")
+	}
+	if count > 10 && !in.flag("clusterConfig.dedicatedMasterEnabled", false) {
+		return invalid("Dedicated master instances must be enabled for domains with more than 10 instance count.")
+	}
+	if least, own := optimized[family]; own && slices.Index(engineVersions, version) < slices.Index(engineVersions, least) {
+		return invalid("Invalid instance type: %s", kind)
+	}
+	if err := tuning(in, burst); err != nil {
+		return err
 	}
 	// Multi-AZ with standby: .../managedomains-multiaz.html
 	if in.flag("clusterConfig.multiAzWithStandbyEnabled", false) {
@@ -110,20 +139,22 @@ func (m *Model) domainRules(o *object) error {
 	}
 	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
 	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
-		n := in.num("clusterConfig.dedicatedMasterCount")
-		if n != 3 && n != 5 {
-			return invalid("You must choose 3 or 5 dedicated master nodes, found %v", n)
+		if n := in.num("clusterConfig.dedicatedMasterCount"); n < 2 || n > 5 {
+			return invalid("Dedicated master instances count should be between 2 and 5.")
 		}
 		master := in.str("clusterConfig.dedicatedMasterType")
-		f, s, ok := searchType(master)
+		f, _, ok := searchType(master)
 		if !ok {
 			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: Member must satisfy enum value set", master)
 		}
-		if strings.HasPrefix(f, "or") || f == "t2" || f == "t3" && s == "micro" {
-			return invalid("Dedicated master nodes of type %s are not supported.", master)
+		if _, own := optimized[f]; own {
+			return invalid("Invalid instance type for master nodes: %s", master)
+		}
+		if _, own := optimized[family]; own && !graviton(f) {
+			return invalid("Graviton-based master nodes are required for %s instance family.", strings.ToUpper(family))
 		}
 	} else if in.num("clusterConfig.dedicatedMasterCount") > 0 || in.str("clusterConfig.dedicatedMasterType") != "" {
-		return invalid("Dedicated master count and type must not be set when dedicated masters are disabled.")
+		return invalid("DedicatedMasterEnabled must be set to True to specify the DedicatedMasterCount and DedicatedMasterType options.")
 	}
 
 	// Zone awareness: .../managedomains-multiaz.html
@@ -143,8 +174,12 @@ func (m *Model) domainRules(o *object) error {
 	// Storage: .../limits.html and https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
 	if in.flag("ebsOptions.ebsEnabled", false) {
 		volume, volumeType := in.num("ebsOptions.volumeSize"), orElse(in.str("ebsOptions.volumeType"), "gp2")
-		if limit := dataTypes[family][size]; limit > 0 && (volume < 10 || volume > limit) {
-			return refuse("LimitExceededException", "Volume size must be between 10 and %v for %s instance type and elasticsearch version %s, found %v", limit, kind, version, volume)
+		least := 10.0
+		if _, own := optimized[family]; own {
+			least = 20
+		}
+		if limit := dataTypes[family][size]; limit > 0 && (volume < least || volume > limit) {
+			return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and elasticsearch version %s, found %v", least, limit, kind, version, volume)
 		}
 		iops, throughput := in.num("ebsOptions.iops"), in.num("ebsOptions.throughput")
 		if volumeType == "gp3" {
@@ -164,42 +199,68 @@ func (m *Model) domainRules(o *object) error {
 		return invalid("EBS storage must be selected for %s", kind)
 	}
 
-	// Fine-grained access control: .../fgac.html
 	encrypted := in.flag("encryptAtRest.enabled", false)
 	if family == "t2" && (encrypted || in.flag("nodeToNodeEncryption.enabled", false)) {
 		return invalid("Encryption is not supported with t2 instances: %s", kind)
 	}
-	if in.flag("advancedSecurityOptions.enabled", false) {
-		var missing []string
-		if !in.flag("domainEndpointOptions.enforceHttps", false) {
-			missing = append(missing, "enforce HTTPS")
-		}
-		if !encrypted {
-			missing = append(missing, "encryption at rest")
-		}
-		if !in.flag("nodeToNodeEncryption.enabled", false) {
-			missing = append(missing, "node-to-node encryption")
-		}
-		if len(missing) > 0 {
-			return invalid("You must enable %s to use advanced security options.", strings.Join(missing, ", "))
-		}
-		internal := in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false)
-		arn := in.str("advancedSecurityOptions.masterUserOptions.masterUserArn")
-		if internal && arn != "" {
-			return invalid("A master user ARN cannot be used when the internal user database is enabled.")
-		}
-		if !internal && arn == "" {
-			return invalid("A master user ARN is required when the internal user database is disabled.")
-		}
-		if arn != "" && !m.principal(arn) {
-			return invalid("The master user ARN %s does not exist", arn)
-		}
+	if _, own := optimized[family]; own && !encrypted {
+		return invalid("Enable encryption at rest to use the %s instance family", strings.ToUpper(family))
+	}
+	if err := m.accessControl(in, encrypted); err != nil {
+		return err
 	}
 	if key := in.str("encryptAtRest.kmsKeyId"); key != "" && m.usableKey(key) == nil {
 		return invalid("The KMS key '%s' is not accessible or not enabled.", key)
 	}
 	return nil
 }
+
+// tuning is Auto-Tune and the window for its work: .../auto-tune.html, .../off-peak.html and
+// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_OffPeakWindowOptions.html. The wording of the last
+// two answers is ours.
+func tuning(in props, burst bool) error {
+	if burst && in.has("autoTuneOptions") {
+		return invalid("Autotune is not supported in t2/t3 instance types. Disable autotune or change your instance type.")
+	}
+	if in.has("offPeakWindowOptions.enabled") && !in.flag("offPeakWindowOptions.enabled", true) {
+		return invalid("The off-peak window cannot be disabled.")
+	}
+	if in.flag("autoTuneOptions.useOffPeakWindow", false) && len(in.objs("autoTuneOptions.maintenanceSchedules")) > 0 {
+		return invalid("Auto-Tune maintenance schedules cannot be set when the off-peak window is used.")
+	}
+	return nil
+}
+
+// accessControl is fine-grained access control and what it needs: .../fgac.html. That AWS looks for the master's role is
+// an assumption; a domain whose master does not exist is of no use to anybody.
+func (m *Model) accessControl(in props, encrypted bool) error {
+	if !in.flag("advancedSecurityOptions.enabled", false) {
+		return nil
+	}
+	internal := in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false)
+	const user = "advancedSecurityOptions.masterUserOptions.masterUser"
+	arn, name := in.str(user+"Arn"), in.str(user+"Name")
+	switch {
+	case !in.flag("domainEndpointOptions.enforceHttps", false):
+		return invalid("You must enable EnforceHTTPS in the domain endpoint options to use advanced security.")
+	case !encrypted:
+		return invalid("You must enable encryption at rest to use advanced security options.")
+	case !in.flag("nodeToNodeEncryption.enabled", false):
+		return invalid("You must enable node-to-node encryption to use advanced security options.")
+	case arn != "" && name != "":
+		return invalid("You must provide either a master username or a master user ARN but not together.")
+	case internal && (name == "" || in.str(user+"Password") == ""):
+		return invalid("You must provide a master username and password when the internal user database is enabled.")
+	case !internal && arn == "" && !in.unknown(user+"Arn"):
+		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
+	case arn != "" && !m.principal(arn):
+		return invalid("The master user ARN %s does not exist", arn)
+	}
+	return nil
+}
+
+// graviton tells whether a family has Arm processors: a g follows the generation.
+func graviton(family string) bool { return len(family) > 2 && family[2] == 'g' }
 
 // domainNetwork: .../vpc.html and .../slr-aos.html
 func (m *Model) domainNetwork(o *object) error {
@@ -233,6 +294,10 @@ func (m *Model) domainNetwork(o *object) error {
 			return invalid("Subnets must be in the same VPC")
 		}
 		zones[s.out.str("availabilityZoneId")], vpc = true, s.in.str("vpcId")
+		// .../vpc.html#reserving-ip-vpc-endpoints; the answer's wording is ours.
+		if need, free := int(3*max(1, o.in.num("clusterConfig.instanceCount")))/want, m.freeAddresses(s, o.id); need > free {
+			return invalid("The subnet '%s' does not have enough free addresses: the domain reserves %d, it has %d", id, need, free)
+		}
 	}
 	if m.objects[tVPC][vpc].in.str("instanceTenancy") == "dedicated" {
 		return invalid("You can't use a VPC with dedicated tenancy: %s", vpc)
@@ -243,6 +308,21 @@ func (m *Model) domainNetwork(o *object) error {
 		}
 	}
 	return nil
+}
+
+// freeAddresses is how many addresses of a subnet nobody has but, perhaps, the owner. AWS keeps five
+// (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html).
+func (m *Model) freeAddresses(subnet *object, owner string) int {
+	free := -5
+	if p, err := netip.ParsePrefix(subnet.in.str("cidrBlock")); err == nil {
+		free += 1 << (32 - p.Bits())
+	}
+	for _, eni := range m.where(tENI, "subnetId", subnet.id) {
+		if eni.out.str("owner") != owner {
+			free--
+		}
+	}
+	return free
 }
 
 // domainPolicies: .../ac.html and .../createdomain-configure-slow-logs.html

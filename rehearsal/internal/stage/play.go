@@ -57,16 +57,10 @@ func (p *Play) pulumi(ctx context.Context, name string, args ...string) error {
 // Init makes the stack and the settings that its file leaves to the user, with the commands of the README.
 func (p *Play) Init(ctx context.Context) error {
 	return p.do(ctx, "stack init and settings", func(ctx context.Context) (string, error) {
-		for _, args := range [][]string{
-			{"stack", "init", p.stack},
-			{"config", "set", "--path", "expense:cluster.publicAccessCidrs[0]", "203.0.113.7/32"},
-			{"config", "set", "--secret", "--path", "expense:webSecret.API_TOKEN", "not-a-real-token"},
-		} {
-			if err := p.stage.Pulumi(ctx, args...); err != nil {
-				return "", err
-			}
+		if err := p.stage.Pulumi(ctx, "stack", "init", p.stack); err != nil {
+			return "", err
 		}
-		return "", nil
+		return "", p.stage.Configure(ctx)
 	})
 }
 

@@ -87,7 +87,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	if err := s.startProviders(ctx, options); err != nil {
 		return nil, err
 	}
-	if err := s.prepareProject(ctx, options); err != nil {
+	if err := s.Use(ctx, options.Project, options.Stack); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -141,6 +141,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		"PULUMI_SKIP_UPDATE_CHECK=true",
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
 		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
+		"PULUMI_DEBUG_COMMANDS=true", // for --event-log, which it hides otherwise
 	)
 	return errors.Join(
 		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
@@ -159,18 +160,18 @@ func withoutCloud(environment []string) []string {
 	return out
 }
 
-// prepareProject copies the project's two Pulumi files, so that what Pulumi writes to the stack's file (its salt, the
-// settings of the rehearsal) stays in the rehearsal, and runs a program that was built before.
-func (s *Stage) prepareProject(ctx context.Context, options Options) error {
-	project := s.project()
-	program := filepath.Join(options.Project, "bin", "expense")
+// Use puts a version of the project on the stage: what Pulumi does from then on runs the program of that folder, with its
+// files, against the state that is there. The two Pulumi files are copied, so that what Pulumi writes to the stack's file
+// (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again.
+func (s *Stage) Use(ctx context.Context, project, stack string) error {
+	program := filepath.Join(project, "bin", "expense")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Dir = options.Project
+	build.Dir = project
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("program: go build: %w\n%s", err, out)
 	}
-	for _, file := range []string{"Pulumi.yaml", "Pulumi." + options.Stack + ".yaml"} {
-		data, err := os.ReadFile(filepath.Join(options.Project, file))
+	for _, file := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {
+		data, err := os.ReadFile(filepath.Join(project, file))
 		if err != nil {
 			return err
 		}
@@ -179,11 +180,17 @@ func (s *Stage) prepareProject(ctx context.Context, options Options) error {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(project, file), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(s.project(), file), data, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Configure makes the settings that a stack's file leaves to its user, as the README says.
+func (s *Stage) Configure(ctx context.Context) error {
+	return s.Pulumi(ctx, "config", "set-all", "--path",
+		"--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32", "--secret", "expense:webSecret.API_TOKEN=not-a-real-token")
 }
 
 // runBinary is a project file that runs a program which was built before.

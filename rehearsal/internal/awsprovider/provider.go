@@ -315,7 +315,13 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(out, withoutBookkeeping(news))
+		before, err := read(req.GetOldInputs())
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range withoutBookkeeping(news) {
+			out[k] = foretold(out[k], before[k], v)
+		}
 		for _, k := range awsmodel.Recomputed(typ) {
 			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
 		}
@@ -336,6 +342,27 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 		return nil, partial(req.GetId(), props, req.GetNews(), err)
 	}
 	return &pulumirpc.UpdateResponse{Properties: props}, nil
+}
+
+// foretold is an output after an update: the new input, and in an object of them what AWS had added to the old one, such
+// as the security group in a cluster's vpcConfig.
+func foretold(output, before, after resource.PropertyValue) resource.PropertyValue {
+	if !output.IsObject() || !after.IsObject() {
+		return after
+	}
+	inputs := resource.PropertyMap{}
+	if before.IsObject() {
+		inputs = before.ObjectValue()
+	}
+	out := after.ObjectValue().Copy()
+	for k, v := range output.ObjectValue() {
+		if given, ok := out[k]; ok {
+			out[k] = foretold(v, inputs[k], given)
+		} else if !inputs.HasValue(k) {
+			out[k] = v
+		}
+	}
+	return resource.NewObjectProperty(out)
 }
 
 // Delete removes a resource.

@@ -314,3 +314,16 @@ func TestInvoke(t *testing.T) {
 		require.ErrorContains(t, err, "aws:index/getCallerIdentity:getCallerIdentity is not modelled")
 	}
 }
+
+// Whoever uses what AWS added to an object would else seem to change with every change of the object.
+func TestPreviewOfAnUpdateKeepsWhatAWSAdded(t *testing.T) {
+	p := client(t, awsmodel.New(awsmodel.Options{}), "")
+	resp, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{
+		Urn: urn("aws:eks/cluster:Cluster", "c"), Preview: true,
+		Olds:      pack(t, in{"vpcConfig": in{"subnetIds": []any{"a", "b"}, "publicAccessCidrs": []any{"x"}, "clusterSecurityGroupId": "sg-0"}}),
+		OldInputs: pack(t, in{"vpcConfig": in{"subnetIds": []any{"a", "b"}, "publicAccessCidrs": []any{"x"}}}),
+		News:      pack(t, in{"vpcConfig": in{"subnetIds": []any{"a"}}}),
+	})
+	require.NoError(t, err)
+	assert.Equal(t, in{"subnetIds": []any{"a"}, "clusterSecurityGroupId": "sg-0"}, resp.GetProperties().AsMap()["vpcConfig"])
+}

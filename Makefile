@@ -1,7 +1,9 @@
 .DEFAULT_GOAL := help
 
-# The stack that is rehearsed: dev or prod.
+# The stack that is rehearsed or previewed: dev or prod, for a preview also all.
 STACK ?= dev
+# The revision that a preview compares with; none is the merge base with main.
+BASE ?=
 # Anything: leave the rehearsed stack up.
 KEEP ?=
 
@@ -35,6 +37,10 @@ rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine
 rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.
 	@.tools/bin/rehearse -down
 
-.PHONY: .tools/bin/rehearse
-.tools/bin/rehearse:
-	@cd rehearsal && go build -o ../.tools/bin/rehearse ./cmd/rehearse
+.PHONY: preview-diff
+preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree changes, and guards what holds data: BASE=HEAD~1, STACK=all.
+	@.tools/bin/preview-diff -stack $(STACK) -base "$(BASE)"
+
+.PHONY: .tools/bin/rehearse .tools/bin/preview-diff
+.tools/bin/rehearse .tools/bin/preview-diff:
+	@cd rehearsal && go build -o ../$@ ./cmd/$(@F)

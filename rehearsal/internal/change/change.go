@@ -1,0 +1,159 @@
+// Package change is what a new version of the program does to its stacks, as the engine's own preview says it: which
+// resources it creates, updates, replaces and deletes, through which properties. The guard stops a change that takes away
+// what holds data or carries the platform, unless somebody acknowledged it.
+package change
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Operation is what happens to a resource.
+type Operation string
+
+// The operations, by what they cost: the worst comes first in every list.
+const (
+	Delete  Operation = "delete"
+	Replace Operation = "replace"
+	Update  Operation = "update"
+	Create  Operation = "create"
+)
+
+// operations has a sign for each operation, in the order of lists.
+var operations = []struct {
+	operation Operation
+	sign      string
+}{{Delete, "-"}, {Replace, "+-"}, {Update, "~"}, {Create, "+"}}
+
+func rank(operation Operation) int {
+	for i, o := range operations {
+		if o.operation == operation {
+			return i
+		}
+	}
+	panic("change: no such operation: " + operation)
+}
+
+// Texts that stand for a value which is not shown.
+const (
+	Secret  = "[secret]"
+	Unknown = "[unknown]" // before the change is made; AWS or Kubernetes says it then
+)
+
+// Property is one property that changes.
+type Property struct {
+	// Path is in Pulumi's notation: scalingConfig.maxSize, instanceTypes[0].
+	Path string `json:"path"`
+	// Old and New are JSON values, nil where there is none; Secret and Unknown stand for those that are not shown, and a
+	// resource's name in brackets for the ID or ARN that it has in the rehearsal.
+	Old any `json:"old"`
+	New any `json:"new"`
+	// Forces tells that the resource cannot take this change in place.
+	Forces bool `json:"forces,omitempty"`
+}
+
+// Change is what happens to one resource.
+type Change struct {
+	URN       string    `json:"urn"`
+	Type      string    `json:"type"`
+	Name      string    `json:"name"`
+	Operation Operation `json:"operation"`
+	// DeletedFirst tells of a replacement that the old resource goes before its successor is there.
+	DeletedFirst bool `json:"deletedFirst,omitempty"`
+	// Protected tells that `pulumi up` refuses to delete the resource until its protection is taken off.
+	Protected  bool       `json:"protected,omitempty"`
+	Properties []Property `json:"properties,omitempty"`
+}
+
+// Resource names the resource for people: its type and its name in the program.
+func (c Change) Resource() string { return c.Type + " " + c.Name }
+
+// Cause says in one line what happens and, of a replacement, which properties force it. An acknowledgement repeats it.
+func (c Change) Cause() string {
+	if c.Operation != Replace {
+		return string(c.Operation)
+	}
+	text := "replace, successor first"
+	if c.DeletedFirst {
+		text = "replace, deleted first"
+	}
+	var forcing []string
+	for _, p := range c.Properties {
+		if p.Forces {
+			forcing = append(forcing, p.String())
+		}
+	}
+	if len(forcing) > 0 {
+		text += ": " + strings.Join(forcing, "; ")
+	}
+	return text
+}
+
+// String is the property with its values.
+func (p Property) String() string {
+	// An ID that a new one takes the place of says nothing, and is another one in every rehearsal.
+	if p.New == Unknown {
+		return p.Path + " -> " + Unknown
+	}
+	return p.Path + ": " + value(p.Old) + " -> " + value(p.New)
+}
+
+// Stack is what happens to one stack.
+type Stack struct {
+	Name string `json:"name"`
+	// New tells that the base has no such stack: everything is created.
+	New bool `json:"new,omitempty"`
+	// Changes are sorted: deletions, replacements, updates, creations; of each, those first that do not only follow from
+	// others.
+	Changes []Change `json:"changes"`
+	// Unchanged is the number of resources that stay as they are.
+	Unchanged int `json:"unchanged"`
+	// Diff is what `pulumi preview --diff` printed.
+	Diff string `json:"diff"`
+}
+
+// Counts says how many resources are changed how: "1 to update, 2 to create, 106 unchanged".
+func (s Stack) Counts() string {
+	if len(s.Changes) == 0 {
+		return fmt.Sprintf("no change, %d resources", s.Unchanged)
+	}
+	var parts []string
+	for _, o := range operations {
+		n := 0
+		for _, c := range s.Changes {
+			if c.Operation == o.operation {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d to %s", n, o.operation))
+		}
+	}
+	return strings.Join(append(parts, fmt.Sprintf("%d unchanged", s.Unchanged)), ", ")
+}
+
+func (s *Stack) sort() {
+	slices.SortStableFunc(s.Changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(rank(a.Operation), rank(b.Operation)), cmp.Compare(a.follows(), b.follows()), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// follows is 1 if every property that matters gets a value which is not known yet, because another resource changes.
+func (c Change) follows() int {
+	for _, p := range c.Properties {
+		if p.New != Unknown && (p.Forces || c.Operation != Replace) {
+			return 0
+		}
+	}
+	return min(len(c.Properties), 1)
+}
+
+// Result is what happens to all stacks that were asked for, and what the guard says about it.
+type Result struct {
+	// Base is the commit that the change is compared with.
+	Base    string  `json:"base"`
+	Stacks  []Stack `json:"stacks"`
+	Verdict Verdict `json:"verdict"`
+}

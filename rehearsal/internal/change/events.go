@@ -1,0 +1,294 @@
+package change
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+const (
+	stackType = "pulumi:pulumi:Stack"
+	// What the engine writes for a value that it does not know before the change is made
+	// (https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go, UnknownStringValue).
+	unknownText = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+)
+
+// Read makes the list of changes from the event log of one `pulumi preview`. A replacement is a creation and a deletion
+// there, in the order in which the engine will do them.
+func Read(events io.Reader) (Stack, error) {
+	stack := Stack{Changes: []Change{}}
+	successors, deletedFirst := map[string]bool{}, map[string]bool{} // by URN
+	made := map[string]string{}
+	finished := false
+	for decoder := json.NewDecoder(events); ; {
+		var event apitype.EngineEvent
+		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return Stack{}, fmt.Errorf("event log: %w", err)
+		}
+		switch {
+		case event.ResourcePreEvent != nil:
+			step := event.ResourcePreEvent.Metadata
+			note(made, step)
+			switch step.Op {
+			case apitype.OpSame:
+				if !stack.add(changeOf(step, Update, protection(step))) {
+					stack.Unchanged++
+				}
+			case apitype.OpCreate, apitype.OpDelete:
+				stack.Changes = append(stack.Changes, changeOf(step, Operation(step.Op), nil))
+			case apitype.OpUpdate:
+				stack.Changes = append(stack.Changes, changeOf(step, Update, properties(step)))
+			case apitype.OpCreateReplacement:
+				successors[step.URN] = true
+				stack.Changes = append(stack.Changes, changeOf(step, Replace, properties(step)))
+			case apitype.OpDeleteReplaced:
+				deletedFirst[step.URN] = !successors[step.URN]
+			case apitype.OpReplace: // says of the two others that they belong together
+			default:
+				return Stack{}, fmt.Errorf("event log: %s: operation %q is none that a preview of this program has", step.URN, step.Op)
+			}
+		case event.ResOutputsEvent != nil && event.ResOutputsEvent.Metadata.Type == stackType && event.ResOutputsEvent.Metadata.Op == apitype.OpSame:
+			step := event.ResOutputsEvent.Metadata
+			if stack.add(changeOf(step, Update, outputs(step))) {
+				stack.Unchanged--
+			}
+		case event.SummaryEvent != nil:
+			finished = true
+		}
+	}
+	if !finished {
+		return Stack{}, errors.New("event log: it has no summary: the preview did not finish")
+	}
+	for i, c := range stack.Changes {
+		stack.Changes[i].DeletedFirst = c.Operation == Replace && deletedFirst[c.URN]
+		for j, p := range c.Properties {
+			c.Properties[j].Old, c.Properties[j].New = readable(p.Old, made), readable(p.New, made)
+		}
+	}
+	stack.sort()
+	return stack, nil
+}
+
+// add adds a change of what the engine calls the same, if there is one.
+func (s *Stack) add(c Change) bool {
+	if len(c.Properties) > 0 {
+		s.Changes = append(s.Changes, c)
+	}
+	return len(c.Properties) > 0
+}
+
+func changeOf(step apitype.StepEventMetadata, operation Operation, properties []Property) Change {
+	return Change{
+		URN: step.URN, Type: step.Type, Name: resource.URN(step.URN).Name(), Operation: operation,
+		Protected: step.Old != nil && step.Old.Protect, Properties: properties,
+	}
+}
+
+// properties are what an update or a replacement changes.
+func properties(step apitype.StepEventMetadata) []Property {
+	var out []Property
+	if step.DetailedDiff == nil {
+		// The provider gave no details, or the resource goes because one that it needs is deleted first: the engine then
+		// names whole properties.
+		keys := slices.Concat(step.Diffs, step.Keys)
+		slices.Sort(keys)
+		for _, key := range slices.Compact(keys) {
+			forces := step.Op == apitype.OpCreateReplacement && slices.Contains(step.Keys, key)
+			out = append(out, named(key, at(step.Old.Inputs, key), at(step.New.Inputs, key), forces)...)
+		}
+		return out
+	}
+	for _, path := range slices.Sorted(maps.Keys(step.DetailedDiff)) {
+		diff := step.DetailedDiff[path]
+		old, next := at(step.Old.Inputs, path), at(step.New.Inputs, path)
+		if old == nil && !diff.InputDiff {
+			old = at(step.Old.Outputs, path)
+		}
+		out = append(out, named(path, old, next, strings.HasSuffix(string(diff.Kind), "-replace"))...)
+	}
+	return out
+}
+
+// named are the differences of a property of which it was said that it changes, as that of a secret, which looks the same.
+func named(path string, old, next any, forces bool) []Property {
+	if out := differences(path, old, next, forces); len(out) > 0 {
+		return out
+	}
+	return []Property{{Path: path, Old: old, New: next, Forces: forces}}
+}
+
+// differences are the places in which two values differ.
+func differences(path string, old, next any, forces bool) []Property {
+	var out []Property
+	switch n := next.(type) {
+	case map[string]any:
+		if o, ok := old.(map[string]any); ok {
+			keys := maps.Clone(o)
+			maps.Copy(keys, n)
+			for _, key := range slices.Sorted(maps.Keys(keys)) {
+				below := path + "." + key
+				if strings.ContainsAny(key, `.["`) {
+					below = fmt.Sprintf("%s[%q]", path, key)
+				}
+				out = append(out, differences(below, o[key], n[key], forces)...)
+			}
+			return out
+		}
+	case []any:
+		if o, ok := old.([]any); ok && len(o) == len(n) {
+			for i := range n {
+				out = append(out, differences(fmt.Sprintf("%s[%d]", path, i), o[i], n[i], forces)...)
+			}
+			return out
+		}
+	}
+	if reflect.DeepEqual(old, next) {
+		return nil
+	}
+	return []Property{{Path: path, Old: old, New: next, Forces: forces}}
+}
+
+// protection is the change of a resource that only comes under protection or loses it, which the engine calls the same.
+func protection(step apitype.StepEventMetadata) []Property {
+	if step.Old == nil || step.New == nil || step.Old.Protect == step.New.Protect {
+		return nil
+	}
+	return []Property{{Path: "(protect)", Old: step.Old.Protect, New: step.New.Protect}}
+}
+
+// outputs are the stack's outputs that change.
+func outputs(step apitype.StepEventMetadata) []Property {
+	if step.Old == nil || step.New == nil {
+		return nil
+	}
+	return differences("outputs", plain(step.Old.Outputs), plain(step.New.Outputs), false)
+}
+
+// note remembers the ID and the ARN that a resource on AWS has, unless the program itself chose the ID. They are others in
+// every rehearsal, and nobody knows them.
+func note(made map[string]string, step apitype.StepEventMetadata) {
+	if step.Old == nil || !strings.HasPrefix(step.Type, "aws:") {
+		return
+	}
+	filledIn, _ := step.Old.Inputs["__defaults"].([]any) // by the provider: automatic names
+	chosen := func() bool {
+		for key, v := range step.Old.Inputs {
+			if text, ok := v.(string); ok && text == step.Old.ID && !slices.Contains(filledIn, any(key)) {
+				return true
+			}
+		}
+		return false
+	}
+	name := step.Type + " " + resource.URN(step.URN).Name()
+	if step.Old.ID != "" && !chosen() {
+		made[step.Old.ID] = "[" + name + "]"
+	}
+	if arn, ok := step.Old.Outputs["arn"].(string); ok {
+		made[arn] = "[arn of " + name + "]"
+	}
+}
+
+// readable puts resources' names in the place of what AWS calls them.
+func readable(v any, made map[string]string) any {
+	switch v := v.(type) {
+	case string:
+		if name, ok := made[v]; ok {
+			return name
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = readable(e, made)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = readable(e, made)
+		}
+		return out
+	}
+	return v
+}
+
+// at is the value at a path, nil if there is none. What is inside of a secret or an unknown value is one.
+func at(properties map[string]any, path string) any {
+	keys, err := resource.ParsePropertyPath(path)
+	if err != nil {
+		keys = resource.PropertyPath{path}
+	}
+	var v any = properties
+	for _, key := range keys {
+		if text, ok := plain(v).(string); ok {
+			if text == Secret || text == Unknown {
+				return text
+			}
+			return nil
+		}
+		switch container := v.(type) {
+		case map[string]any:
+			name, _ := key.(string)
+			v = container[name]
+		case []any:
+			index, ok := key.(int)
+			if !ok || index < 0 || index >= len(container) {
+				return nil
+			}
+			v = container[index]
+		default:
+			return nil
+		}
+	}
+	return plain(v)
+}
+
+// plain puts texts in the place of secrets and unknown values.
+func plain(v any) any {
+	switch v := v.(type) {
+	case string:
+		if v == unknownText {
+			return Unknown
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = plain(e)
+		}
+		return out
+	case map[string]any:
+		if v[resource.SigKey] == resource.SecretSig {
+			return Secret
+		}
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = plain(e)
+		}
+		return out
+	}
+	return v
+}
+
+// value writes a value on one line.
+func value(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "(none)"
+	case string:
+		return v
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(text)
+}

@@ -1,0 +1,402 @@
+package preview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"expense/rehearsal/internal/change"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// project is a folder in which one commit after the other is checked out and built, so that only what differs is compiled
+// again. Tests here run one after the other: they share it, and a stage takes PATH.
+var project string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "preview-")
+	if err != nil {
+		panic(err)
+	}
+	project = filepath.Join(dir, "project")
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// repository is a repository of its own with the program as it is.
+type repository struct {
+	t          *testing.T
+	tools, dir string
+}
+
+func newRepository(t *testing.T) *repository {
+	tools, err := filepath.Abs("../../../.tools/bin")
+	require.NoError(t, err)
+	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
+		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
+			t.Skipf("%s is not built: run `make tools`", tool)
+		}
+	}
+	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
+	r := &repository{t: t, tools: tools, dir: t.TempDir()}
+	r.git("init", "--quiet", "--initial-branch=main")
+	copyProgram(t, "../../..", r.dir)
+	r.commit("The program as it is")
+	return r
+}
+
+// copyProgram copies what the program is built from.
+func copyProgram(t *testing.T, from, to string) {
+	require.NoError(t, filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case name == ".":
+			return nil
+		case entry.IsDir() && (strings.HasPrefix(name, ".") || slices.Contains([]string{"bin", "docs", "rehearsal", "tests", "tools"}, name)):
+			return filepath.SkipDir
+		case strings.HasPrefix(name, "."):
+			return nil
+		case entry.IsDir():
+			return os.Mkdir(filepath.Join(to, name), 0o700)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), data, 0o600)
+	}))
+}
+
+func (r *repository) git(args ...string) string {
+	out, err := git(r.t.Context(), r.dir, []string{"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"},
+		append([]string{"-c", "user.name=test", "-c", "user.email=test@example.com"}, args...)...)
+	require.NoError(r.t, err)
+	return out
+}
+
+// commit commits what is in the folder, even if it is what was there before.
+func (r *repository) commit(subject string) string {
+	r.git("add", "--all")
+	r.git("commit", "--quiet", "--allow-empty", "--message", subject)
+	return r.git("rev-parse", "HEAD")
+}
+
+// edit replaces text in a file, which must be there.
+type edit struct{ file, old, new string }
+
+// on is a commit on top of another with the edits.
+func (r *repository) on(base string, edits ...edit) string {
+	r.git("checkout", "--quiet", "--force", "--detach", base)
+	for _, e := range edits {
+		path := filepath.Join(r.dir, e.file)
+		data, err := os.ReadFile(path)
+		if !errors.Is(err, os.ErrNotExist) {
+			require.NoError(r.t, err)
+		}
+		require.Contains(r.t, string(data), e.old, e.file)
+		require.NoError(r.t, os.WriteFile(path, []byte(strings.Replace(string(data), e.old, e.new, 1)), 0o600))
+	}
+	return r.commit("A change")
+}
+
+// checkout puts a commit into the project's folder.
+func (r *repository) checkout(commit string) string {
+	require.NoError(r.t, Checkout(r.t.Context(), r.dir, commit, project))
+	return project
+}
+
+// open brings a commit's stack up.
+func (r *repository) open(commit, stack string) *comparison {
+	c, err := open(r.t.Context(), Options{Base: r.checkout(commit), Project: project, Tools: r.tools}, stack)
+	require.NoError(r.t, err)
+	r.t.Cleanup(c.stage.Stop)
+	return c
+}
+
+// suffix is what the Kubernetes provider appends to an automatic name.
+var suffix = regexp.MustCompile(`-[0-9a-f]{8}\b`)
+
+// what is a change in one line.
+func what(c change.Change) string {
+	line := c.Resource() + ": " + c.Cause()
+	if c.Operation == change.Update {
+		for _, p := range c.Properties {
+			line += ", " + p.String()
+		}
+	}
+	return suffix.ReplaceAllString(line, "-SUFFIX")
+}
+
+func whats(stack change.Stack) []string {
+	lines := []string{}
+	for _, c := range stack.Changes {
+		lines = append(lines, what(c))
+	}
+	return lines
+}
+
+func kinds(findings []change.Finding) map[string]int {
+	out := map[string]int{}
+	for _, f := range findings {
+		out[f.Kind]++
+	}
+	return out
+}
+
+const devFile, nodeGroup, domainName = "Pulumi.dev.yaml", "cluster/nodegroup.go", "\n    domain:\n"
+
+var (
+	instanceTypes   = edit{devFile, "[m5.large]", "[m6i.large]"}
+	deletedFirst    = edit{nodeGroup, "[]pulumi.ResourceOption{pulumi.Parent(g),", "[]pulumi.ResourceOption{pulumi.Parent(g), pulumi.DeleteBeforeReplace(true),"}
+	noAutoscaler    = edit{devFile, "    nodeGroups:\n", "    autoscaler: {enabled: false}\n    nodeGroups:\n"}
+	desiredSize     = edit{devFile, "desiredSize: 3", "desiredSize: 4"}
+	nodeGroupChange = "aws:eks/nodeGroup:NodeGroup expense: "
+	outputChange    = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense -> [unknown]"
+)
+
+// Every case is a commit on top of one whose dev stack is up. Those with another program come last: each is linked anew.
+func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
+	r := newRepository(t)
+	base := r.git("rev-parse", "HEAD")
+	c := r.open(base, "dev")
+	preview := func(t *testing.T, edits ...edit) (change.Stack, change.Verdict) {
+		stack, err := c.preview(t.Context(), r.checkout(r.on(base, edits...)))
+		require.NoError(t, err)
+		return stack, change.Guard([]change.Stack{stack}, nil)
+	}
+
+	for _, test := range []struct {
+		name  string
+		edits []edit
+		want  []string // all changes; the guard stops none of them
+	}{
+		{name: "nothing", want: []string{}},
+		{name: "a node group's desired size, which is the autoscaler's", edits: []edit{desiredSize}, want: []string{}},
+		{
+			name: "a node group's largest size", edits: []edit{{devFile, "maxSize: 5", "maxSize: 7"}},
+			want: []string{nodeGroupChange + "update, scalingConfig.maxSize: 5 -> 7"},
+		},
+		{
+			name: "instance types", edits: []edit{instanceTypes},
+			want: []string{nodeGroupChange + "replace, successor first: instanceTypes[0]: m5.large -> m6i.large", outputChange},
+		},
+		{
+			name: "a setting of web", edits: []edit{{devFile, "maxReplicas: 4", "maxReplicas: 4\n      settings: {GREETING: hello}"}},
+			want: []string{
+				`kubernetes:core/v1:ConfigMap web: replace, successor first: data: (none) -> {"GREETING":"hello"}`,
+				"kubernetes:apps/v1:Deployment web: update, spec.template.spec.containers[0].envFrom[0].configMapRef.name: web-SUFFIX -> web-SUFFIX",
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stack, verdict := preview(t, test.edits...)
+			assert.Equal(t, test.want, whats(stack))
+			assert.True(t, verdict.Passes())
+			assert.GreaterOrEqual(t, stack.Unchanged, 100)
+		})
+	}
+
+	// The changes below move much. What the guard must stop is said exactly, of the rest what matters.
+	t.Run("the VPC's range", func(t *testing.T) {
+		cidr := edit{devFile, "  expense:network:\n", "  expense:network:\n    cidr: 10.20.0.0/16\n"}
+		stack, verdict := preview(t, cidr)
+		assert.Equal(t, map[string]int{"VPC": 1, "subnet": 4}, kinds(verdict.Stopped))
+		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
+		lines := whats(stack)
+		assert.Contains(t, lines, nodeGroupChange+"replace, successor first: subnetIds -> [unknown]")
+		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
+		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
+
+		// Acknowledged in the commit, it passes; in the next one, and for another range, it does not.
+		acknowledged := r.on(base, cidr, edit{change.AcknowledgementsFile, "", acknowledge(t, verdict.Stopped)})
+		assert.True(t, r.judge(t, c, base, acknowledged).Passes())
+		next := r.judge(t, c, acknowledged, r.on(acknowledged))
+		assert.Len(t, next.Stopped, 5, "what an earlier commit added counts no more")
+		assert.Empty(t, next.Unused, "nor is it in the way")
+		other := r.judge(t, c, base, r.on(acknowledged, edit{devFile, "10.20.0.0/16", "10.30.0.0/16"}))
+		assert.Len(t, other.Stopped, 5)
+		assert.Len(t, other.Unused, 5)
+		unused := r.judge(t, c, base, r.on(acknowledged, edit{devFile, "    cidr: 10.20.0.0/16\n", ""}))
+		assert.Empty(t, unused.Stopped)
+		assert.Len(t, unused.Unused, 5)
+		assert.False(t, unused.Passes())
+	})
+	t.Run("the domain's name", func(t *testing.T) {
+		stack, verdict := preview(t, edit{devFile, domainName, domainName + "      name: another\n"})
+		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
+		assert.Equal(t, "replace, deleted first: domainName: expense -> another", verdict.Stopped[0].Cause)
+		assert.NotEmpty(t, stack.Diff)
+	})
+	t.Run("the namespace", func(t *testing.T) {
+		_, verdict := preview(t, edit{devFile, "namespace: project", "namespace: another"})
+		assert.Equal(t, map[string]int{"namespace": 1, "persistent volume claim": 1}, kinds(verdict.Stopped))
+	})
+	t.Run("the cluster's name", func(t *testing.T) {
+		_, verdict := preview(t, edit{devFile, "    name: expense\n", "    name: another\n"})
+		assert.Equal(t, 1, kinds(verdict.Stopped)["control plane"])
+	})
+	t.Run("a program that does not run", func(t *testing.T) {
+		_, err := c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "maxSize: 5", "maxSize: 1"})))
+		assert.Error(t, err)
+	})
+	t.Run("the guard's kinds are kinds that the stack has", func(t *testing.T) {
+		state, err := c.stage.Output(t.Context(), "stack", "export")
+		require.NoError(t, err)
+		checked := 0
+		for _, kind := range change.Kinds {
+			for _, typ := range kind.Types {
+				assert.Contains(t, string(state), `"type": "`+typ+`"`)
+				checked++
+			}
+		}
+		assert.Positive(t, checked)
+	})
+	t.Run("instance types without a successor", func(t *testing.T) {
+		stack, verdict := preview(t, instanceTypes, deletedFirst)
+		assert.Equal(t, []string{nodeGroupChange + "replace, deleted first: instanceTypes[0]: m5.large -> m6i.large", outputChange}, whats(stack))
+		assert.Equal(t, map[string]int{"node group": 1}, kinds(verdict.Stopped))
+	})
+	// No setting removes the domain. To the engine a resource is gone when the program does not register its URN.
+	t.Run("a domain that is no longer in the program", func(t *testing.T) {
+		stack, verdict := preview(t, edit{"logging/domain.go", "opensearch.NewDomain(ctx, name,", `opensearch.NewDomain(ctx, name+"-another",`})
+		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
+		assert.Equal(t, "delete", verdict.Stopped[0].Cause)
+		assert.Contains(t, whats(stack), "aws:opensearch/domain:Domain expense-another: create")
+	})
+}
+
+// judge is the guard's verdict on a commit that is compared with another, whatever is up.
+func (r *repository) judge(t *testing.T, c *comparison, base, head string) change.Verdict {
+	before := t.TempDir()
+	require.NoError(t, Checkout(t.Context(), r.dir, base, before))
+	stack, err := c.preview(t.Context(), r.checkout(head))
+	require.NoError(t, err)
+	added, err := acknowledgements(project, before)
+	require.NoError(t, err)
+	return change.Guard([]change.Stack{stack}, added)
+}
+
+func acknowledge(t *testing.T, findings []change.Finding) string {
+	var list []change.Acknowledgement
+	for _, f := range findings {
+		list = append(list, change.Acknowledgement{Stack: f.Stack, Resource: f.Resource, Change: f.Cause, Reason: "dev is empty"})
+	}
+	data, err := yaml.Marshal(list)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// Without the autoscaler the desired size is the program's own.
+func TestASizeWithoutTheAutoscalerIsAnUpdate(t *testing.T) {
+	r := newRepository(t)
+	base := r.on("main", noAutoscaler)
+	c := r.open(base, "dev")
+	stack, err := c.preview(t.Context(), r.checkout(r.on(base, desiredSize)))
+	require.NoError(t, err)
+	assert.Equal(t, []string{nodeGroupChange + "update, scalingConfig.desiredSize: 3 -> 4"}, whats(stack))
+}
+
+func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
+	r := newRepository(t)
+	stacks, err := Stacks(r.dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"dev", "prod"}, stacks)
+	r.checkout(r.on("main"))
+	result, err := Compare(t.Context(), Options{Project: project, Base: project, Stacks: stacks, Tools: r.tools})
+	require.NoError(t, err)
+	require.Len(t, result.Stacks, len(stacks))
+	for _, stack := range result.Stacks {
+		assert.Empty(t, whats(stack), stack.Name)
+		assert.GreaterOrEqual(t, stack.Unchanged, 100)
+		assert.False(t, stack.New)
+	}
+	assert.True(t, result.Verdict.Passes())
+}
+
+func TestAStackThatTheBaseDoesNotHaveIsNew(t *testing.T) {
+	r := newRepository(t)
+	r.git("checkout", "--quiet", "--orphan", "empty")
+	r.git("rm", "-r", "--quiet", "--force", ".")
+	base := t.TempDir()
+	require.NoError(t, Checkout(t.Context(), r.dir, r.commit("Before the program"), base))
+	result, err := Compare(t.Context(), Options{Project: r.checkout("main"), Base: base, Stacks: []string{"dev"}, Tools: r.tools})
+	require.NoError(t, err)
+	require.Len(t, result.Stacks, 1)
+	stack := result.Stacks[0]
+	assert.True(t, stack.New)
+	assert.Zero(t, stack.Unchanged)
+	assert.GreaterOrEqual(t, len(stack.Changes), 100)
+	for _, c := range stack.Changes {
+		assert.Equal(t, change.Create, c.Operation, c.URN)
+	}
+	assert.True(t, result.Verdict.Passes())
+	assert.Contains(t, stack.Diff, change.Secret)
+	assert.NotContains(t, fmt.Sprint(stack), "not-a-real-token")
+}
+
+func TestTheBaseIsWhereTheBranchLeftMain(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is not installed")
+	}
+	r := &repository{t: t, dir: t.TempDir()}
+	r.git("init", "--quiet", "--initial-branch=main")
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "kept"), []byte("1"), 0o600))
+	left := r.commit("One")
+	r.git("checkout", "--quiet", "-b", "branch")
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "added"), []byte("2"), 0o600))
+	head := r.commit("Two")
+	r.git("checkout", "--quiet", "main")
+	onMain := r.commit("Three")
+	r.git("checkout", "--quiet", "branch")
+
+	base, err := MergeBase(t.Context(), r.dir)
+	require.NoError(t, err)
+	assert.Equal(t, left, base)
+	// origin's main is newer than one's own.
+	r.git("update-ref", "refs/remotes/origin/main", head)
+	base, err = MergeBase(t.Context(), r.dir)
+	require.NoError(t, err)
+	assert.Equal(t, head, base)
+	r.git("update-ref", "-d", "refs/remotes/origin/main")
+	r.git("branch", "--quiet", "-D", "main")
+	_, err = MergeBase(t.Context(), r.dir)
+	assert.ErrorContains(t, err, "name a revision")
+
+	commit, err := Commit(t.Context(), r.dir, onMain)
+	require.NoError(t, err)
+	assert.Equal(t, "Three", strings.SplitN(commit, " ", 2)[1])
+	_, err = Commit(t.Context(), r.dir, "no-such")
+	assert.ErrorContains(t, err, "no-such")
+
+	// A checkout holds the commit's files and what was built, and leaves the repository alone.
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o700))
+	for _, commit := range []string{head, left} {
+		require.NoError(t, Checkout(context.Background(), r.dir, commit, folder))
+	}
+	assert.FileExists(t, filepath.Join(folder, "kept"))
+	assert.NoFileExists(t, filepath.Join(folder, "added"))
+	assert.DirExists(t, filepath.Join(folder, "bin"))
+	assert.Empty(t, r.git("status", "--porcelain"))
+	assert.Equal(t, head, r.git("rev-parse", "HEAD"))
+}

@@ -1,0 +1,251 @@
+package logging
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const patience = 30 * time.Second
+
+// eachShell runs a test with the script under each shell that images have as sh, as far as this machine has it.
+func eachShell(t *testing.T, test func(t *testing.T, shell string)) {
+	ran := 0
+	for _, shell := range []string{"dash", "bash"} {
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			if err != nil {
+				t.Skipf("%s is not on PATH", shell)
+			}
+			ran++
+			test(t, path)
+		})
+	}
+	if ran == 0 {
+		t.Skip("neither dash nor bash is on PATH")
+	}
+}
+
+// captured is a command under the script, not started yet, and the folder of its log. It ends with the test.
+func captured(t *testing.T, shell string, maxBytes int, command ...string) (*exec.Cmd, string) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	c := exec.CommandContext(ctx, shell, append([]string{"files/capture-output.sh"}, command...)...)
+	c.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes), "LOG_GENERATIONS=3")
+	// A group of its own, so that what the command leaves behind ends with it.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	t.Cleanup(func() {
+		if c.Process != nil {
+			_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		}
+		cancel()
+	})
+	return c, dir
+}
+
+// output runs the command to its end and returns what it wrote to the container's output and to all files, oldest first,
+// and its status. It looks when the script has ended, as that is when a container's other processes are killed.
+func output(t *testing.T, c *exec.Cmd, dir string) (container, file string, status int) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "container"))
+	require.NoError(t, err)
+	defer out.Close()
+	c.Stdout = out
+	if err := c.Run(); err != nil {
+		require.IsType(t, &exec.ExitError{}, err)
+	}
+	require.False(t, c.ProcessState.Sys().(syscall.WaitStatus).Signaled(), "it did not end by itself")
+	said, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(entries), 4, "nothing but the file and its generations is left")
+	for _, name := range []string{"output.log.3", "output.log.2", "output.log.1", "output.log"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if !errors.Is(err, os.ErrNotExist) {
+			require.NoError(t, err)
+		}
+		file += string(data)
+	}
+	return string(said), file, c.ProcessState.ExitCode()
+}
+
+// kubectl logs and fluentd see the same bytes, whatever they are, in the order in which they were written.
+func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
+	var bytes strings.Builder
+	for b := 1; b < 256; b++ {
+		if b != '\n' {
+			bytes.Write([]byte{'<', byte(b), byte(b), '>', '\n'})
+		}
+	}
+	eachShell(t, func(t *testing.T, shell string) {
+		for name, text := range map[string]string{
+			"every byte but NUL":        bytes.String(),
+			"white space and backslash": "  two  \n\ttab\t\n\\n \\\\ \\\n\n\n-n\n-e x\n%s %d\n",
+			"long lines":                strings.Repeat("x", 100_000) + "\nafter\n",
+			"nothing":                   "",
+			"only an empty line":        "\n",
+		} {
+			t.Run(name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "text")
+				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+				c, dir := captured(t, shell, 1<<20, "cat", path)
+				c.Env = append(c.Env, "LC_ALL=C.UTF-8")
+				container, file, status := output(t, c, dir)
+				assert.Equal(t, text, container)
+				assert.Equal(t, text, file)
+				assert.Zero(t, status)
+			})
+		}
+	})
+}
+
+func TestBothStreamsAreCapturedToTheLastByte(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 1<<20, "sh", "-c", "echo one; echo two >&2; echo three; printf four >&2")
+		container, file, _ := output(t, c, dir)
+		assert.Equal(t, "one\ntwo\nthree\nfour\n", container, "the last line gets its end")
+		assert.Equal(t, container, file)
+	})
+}
+
+// The kubelet decides by the status whether a container failed.
+func TestTheCapturedCommandsStatusIsTheContainers(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		for script, expected := range map[string]int{"exit 0": 0, "exit 3": 3, "exit 127": 127, "kill -9 $$": 137, "kill -15 $$": 143} {
+			c, dir := captured(t, shell, 1<<20, "sh", "-c", "echo last; "+script)
+			_, file, status := output(t, c, dir)
+			assert.Equal(t, expected, status, script)
+			assert.Equal(t, "last\n", file)
+		}
+		c, dir := captured(t, shell, 1<<20, "no-such-command")
+		_, file, status := output(t, c, dir)
+		assert.Equal(t, 127, status)
+		assert.Contains(t, file, "not found", "why the container does not start is worth shipping")
+	})
+}
+
+// The disk is bounded, the newest lines are the ones that stay, no line is torn, and a writer that is faster than the
+// script waits for it: kubectl logs has every line.
+func TestCapturedOutputIsBounded(t *testing.T) {
+	var all strings.Builder
+	for i := 1; i <= 5000; i++ {
+		fmt.Fprintf(&all, "ligne numérotée %d\n", i)
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(text, []byte(all.String()), 0o600))
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 2000, "cat", text)
+		c.Env = append(c.Env, "LC_ALL=C.UTF-8")
+		container, file, _ := output(t, c, dir)
+		assert.Equal(t, all.String(), container)
+		assert.True(t, strings.HasSuffix(all.String(), "\n"+file), "the end of it without a gap")
+		generations := 0
+		for _, name := range []string{"output.log", "output.log.1", "output.log.2", "output.log.3"} {
+			info, err := os.Stat(filepath.Join(dir, name))
+			require.NoError(t, err)
+			assert.LessOrEqual(t, info.Size(), int64(2000), name)
+			generations++
+		}
+		assert.Equal(t, 4, generations)
+
+		c, dir = captured(t, shell, 10, "echo", "a line that is longer than a file may be")
+		_, file, _ = output(t, c, dir)
+		assert.Equal(t, "a line that is longer than a file may be\n", file)
+		assert.NoFileExists(t, filepath.Join(dir, "output.log.1"), "renaming an empty file would help nobody")
+	})
+}
+
+// A container that is started again goes on in the file that is there, and its bound counts what is in it.
+func TestCapturingGoesOnAfterARestart(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 20, "echo", "second")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "output.log"), []byte("first\n"), 0o600))
+		require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "output.pipe"), 0o600), "left by a container that was killed")
+		_, file, _ := output(t, c, dir)
+		assert.Equal(t, "first\nsecond\n", file)
+
+		again, _ := captured(t, shell, 20, "echo", "third, which is long")
+		again.Env = append(again.Env, "LOG_DIR="+dir)
+		_, file, _ = output(t, again, dir)
+		assert.Equal(t, "first\nsecond\nthird, which is long\n", file)
+		data, err := os.ReadFile(filepath.Join(dir, "output.log.1"))
+		require.NoError(t, err)
+		assert.Equal(t, "first\nsecond\n", string(data))
+	})
+}
+
+// A process that outlives the command and holds its output open must not keep the container from ending.
+func TestCapturingEndsWithTheCommand(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 1<<20, "sh", "-c", "sleep 3600 & echo done")
+		container, file, status := output(t, c, dir)
+		assert.Equal(t, "done\n", container)
+		assert.Equal(t, "done\n", file)
+		assert.Zero(t, status)
+	})
+}
+
+// The command is told to stop as if it were the container's first process, and what it says then is captured.
+func TestCapturedCommandsAreToldToStop(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		for _, sent := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+			t.Run(sent.String(), func(t *testing.T) {
+				self, err := os.Executable()
+				require.NoError(t, err)
+				c, dir := captured(t, shell, 1<<20, self, "-test.run=^TestCapturedCommand$")
+				c.Env = append(c.Env, "CAPTURED_COMMAND=yes")
+				pipe, err := c.StdoutPipe()
+				require.NoError(t, err)
+				require.NoError(t, c.Start())
+				reader := bufio.NewReader(pipe)
+				line, err := reader.ReadString('\n')
+				require.NoError(t, err)
+				require.Equal(t, "ready\n", line)
+				require.NoError(t, c.Process.Signal(sent))
+				rest, err := io.ReadAll(reader)
+				require.NoError(t, err)
+				assert.Equal(t, "stopped by "+sent.String()+"\n", string(rest))
+				_ = c.Wait()
+				assert.Equal(t, 7, c.ProcessState.ExitCode())
+				data, err := os.ReadFile(filepath.Join(dir, "output.log"))
+				require.NoError(t, err)
+				assert.Equal(t, "ready\n"+string(rest), string(data))
+			})
+		}
+	})
+}
+
+// TestCapturedCommand is no test but the command of TestCapturedCommandsAreToldToStop: it waits for a signal.
+func TestCapturedCommand(t *testing.T) {
+	if os.Getenv("CAPTURED_COMMAND") == "" {
+		t.Skip("runs as another test's command")
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	fmt.Println("ready")
+	fmt.Printf("stopped by %v\n", <-signals)
+	os.Exit(7)
+}
+
+func TestCapturingSaysWhatItMisses(t *testing.T) {
+	command := exec.Command("sh", "files/capture-output.sh", "echo")
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LOG_DIR=" + t.TempDir()}
+	output, err := command.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(output), "LOG_MAX_BYTES")
+}

@@ -148,10 +148,13 @@ func nginxServer(t *testing.T) (client *http.Client, logs, pid string) {
 	return client, filepath.Join(dir, "logs"), filepath.Join(dir, "tmp", "nginx.pid")
 }
 
-func get(t *testing.T, client *http.Client, path, agent string) int {
+func get(t *testing.T, client *http.Client, path, agent string, headers ...string) int {
 	request, err := http.NewRequest(http.MethodGet, "http://web"+path, nil)
 	require.NoError(t, err)
 	request.Header.Set("User-Agent", agent)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	response, err := client.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
@@ -214,6 +217,27 @@ func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
 		ids[line["request_id"]] = true
 	}
 	assert.Len(t, ids, 2)
+}
+
+// What a request carries to prove who it is from is in no log, nor is a query, which may hold the same.
+func TestNginxLogsNothingThatARequestKeepsSecret(t *testing.T) {
+	client, logs, _ := nginxServer(t)
+	secrets := []string{
+		"Authorization", "Bearer private", "Cookie", "session=private", "Proxy-Authorization", "Basic private",
+		"X-Amz-Security-Token", "private", "Referer", "https://example.com/page?token=private#private",
+	}
+	assert.Equal(t, 200, get(t, client, "/?token=private", "agent", secrets...))
+	assert.Equal(t, 404, get(t, client, "/missing?token=private", "agent", secrets...))
+	lines := accessLines(t, logs, 2)
+	assert.Equal(t, "https://example.com/page", lines[0]["referer"])
+	read := 0
+	for _, name := range []string{"access.log", "error.log"} {
+		data, err := os.ReadFile(filepath.Join(logs, name))
+		require.NoError(t, err)
+		assert.NotContains(t, string(data), "private", name)
+		read += len(data)
+	}
+	assert.Positive(t, read)
 }
 
 // Renaming and USR1 must lose no line of a server that is being used.

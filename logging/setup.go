@@ -280,9 +280,11 @@ func indexSettings(replicas int) object {
 // (https://docs.opensearch.org/latest/mappings/mapping-parameters/dynamic/).
 func indexMappings() object {
 	properties := object{
-		"@timestamp":   object{"type": "date"},
-		"bytes_sent":   object{"type": "long"},
-		"connection":   object{"type": "long"},
+		"@timestamp": object{"type": "date"},
+		"bytes_sent": object{"type": "long"},
+		"connection": object{"type": "long"},
+		// What an application logs as JSON, whose names mean something else in each: kept, and not indexed.
+		"json":         object{"type": "object", "enabled": false},
 		"message":      object{"type": "text"},
 		"pid":          object{"type": "integer"},
 		"remote_addr":  object{"type": "ip"},

@@ -44,13 +44,13 @@ func TestTheSetupRunsOnceWithItsOwnIdentity(t *testing.T) {
 	assert.Equal(t, pulumi.Bool(false), spec.AutomountServiceAccountToken)
 	all := containers(t, spec.Containers)
 	require.Len(t, all, 1)
-	assert.Equal(t, map[string]string{"setup": setupDir, "aws-token": tokenDir}, mountsOf(t, all[0]))
+	assert.Equal(t, map[string][]string{"setup": {setupDir + ":ro"}, "aws-token": {tokenDir + ":ro"}}, mountsOf(t, all[0]))
 	assert.Equal(t, map[string]any{
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI":     pulumi.String("http://169.254.170.23/v1/credentials"),
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": pulumi.String("/var/run/secrets/aws/token"),
 	}, envOf(t, all[0]))
-	volumes, ok := plain[corev1.VolumeArgs, corev1.VolumeArray](spec.Volumes)
-	require.True(t, ok)
-	source := volumes[1].Projected.(corev1.ProjectedVolumeSourceArgs).Sources.(corev1.VolumeProjectionArray)[0].(corev1.VolumeProjectionArgs)
+	volumes := spec.Volumes.(corev1.VolumeArray)
+	require.Len(t, volumes, 2)
+	source := volumes[1].(corev1.VolumeArgs).Projected.(corev1.ProjectedVolumeSourceArgs).Sources.(corev1.VolumeProjectionArray)[0].(corev1.VolumeProjectionArgs)
 	assert.Equal(t, pulumi.String("pods.eks.amazonaws.com"), source.ServiceAccountToken.(corev1.ServiceAccountTokenProjectionArgs).Audience)
 }

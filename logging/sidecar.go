@@ -2,12 +2,16 @@ package logging
 
 import (
 	_ "embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 
+	"expense/internal/podlogs"
 	"expense/internal/podsecurity"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -28,32 +32,54 @@ const (
 	tmpVolume       = "fluentd-tmp"
 	configVolume    = "fluentd-config"
 	tokenVolume     = "fluentd-token"
-	stateDir        = "/var/lib/fluentd"
 	metricsPort     = 24231
 	minGraceSeconds = 90
+)
+
+// The paths in a pod's containers.
+const (
+	// logsDir is where the sidecar sees the folders of all containers.
+	logsDir  = "/var/log/pod"
+	stateDir = "/var/lib/fluentd"
+	// outputDir is the folder of a container that writes no files of its own, and outputFile what its output is copied to.
+	outputDir   = "/var/log/output"
+	outputFile  = "output.log"
+	capturePath = "/opt/fluentd/" + captureKey
+)
+
+// The keys of the config map, which are the names of the files.
+const (
+	configKey  = "fluent.conf"
+	filterKey  = "filter_expense.rb"
+	captureKey = "capture-output.sh"
 )
 
 // The bounds of what a pod keeps on its node's disk. An emptyDir's limit is not a quota but the size at which the kubelet
 // evicts the pod, so each is twice what its content can reach.
 const (
 	mib = 1 << 20
-	// rotateBytes is the size at which the application renames a log file, and generations how many renamed ones it keeps.
+	// rotateBytes is the size at which a log file is renamed, and generations how many renamed ones are kept.
 	rotateBytes = 16 * mib
 	generations = 3
 	// bufferBytes is the sidecar's buffer: what it read and could not send yet.
 	bufferBytes = 128 * mib
-	logsLimit   = 2 * rotateBytes * (generations + 1) * logFileCount
 	stateLimit  = 2 * bufferBytes
 )
 
-// logFileCount is the number of files that a logging container writes.
-const logFileCount = 2
+// logsLimit is the bound of the volume that so many log files are in.
+func logsLimit(files int) int { return 2 * rotateBytes * (generations + 1) * files }
 
-// logFiles are what the sidecar reads in the directory of logs: requests as JSON, and errors as nginx writes them.
-var logFiles = [logFileCount]string{"access.log", "error.log"}
+// logFile is the name of a file that fluent.conf reads: with another ending it would not, and a star would be a pattern.
+var logFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*\.log$`)
 
-//go:embed files/fluent.conf
-var fluentConf string
+var (
+	//go:embed files/fluent.conf
+	fluentConf string
+	//go:embed files/filter_expense.rb
+	filterPlugin string
+	//go:embed files/capture-output.sh
+	captureScript string
+)
 
 // SidecarArgs describe the sidecar.
 type SidecarArgs struct {
@@ -66,6 +92,16 @@ type SidecarArgs struct {
 	// Endpoint is the domain's, without https://.
 	Endpoint pulumi.StringOutput
 	RoleARN  pulumi.StringInput
+	// Fields are added to every line, over what the application calls so. The names that the sidecar itself adds (cluster,
+	// namespace, pod, node, zone, container, stream) win over them. Empty adds none.
+	Fields map[string]string
+	// DropLevels are levels whose lines are not sent, in upper or lower case, such as "debug": of nginx's errors and of JSON
+	// objects with a field level, severity or lvl. Empty drops none.
+	DropLevels []string
+	// Redact are Ruby regular expressions (https://docs.ruby-lang.org/en/3.4/Regexp.html); what one matches in a line is
+	// replaced by "[redacted]", after what is always removed: authorization headers, cookies, passwords, tokens. One that does
+	// not compile keeps the sidecar from starting. Empty adds none.
+	Redact []string
 }
 
 // Sidecar is what every pod with a fluentd sidecar shares: its configuration and its service account.
@@ -77,8 +113,8 @@ type Sidecar struct {
 	serviceAccount pulumi.StringInput
 }
 
-// NewSidecar makes the shared objects. A change of the configuration gives the config map a new name, and so rolls or
-// replaces the pods.
+// NewSidecar makes the shared objects. A change of the files gives the config map a new name, and so rolls or replaces the
+// pods, as a change of the arguments does.
 func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pulumi.ResourceOption) (*Sidecar, error) {
 	if args == nil {
 		return nil, fmt.Errorf("sidecar %q: no arguments", name)
@@ -88,8 +124,10 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 		return nil, err
 	}
 	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata:  metav1.ObjectMetaArgs{Namespace: args.Namespace},
-		Data:      pulumi.StringMap{"fluent.conf": pulumi.String(fluentConf)},
+		Metadata: metav1.ObjectMetaArgs{Namespace: args.Namespace},
+		Data: pulumi.StringMap{
+			configKey: pulumi.String(fluentConf), filterKey: pulumi.String(filterPlugin), captureKey: pulumi.String(captureScript),
+		},
 		Immutable: pulumi.Bool(true),
 	}, pulumi.Parent(s))
 	if err != nil {
@@ -106,93 +144,170 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
-// Add returns the pod with a sidecar that ships the log files which container writes to dir: access.log as one JSON
-// object a line, and error.log. The container is given the volume at dir, and LOG_DIR, LOG_MAX_BYTES and LOG_GENERATIONS
-// in its environment, by which it must rotate the files. The pod that was passed in is not changed.
+// Add returns the pod with a sidecar that ships what the sources' containers write. The log folders of all containers are
+// one volume, of which each container is given its own; it finds its path in LOG_DIR, and the bounds for its rotation in
+// LOG_MAX_BYTES and LOG_GENERATIONS. Where a source has Output, the container's command is run by a script that copies its
+// output. The pod that was passed in is not changed.
 //
-// It refuses a pod without such a container or whose parts are not plain values, a dir that is not absolute, a pod that
-// has one of the names it adds, another service account, no fsGroup (the token and the log files are shared through it),
-// or a grace period below 90 seconds: the last lines are sent after the application has stopped.
-func (s *Sidecar) Add(pod corev1.PodSpecArgs, container, dir string) (corev1.PodSpecArgs, error) {
-	fail := func(format string, args ...any) (corev1.PodSpecArgs, error) {
-		return corev1.PodSpecArgs{}, fmt.Errorf("fluentd sidecar for container %q: "+format, append([]any{container}, args...)...)
+// It refuses, with all that is wrong: no source, one that has nothing to ship, files that are not NAME.log, a folder that
+// is not absolute, a container that the pod does not have or that is named twice, one without a command whose output is
+// asked for; a pod that has one of the names it adds, another service account, no fsGroup (the token and the log files are
+// shared through it), a grace period below 90 seconds (the last lines are sent after the application has stopped), or parts
+// that are not plain values.
+func (s *Sidecar) Add(pod corev1.PodSpecArgs, sources ...podlogs.Source) (corev1.PodSpecArgs, error) {
+	var found problems
+	found.pod(pod)
+	containers := plain[corev1.ContainerArgs, corev1.ContainerArray](&found, "the pod's containers", pod.Containers)
+	inits := plain[corev1.ContainerArgs, corev1.ContainerArray](&found, "the pod's init containers", pod.InitContainers)
+	volumes := plain[corev1.VolumeArgs, corev1.VolumeArray](&found, "the pod's volumes", pod.Volumes)
+	found.names(slices.Concat(containers, inits), volumes)
+	if len(sources) == 0 {
+		found.add("no log source: expected one at least, remove the sidecar otherwise")
 	}
-	if !path.IsAbs(dir) {
-		return fail("log directory %q: expected an absolute path", dir)
-	}
-	if grace, ok := pod.TerminationGracePeriodSeconds.(pulumi.Int); !ok || int(grace) < minGraceSeconds {
-		return fail("grace period %v: expected at least %d seconds", pod.TerminationGracePeriodSeconds, minGraceSeconds)
-	}
-	if pod.ServiceAccountName != nil {
-		return fail("the pod has service account %v: the sidecar needs %q", pod.ServiceAccountName, ServiceAccount)
-	}
-	if security, ok := pod.SecurityContext.(corev1.PodSecurityContextArgs); !ok || security.FsGroup == nil {
-		return fail("the pod's security context has no fsGroup")
-	}
-	containers, ok1 := plain[corev1.ContainerArgs, corev1.ContainerArray](pod.Containers)
-	inits, ok2 := plain[corev1.ContainerArgs, corev1.ContainerArray](pod.InitContainers)
-	volumes, ok3 := plain[corev1.VolumeArgs, corev1.VolumeArray](pod.Volumes)
-	if !ok1 || !ok2 || !ok3 {
-		return fail("the pod's containers, init containers or volumes are outputs: expected plain values")
-	}
-	index := slices.IndexFunc(containers, func(c corev1.ContainerArgs) bool { return c.Name == pulumi.String(container) })
-	if index < 0 {
-		return fail("the pod has no container of this name")
-	}
-	for _, c := range append(slices.Clone(containers), inits...) {
-		if c.Name == pulumi.String(sidecarName) || c.Name == pulumi.String(logFilesName) {
-			return fail("the pod has a container %q already", c.Name)
+	named := map[string]bool{}
+	for _, source := range sources {
+		index := slices.IndexFunc(containers, func(c corev1.ContainerArgs) bool { return c.Name == pulumi.String(source.Container) })
+		switch {
+		case named[source.Container]:
+			found.add("container %q: named by two log sources, expected one with all that it writes", source.Container)
+		case index < 0:
+			found.add("container %q: the pod has no container of this name", source.Container)
+		default:
+			containers[index] = found.attach(containers[index], source)
 		}
+		named[source.Container] = true
 	}
-	for _, v := range volumes {
-		if slices.Contains([]pulumi.StringInput{
-			pulumi.String(logsVolume), pulumi.String(stateVolume), pulumi.String(tmpVolume), pulumi.String(configVolume), pulumi.String(tokenVolume),
-		}, v.Name) {
-			return fail("the pod has a volume %q already", v.Name)
-		}
+	if len(found) > 0 {
+		return corev1.PodSpecArgs{}, fmt.Errorf("fluentd sidecar: %w", errors.Join(found...))
 	}
 
-	app := &containers[index]
-	mounts, ok1 := plain[corev1.VolumeMountArgs, corev1.VolumeMountArray](app.VolumeMounts)
-	env, ok2 := plain[corev1.EnvVarArgs, corev1.EnvVarArray](app.Env)
-	if !ok1 || !ok2 {
-		return fail("its volume mounts or its environment are outputs: expected plain values")
-	}
-	app.VolumeMounts = array[corev1.VolumeMountArray](append(mounts, mount(logsVolume, dir)))
-	app.Env = array[corev1.EnvVarArray](append(env,
-		variable("LOG_DIR", pulumi.String(dir)),
-		variable("LOG_MAX_BYTES", pulumi.String(strconv.Itoa(rotateBytes))),
-		variable("LOG_GENERATIONS", pulumi.String(strconv.Itoa(generations))),
-	))
-
+	files := logPaths(sources)
+	limit := logsLimit(len(files))
 	pod.Containers = array[corev1.ContainerArray](containers)
-	// First of all: the sidecar then reads what the pod's own init containers log, and stops after everything else.
-	pod.InitContainers = array[corev1.ContainerArray](append([]corev1.ContainerArgs{s.files(dir), s.fluentd(container, dir)}, inits...))
-	pod.Volumes = array[corev1.VolumeArray](append(volumes, s.volumes()...))
+	// First of all: the sidecar then stops after everything else.
+	pod.InitContainers = array[corev1.ContainerArray](append([]corev1.ContainerArgs{s.files(files), s.fluentd(limit)}, inits...))
+	pod.Volumes = array[corev1.VolumeArray](append(volumes, s.volumes(limit)...))
 	pod.ServiceAccountName = s.serviceAccount
 	return pod, nil
 }
 
-// files makes the log files before the application starts: fluentd looks for files every two seconds, and would not see
-// one that a short-lived pod makes after its last look.
-func (s *Sidecar) files(dir string) corev1.ContainerArgs {
+// problems are what keeps a pod from having a sidecar.
+type problems []error
+
+func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
+
+// pod notes what the pod itself lacks.
+func (p *problems) pod(pod corev1.PodSpecArgs) {
+	if grace, ok := pod.TerminationGracePeriodSeconds.(pulumi.Int); !ok || int(grace) < minGraceSeconds {
+		p.add("grace period %v: expected at least %d seconds", pod.TerminationGracePeriodSeconds, minGraceSeconds)
+	}
+	if pod.ServiceAccountName != nil {
+		p.add("the pod has service account %v: the sidecar needs %q", pod.ServiceAccountName, ServiceAccount)
+	}
+	if security, ok := pod.SecurityContext.(corev1.PodSecurityContextArgs); !ok || security.FsGroup == nil {
+		p.add("the pod's security context has no fsGroup: expected the group that its containers share")
+	}
+}
+
+// names notes what has a name that the sidecar adds.
+func (p *problems) names(containers []corev1.ContainerArgs, volumes []corev1.VolumeArgs) {
+	for _, c := range containers {
+		if taken(c.Name, sidecarName, logFilesName) {
+			p.add("the pod has a container %q already: the sidecar needs the name", c.Name)
+		}
+	}
+	for _, v := range volumes {
+		if taken(v.Name, logsVolume, stateVolume, tmpVolume, configVolume, tokenVolume) {
+			p.add("the pod has a volume %q already: the sidecar needs the name", v.Name)
+		}
+	}
+}
+
+func taken(name pulumi.StringInput, names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return name == pulumi.String(n) })
+}
+
+// attach is the container with its folder, and with the script around its command where its output is asked for.
+func (p *problems) attach(c corev1.ContainerArgs, source podlogs.Source) corev1.ContainerArgs {
+	fail := func(format string, args ...any) {
+		p.add("container %q: "+format, append([]any{source.Container}, args...)...)
+	}
+	if !source.Output && (source.Dir == "" || len(source.Files) == 0) {
+		fail("nothing to ship: expected a folder and the files in it, or its output")
+	}
+	if (source.Dir == "") != (len(source.Files) == 0) {
+		fail("folder %q and files %q: expected both or none", source.Dir, source.Files)
+	}
+	if source.Dir != "" && (!path.IsAbs(source.Dir) || path.Clean(source.Dir) != source.Dir || source.Dir == "/") {
+		fail("log folder %q: expected an absolute path without a slash at its end", source.Dir)
+	}
+	for i, file := range source.Files {
+		if !logFile.MatchString(file) {
+			fail("log file %q: expected NAME.log", file)
+		}
+		if slices.Contains(source.Files[:i], file) || source.Output && file == outputFile {
+			fail("log file %q: named twice", file)
+		}
+	}
+
+	env := plain[corev1.EnvVarArgs, corev1.EnvVarArray](p, fmt.Sprintf("container %q: its environment", source.Container), c.Env)
+	mounts := plain[corev1.VolumeMountArgs, corev1.VolumeMountArray](p, fmt.Sprintf("container %q: its volume mounts", source.Container), c.VolumeMounts)
+	dir := source.Dir
+	if dir == "" {
+		dir = outputDir
+	}
+	logs := mount(logsVolume, dir)
+	logs.SubPath = pulumi.String(source.Container)
+	addedMounts := []corev1.VolumeMountArgs{logs}
+	if source.Output {
+		command, ok := c.Command.(pulumi.StringArray)
+		if !ok || len(command) == 0 {
+			fail("its output is shipped and its command is %v: expected a plain list, as the image's own entrypoint is not known here", c.Command)
+		}
+		c.Command = append(pulumi.StringArray{pulumi.String("sh"), pulumi.String(capturePath)}, command...)
+		addedMounts = append(addedMounts, configFile(captureKey, capturePath))
+	}
+	addedEnv := []corev1.EnvVarArgs{
+		variable("LOG_DIR", pulumi.String(dir)),
+		variable("LOG_MAX_BYTES", pulumi.String(strconv.Itoa(rotateBytes))),
+		variable("LOG_GENERATIONS", pulumi.String(strconv.Itoa(generations))),
+	}
+	for _, added := range addedEnv {
+		if slices.ContainsFunc(env, func(e corev1.EnvVarArgs) bool { return e.Name == added.Name }) {
+			fail("it has a variable %q already: the sidecar needs the name", added.Name)
+		}
+	}
+	for _, added := range addedMounts {
+		if slices.ContainsFunc(mounts, func(m corev1.VolumeMountArgs) bool { return m.MountPath == added.MountPath }) {
+			fail("it has a volume at %q already: the sidecar needs the path", added.MountPath)
+		}
+	}
+	c.Env = array[corev1.EnvVarArray](append(env, addedEnv...))
+	c.VolumeMounts = array[corev1.VolumeMountArray](append(mounts, addedMounts...))
+	return c
+}
+
+// files makes the folders and the log files before the application starts, as the pod's user and writable for its group: a
+// folder that the kubelet has to make for a subPath is root's, and fluentd looks for files every two seconds, and would not
+// see one that a short-lived pod makes after its last look.
+func (s *Sidecar) files(files []string) corev1.ContainerArgs {
 	return corev1.ContainerArgs{
 		Name:            pulumi.String(logFilesName),
 		Image:           pulumi.String(s.args.Image),
-		Command:         pulumi.ToStringArray(append([]string{"touch"}, logPaths(dir)...)),
-		VolumeMounts:    corev1.VolumeMountArray{mount(logsVolume, dir)},
+		Command:         pulumi.ToStringArray(append([]string{"sh", "-euc", makeFiles, logFilesName}, files...)),
+		VolumeMounts:    corev1.VolumeMountArray{mount(logsVolume, logsDir)},
 		Resources:       resources("10m", "16Mi", "64Mi", nil),
 		SecurityContext: podsecurity.Container(),
 	}
 }
 
+const makeFiles = `umask 002; for file; do mkdir -p "${file%/*}"; touch "$file"; done`
+
 // fluentd is the sidecar: an init container that keeps running, started before and stopped after the application
 // (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
-func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
-	logs := mount(logsVolume, dir)
+func (s *Sidecar) fluentd(logsLimit int) corev1.ContainerArgs {
+	logs := mount(logsVolume, logsDir)
 	logs.ReadOnly = pulumi.Bool(true)
-	config := mount(configVolume, "/fluentd/etc")
-	config.ReadOnly = pulumi.Bool(true)
 	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return corev1.ContainerArgs{
 		Name:          pulumi.String(sidecarName),
@@ -200,25 +315,34 @@ func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
 		RestartPolicy: pulumi.String("Always"),
 		Env: append(aws,
 			// Read by the image's entrypoint. One process instead of two: the kubelet restarts it.
-			variable("FLUENTD_CONF", pulumi.String("fluent.conf")),
+			variable("FLUENTD_CONF", pulumi.String(configKey)),
 			variable("FLUENTD_OPT", pulumi.String("--no-supervisor")),
 			// Ruby's memory stays lower with the allocator that the image has but does not load.
 			variable("LD_PRELOAD", pulumi.String("/usr/lib/libjemalloc.so.2")),
-			variable("LOG_DIR", pulumi.String(dir)),
+			variable("LOG_DIR", pulumi.String(logsDir)),
 			variable("STATE_DIR", pulumi.String(stateDir)),
 			variable("BUFFER_BYTES", pulumi.String(strconv.Itoa(bufferBytes))),
 			variable("INDEX_PREFIX", pulumi.String(s.args.IndexPrefix)),
 			variable("OPENSEARCH_URL", pulumi.Sprintf("https://%s", s.args.Endpoint)),
 			variable("CLUSTER_NAME", pulumi.String(s.args.ClusterName)),
-			variable("APP_CONTAINER", pulumi.String(container)),
+			variable("LOG_FIELDS", jsonText(s.args.Fields, "{}")),
+			variable("LOG_DROP_LEVELS", jsonText(s.args.DropLevels, "[]")),
+			variable("LOG_REDACT", jsonText(s.args.Redact, "[]")),
 			field("POD_NAME", "metadata.name"),
 			field("POD_NAMESPACE", "metadata.namespace"),
 			field("NODE_NAME", "spec.nodeName"),
+			// Copied from the node to the pod since Kubernetes 1.35, empty before
+			// (https://www.kubernetes.dev/resources/keps/4742/).
+			field("NODE_ZONE", "metadata.labels['topology.kubernetes.io/zone']"),
 		),
 		Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
 			Name: pulumi.String("fluentd-metrics"), ContainerPort: pulumi.Int(metricsPort),
 		}},
-		VolumeMounts: corev1.VolumeMountArray{logs, mount(stateVolume, stateDir), mount(tmpVolume, "/tmp"), config, token},
+		VolumeMounts: corev1.VolumeMountArray{
+			logs, mount(stateVolume, stateDir), mount(tmpVolume, "/tmp"), token,
+			// The folders that the image's entrypoint names.
+			configFile(configKey, "/fluentd/etc/"+configKey), configFile(filterKey, "/fluentd/plugins/"+filterKey),
+		},
 		// Generous, and no readiness probe: a domain that is away must neither restart the sidecar nor take the
 		// application out of service.
 		LivenessProbe: corev1.ProbeArgs{
@@ -234,7 +358,7 @@ func (s *Sidecar) fluentd(container, dir string) corev1.ContainerArgs {
 	}
 }
 
-func (s *Sidecar) volumes() []corev1.VolumeArgs {
+func (s *Sidecar) volumes(logsLimit int) []corev1.VolumeArgs {
 	token, _, _ := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return []corev1.VolumeArgs{
 		emptyDir(logsVolume, corev1.EmptyDirVolumeSourceArgs{SizeLimit: size(logsLimit)}),
@@ -246,12 +370,38 @@ func (s *Sidecar) volumes() []corev1.VolumeArgs {
 	}
 }
 
-func logPaths(dir string) []string {
+// logPaths are the files of all sources, as the sidecar sees them.
+func logPaths(sources []podlogs.Source) []string {
 	var paths []string
-	for _, file := range logFiles {
-		paths = append(paths, path.Join(dir, file))
+	for _, source := range sources {
+		for _, file := range source.Files {
+			paths = append(paths, path.Join(logsDir, source.Container, file))
+		}
+		if source.Output {
+			paths = append(paths, path.Join(logsDir, source.Container, outputFile))
+		}
 	}
 	return paths
+}
+
+// jsonText is how fluentd takes a list or a map as one parameter. A null it would take for a list with "null" in it.
+func jsonText[T map[string]string | []string](value T, empty string) pulumi.String {
+	if len(value) == 0 {
+		return pulumi.String(empty)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // strings can always be marshalled
+	}
+	return pulumi.String(text)
+}
+
+// configFile is one file of the config map. It does not change under a mount of its own, and need not: the map is immutable.
+func configFile(key, file string) corev1.VolumeMountArgs {
+	m := mount(configVolume, file)
+	m.SubPath = pulumi.String(key)
+	m.ReadOnly = pulumi.Bool(true)
+	return m
 }
 
 func mount(volume, dir string) corev1.VolumeMountArgs {
@@ -282,22 +432,22 @@ func resources(cpu, memory, memoryLimit string, requests pulumi.StringMap) corev
 	return corev1.ResourceRequirementsArgs{Requests: all, Limits: pulumi.StringMap{"memory": pulumi.String(memoryLimit)}}
 }
 
-// plain is a copy of an input's items, and false for one whose items are not known yet.
-func plain[T any, A ~[]I, I any](input any) ([]T, bool) {
+// plain is a copy of an input's items. Items that are not known yet are noted as a problem of what they are.
+func plain[T any, A ~[]I, I any](p *problems, what string, input any) []T {
 	if input == nil {
-		return nil, true
+		return nil
 	}
 	items, ok := input.(A)
-	if !ok {
-		return nil, false
-	}
 	out := make([]T, len(items))
 	for i, item := range items {
-		if out[i], ok = any(item).(T); !ok {
-			return nil, false
-		}
+		var one bool
+		out[i], one = any(item).(T)
+		ok = ok && one
 	}
-	return out, true
+	if !ok {
+		p.add("%s: found outputs, expected plain values", what)
+	}
+	return out
 }
 
 // array is the reverse of plain.

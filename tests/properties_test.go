@@ -323,7 +323,7 @@ func bounded(t *testing.T, r registered, container map[string]any) {
 	assert.Regexp(t, `^[^:@]+(/[^:@]+)*(:[^:@/]*[0-9][^:@/]*|@sha256:[0-9a-f]{64})$`, container["image"], label)
 }
 
-// The sidecar and the application see the same directory, and the sidecar alone sees the token.
+// Each container writes to its part of what the sidecar reads, and the sidecar alone sees the token.
 func TestEveryWorkloadShipsItsLogs(t *testing.T) {
 	sweep(t, func(r registered) bool {
 		return runsPods(r) && r.Name != "expense-autoscaler" && r.Name != "dashboards" && r.Name != "expense-log-setup"
@@ -336,23 +336,31 @@ func TestEveryWorkloadShipsItsLogs(t *testing.T) {
 			}
 			return out
 		}
-		var sidecar map[string]any
+		var sidecar, files map[string]any
 		for _, init := range list(at(spec, "initContainers")) {
-			if init["name"] == "fluentd" {
+			switch init["name"] {
+			case "fluentd":
 				sidecar = init
+			case "log-files":
+				files = init
 			}
 		}
 		require.NotNil(t, sidecar, r)
+		require.NotNil(t, files, r)
 		assert.Equal(t, "Always", sidecar["restartPolicy"], r)
 		assert.Contains(t, mounts(sidecar), "fluentd-token", r)
 		writers := 0
 		for _, container := range list(at(spec, "containers")) {
 			assert.NotContains(t, mounts(container), "fluentd-token", r)
-			if mounts(container)["logs"] == mounts(sidecar)["logs"] {
-				writers++
+			for _, mount := range list(container["volumeMounts"]) {
+				if mount["name"] == "logs" {
+					assert.Equal(t, container["name"], mount["subPath"], "%s: a folder of its own", r)
+					assert.Contains(t, fmt.Sprint(files["command"]), fmt.Sprintf("%s/%s/", mounts(sidecar)["logs"], mount["subPath"]), "%s: which is there before it", r)
+					writers++
+				}
 			}
 		}
-		assert.Equal(t, 1, writers, r)
+		assert.Len(t, list(at(spec, "containers")), writers, "%s: every container is heard", r)
 		grace, _ := at(spec, "terminationGracePeriodSeconds").(float64)
 		assert.GreaterOrEqual(t, grace, 90.0, r)
 		for _, volume := range list(at(spec, "volumes")) {

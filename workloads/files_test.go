@@ -21,11 +21,12 @@ import (
 
 const patience = 20 * time.Second
 
-// start runs a command until the test ends.
-func start(t *testing.T, command *exec.Cmd) {
+// start runs a command until the test ends. Its output goes to the writers, and is shown if the test fails.
+func start(t *testing.T, command *exec.Cmd, writers ...io.Writer) {
 	t.Helper()
 	var output strings.Builder
-	command.Stdout, command.Stderr = &output, &output
+	command.Stdout = io.MultiWriter(append(writers, &output)...)
+	command.Stderr = command.Stdout
 	// The output of background children must not keep Wait from returning.
 	command.WaitDelay = time.Second
 	// A group of its own, so that its children end with it.
@@ -93,9 +94,19 @@ func TestTheWriterGoesOnWhereItStopped(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "count"), []byte("41\n"), 0o600))
 	writer := exec.Command("sh", "files/write-page.sh")
 	writer.Env = append(os.Environ(), "PAGE_DIR="+dir, "PAGE_SECONDS=60", "HOSTNAME=multi-container")
-	start(t, writer)
+	output := filepath.Join(t.TempDir(), "output")
+	file, err := os.Create(output)
+	require.NoError(t, err)
+	defer file.Close()
+	start(t, writer, file)
 	page := filepath.Join(dir, "index.html")
-	require.Eventually(t, exists(page), patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		said, err := os.ReadFile(output)
+		return err == nil && strings.HasSuffix(string(said), "\n")
+	}, patience, 10*time.Millisecond)
+	said, err := os.ReadFile(output)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"level": "info", "message": "page written", "page": 42}`, string(said), "one line for fluentd to take apart")
 	data, err := os.ReadFile(page)
 	require.NoError(t, err)
 	assert.Contains(t, string(data), "Page 42, written by alma in multi-container at ")

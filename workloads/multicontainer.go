@@ -3,6 +3,7 @@ package workloads
 import (
 	"fmt"
 
+	"expense/internal/podlogs"
 	"expense/internal/podsecurity"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -87,7 +88,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 			}},
 			corev1.VolumeArgs{Name: pulumi.String("page-script"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name()}},
 		),
-	}, nginxContainer, logDir)
+	}, nginxLogs, podlogs.Source{Container: almaContainer, Output: true})
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-// alma writes the page. The probe looks for what it writes: a writer that hangs is restarted.
+// alma writes the page, and says so on its output. The probe looks for what it writes: a writer that hangs is restarted.
 func alma(image string) corev1.ContainerArgs {
 	return corev1.ContainerArgs{
 		Name:    pulumi.String(almaContainer),

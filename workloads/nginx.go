@@ -47,7 +47,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
 		Containers:                    corev1.ContainerArray{nginx(args.Image)},
 		Volumes:                       nginxVolumes(config),
-	}, nginxContainer, logDir)
+	}, nginxLogs)
 	if err != nil {
 		return nil, err
 	}

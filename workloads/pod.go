@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 
+	"expense/internal/podlogs"
 	"expense/internal/podsecurity"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -39,9 +40,12 @@ func file(name string) pulumi.String {
 	return pulumi.String(data)
 }
 
-// Ship returns the pod with what ships the log files that the container writes to dir. The container finds the bounds
-// for its rotation in LOG_MAX_BYTES and LOG_GENERATIONS, and dir in LOG_DIR.
-type Ship func(pod corev1.PodSpecArgs, container, dir string) (corev1.PodSpecArgs, error)
+// Ship returns the pod with what ships the logs that its containers write. A container that writes files finds the bounds
+// for its rotation in LOG_MAX_BYTES and LOG_GENERATIONS, and its folder in LOG_DIR.
+type Ship func(pod corev1.PodSpecArgs, sources ...podlogs.Source) (corev1.PodSpecArgs, error)
+
+// nginxLogs are what nginx.conf writes: requests as JSON, and errors.
+var nginxLogs = podlogs.Source{Container: nginxContainer, Dir: logDir, Files: []string{"access.log", "error.log"}}
 
 // labels of a workload's objects, and the selector of its pods.
 func labels(name string) pulumi.StringMap {

@@ -176,7 +176,7 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 		},
 		Containers: corev1.ContainerArray{container},
 		Volumes:    volumes,
-	}, nginxContainer, logDir)
+	}, nginxLogs)
 }
 
 // servicePorts: inside the cluster the Service has the container's port, because the VPC CNI's network policies match a

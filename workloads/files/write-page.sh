@@ -17,6 +17,7 @@ while :; do
     printf '<!doctype html>\n<title>multi-container</title>\n<p>Page %s, written by alma in %s at %s.</p>\n' \
         "$count" "${HOSTNAME:-unknown}" "$(date -u +%FT%TZ)" >"$PAGE_DIR/index.html.new"
     mv -f "$PAGE_DIR/index.html.new" "$PAGE_DIR/index.html"
+    printf '{"level":"info","message":"page written","page":%s}\n' "$count"
     # In the background, so that the trap runs at once when the pod stops.
     sleep "${PAGE_SECONDS:-10}" &
     wait $!

@@ -253,6 +253,11 @@ func (c *checks) sidecars(ctx context.Context) (string, error) {
 		if sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != corev1.ContainerRestartPolicyAlways {
 			return "", fmt.Errorf("pod %s: fluentd is not a sidecar: restart policy %v", pod.Name, sidecar.RestartPolicy)
 		}
+		// Kubernetes copies it from the node (https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone),
+		// and the sidecar adds it to each line.
+		if pod.Labels[corev1.LabelTopologyZone] == "" {
+			return "", fmt.Errorf("pod %s has no label %s", pod.Name, corev1.LabelTopologyZone)
+		}
 		if mountOf(sidecar, "fluentd-token") == "" || mountOf(sidecar, "logs") == "" {
 			return "", fmt.Errorf("pod %s: fluentd mounts %v", pod.Name, sidecar.VolumeMounts)
 		}
@@ -261,7 +266,7 @@ func (c *checks) sidecars(ctx context.Context) (string, error) {
 			if mountOf(container, "fluentd-token") != "" {
 				return "", fmt.Errorf("pod %s: container %s has the sidecar's token", pod.Name, container.Name)
 			}
-			if mountOf(container, "logs") == mountOf(sidecar, "logs") {
+			if mountOf(container, "logs") != "" {
 				writers++
 			}
 		}

@@ -25,7 +25,7 @@ lint: ## Checks formatting, go vet and staticcheck in every module.
 	done
 
 .PHONY: test
-test: ## Runs all tests: no account, no network; those that need the built tools or nginx are skipped without them.
+test: ## Runs all tests: no account, no network; those that need the built tools, nginx or ruby are skipped without them.
 	go test -race -shuffle=on ./...
 	cd rehearsal && go test -race -shuffle=on ./...
 

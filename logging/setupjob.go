@@ -253,7 +253,8 @@ func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpe
 					Command:      pulumi.ToStringArray([]string{"ruby", path.Join(setupDir, setupScript), path.Join(setupDir, setupFile)}),
 					Env:          env,
 					VolumeMounts: corev1.VolumeMountArray{config, tokenMount},
-					// The last lines of a pod that failed are its status, where Pulumi and kubectl find them.
+					// The last lines of a pod that failed become its status, which Pulumi prints with the error of the Job
+					// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
 					TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
 					Resources:                resources("50m", "64Mi", "256Mi", nil),
 					SecurityContext:          podsecurity.Container(),

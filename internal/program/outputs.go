@@ -59,8 +59,8 @@ func commands(cfg *config.Config) map[string]string {
 		"logSetup":   fmt.Sprintf("kubectl logs -n %s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
 	}
 	if cfg.Logging.Dashboards.Enabled {
-		// Then http://localhost:5601/_dashboards in a browser.
 		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", config.LoggingNamespace, logging.DashboardsPort)
+		out["dashboardsBrowser"] = "http://localhost:5601/_dashboards"
 	} else {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}

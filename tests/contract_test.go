@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -46,4 +47,28 @@ func TestImportsFlowOneWay(t *testing.T) {
 		assert.NotContains(t, file.text, `"expense/tools`, file.name)
 	}
 	assert.Greater(t, checked, 20)
+}
+
+// A field of the settings' that the sidecar sets too would be lost, or put its own in a pod's name.
+func TestAFieldCannotTakeThePlaceOfWhatTheSidecarSets(t *testing.T) {
+	t.Parallel()
+	conf, err := os.ReadFile("../logging/files/fluent.conf")
+	require.NoError(t, err)
+	names := map[string]bool{"container": true, "stream": true, "json": true}
+	_, record, found := strings.Cut(string(conf), "<record>")
+	require.True(t, found)
+	record, _, _ = strings.Cut(record, "</record>")
+	for _, line := range strings.Split(strings.TrimSpace(record), "\n") {
+		names[strings.Fields(line)[0]] = true
+	}
+	for _, key := range []string{"path_key", "id_key"} {
+		names[regexp.MustCompile(`(?m)^\s*` + key + ` (\S+)`).FindStringSubmatch(string(conf))[1]] = true
+	}
+	assert.Greater(t, len(names), 8)
+	for name := range names {
+		settings := stackFile(t, "dev")
+		set(t, settings, "expense:logging.fields", map[string]string{name: "x"})
+		_, err := run(t, "dev", settings)
+		assert.ErrorContains(t, err, "logging.fields."+name+": found a field that each record has")
+	}
 }

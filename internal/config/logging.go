@@ -22,7 +22,7 @@ var (
 
 // setBySidecar are the fields that every record has already.
 var setBySidecar = []string{
-	"@timestamp", "_hash", "_path", "cluster", "container", "level", "message", "namespace", "node", "pod", "stream", "time", "zone",
+	"@timestamp", "_file", "_hash", "cluster", "container", "json", "level", "message", "namespace", "node", "pod", "stream", "time", "zone",
 }
 
 // metadataFields are OpenSearch's, which refuses documents that hold them

@@ -20,9 +20,15 @@ import (
 type ControlPlaneArgs struct {
 	Region string
 	config.Cluster
+	// PrivateSubnetIDs are one for each zone; the control plane's network interfaces go into the first two.
 	PrivateSubnetIDs pulumi.StringArrayInput
 	VpcID            pulumi.StringInput
 }
+
+// controlPlaneZones is how many zones the control plane has network interfaces in: EKS asks for two at least, and a cluster
+// keeps the zones that it was made with (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html), so that with all
+// of them no zone could be appended later. Nodes may be in any zone of the VPC.
+const controlPlaneZones = 2
 
 // ControlPlane is the EKS control plane with its encryption key, its log group, the people who may use it and the OIDC
 // provider through which service accounts assume IAM roles.
@@ -97,7 +103,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		Name:                            pulumi.String(args.Name),
 		Version:                         pulumi.String(args.Version),
 		VpcId:                           args.VpcID,
-		PrivateSubnetIds:                args.PrivateSubnetIDs,
+		PrivateSubnetIds:                args.PrivateSubnetIDs.ToStringArrayOutput().ApplyT(firstZones).(pulumi.StringArrayOutput),
 		KubernetesServiceIpAddressRange: pulumi.String(args.ServiceCIDR),
 		AuthenticationMode:              &api,
 		EndpointPrivateAccess:           pulumi.Bool(true),
@@ -197,3 +203,5 @@ func clusterTransform(_ context.Context, args *pulumi.ResourceTransformArgs) *pu
 	args.Opts.CustomTimeouts = &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}
 	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
 }
+
+func firstZones(subnets []string) []string { return subnets[:min(len(subnets), controlPlaneZones)] }

@@ -114,8 +114,9 @@ func TestBadSettingsRegisterNothing(t *testing.T) {
 	}
 }
 
-// Adding a zone must not touch what exists: the same resources with the same inputs, and new ones beside them.
-func TestAppendingAZoneChangesNoSubnet(t *testing.T) {
+// Adding a zone must not touch what exists: the same resources with the same inputs, and new ones beside them. EKS refuses
+// a control plane in a zone that it was not made in.
+func TestAppendingAZoneChangesNoSubnetAndNoControlPlane(t *testing.T) {
 	t.Parallel()
 	before, err := run(t, "dev", stackFile(t, "dev"))
 	require.NoError(t, err)
@@ -124,7 +125,7 @@ func TestAppendingAZoneChangesNoSubnet(t *testing.T) {
 	after, err := run(t, "dev", settings)
 	require.NoError(t, err)
 	checked := 0
-	for _, typ := range []string{"aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
+	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
 		for _, r := range of(before, typ) {
 			assert.Equal(t, r.Inputs, one(t, after, typ, r.Name).Inputs)
 			checked++

@@ -155,6 +155,17 @@ func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
 	assert.Empty(t, balancers())
 }
 
+// A stack grows by a zone: the network in place, the nodes by a successor that has the zone too.
+func TestAZoneCanBeAppended(t *testing.T) {
+	s, play, out := newStage(t, 0)
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:network.zones[2]", "use1-az4"))
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	assert.Contains(t, out.String(), "aws:ec2:Subnet expense-private-use1-az4 created")
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--expect-no-changes"))
+	require.NoError(t, play.Destroy(t.Context()))
+}
+
 // A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
 func TestLeftoversAreFound(t *testing.T) {
 	s, play, _ := newStage(t, 0)

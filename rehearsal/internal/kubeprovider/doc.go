@@ -1,4 +1,4 @@
-// Package kubeprovider stands in for the pulumi-kubernetes provider 4.23.0 in a rehearsal: a thin client of a real API
+// Package kubeprovider stands in for the pulumi-kubernetes provider 4.33.0 in a rehearsal: a thin client of a real API
 // server that speaks the Pulumi provider protocol. What it keeps in the state, when it replaces an object, what it waits
 // for and what it ignores in a preview are the real provider's rules, read from its source
 // (https://github.com/pulumi/pulumi-kubernetes, provider/pkg/provider and provider/pkg/await); whether an object is
@@ -7,7 +7,7 @@ package kubeprovider
 
 // Version is the version of the kubernetes provider that the stand-in reports: that of the SDK which the program is built
 // with.
-const Version = "4.23.0"
+const Version = "4.33.0"
 
 // NotModelled lists what the real provider does and the stand-in does not, for the reader of a rehearsal's result.
 var NotModelled = []struct{ Area, What string }{

@@ -36,7 +36,7 @@ func TestPluginInfo(t *testing.T) {
 	t.Parallel()
 	info, err := newEngine(t).GetPluginInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
-	assert.Equal(t, "4.23.0", info.GetVersion())
+	assert.Equal(t, "4.33.0", info.GetVersion())
 }
 
 func TestCheckRefusesWhatTheKindDoesNotHave(t *testing.T) {

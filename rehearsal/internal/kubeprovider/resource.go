@@ -230,8 +230,9 @@ func (c *cluster) create(ctx context.Context, o *object, manager string, preview
 	err = wait.ExponentialBackoffWithContext(ctx, retry, func(ctx context.Context) (bool, error) {
 		// A preview takes fields away from any manager: the object that is to be replaced has its own.
 		live, last = c.apply(ctx, o, manager, preview, preview)
-		if preview && apierrors.IsInvalid(last) && strings.Contains(last.Error(), validation.FieldImmutableErrorMsg) {
-			// The old object is there until the replacement happens: try the new one under a name of its own.
+		if preview && apierrors.IsInvalid(last) && (strings.Contains(last.Error(), validation.FieldImmutableErrorMsg) || strings.Contains(last.Error(), "Forbidden")) {
+			// The old object is there until the replacement happens: try the new one under a name of its own. The real provider
+			// knows what is only forbidden to be updated since 4.29 (https://github.com/pulumi/pulumi-kubernetes/issues/4328).
 			other := o.DeepCopy()
 			other.SetName(o.GetName() + "-" + utilrand.String(5))
 			live, last = c.apply(ctx, other, manager, preview, preview)

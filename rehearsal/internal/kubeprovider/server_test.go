@@ -148,6 +148,15 @@ func TestPreviewOfAReplacement(t *testing.T) {
 	response, err := e.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(configMapToken, "settings"), Properties: checked, Preview: true})
 	require.NoError(t, err)
 	assert.Equal(t, "settings", unmarshal(t, response.GetProperties())["metadata"].ObjectValue()["name"].StringValue())
+
+	// Nearly everything of a pod is forbidden to be updated, in other words.
+	e.mustCreate(podToken, "nginx", pod(ns, "nginx"))
+	other := pod(ns, "nginx")
+	other["spec"].(values)["terminationGracePeriodSeconds"] = 17
+	checked, _ = e.check(podToken, "nginx", other, nil)
+	response, err = e.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(podToken, "nginx"), Properties: checked, Preview: true})
+	require.NoError(t, err)
+	assert.Equal(t, "nginx", unmarshal(t, response.GetProperties())["metadata"].ObjectValue()["name"].StringValue())
 }
 
 // A namespace that another resource makes at the same time is waited for.

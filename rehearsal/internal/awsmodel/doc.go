@@ -16,7 +16,7 @@ package awsmodel
 var NotModelled = []struct{ Area, What string }{
 	{"credentials", "who the caller is, IAM permissions of the caller, service control policies, permission boundaries"},
 	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are looked at; managed policies outside a short list are refused"},
-	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): managed policies, session policies, policy variables, conditions other than StringEquals, StringLike, ArnEquals and ArnLike, resource policies of anything but OpenSearch domains"},
+	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource policies of anything but OpenSearch domains"},
 	{"IAM", "eventual consistency, except for the OpenSearch service-linked role"},
 	{"IAM", "certificates and thumbprints of OIDC issuers; IAM itself accepts an OIDC URL that is no cluster's, the model does not"},
 	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no packet is tested against them"},

@@ -1,6 +1,8 @@
 package awsmodel
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,8 +20,11 @@ type Call struct {
 
 // Allowed returns the statements that allow a call, each as "POLICY: SID", and AccessDenied if none does or one denies it.
 // Within one account a statement of the role's policies or of the resource's policy is enough
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The policies that are looked at
-// are the role's own and those of OpenSearch domains; AWS's managed policies allow nothing here.
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html), but one that names the account
+// leaves it to the role's policies
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). The policies that are looked
+// at are the role's own, the account's that are attached to it, and those of OpenSearch domains; AWS's managed policies allow
+// nothing here. A statement that denies does so whatever its conditions.
 func (m *Model) Allowed(call Call) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -35,6 +40,14 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	for _, p := range m.where(tRolePolicy, "role", role.name()) {
 		policies = append(policies, policy{"role policy " + p.name(), p.in.str("policy"), false})
 	}
+	for _, p := range role.in.objs("inlinePolicies") {
+		policies = append(policies, policy{"role policy " + p.str("name"), p.str("policy"), false})
+	}
+	for _, attachment := range m.where(tAttachment, "role", role.name()) {
+		if p := m.first(tPolicy, "arn", attachment.in.str("policyArn")); p != nil {
+			policies = append(policies, policy{"policy " + p.name(), p.in.str("policy"), false})
+		}
+	}
 	for _, domain := range m.all(tDomain) {
 		if call.Resource == domain.arn() || strings.HasPrefix(call.Resource, domain.arn()+"/") {
 			// A domain has one access policy: the last that was set.
@@ -48,12 +61,10 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	var by []string
 	for _, p := range policies {
 		for _, s := range parse(p.text).Statement {
-			if p.resource && !slices.ContainsFunc(s.principals("AWS"), func(who string) bool {
-				return who == "*" || who == call.Role || who == m.opts.Account || strings.HasSuffix(who, ":"+m.opts.Account+":root")
-			}) {
-				continue
-			}
+			named := s.speaksOf("AWS", call.Role)
+			account := s.speaksOf("AWS", m.opts.Account) || s.speaksOf("AWS", fmt.Sprintf("arn:%s:iam::%s:root", m.opts.Partition, m.opts.Account))
 			switch {
+			case p.resource && !named && (s.Effect == "Allow" || !account):
 			case !s.covers(call.Action, call.Resource):
 			case s.Effect == "Deny":
 				return nil, denied(call, p.name+": "+s.Sid+" denies it")
@@ -79,8 +90,42 @@ func (s statement) covers(action, resource string) bool {
 	if len(s.NotAction)+len(s.NotResource) > 0 {
 		return s.Effect == "Deny"
 	}
-	return slices.ContainsFunc(s.Action, func(a string) bool { return glob(strings.ToLower(a), strings.ToLower(action)) }) &&
-		slices.ContainsFunc(s.Resource, func(r string) bool { return glob(r, resource) })
+	return s.names(action) && slices.ContainsFunc(s.Resource, func(r string) bool { return like(r, resource) })
+}
+
+// names tells whether a statement's list of actions has this one.
+func (s statement) names(action string) bool {
+	return slices.ContainsFunc(s.Action, func(a string) bool { return like(strings.ToLower(a), strings.ToLower(action)) })
+}
+
+// speaksOf tells whether a statement is about a principal. NotPrincipal is for statements that deny
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html), and is taken to be about
+// everybody.
+func (s statement) speaksOf(kind, principal string) bool {
+	if len(s.NotPrincipal) > 0 {
+		return s.Effect == "Deny"
+	}
+	return slices.ContainsFunc(s.principals(kind), func(who string) bool { return who == "*" || who == principal })
+}
+
+// like compares as IAM does: * is any text, ? any one character
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html).
+func like(pattern, s string) bool {
+	return re("(?s)^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$").MatchString(s)
+}
+
+// trusted tells whether a role's trust policy lets a principal take all of the actions, with these keys in the request. As
+// everywhere, a statement that denies wins.
+func trusted(role *object, kind, principal string, request map[string]string, actions ...string) bool {
+	statements := parse(role.in.str("assumeRolePolicy")).Statement
+	for _, action := range actions {
+		if slices.ContainsFunc(statements, func(s statement) bool {
+			return s.Effect == "Deny" && s.speaksOf(kind, principal) && (len(s.NotAction) > 0 || s.names(action))
+		}) || !slices.ContainsFunc(statements, func(s statement) bool { return s.allows(kind, principal, action) && s.holds(request) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // holds tells whether all conditions of a statement hold for a request with these keys. A key that the request lacks, and an
@@ -94,7 +139,7 @@ func (s statement) holds(request map[string]string) bool {
 				case "StringEquals":
 					return a == value
 				case "StringLike", "ArnLike", "ArnEquals":
-					return glob(a, value)
+					return like(a, value)
 				default:
 					return false
 				}
@@ -130,10 +175,8 @@ func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 		return refuse("InvalidIdentityToken", "Incorrect token audience %q", t.Audience)
 	}
 	request := map[string]string{issuer + ":aud": t.Audience, issuer + ":sub": "system:serviceaccount:" + t.Namespace + ":" + t.ServiceAccount}
-	for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
-		if s.allows("Federated", provider.arn(), "sts:AssumeRoleWithWebIdentity") && s.holds(request) {
-			return nil
-		}
+	if trusted(role, "Federated", provider.arn(), request, "sts:AssumeRoleWithWebIdentity") {
+		return nil
 	}
 	return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
 }
@@ -162,10 +205,8 @@ func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 		} {
 			tags["aws:RequestTag/"+key] = value
 		}
-		for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
-			if s.allows("Service", "pods.eks.amazonaws.com", "sts:AssumeRole") && s.allows("Service", "pods.eks.amazonaws.com", "sts:TagSession") && s.holds(tags) {
-				return role.arn(), nil
-			}
+		if trusted(role, "Service", "pods.eks.amazonaws.com", tags, "sts:AssumeRole", "sts:TagSession") {
+			return role.arn(), nil
 		}
 		return "", refuse("AccessDeniedException", "Unauthorized Exception! EKS does not have permissions to assume the associated role %s.", role.arn())
 	}

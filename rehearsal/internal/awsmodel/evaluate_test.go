@@ -41,6 +41,15 @@ func TestACallIsAllowedByWhatIsWritten(t *testing.T) {
 		{"another path", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk/x", false},
 		{"a denial beside it", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","Action":"es:ESHttpPost","Resource":"*"}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
 		{"a denial by the domain", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"by the domain's policy for the account", allow(other), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"es:*","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpGet","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"a denial for the account", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"es:ESHttpPost","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:*","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"a denial for all but somebody", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"a denial of all actions but one", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","NotAction":"es:ESHttpGet","Resource":"*"}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"all actions but one", allow(`"NotAction":"es:ESHttpGet","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"one character of a pattern", allow(`"Action":"es:ESHttpP?st","Resource":"` + testDomain + `/_bul?"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", true},
+		{"no character of a pattern", allow(`"Action":"es:ESHttpPost?","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"a pattern that is no expression", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/.bulk"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
+		{"a denial with a condition that nothing meets", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","Action":"es:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
 		{"a condition that nothing meets", allow(`"Action":"es:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,5 +113,51 @@ func TestPodIdentityHandsARoleToItsServiceAccount(t *testing.T) {
 			_, err := w.m.AssumeByPodIdentity(wrong)
 			assert.ErrorContains(t, err, want)
 		}
+	}
+}
+
+// A policy of the account counts for the role that it is attached to.
+func TestAnAttachedPolicyAllows(t *testing.T) {
+	w := newWorld(Options{})
+	at, err := w.build(map[string]func(*world, in){
+		"policy": func(_ *world, i in) {
+			i["policy"] = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"es:ESHttpGet","Resource":"*"}}`
+		},
+	})
+	require.NoError(t, err, at)
+	call := Call{Role: w.arn("writer"), Action: "es:ESHttpGet", Resource: testDomain + "/"}
+	_, err = w.m.Allowed(call)
+	require.NoError(t, err)
+	call.Role = w.arn("csiRole")
+	_, err = w.m.Allowed(call)
+	assert.Equal(t, "AccessDenied", Code(err))
+}
+
+// Both actions are needed, from one statement or from two, and a statement that denies one of them wins.
+func TestATrustPolicyCanDeny(t *testing.T) {
+	const pods = `"Principal":{"Service":"pods.eks.amazonaws.com"}`
+	for _, c := range []struct {
+		name, statements string
+		allowed          bool
+	}{
+		{"two statements", `{"Effect":"Allow",` + pods + `,"Action":"sts:AssumeRole"},{"Effect":"Allow",` + pods + `,"Action":"sts:TagSession"}`, true},
+		{"no tags", `{"Effect":"Allow",` + pods + `,"Action":"sts:AssumeRole"}`, false},
+		{"a denial", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny",` + pods + `,"Action":"sts:TagSession"}`, false},
+		{"a denial for everybody", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":"*","Action":"sts:Tag*"}`, false},
+		{"a denial for somebody else", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:*"}`, true},
+		{"a condition with an operator that is not known", `{"Effect":"Allow",` + pods + `,"Action":"sts:*","Condition":{"StringNotEquals":{"aws:RequestTag/kubernetes-namespace":"project"}}}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(Options{})
+			at, err := w.build(map[string]func(*world, in){
+				"csiRole": func(_ *world, i in) {
+					i["assumeRolePolicy"] = `{"Version":"2012-10-17","Statement":[` + c.statements + `]}`
+				},
+				// They would be refused first: EKS looks at the trust policy too.
+				"csiIdentity": nil, "aws-ebs-csi-driver": nil,
+			})
+			require.NoError(t, err, at)
+			assert.Equal(t, c.allowed, trusted(w.m.first(tRole, "arn", w.arn("csiRole")), "Service", "pods.eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession"))
+		})
 	}
 }

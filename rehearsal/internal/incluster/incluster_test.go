@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -374,4 +375,30 @@ func TestMetricsComeAndGoWithTheirAddon(t *testing.T) {
 func TestABadSelectorIsRefused(t *testing.T) {
 	c := start(t)
 	assert.ErrorContains(t, c.SetCPU(c.namespace, "app in (", 1), `label selector "app in ("`)
+}
+
+// The set-up of the domain is such a Job; the sidecars add the zone to each line.
+func TestAJobsPodEndsAndHasItsNodesZone(t *testing.T) {
+	c := start(t)
+	c.nodes("a", "b")
+	template := pod(web)
+	template.Spec.InitContainers = nil
+	template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	template.Spec.NodeSelector = map[string]string{"topology.kubernetes.io/zone": "us-east-1b"}
+	_, err := c.BatchV1().Jobs(c.namespace).Create(c.t.Context(), &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: "set-up"}, Spec: batchv1.JobSpec{Template: template},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	c.eventually(func(a *assert.CollectT) {
+		job, err := c.BatchV1().Jobs(c.namespace).Get(t.Context(), "set-up", metav1.GetOptions{})
+		require.NoError(a, err)
+		assert.NotNil(a, job.Status.CompletionTime)
+		assert.EqualValues(a, 1, job.Status.Succeeded)
+	})
+	pods, err := c.CoreV1().Pods(c.namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, pods.Items, 1)
+	assert.Equal(t, corev1.PodSucceeded, pods.Items[0].Status.Phase)
+	// Kubernetes copies it at binding, by default since 1.35 (https://www.kubernetes.dev/resources/keps/4742/).
+	assert.Equal(t, "us-east-1b", pods.Items[0].Labels[corev1.LabelTopologyZone])
 }

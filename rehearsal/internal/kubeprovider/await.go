@@ -186,6 +186,9 @@ func podReady(_ context.Context, _ *cluster, o *object) (bool, string, error) {
 	return false, fmt.Sprintf("phase is %s", cmp.Or(pod.Status.Phase, "unknown")), nil
 }
 
+// jobComplete: a Job that has failed for good is an error for two reasons only, which is all that the real provider looks at
+// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/job/check.go); for any other, such as a rule of
+// its podFailurePolicy, it waits in vain.
 func jobComplete(_ context.Context, _ *cluster, o *object) (bool, string, error) {
 	job, err := as[batchv1.Job](o)
 	if err != nil {
@@ -193,7 +196,11 @@ func jobComplete(_ context.Context, _ *cluster, o *object) (bool, string, error)
 	}
 	for _, condition := range job.Status.Conditions {
 		if condition.Status == corev1.ConditionTrue && condition.Type == batchv1.JobFailed {
-			return false, "", fmt.Errorf("job failed: %s: %s", condition.Reason, condition.Message)
+			failure := fmt.Sprintf("job failed: %s: %s", condition.Reason, condition.Message)
+			if condition.Reason == batchv1.JobReasonBackoffLimitExceeded || condition.Reason == batchv1.JobReasonDeadlineExceeded {
+				return false, "", errors.New(failure)
+			}
+			return false, failure, nil
 		}
 		if condition.Status == corev1.ConditionTrue && condition.Type == batchv1.JobComplete {
 			return true, "", nil

@@ -253,43 +253,58 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 }
 
 // A Job that fails ends the wait at once, and what its pod said last is in the error, as in the real provider
-// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
+// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go). A Job that fails by a rule of its
+// own is waited for until the time is up.
 func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
-	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
-	spec := pod(ns, "unused")["spec"].(values)
-	delete(spec, "initContainers")
-	// Nobody runs it, so that its end is the test's to write.
-	spec["restartPolicy"], spec["nodeSelector"] = "Never", values{"zone": "none"}
-	created := make(chan error, 1)
-	go func() {
-		_, err := e.create("kubernetes:batch/v1:Job", "setup", values{
-			"metadata": meta(ns, "setup"), "spec": values{"backoffLimit": 0, "template": values{"spec": spec}},
+	for name, test := range map[string]struct {
+		spec values
+		want []string
+	}{
+		"after its retries": {values{"backoffLimit": 0}, []string{"job failed: BackoffLimitExceeded"}},
+		"by a rule": {values{"backoffLimit": 3, "podFailurePolicy": values{"rules": []any{values{
+			"action": "FailJob", "onExitCodes": values{"operator": "In", "values": []any{1}},
+		}}}}, []string{"timed out waiting to be Ready", "job failed: PodFailurePolicy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t, clients, nil)
+			e := configured(t, server, nil)
+			spec := pod(ns, "unused")["spec"].(values)
+			delete(spec, "initContainers")
+			// Nobody runs it, so that its end is the test's to write.
+			spec["restartPolicy"], spec["nodeSelector"] = "Never", values{"zone": "none"}
+			test.spec["template"] = values{"spec": spec}
+			metadata := meta(ns, "setup")
+			metadata["annotations"] = values{"pulumi.com/timeoutSeconds": "10"}
+			created := make(chan error, 1)
+			go func() {
+				_, err := e.create("kubernetes:batch/v1:Job", "setup", values{"metadata": metadata, "spec": test.spec})
+				created <- err
+			}()
+			require.EventuallyWithT(t, func(a *assert.CollectT) {
+				pods, err := clients.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+				if !assert.NoError(a, err) || !assert.Len(a, pods.Items, 1) {
+					return
+				}
+				failed := pods.Items[0]
+				failed.Status.Phase = corev1.PodFailed
+				failed.Status.ContainerStatuses = []corev1.ContainerStatus{{
+					Name: failed.Spec.Containers[0].Name,
+					State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+						ExitCode: 1, Reason: "Error", Message: "set-up of the domain: index template: PUT /_index_template/project: 400 no",
+					}},
+				}}
+				_, err = clients.CoreV1().Pods(ns).UpdateStatus(t.Context(), &failed, metav1.UpdateOptions{})
+				assert.NoError(a, err)
+			}, 10*time.Second, 20*time.Millisecond)
+			err := <-created
+			require.Error(t, err)
+			for _, want := range append(test.want, "exit code 1", "PUT /_index_template/project: 400 no") {
+				assert.ErrorContains(t, err, want)
+			}
 		})
-		created <- err
-	}()
-	require.EventuallyWithT(t, func(a *assert.CollectT) {
-		pods, err := clients.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
-		if !assert.NoError(a, err) || !assert.Len(a, pods.Items, 1) {
-			return
-		}
-		failed := pods.Items[0]
-		failed.Status.Phase = corev1.PodFailed
-		failed.Status.ContainerStatuses = []corev1.ContainerStatus{{
-			Name: failed.Spec.Containers[0].Name,
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: 1, Reason: "Error", Message: "set-up of the domain: index template: PUT /_index_template/project: 400 no",
-			}},
-		}}
-		_, err = clients.CoreV1().Pods(ns).UpdateStatus(t.Context(), &failed, metav1.UpdateOptions{})
-		assert.NoError(a, err)
-	}, 30*time.Second, 20*time.Millisecond)
-	err := <-created
-	require.Error(t, err)
-	for _, want := range []string{"BackoffLimitExceeded", "exit code 1", "PUT /_index_template/project: 400 no"} {
-		assert.ErrorContains(t, err, want)
 	}
 }
 

@@ -42,16 +42,20 @@ type checks struct {
 // settings are the parts of the stack's configuration that the checks compare with.
 type settings struct {
 	clusterName string
-	nodeGroups  map[string]struct {
-		CapacityType  string   `json:"capacityType"`
-		InstanceTypes []string `json:"instanceTypes"`
-		DesiredSize   int      `json:"desiredSize"`
-	}
-	zones []string
-	web   struct {
-		MinReplicas int `json:"minReplicas"`
-		MaxReplicas int `json:"maxReplicas"`
-	}
+	nodeGroups  map[string]nodeGroup
+	zones       []string
+	web         web
+}
+
+type nodeGroup struct {
+	CapacityType  string   `json:"capacityType"`
+	InstanceTypes []string `json:"instanceTypes"`
+	DesiredSize   int      `json:"desiredSize"`
+}
+
+type web struct {
+	MinReplicas int `json:"minReplicas"`
+	MaxReplicas int `json:"maxReplicas"`
 }
 
 func newChecks(ctx context.Context, s *Stage) (*checks, error) {
@@ -69,18 +73,41 @@ func newChecks(ctx context.Context, s *Stage) (*checks, error) {
 			return nil, fmt.Errorf("output %s: %w", output, err)
 		}
 	}
-	for path, into := range map[string]any{
-		"expense:cluster.nodeGroups": &c.settings.nodeGroups, "expense:network.zones": &c.settings.zones, "expense:workloads.web": &c.settings.web,
-	} {
-		data, err := s.Output(ctx, "config", "get", "--path", path)
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(data, into); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
+	data, err := s.Output(ctx, "config", "--json")
+	if err != nil {
+		return nil, err
 	}
-	return c, nil
+	return c, c.settings.read(data)
+}
+
+// read takes the settings from what `pulumi config --json` prints; what a stack leaves to the program has its default.
+func (s *settings) read(data []byte) error {
+	var config struct {
+		Cluster struct {
+			Object struct {
+				NodeGroups map[string]nodeGroup `json:"nodeGroups"`
+			} `json:"objectValue"`
+		} `json:"expense:cluster"`
+		Network struct {
+			Object struct {
+				Zones []string `json:"zones"`
+			} `json:"objectValue"`
+		} `json:"expense:network"`
+		Workloads struct {
+			Object struct {
+				Web web `json:"web"`
+			} `json:"objectValue"`
+		} `json:"expense:workloads"`
+	}
+	config.Workloads.Object.Web = web{MinReplicas: 2, MaxReplicas: 6}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	s.nodeGroups, s.zones, s.web = config.Cluster.Object.NodeGroups, config.Network.Object.Zones, config.Workloads.Object.Web
+	if len(s.nodeGroups) == 0 || len(s.zones) == 0 {
+		return fmt.Errorf("settings: %d node groups and %d zones, expected some of both", len(s.nodeGroups), len(s.zones))
+	}
+	return nil
 }
 
 func (c *checks) all() []check {

@@ -18,6 +18,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // loggingNamespace is where the set-up of the domain and the dashboards' proxy run.
@@ -131,7 +132,6 @@ func audiences(pod *corev1.Pod) map[string]string {
 
 // tokens: each is mounted into the one container that needs it, and none is for the API server.
 func (c *checks) tokens(ctx context.Context) (string, error) {
-	holders := map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
 	held := 0
 	for _, namespace := range []string{c.namespace, loggingNamespace} {
 		list, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
@@ -139,25 +139,44 @@ func (c *checks) tokens(ctx context.Context) (string, error) {
 			return "", err
 		}
 		for _, pod := range list.Items {
-			tokens := audiences(&pod)
-			for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-				for _, mount := range container.VolumeMounts {
-					audience, isToken := tokens[mount.Name]
-					if !isToken {
-						continue
-					}
-					held++
-					if holders[container.Name] != audience || !mount.ReadOnly {
-						return "", fmt.Errorf("pod %s: container %s mounts a token for %q, read-only %v", pod.Name, container.Name, audience, mount.ReadOnly)
-					}
-				}
+			count, err := heldTokens(&pod)
+			if err != nil {
+				return "", fmt.Errorf("pod %s/%s: %w", namespace, pod.Name, err)
 			}
+			held += count
 		}
 	}
 	if held == 0 {
 		return "", errors.New("no container has a token")
 	}
 	return fmt.Sprintf("%d containers", held), nil
+}
+
+// holders are the containers that need a token, with its audience. The API server's own audience is empty.
+var holders = map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
+
+// heldTokens counts the tokens that a pod's containers mount: each that needs one has it, and no other has any.
+func heldTokens(pod *corev1.Pod) (int, error) {
+	tokens, held := audiences(pod), 0
+	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		needed, needs := holders[container.Name]
+		has := false
+		for _, mount := range container.VolumeMounts {
+			audience, isToken := tokens[mount.Name]
+			if !isToken {
+				continue
+			}
+			if !needs || audience != needed || !mount.ReadOnly {
+				return held, fmt.Errorf("container %s mounts a token for %q, read-only %v", container.Name, audience, mount.ReadOnly)
+			}
+			has = true
+			held++
+		}
+		if needs && !has {
+			return held, fmt.Errorf("container %s has no token for %q", container.Name, needed)
+		}
+	}
+	return held, nil
 }
 
 // domain is the domain that a set-up speaks to: its ARN and its inputs.
@@ -249,8 +268,10 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	known := []string{writer, master}
 	for _, proxy := range proxies.Items {
 		reader := environment(&proxy.Spec.Template.Spec.Containers[0], "AWS_ROLE_ARN")
+		known = append(known, reader)
 		if err := errors.Join(
 			ask(reader, []question{
 				{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
@@ -263,7 +284,25 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d questions", asked), nil
+	others := 0
+	for _, item := range model.Inventory() {
+		if item.Type != "aws:iam/role:Role" {
+			continue
+		}
+		_, out, _ := model.Read(item.Type, item.ID)
+		role := out["arn"].StringValue()
+		if slices.Contains(known, role) {
+			continue
+		}
+		others++
+		if err := ask(role, []question{{"es:ESHttpGet", "/", false}, {"es:ESHttpPost", "/_bulk", false}, {"es:ESHttpGet", "/_dashboards/app/home", false}}); err != nil {
+			return "", err
+		}
+	}
+	if others == 0 {
+		return "", errors.New("there is no other role that could be kept out")
+	}
+	return fmt.Sprintf("%d questions, %d of the stack's roles kept out", asked, others), nil
 }
 
 func environment(container *corev1.Container, name string) string {
@@ -298,7 +337,7 @@ func (c *checks) linePath(ctx context.Context) (string, error) {
 	for _, part := range []func() ([]link, error){
 		func() ([]link, error) { return inPod(pod) },
 		func() ([]link, error) { return c.identity(pod) },
-		func() ([]link, error) { return c.network(policies.Items, document) },
+		func() ([]link, error) { return c.network(pod, policies.Items, document) },
 		func() ([]link, error) { return c.inDomain(pod, document) },
 	} {
 		more, err := part()
@@ -364,7 +403,7 @@ func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
 			return nil, err
 		}
 		return []link{{
-			"fluentd gets an hour of " + role,
+			"fluentd gets credentials of " + role,
 			fmt.Sprintf("the token of service account %s/%s for %s, which the role's trust policy names", token.Namespace, token.ServiceAccount, audience),
 		}}, nil
 	}
@@ -372,7 +411,7 @@ func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
 }
 
 // network is the way out of the namespace and into the domain.
-func (c *checks) network(policies []networkingv1.NetworkPolicy, document setupDocument) ([]link, error) {
+func (c *checks) network(pod *corev1.Pod, policies []networkingv1.NetworkPolicy, document setupDocument) ([]link, error) {
 	_, inputs, err := c.domain(document.Endpoint)
 	if err != nil {
 		return nil, err
@@ -381,21 +420,15 @@ func (c *checks) network(policies []networkingv1.NetworkPolicy, document setupDo
 	if err != nil {
 		return nil, err
 	}
-	var out string
-	for _, policy := range policies {
-		for _, rule := range policy.Spec.Egress {
-			for _, port := range rule.Ports {
-				for _, to := range rule.To {
-					if port.Port.IntValue() == 443 && to.IPBlock != nil {
-						out = fmt.Sprintf("network policy %s: TCP 443 to %s", policy.Name, to.IPBlock.CIDR)
-					}
-				}
-			}
-		}
+	out, err := wayOut(pod, policies)
+	if err != nil {
+		return nil, err
 	}
-	if out == "" {
-		return nil, errors.New("no network policy lets HTTPS out of the namespace")
+	_, cluster, found := c.stage.Model.Read("aws:eks/cluster:Cluster", c.settings.clusterName)
+	if !found {
+		return nil, fmt.Errorf("cluster %s does not exist", c.settings.clusterName)
 	}
+	nodes := cluster["vpcConfig"].ObjectValue()["clusterSecurityGroupId"].StringValue()
 	options, _ := inputs["vpcOptions"].(map[string]any)
 	groups, _ := options["securityGroupIds"].([]any)
 	for _, item := range c.stage.Model.Inventory() {
@@ -404,14 +437,37 @@ func (c *checks) network(policies []networkingv1.NetworkPolicy, document setupDo
 		}
 		in, _, _ := c.stage.Model.Read(item.Type, item.ID)
 		rule := in.Mappable()
-		if slices.Contains(groups, rule["securityGroupId"]) && rule["fromPort"] == 443.0 {
+		if slices.Contains(groups, rule["securityGroupId"]) && rule["fromPort"] == 443.0 && rule["referencedSecurityGroupId"] == nodes {
 			return []link{
 				{"it opens a connection to " + host.Host, out},
-				{"the domain takes the connection", fmt.Sprintf("rule of security group %v: TCP 443 from the cluster's group %v", rule["securityGroupId"], rule["referencedSecurityGroupId"])},
+				{"the domain takes the connection", fmt.Sprintf("rule of security group %v: TCP 443 from the cluster's group %s", rule["securityGroupId"], nodes)},
 			}, nil
 		}
 	}
-	return nil, errors.New("no rule of the domain's security group lets HTTPS in")
+	return nil, fmt.Errorf("no rule of the domain's security group lets HTTPS in from the cluster's group %s", nodes)
+}
+
+// wayOut is the opening of the network policies by which a pod reaches an address by HTTPS.
+func wayOut(pod *corev1.Pod, policies []networkingv1.NetworkPolicy) (string, error) {
+	for _, policy := range policies {
+		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+		if err != nil {
+			return "", fmt.Errorf("network policy %s: %w", policy.Name, err)
+		}
+		if !selector.Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		for _, rule := range policy.Spec.Egress {
+			for _, port := range rule.Ports {
+				for _, to := range rule.To {
+					if to.IPBlock != nil && port.Port != nil && port.Port.IntValue() == 443 && *port.Protocol == corev1.ProtocolTCP {
+						return fmt.Sprintf("network policy %s: TCP 443 to %s", policy.Name, to.IPBlock.CIDR), nil
+					}
+				}
+			}
+		}
+	}
+	return "", fmt.Errorf("no network policy lets HTTPS out of pod %s", pod.Name)
 }
 
 // inDomain is the way through the domain's two policies into the index.
@@ -441,7 +497,16 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 		Template struct{ Settings map[string]any } `json:"template"`
 	}
 	var retention struct {
-		Policy struct{ Description string } `json:"policy"`
+		Policy struct {
+			States []struct {
+				Transitions []struct {
+					Conditions struct {
+						Age string `json:"min_index_age"`
+					} `json:"conditions"`
+					To string `json:"state_name"`
+				} `json:"transitions"`
+			} `json:"states"`
+		} `json:"policy"`
 	}
 	name := prefix + "-writer"
 	if err := errors.Join(
@@ -455,11 +520,22 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 	if !slices.Contains(mapping.BackendRoles, role) || len(writer.Index) != 1 {
 		return links, fmt.Errorf("the domain's role %s is held by %v, expected %s", name, mapping.BackendRoles, role)
 	}
+	age := ""
+	for _, state := range retention.Policy.States {
+		for _, transition := range state.Transitions {
+			if transition.To == "delete" {
+				age = transition.Conditions.Age
+			}
+		}
+	}
+	if age == "" {
+		return links, fmt.Errorf("retention policy %s deletes nothing", prefix)
+	}
 	return append(links,
 		link{"the domain knows the role as " + name, "its mapping to that ARN, and " + strings.Join(writer.Cluster, ", ")},
 		link{"the line is added to the index of its day", strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
 		link{fmt.Sprintf("the index %s-YYYY.MM.DD has %v shard and %v replicas", prefix,
 			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + prefix},
-		link{"it is deleted in time", fmt.Sprintf("retention policy %s: %s", prefix, retention.Policy.Description)},
+		link{"it is deleted when it is " + age + " old", "retention policy " + prefix},
 	), nil
 }

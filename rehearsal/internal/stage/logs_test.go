@@ -1,0 +1,111 @@
+package stage
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+// tokenPod is a pod of an application and a sidecar, whose containers mount tokens by their audiences.
+func tokenPod(mounts map[string]string, readOnly bool) *corev1.Pod {
+	pod := &corev1.Pod{}
+	for _, name := range []string{"fluentd", "nginx"} {
+		container := corev1.Container{Name: name}
+		if audience, mounted := mounts[name]; mounted {
+			volume := "token-" + name
+			container.VolumeMounts = []corev1.VolumeMount{{Name: volume, ReadOnly: readOnly}}
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{
+				Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience}}}},
+			}})
+		}
+		if name == "fluentd" {
+			pod.Spec.InitContainers = append(pod.Spec.InitContainers, container)
+		} else {
+			pod.Spec.Containers = append(pod.Spec.Containers, container)
+		}
+	}
+	return pod
+}
+
+func TestATokenInTheWrongContainerIsFound(t *testing.T) {
+	held, err := heldTokens(tokenPod(map[string]string{"fluentd": stsAudience}, true))
+	require.NoError(t, err)
+	assert.Equal(t, 1, held)
+	for name, c := range map[string]struct {
+		mounts   map[string]string
+		readOnly bool
+		want     string
+	}{
+		"the API server's in an application": {map[string]string{"fluentd": stsAudience, "nginx": ""}, true, `nginx mounts a token for ""`},
+		"the API server's in the sidecar":    {map[string]string{"fluentd": ""}, true, `fluentd mounts a token for ""`},
+		"the sidecar's in an application":    {map[string]string{"fluentd": stsAudience, "nginx": stsAudience}, true, "nginx mounts"},
+		"another service's in the sidecar":   {map[string]string{"fluentd": podIdentityAudience}, true, "fluentd mounts"},
+		"one that can be written":            {map[string]string{"fluentd": stsAudience}, false, "read-only false"},
+		"none":                               {nil, true, "fluentd has no token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := heldTokens(tokenPod(c.mounts, c.readOnly))
+			assert.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// An opening for other pods, to other pods, or of another protocol is no way out for this one.
+func TestTheWayOutIsThePodsOwn(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"app": "web"}}}
+	opening := func(change func(*networkingv1.NetworkPolicy)) []networkingv1.NetworkPolicy {
+		policy := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "allow"}, Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
+			Egress: []networkingv1.NetworkPolicyEgressRule{{
+				To:    []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "192.168.0.0/16"}}},
+				Ports: []networkingv1.NetworkPolicyPort{{Protocol: ptr.To(corev1.ProtocolTCP), Port: ptr.To(intstr.FromInt32(443))}},
+			}},
+		}}
+		change(&policy)
+		return []networkingv1.NetworkPolicy{{}, policy}
+	}
+	out, err := wayOut(pod, opening(func(*networkingv1.NetworkPolicy) {}))
+	require.NoError(t, err)
+	assert.Equal(t, "network policy allow: TCP 443 to 192.168.0.0/16", out)
+	for name, change := range map[string]func(*networkingv1.NetworkPolicy){
+		"other pods":       func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector.MatchLabels["app"] = "nginx" },
+		"another port":     func(p *networkingv1.NetworkPolicy) { p.Spec.Egress[0].Ports[0].Port.IntVal = 80 },
+		"another protocol": func(p *networkingv1.NetworkPolicy) { *p.Spec.Egress[0].Ports[0].Protocol = corev1.ProtocolUDP },
+		"to pods":          func(p *networkingv1.NetworkPolicy) { p.Spec.Egress[0].To[0].IPBlock = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := wayOut(pod, opening(change))
+			assert.ErrorContains(t, err, "no network policy lets HTTPS out of pod web")
+		})
+	}
+}
+
+func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
+	var out strings.Builder
+	writeLinks(&out, []link{{"nginx writes a line", "volume logs"}, {"fluentd reads it", "the same volume"}})
+	assert.Equal(t, "\n  1. nginx writes a line\n     by volume logs\n  2. fluentd reads it\n     by the same volume\n\n", out.String())
+}
+
+// What a stack leaves to the program has the program's default.
+func TestSettingsThatAreNotThereHaveTheirDefaults(t *testing.T) {
+	const rest = `"expense:cluster":{"objectValue":{"nodeGroups":{"a":{"desiredSize":3}}}},"expense:network":{"objectValue":{"zones":["use1-az1"]}}`
+	for workloads, want := range map[string]web{
+		"": {2, 6},
+		`,"expense:workloads":{"objectValue":{"web":{"maxReplicas":9}}}`: {2, 9},
+		`,"expense:workloads":{"objectValue":{"namespace":"x"}}`:         {2, 6},
+	} {
+		var s settings
+		require.NoError(t, s.read([]byte("{"+rest+workloads+"}")))
+		assert.Equal(t, want, s.web)
+		assert.Equal(t, 3, s.nodeGroups["a"].DesiredSize)
+		assert.Equal(t, []string{"use1-az1"}, s.zones)
+	}
+	assert.ErrorContains(t, new(settings).read([]byte("{}")), "0 node groups and 0 zones")
+}

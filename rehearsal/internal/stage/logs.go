@@ -355,9 +355,29 @@ func (c *checks) linePath(ctx context.Context) (string, error) {
 func writeLinks(out io.Writer, links []link) {
 	fmt.Fprintln(out)
 	for i, l := range links {
-		fmt.Fprintf(out, "%3d. %s\n     by %s\n", i+1, l.step, l.by)
+		fmt.Fprintf(out, "%3d. %s\n     by %s\n", i+1, wrap(l.step, 5), wrap(l.by, 8))
 	}
 	fmt.Fprintln(out)
+}
+
+// wrap breaks a text that starts in a column into lines of at most 100, each of which starts in that column.
+func wrap(text string, column int) string {
+	var out strings.Builder
+	at := column
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case at+1+len(word) > 100:
+			out.WriteString("\n" + strings.Repeat(" ", column))
+			at = column
+		default:
+			out.WriteString(" ")
+			at++
+		}
+		out.WriteString(word)
+		at += len(word)
+	}
+	return out.String()
 }
 
 // inPod is the way from the application's container through the volume into fluentd.

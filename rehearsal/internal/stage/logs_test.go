@@ -89,8 +89,12 @@ func TestTheWayOutIsThePodsOwn(t *testing.T) {
 
 func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
 	var out strings.Builder
-	writeLinks(&out, []link{{"nginx writes a line", "volume logs"}, {"fluentd reads it", "the same volume"}})
-	assert.Equal(t, "\n  1. nginx writes a line\n     by volume logs\n  2. fluentd reads it\n     by the same volume\n\n", out.String())
+	writeLinks(&out, []link{{"nginx writes a line", "volume logs"}, {"fluentd reads it", strings.TrimSpace(strings.Repeat("twelve chars ", 8))}})
+	assert.Equal(t, "\n  1. nginx writes a line\n     by volume logs\n  2. fluentd reads it\n     by "+
+		strings.TrimSpace(strings.Repeat("twelve chars ", 7))+"\n        twelve chars\n\n", out.String())
+	for _, line := range strings.Split(out.String(), "\n") {
+		assert.LessOrEqual(t, len(line), 100, line)
+	}
 }
 
 // What a stack leaves to the program has the program's default.
@@ -108,4 +112,19 @@ func TestSettingsThatAreNotThereHaveTheirDefaults(t *testing.T) {
 		assert.Equal(t, []string{"use1-az1"}, s.zones)
 	}
 	assert.ErrorContains(t, new(settings).read([]byte("{}")), "0 node groups and 0 zones")
+}
+
+// The checks hold for what the two stacks leave out as well: the proxy with its reader, and web's defaults.
+func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
+	s, play, out := newStage(t, 0)
+	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.dashboards.enabled", "true"))
+	require.NoError(t, s.Pulumi(t.Context(), "config", "rm", "--path", "expense:workloads.web"))
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	require.NoError(t, play.Use(t.Context()))
+	assert.Contains(t, out.String(), "== logs: the way of a line")
+	var summary strings.Builder
+	require.True(t, play.Summary(&summary), summary.String())
+	// Two sidecars of bare pods, two of web, the set-up and the proxy.
+	assert.Regexp(t, `logs: tokens are where they are needed and nowhere else +ok +[0-9.]+ +6 containers`, summary.String())
+	require.NoError(t, play.Destroy(t.Context()))
 }

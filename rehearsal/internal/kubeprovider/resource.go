@@ -232,7 +232,8 @@ func (c *cluster) create(ctx context.Context, o *object, manager string, preview
 		live, last = c.apply(ctx, o, manager, preview, preview)
 		if preview && apierrors.IsInvalid(last) && (strings.Contains(last.Error(), validation.FieldImmutableErrorMsg) || strings.Contains(last.Error(), "Forbidden")) {
 			// The old object is there until the replacement happens: try the new one under a name of its own. The real provider
-			// knows what is only forbidden to be updated since 4.29 (https://github.com/pulumi/pulumi-kubernetes/issues/4328).
+			// knows what is only forbidden to be updated since 4.29, as was seen with a StatefulSet
+			// (https://github.com/pulumi/pulumi-kubernetes/issues/4328); that it does so with a pod is concluded from it.
 			other := o.DeepCopy()
 			other.SetName(o.GetName() + "-" + utilrand.String(5))
 			live, last = c.apply(ctx, other, manager, preview, preview)

@@ -21,9 +21,7 @@ type AccessArgs struct {
 	// Namespace is where the sidecars run, and DashboardsNamespace where the dashboards' proxy does.
 	Namespace           string
 	DashboardsNamespace string
-	// Dashboards admits the dashboards' proxy.
-	Dashboards bool
-	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends.
+	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends. With its Dashboards the proxy is admitted.
 	MasterRoleARN pulumi.StringOutput
 	Setup         SetupInput
 }
@@ -38,7 +36,7 @@ type Access struct {
 	pulumi.ResourceState
 
 	WriterRoleARN pulumi.StringOutput `pulumi:"writerRoleArn"`
-	// ReaderRoleARN is the proxy's; empty without Dashboards.
+	// ReaderRoleARN is the proxy's; empty without one.
 	ReaderRoleARN pulumi.StringOutput `pulumi:"readerRoleArn"`
 
 	// Policies admit the roles; a pod that starts before them is refused until it tries again.
@@ -60,7 +58,7 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 		return nil, fmt.Errorf("writer: %w", err)
 	}
 	a.ReaderRoleARN = pulumi.String("").ToStringOutput()
-	if args.Dashboards {
+	if args.Setup.Dashboards {
 		if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, dashboardsName, args, reads); err != nil {
 			return nil, fmt.Errorf("reader: %w", err)
 		}

@@ -244,7 +244,6 @@ func newLogs(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.Cont
 		OIDCIssuer:          controlPlane.OIDCIssuer,
 		Namespace:           cfg.Workloads.Namespace,
 		DashboardsNamespace: config.LoggingNamespace,
-		Dashboards:          cfg.Logging.Dashboards.Enabled,
 		MasterRoleARN:       master.RoleARN,
 		Setup:               settings,
 	}, pulumi.Providers(provider))

@@ -362,9 +362,9 @@ func (m *Model) mayPublish(group string) bool {
 	for _, p := range m.all(tLogPolicy) {
 		for _, s := range parse(p.in.str("policyDocument")).Statement {
 			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"), "opensearchservice.amazonaws.com")
-			where := slices.ContainsFunc(s.Resource, func(r string) bool { return glob(r, group) || glob(r, group+":*") })
+			where := slices.ContainsFunc(s.Resource, func(r string) bool { return like(r, group) || like(r, group+":*") })
 			for a := range need {
-				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action, func(pattern string) bool { return glob(pattern, a) }) {
+				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action, func(pattern string) bool { return like(pattern, a) }) {
 					need[a] = true
 				}
 			}
@@ -376,23 +376,6 @@ func (m *Model) mayPublish(group string) bool {
 		}
 	}
 	return true
-}
-
-// glob matches IAM's * against anything; other characters match themselves.
-func glob(pattern, s string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == s
-	}
-	if !strings.HasPrefix(s, head) {
-		return false
-	}
-	for i := len(head); i <= len(s); i++ {
-		if glob(rest, s[i:]) {
-			return true
-		}
-	}
-	return false
 }
 
 func fillDomain(m *Model, o *object) {

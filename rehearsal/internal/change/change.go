@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"expense/rehearsal/internal/estimate"
 )
 
 // Operation is what happens to a resource.
@@ -112,6 +114,19 @@ type Stack struct {
 	Unchanged int `json:"unchanged"`
 	// Diff is what `pulumi preview --diff` printed.
 	Diff string `json:"diff"`
+	// Resources are those that are there after the change.
+	Resources []estimate.Resource `json:"-"`
+	// Estimate is what the stack costs and how long AWS takes for it, before the change and after it; nil if nobody asked.
+	Estimate *estimate.Comparison `json:"estimate,omitempty"`
+}
+
+// Steps are the changes as the estimate of their time takes them.
+func (s Stack) Steps() map[string]estimate.Step {
+	steps := map[string]estimate.Step{}
+	for _, c := range s.Changes {
+		steps[c.URN] = estimate.Step{Verb: string(c.Operation), DeletedFirst: c.DeletedFirst}
+	}
+	return steps
 }
 
 // Counts says how many resources are changed how: "1 to update, 2 to create, 106 unchanged".

@@ -28,12 +28,17 @@ func (r Result) Text(out io.Writer) error {
 		fmt.Fprintf(&b, "\nStack %s: %s\n", stack.Name, stack.Counts())
 		if stack.New {
 			fmt.Fprintln(&b, "  The base does not have it: everything is new.")
-			continue
+		} else {
+			for _, c := range stack.Changes {
+				fmt.Fprintf(&b, "  %-2s %s%s\n", sign(c.Operation), c.Resource(), remark(c))
+				for _, p := range c.summary() {
+					fmt.Fprintf(&b, "       %s\n", p)
+				}
+			}
 		}
-		for _, c := range stack.Changes {
-			fmt.Fprintf(&b, "  %-2s %s%s\n", sign(c.Operation), c.Resource(), remark(c))
-			for _, p := range c.summary() {
-				fmt.Fprintf(&b, "       %s\n", p)
+		if stack.Estimate != nil {
+			if err := stack.Estimate.Text(&b); err != nil {
+				return err
 			}
 		}
 	}
@@ -121,16 +126,17 @@ func (v Verdict) text() string {
 // Markdown limits, in bytes, which are never fewer than the characters that GitHub counts: a comment has 65,536 at most
 // (https://github.com/dead-claudia/github-limits). What the rest leaves goes to the differences.
 const (
-	markdownLimit = 65_000
-	verdictLimit  = 20_000
-	tablesLimit   = 20_000 // of all stacks together
+	markdownLimit  = 65_000
+	verdictLimit   = 20_000
+	tablesLimit    = 20_000 // of all stacks together
+	estimatesLimit = 12_000 // of all stacks together
 )
 
 // Markdown is the result for a comment on a pull request: the summary first, the rest folded, cut to what a comment holds.
 func (r Result) Markdown() string {
 	var head strings.Builder
 	fmt.Fprintf(&head, "### What this change does\n\nCompared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.\n\n", code(r.Base))
-	head.WriteString("| stack | delete | replace | update | create | unchanged |\n|---|---|---|---|---|---|\n")
+	head.WriteString("| stack | delete | replace | update | create | unchanged | cost and time, estimated |\n|---|---|---|---|---|---|---|\n")
 	for _, stack := range r.Stacks {
 		counts := map[Operation]int{}
 		for _, c := range stack.Changes {
@@ -140,21 +146,27 @@ func (r Result) Markdown() string {
 		if stack.New {
 			name += " (new)"
 		}
-		fmt.Fprintf(&head, "| %s | %d | %d | %d | %d | %d |\n", name, counts[Delete], counts[Replace], counts[Update], counts[Create], stack.Unchanged)
+		fmt.Fprintf(&head, "| %s | %d | %d | %d | %d | %d | %s |\n", name, counts[Delete], counts[Replace], counts[Update], counts[Create], stack.Unchanged, stack.summary())
 	}
 	head.WriteString(r.Verdict.markdown())
 
 	var changed []Stack
+	var estimates strings.Builder
 	for _, stack := range r.Stacks {
 		if len(stack.Changes) > 0 {
 			changed = append(changed, stack)
 		}
+		if stack.Estimate == nil {
+			continue
+		}
+		estimate := cut(strings.Split(stack.Estimate.Markdown(), "\n"), estimatesLimit/len(r.Stacks), "… %d more lines: see the job's output")
+		fmt.Fprintf(&estimates, "\n<details><summary>%s: cost and time</summary>\n\n%s\n</details>\n", stack.Name, estimate)
 	}
 	if len(changed) == 0 {
-		return head.String() + "\nNothing changes.\n"
+		return head.String() + "\nNothing changes.\n" + estimates.String()
 	}
 	var tables []string
-	room := markdownLimit - head.Len()
+	room := markdownLimit - head.Len() - estimates.Len()
 	for _, stack := range changed {
 		lines := []string{"| | resource | properties |", "|---|---|---|"}
 		for _, c := range stack.Changes {
@@ -177,7 +189,15 @@ func (r Result) Markdown() string {
 		fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n%s\n</details>\n", stack.Name, stack.Counts(), tables[i])
 		fmt.Fprintf(&b, "\n<details><summary>%s: the whole difference</summary>\n\n%s\n%s%s\n</details>\n", stack.Name, fence, diff, fence)
 	}
-	return b.String()
+	return b.String() + estimates.String()
+}
+
+// summary is the estimate on one line.
+func (s Stack) summary() string {
+	if s.Estimate == nil {
+		return ""
+	}
+	return s.Estimate.Summary()
 }
 
 func (v Verdict) markdown() string {

@@ -7,9 +7,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"expense/rehearsal/internal/estimate"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+)
+
+var (
+	key     = estimate.Resource{URN: "key", Type: "aws:kms/key:Key", Name: "expense", Custom: true}
+	network = estimate.Resource{URN: "vpc", Type: "aws:ec2/vpc:Vpc", Name: "expense", Custom: true}
+	gateway = estimate.Resource{URN: "nat", Type: "aws:ec2/natGateway:NatGateway", Name: "expense-use1-az1", Custom: true, Dependencies: []string{"vpc"}}
 )
 
 // sample has one of everything, and values that would break out of a table or a fence.
@@ -33,6 +42,8 @@ func sample() Result {
 		{Name: "test", Unchanged: 109, Changes: []Change{}, Diff: "109 unchanged\n"},
 	}
 	stacks[0].sort()
+	before := estimate.Of([]estimate.Resource{key}, time.Time{})
+	stacks[0].Estimate = &estimate.Comparison{Before: &before, After: estimate.Of([]estimate.Resource{key, network, gateway}, time.Time{}), Apply: &estimate.Timeline{Total: 2 * time.Minute}}
 	acknowledged := []Acknowledgement{
 		{Stack: "dev", Resource: "aws:opensearch/domain:Domain expense", Change: "delete", Reason: "the logs were copied"},
 		{Stack: "dev", Resource: "aws:kms/key:Key expense", Change: "delete", Reason: "no more secrets"},
@@ -64,7 +75,11 @@ func TestNothingToSayIsSaidShortly(t *testing.T) {
 func TestTheMarkdownFitsIntoAComment(t *testing.T) {
 	var result Result
 	for _, name := range []string{"dev", "prod", "third"} {
-		stack := Stack{Name: name, Diff: strings.Repeat("      ~ property: \"ä\" => \"ö\"\n", 20_000)}
+		var bill estimate.Bill
+		for i := range 1_000 {
+			bill.Items = append(bill.Items, estimate.Item{Name: fmt.Sprint("item|", i), Note: strings.Repeat("note ", 20)})
+		}
+		stack := Stack{Name: name, Estimate: &estimate.Comparison{After: estimate.Estimate{Bill: bill}}, Diff: strings.Repeat("      ~ property: \"ä\" => \"ö\"\n", 20_000)}
 		for i := range 1_000 {
 			stack.Changes = append(stack.Changes, Change{Type: "aws:ec2/vpc:Vpc", Name: fmt.Sprint("expense-", i), Operation: Replace,
 				Properties: []Property{{Path: "p", Old: strings.Repeat("|", 1_000), New: strings.Repeat("`", 1_000), Forces: true}}})
@@ -85,6 +100,6 @@ func TestTheMarkdownFitsIntoAComment(t *testing.T) {
 	assert.Less(t, len(markdown), 65_536)
 	assert.Greater(t, len(markdown), 40_000, "the room is used")
 	assert.Equal(t, strings.Count(markdown, "<details>"), strings.Count(markdown, "</details>"))
-	assert.Equal(t, 7, strings.Count(markdown, "<details>"))
-	assert.Equal(t, 4, strings.Count(markdown, "more lines: see the job's output"), "the entries and three differences are cut")
+	assert.Equal(t, 10, strings.Count(markdown, "<details>"))
+	assert.Equal(t, 7, strings.Count(markdown, "more lines: see the job's output"), "the entries, three differences and three estimates are cut")
 }

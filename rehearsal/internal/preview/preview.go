@@ -3,6 +3,7 @@
 package preview
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"expense/rehearsal/internal/change"
+	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/stage"
 )
 
@@ -130,21 +133,49 @@ func (c *comparison) preview(ctx context.Context, project string) (change.Stack,
 	if err := c.stage.Configure(ctx); err != nil {
 		return change.Stack{}, err
 	}
-	log := filepath.Join(c.stage.Dir, "events.json")
+	var before []estimate.Resource
+	if !c.fresh {
+		state, err := c.stage.Output(ctx, "stack", "export")
+		if err != nil {
+			return change.Stack{}, err
+		}
+		if before, err = estimate.FromState(state); err != nil {
+			return change.Stack{}, err
+		}
+	}
+	log, plan := filepath.Join(c.stage.Dir, "events.json"), filepath.Join(c.stage.Dir, "plan.json")
 	// What is protected is judged by the guard, and marked: the engine would end the preview at the first such resource.
-	diff, err := c.stage.Output(ctx, "preview", "--diff", "--ignore-protect", "--suppress-progress", "--color", "never", "--event-log", log)
+	diff, err := c.stage.Output(ctx, "preview", "--diff", "--ignore-protect", "--suppress-progress", "--color", "never", "--event-log", log, "--save-plan", plan)
 	if err != nil {
 		return change.Stack{}, err
 	}
-	events, err := os.Open(log)
+	events, err := os.ReadFile(log)
 	if err != nil {
 		return change.Stack{}, err
 	}
-	defer events.Close()
-	stack, err := change.Read(events)
+	stack, err := change.Read(bytes.NewReader(events))
 	if err != nil {
 		return change.Stack{}, err
 	}
 	stack.Name, stack.New, stack.Diff = c.stack, c.fresh, string(diff)
+	planned, err := os.ReadFile(plan)
+	if err != nil {
+		return change.Stack{}, err
+	}
+	if stack.Resources, err = estimate.FromPreview(bytes.NewReader(events), planned); err != nil {
+		return change.Stack{}, err
+	}
+	stack.Estimate = compared(before, stack, time.Now())
 	return stack, nil
+}
+
+// compared estimates a stack before and after its change.
+func compared(before []estimate.Resource, stack change.Stack, day time.Time) *estimate.Comparison {
+	apply := estimate.Apply(before, stack.Resources, stack.Steps())
+	comparison := &estimate.Comparison{After: estimate.Of(stack.Resources, day), Apply: &apply}
+	if !stack.New {
+		was := estimate.Of(before, day)
+		comparison.Before = &was
+	}
+	return comparison
 }

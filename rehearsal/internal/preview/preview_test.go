@@ -2,8 +2,10 @@ package preview
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,9 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"expense/rehearsal/internal/change"
+	"expense/rehearsal/internal/estimate"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -329,8 +334,60 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 		assert.Empty(t, whats(stack), stack.Name)
 		assert.GreaterOrEqual(t, stack.Unchanged, 100)
 		assert.False(t, stack.New)
+		before, after := *stack.Estimate.Before, stack.Estimate.After
+		assert.Equal(t, before, after, "what is read from the state and from the preview is the same")
+		assert.GreaterOrEqual(t, len(after.Bill.Items), 10)
+		assert.Empty(t, after.Bill.Unpriced)
+		assert.Empty(t, after.Up.Untimed)
+		assert.Greater(t, after.Up.Total, 15*time.Minute)
+		assert.Zero(t, stack.Estimate.Apply.Total)
 	}
 	assert.True(t, result.Verdict.Passes())
+}
+
+// The estimate of a destroy is worth something only if the engine deletes in these layers.
+func TestTheEngineDeletesInTheLayersOfTheEstimate(t *testing.T) {
+	r := newRepository(t)
+	c := r.open("main", "dev")
+	state, err := c.stage.Output(t.Context(), "stack", "export")
+	require.NoError(t, err)
+	resources, err := estimate.FromState(state)
+	require.NoError(t, err)
+	log := filepath.Join(t.TempDir(), "events.json")
+	require.NoError(t, c.stage.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log))
+
+	began, ended := map[string]int{}, map[string]int{}
+	events, err := os.Open(log)
+	require.NoError(t, err)
+	defer events.Close()
+	decoder := json.NewDecoder(events)
+	for i := 0; ; i++ {
+		var event apitype.EngineEvent
+		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		if e := event.ResourcePreEvent; e != nil {
+			began[e.Metadata.URN] = i
+		}
+		if e := event.ResOutputsEvent; e != nil {
+			ended[e.Metadata.URN] = i
+		}
+	}
+	pairs := 0
+	operations := estimate.Destroy(resources).Operations
+	for _, first := range operations {
+		for _, then := range operations {
+			if first.Start < then.Start && first.End <= then.Start {
+				require.Contains(t, ended, first.URN)
+				require.Contains(t, began, then.URN)
+				assert.Less(t, ended[first.URN], began[then.URN], "%s before %s", first.Name, then.Name)
+				pairs++
+			}
+		}
+	}
+	assert.Greater(t, pairs, 1_000)
 }
 
 func TestAStackThatTheBaseDoesNotHaveIsNew(t *testing.T) {

@@ -1,0 +1,119 @@
+// Package estimate says before anything is made what a stack costs in a month, and how long AWS takes to make it and to take
+// it away. Prices are list prices from a table with a source for each (prices.csv); durations are the typical ones of the
+// AWS model. Both are estimates: neither was measured in an account.
+package estimate
+
+import (
+	"slices"
+	"time"
+)
+
+// Resource is one resource of a stack, as its state or a preview describes it.
+type Resource struct {
+	URN  string `json:"urn"`
+	Type string `json:"type"`
+	// Name is the resource's name in the program.
+	Name string `json:"name"`
+	// Parent is the URN of the component that it belongs to, "" for the stack itself.
+	Parent string `json:"parent,omitempty"`
+	// Custom tells that something is made for it; a component only groups others.
+	Custom bool `json:"custom,omitempty"`
+	// Dependencies are the URNs of what must be there before it, sorted: what the program says and what its inputs come
+	// from. Its provider's dependencies are among them.
+	Dependencies []string `json:"dependencies,omitempty"`
+	// Inputs are what the program gives; secrets and values that are not known yet are texts in brackets.
+	Inputs map[string]any `json:"-"`
+}
+
+// Item is one line of a monthly bill.
+type Item struct {
+	// Name says what is paid for: "nodes expense", "NAT gateway".
+	Name string `json:"name"`
+	// Quantity says how much of it: "3 x m5.large, spot".
+	Quantity string `json:"quantity"`
+	// Monthly is in USD for a month of 730 hours. OnDemand is what the same costs on demand; it differs for spot nodes only.
+	Monthly  float64 `json:"monthly"`
+	OnDemand float64 `json:"onDemand"`
+	// Note is what the figure rests on, where that is no list price: an assumed amount, a discount, extended support.
+	Note string `json:"note,omitempty"`
+	// Verified tells that every price in it was seen in a public source, which Sources lists; the others are from memory.
+	Verified bool     `json:"verified"`
+	Sources  []string `json:"sources,omitempty"`
+}
+
+// Bill is what a stack costs in a month.
+type Bill struct {
+	Items []Item `json:"items"`
+	// Monthly and OnDemand are the sums.
+	Monthly  float64 `json:"monthly"`
+	OnDemand float64 `json:"onDemand"`
+	// Unpriced are the things for which the table has no price, with the reason: they are not in the sums.
+	Unpriced []string `json:"unpriced,omitempty"`
+}
+
+// Operation is one operation on one resource, with its place in time.
+type Operation struct {
+	URN  string `json:"urn"`
+	Type string `json:"type"`
+	Name string `json:"name"`
+	// Verb is create, update, replace or delete.
+	Verb string `json:"verb"`
+	// Start and End count from the begin of the command; in JSON all durations are in nanoseconds.
+	Start time.Duration `json:"start"`
+	End   time.Duration `json:"end"`
+	// Critical tells that the whole takes longer if this does.
+	Critical bool `json:"critical,omitempty"`
+}
+
+// Timeline is the order in which the engine does its operations, in AWS's time.
+type Timeline struct {
+	// Operations are sorted by start, then by URN.
+	Operations []Operation   `json:"operations"`
+	Total      time.Duration `json:"total"`
+	// Untimed are the types for which no duration is known, sorted: they count as nothing.
+	Untimed []string `json:"untimed,omitempty"`
+}
+
+// Estimate is what is said of a stack before it is made.
+type Estimate struct {
+	Bill Bill `json:"bill"`
+	// Up makes the whole stack where nothing is, Destroy takes all of it away.
+	Up      Timeline `json:"up"`
+	Destroy Timeline `json:"destroy"`
+}
+
+// Comparison is the estimate of a stack before and after a change.
+type Comparison struct {
+	// Before is nil where there was no such stack.
+	Before *Estimate `json:"before,omitempty"`
+	After  Estimate  `json:"after"`
+	// Apply is the change itself, nil where there is none.
+	Apply *Timeline `json:"apply,omitempty"`
+}
+
+// Row is one line of two bills beside each other.
+type Row struct {
+	// Item is the one after the change, or, if it is gone, the one before.
+	Item
+	// Before and After are USD a month, 0 where there is no such item.
+	Before, After float64
+}
+
+// Rows are both bills' items, those of the bill after the change first.
+func (c Comparison) Rows() []Row {
+	var rows []Row
+	for _, item := range c.After.Bill.Items {
+		rows = append(rows, Row{Item: item, After: item.Monthly})
+	}
+	if c.Before == nil {
+		return rows
+	}
+	for _, item := range c.Before.Bill.Items {
+		if i := slices.IndexFunc(rows, func(row Row) bool { return row.Name == item.Name }); i >= 0 {
+			rows[i].Before += item.Monthly
+		} else {
+			rows = append(rows, Row{Item: item, Before: item.Monthly})
+		}
+	}
+	return rows
+}

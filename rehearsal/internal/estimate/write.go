@@ -18,12 +18,20 @@ const (
 func (c Comparison) Text(out io.Writer) error {
 	fmt.Fprintf(out, "  What it costs, %s:\n", pricesAre)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "    ITEM\tQUANTITY\tBEFORE\tAFTER\tON DEMAND\t")
-	for _, row := range c.Rows() {
-		fmt.Fprintf(table, "    %s\t%s\t%.2f\t%.2f\t%.2f\t%s\n", row.Name, row.Quantity, row.Before, row.After, row.onDemand(), row.remark("*"))
-	}
 	before, after, onDemand := c.totals()
-	fmt.Fprintf(table, "    together\t\t%.2f\t%.2f\t%.2f\t%s\n", before, after, onDemand, difference(after-before))
+	if c.Before == nil {
+		fmt.Fprintln(table, "    ITEM\tQUANTITY\tA MONTH\tON DEMAND\t")
+		for _, row := range c.Rows() {
+			fmt.Fprintf(table, "    %s\t%s\t%.2f\t%.2f\t%s\n", row.Name, row.Quantity, row.After, row.OnDemand, row.remark("*"))
+		}
+		fmt.Fprintf(table, "    together\t\t%.2f\t%.2f\t\n", after, onDemand)
+	} else {
+		fmt.Fprintln(table, "    ITEM\tQUANTITY\tBEFORE\tAFTER\tON DEMAND\t")
+		for _, row := range c.Rows() {
+			fmt.Fprintf(table, "    %s\t%s\t%.2f\t%.2f\t%.2f\t%s\n", row.Name, row.Quantity, row.Before, row.After, row.onDemand(), row.remark("*"))
+		}
+		fmt.Fprintf(table, "    together\t\t%.2f\t%.2f\t%.2f\t%s\n", before, after, onDemand, difference(after-before))
+	}
 	if err := table.Flush(); err != nil {
 		return err
 	}

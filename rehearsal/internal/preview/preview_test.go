@@ -343,6 +343,13 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 		assert.Zero(t, stack.Estimate.Apply.Total)
 	}
 	assert.True(t, result.Verdict.Passes())
+	readme, err := os.ReadFile(filepath.Join(project, "README.md"))
+	require.NoError(t, err)
+	var bills [2]estimate.Bill
+	for i, stack := range result.Stacks {
+		bills[i] = stack.Estimate.After.Bill
+	}
+	assert.Contains(t, string(readme), fmt.Sprintf("| **together** | **%.0f** | **%.0f** |\n| with all nodes on demand | %.0f | %.0f |\n", bills[0].Monthly, bills[1].Monthly, bills[0].OnDemand, bills[1].OnDemand))
 }
 
 // The estimate of a destroy is worth something only if the engine deletes in these layers.

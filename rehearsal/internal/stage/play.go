@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/estimate"
 )
 
 // step is one thing that was done or checked, with its outcome.
@@ -25,9 +26,10 @@ type step struct {
 // Play is the life of a stack, step by step: previewed, created, changed by nothing, used, changed by something,
 // destroyed. Every step's outcome is kept for the summary.
 type Play struct {
-	stage *Stage
-	stack string
-	steps []step
+	stage    *Stage
+	stack    string
+	steps    []step
+	estimate *estimate.Comparison // once the stack is up
 }
 
 // NewPlay makes a play of the stack on the stage.
@@ -75,7 +77,19 @@ func (p *Play) Up(ctx context.Context) error {
 	if err := p.pulumi(ctx, "up again changes nothing", "up", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
 		return err
 	}
-	return p.pulumi(ctx, "refresh finds no drift", "refresh", "--yes", "--skip-preview", "--expect-no-changes")
+	if err := p.pulumi(ctx, "refresh finds no drift", "refresh", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
+		return err
+	}
+	state, err := p.stage.Output(ctx, "stack", "export")
+	if err != nil {
+		return err
+	}
+	resources, err := estimate.FromState(state)
+	if err != nil {
+		return err
+	}
+	p.estimate = &estimate.Comparison{After: estimate.Of(resources, time.Now())}
+	return nil
 }
 
 // Use looks at what the API server holds, and does to it what life does. All checks run, whatever the first ones say.
@@ -188,9 +202,16 @@ func (p *Play) leftovers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
 }
 
-// Summary writes a table of the steps, and reports whether every one held.
+// Summary writes what the stack costs and how long it takes on AWS, then a table of the steps, and reports whether every
+// one held.
 func (p *Play) Summary(out io.Writer) bool {
 	held := true
+	if p.estimate != nil {
+		fmt.Fprintf(out, "\nStack %s on AWS\n", p.stack)
+		if err := p.estimate.Text(out); err != nil {
+			held = false
+		}
+	}
 	fmt.Fprintf(out, "\nRehearsal of stack %s\n", p.stack)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "STEP\tRESULT\tSECONDS\tNOTE")

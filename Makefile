@@ -18,11 +18,13 @@ tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes contr
 	@sh tools/build.sh
 
 .PHONY: lint
-lint: ## Checks formatting, go vet and staticcheck in every module.
+lint: ## Checks formatting, go vet and staticcheck in every module, and the workflows and their scripts.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@for module in . rehearsal tools/kubernetes; do \
 		echo "lint: $$module" && (cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
+	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
+	@if command -v shellcheck >/dev/null; then shellcheck .github/scripts/*.sh; else echo "lint: found no shellcheck: the scripts are not checked"; fi
 
 .PHONY: test
 test: ## Runs all tests: no account, no network; those that need the built tools, nginx or ruby are skipped without them.

@@ -1,0 +1,333 @@
+package tests
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// commands stand in for programs: each is a shell script, by name. The scripts of the workflows run with them first on PATH.
+type commands map[string]string
+
+// outcome is how a script ended.
+type outcome struct {
+	code int
+	said string
+	// calls are the calls of the commands that stood in, in order, each as it was written.
+	calls []string
+	// folder holds what they left.
+	folder string
+}
+
+// calledWith are the calls that begin so.
+func (o outcome) calledWith(prefix string) []string {
+	var out []string
+	for _, call := range o.calls {
+		if strings.HasPrefix(call, prefix) {
+			out = append(out, call)
+		}
+	}
+	return out
+}
+
+// runScript runs a script of the workflows with nothing of this machine's environment but PATH.
+func runScript(t *testing.T, script string, stand commands, env ...string) outcome {
+	path, err := filepath.Abs("../.github/scripts/" + script)
+	require.NoError(t, err)
+	return runBash(t, []string{path}, stand, env...)
+}
+
+// runBash runs bash in the project's folder.
+func runBash(t *testing.T, args []string, stand commands, env ...string) outcome {
+	for _, program := range []string{"bash", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not on PATH", program)
+		}
+	}
+	folder := t.TempDir()
+	bin := filepath.Join(folder, "bin")
+	require.NoError(t, os.Mkdir(bin, 0o700))
+	for name, text := range stand {
+		text = "#!/usr/bin/env bash\nprintf '%s\\n' \"" + name + " $*\" >>\"$FOLDER/calls\"\n" + text
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700))
+	}
+	command := exec.Command("bash", args...)
+	command.Dir = ".."
+	command.Env = append(env, "PATH="+bin+":"+os.Getenv("PATH"), "FOLDER="+folder, "TMPDIR="+folder,
+		"GITHUB_STEP_SUMMARY="+filepath.Join(folder, "summary"), "RUN_URL=https://github.com/o/r/actions/runs/7", "REPOSITORY=o/r")
+	said, err := command.CombinedOutput()
+	if _, ended := err.(*exec.ExitError); !ended {
+		require.NoError(t, err)
+	}
+	calls, _ := os.ReadFile(filepath.Join(folder, "calls"))
+	return outcome{
+		code: command.ProcessState.ExitCode(), said: string(said), folder: folder,
+		calls: strings.Split(strings.TrimSpace(string(calls)), "\n"),
+	}
+}
+
+// gitHub answers what comment.sh asks. PULLS, SIZE, COMMENTS and ARTIFACT, a command that fills a folder, differ.
+const gitHub = `
+case "$*" in
+*"repos/o/r/pulls"*) echo "$PULLS" ;;
+*"/artifacts"*) echo "{\"artifacts\":[{\"name\":\"preview\",\"size_in_bytes\":$SIZE}]}" ;;
+"run download"*) mkdir "${@: -1}" && cd "${@: -1}" && eval "$ARTIFACT" ;;
+*"--method PATCH"*|*"--method POST"*) cp "${@: -1}" "$FOLDER/sent" ;;
+*"/comments"*) echo "$COMMENTS" ;;
+*) exit 9 ;;
+esac
+`
+
+// comment runs comment.sh and returns the text that it sent, empty where it sent none.
+func comment(t *testing.T, env ...string) (outcome, string) {
+	t.Helper()
+	all := append([]string{
+		`PULLS=[{"number":12,"head":{"sha":"abc"}}]`, "SIZE=10", "COMMENTS=[]", "ARTIFACT=echo 'changes **one** thing' >preview.md",
+		"HEAD_SHA=abc", "HEAD_OWNER=someone", "HEAD_BRANCH=fix", "RUN_ID=7", "GH_TOKEN=t",
+	}, env...)
+	result := runScript(t, "comment.sh", commands{"gh": gitHub}, all...)
+	data, err := os.ReadFile(filepath.Join(result.folder, "sent"))
+	if err != nil {
+		return result, ""
+	}
+	var sent struct{ Body string }
+	require.NoError(t, json.Unmarshal(data, &sent))
+	return result, sent.Body
+}
+
+func TestThePreviewBecomesOneComment(t *testing.T) {
+	t.Parallel()
+	result, body := comment(t)
+	assert.Zero(t, result.code, result.said)
+	assert.True(t, strings.HasPrefix(body, "<!-- preview-diff -->\n"), body)
+	assert.Contains(t, body, "changes **one** thing")
+	assert.Contains(t, body, "https://github.com/o/r/actions/runs/7")
+	assert.Len(t, result.calledWith("gh api --method POST repos/o/r/issues/12/comments"), 1)
+	assert.Len(t, result.calledWith("gh api --method GET repos/o/r/pulls -f state=open -f head=someone:fix"), 1)
+}
+
+// Anyone can write the marker; ours is the bot's, and the oldest of several.
+func TestTheNextPushEditsTheComment(t *testing.T) {
+	t.Parallel()
+	result, _ := comment(t, `COMMENTS=[
+		{"id":1,"user":{"login":"mallory"},"body":"<!-- preview-diff -->"},
+		{"id":2,"user":{"login":"github-actions[bot]"},"body":"another"},
+		{"id":3,"user":{"login":"github-actions[bot]"},"body":"<!-- preview-diff -->\nold"},
+		{"id":4,"user":{"login":"github-actions[bot]"},"body":"<!-- preview-diff -->\nold"}]`)
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("gh api --method PATCH repos/o/r/issues/comments/3 "), 1)
+	assert.Empty(t, result.calledWith("gh api --method POST"))
+}
+
+func TestAFailedPreviewIsSaid(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string]string{"no artifact": "SIZE=0", "no file": "ARTIFACT=touch preview.json"} {
+		result, body := comment(t, env)
+		assert.Zero(t, result.code, "%s: %s", name, result.said)
+		assert.Contains(t, body, "There is no preview of this change", name)
+	}
+}
+
+// Which pull request it is comes from GitHub: a commit that is nobody's head, or two pull requests', gets no comment.
+func TestOnlyTheHeadOfOnePullRequestGetsAComment(t *testing.T) {
+	t.Parallel()
+	for name, pulls := range map[string]string{
+		"none": "[]", "moved on": `[{"number":12,"head":{"sha":"def"}}]`,
+		"two": `[{"number":12,"head":{"sha":"abc"}},{"number":13,"head":{"sha":"abc"}}]`,
+		"odd": `[{"number":"12/../3","head":{"sha":"abc"}}]`,
+	} {
+		result, body := comment(t, "PULLS="+pulls)
+		assert.Zero(t, result.code, name)
+		assert.Empty(t, body, name)
+		assert.Contains(t, result.said, "::notice::No comment", name)
+		assert.Empty(t, result.calledWith("gh run download"), name)
+	}
+}
+
+func TestAGitHubThatFailsIsNotTakenForAnAnswer(t *testing.T) {
+	t.Parallel()
+	result := runScript(t, "comment.sh", commands{"gh": "exit 4"},
+		"HEAD_SHA=abc", "HEAD_OWNER=someone", "HEAD_BRANCH=fix", "RUN_ID=7")
+	assert.NotZero(t, result.code)
+	assert.NotContains(t, result.said, "notice")
+}
+
+// What the pull request's run left is text, and no more of it than fits.
+func TestAnArtifactIsOnlyText(t *testing.T) {
+	t.Parallel()
+	// GitHub's limit of a comment, in characters.
+	const limit = 65536
+	for name, c := range map[string]struct {
+		artifact string
+		has, not string
+	}{
+		"long":        {"head -c 900000 /dev/zero | tr '\\0' x >preview.md", "xxxx", ""},
+		"mentions":    {"yes @everyone | head -c 90000 >preview.md", "@\u200beveryone", "@everyone"},
+		"cut letters": {"printf x >preview.md; yes € | tr -d '\\n' | head -c 90000 >>preview.md", "x€€", ""},
+		"not text":    {"yes $'\\xff\\xc3' | head -c 90000 >preview.md", "\uFFFD", "\xff"},
+		"a script":    {"echo '$(touch \"$FOLDER/owned\")`touch \"$FOLDER/owned\"`' >preview.md", "$(touch", ""},
+		"a link":      {"ln -s /etc/passwd preview.md", "There is no preview", "root"},
+	} {
+		result, body := comment(t, "ARTIFACT="+c.artifact)
+		assert.Zero(t, result.code, "%s: %s", name, result.said)
+		assert.LessOrEqual(t, len([]rune(body)), limit, name)
+		assert.Contains(t, body, c.has, name)
+		if c.not != "" {
+			assert.NotContains(t, body, c.not, name)
+		}
+		assert.NoFileExists(t, filepath.Join(result.folder, "owned"), name)
+	}
+	result, body := comment(t, "SIZE=900000000")
+	assert.Zero(t, result.code)
+	assert.Empty(t, body)
+	assert.Empty(t, result.calledWith("gh run download"))
+}
+
+// drift runs drift.sh with a preview that ends with a code, and the open issues.
+func drift(t *testing.T, code, issues string) outcome {
+	t.Helper()
+	return runScript(t, "drift.sh", commands{
+		"pulumi": `echo "~ aws:ec2/vpc:Vpc expense"; exit ` + code,
+		"gh": `
+case "$*" in
+"issue list"*) echo "$ISSUES" ;;
+*--body-file*) cp "${@: -1}" "$FOLDER/sent" ;;
+esac
+`,
+	}, "STACK=dev", "GH_TOKEN=t", "ISSUES="+issues)
+}
+
+const openIssue = `[{"number":4,"title":"Drift in prod"},{"number":5,"title":"Drift in dev"}]`
+
+func TestDriftOpensOneIssue(t *testing.T) {
+	t.Parallel()
+	result := drift(t, "7", `[{"number":4,"title":"Drift in prod"}]`)
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("gh issue create --repo o/r --label drift --title Drift in dev"), 1)
+	assert.Len(t, result.calledWith("pulumi preview --stack dev --refresh --expect-no-changes"), 1)
+	body, err := os.ReadFile(filepath.Join(result.folder, "sent"))
+	require.NoError(t, err)
+	assert.Contains(t, string(body), "~ aws:ec2/vpc:Vpc expense")
+	assert.Contains(t, string(body), "https://github.com/o/r/actions/runs/7")
+
+	result = drift(t, "7", openIssue)
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("gh issue edit 5 "), 1)
+	assert.Empty(t, result.calledWith("gh issue create"))
+}
+
+func TestTheIssueIsClosedWhenTheDriftIsGone(t *testing.T) {
+	t.Parallel()
+	result := drift(t, "0", openIssue)
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("gh issue close 5 "), 1)
+	result = drift(t, "0", "[]")
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("gh"), 1)
+}
+
+// Credentials that have run out and a network that is down are no drift, and do not end one either.
+func TestAFailureIsNoDrift(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"1", "3", "6", "255"} {
+		result := drift(t, code, openIssue)
+		assert.NotZero(t, result.code)
+		assert.Contains(t, result.said, "::error::")
+		assert.Empty(t, result.calledWith("gh issue close"), code)
+		assert.Empty(t, result.calledWith("gh issue edit"), code)
+		assert.Empty(t, result.calledWith("gh issue create"), code)
+	}
+}
+
+// answers runs answers.sh against a cluster.
+func answers(t *testing.T, kubectl string) outcome {
+	t.Helper()
+	return runScript(t, "answers.sh", commands{
+		"pulumi": `case "$5" in clusterName) echo expense ;; region) echo us-east-1 ;; namespace) echo project ;; *) exit 1 ;; esac`,
+		"aws":    "", "kubectl": kubectl,
+	}, "STACK=dev")
+}
+
+func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
+	t.Parallel()
+	result := answers(t, `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; esac`)
+	assert.Zero(t, result.code, result.said)
+	assert.Len(t, result.calledWith("aws eks update-kubeconfig --name expense --region us-east-1 --kubeconfig "), 1)
+	assert.Len(t, result.calledWith("kubectl rollout status deployment.apps/web --namespace project"), 1)
+
+	for name, kubectl := range map[string]string{
+		"no way to the API": `case "$2" in --raw) exit 1 ;; deployments) echo deployment.apps/web ;; esac`,
+		"not up":            `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; rollout) exit 1 ;; esac`,
+		"nothing there":     "",
+	} {
+		assert.NotZero(t, answers(t, kubectl).code, name)
+	}
+}
+
+// The commands of docs/ci.md make the roles from every document, filled in, and set every variable that the workflows read.
+func TestTheSetUpOfTheDocsIsWhole(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../docs/ci.md")
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(docs), "## Setting it up")
+	require.True(t, found)
+	text, _, _ = strings.Cut(text, "## What the roles may do")
+	script := "set -euo pipefail\n"
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		script += block[1]
+	}
+	result := runBash(t, []string{"-c", script}, commands{
+		"aws": `
+case "$*" in
+"sts get-caller-identity"*) echo 111122223333 ;;
+"kms create-key"*) echo arn:aws:kms:us-east-1:111122223333:key/0c ;;
+*-document*)
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --role-name|--policy-name) name=$2 ;;
+        --assume-role-policy-document) printf %s "$2" >"$FOLDER/trust-${name#github-expense-}.json" ;;
+        --policy-document) printf %s "$2" >"$FOLDER/${name#github-expense-}.json" ;;
+        esac
+        shift
+    done ;;
+esac
+`,
+		"gh": `case "$*" in *customization/sub*) echo "repo:OWNER@1/NAME@2" ;; esac`, "pulumi": "",
+	})
+	require.Zero(t, result.code, result.said)
+
+	files, err := filepath.Glob(iamFolder + "/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(result.folder, filepath.Base(file)))
+		require.NoError(t, err)
+		assert.True(t, json.Valid(data), file)
+		for _, place := range []string{accountID, regionName, bucket, stateKey, subject} {
+			assert.NotContains(t, string(data), place, file)
+		}
+	}
+	assert.Len(t, result.calledWith("aws iam attach-role-policy --role-name github-expense-deploy"), len(files)-2, "all but the trust of the two")
+
+	set := map[string]bool{"AWS_RUNNER": true} // only with a runner of one's own
+	for _, call := range result.calledWith("gh variable set ") {
+		set[strings.Fields(call)[3]] = true
+	}
+	read := map[string]bool{}
+	flows, _ := workflows(t)
+	for _, w := range flows {
+		for _, match := range regexp.MustCompile(`vars\.([A-Z_]+)`).FindAllStringSubmatch(w.text, -1) {
+			read[match[1]] = true
+		}
+	}
+	assert.Equal(t, slices.Sorted(maps.Keys(read)), slices.Sorted(maps.Keys(set)))
+}

@@ -1,0 +1,59 @@
+package stage
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// What the workflow makes of the engine's exit codes is decided by the engine's real ones.
+func TestTheSearchForDriftTellsItFromAFailure(t *testing.T) {
+	for _, program := range []string{"bash", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not on PATH", program)
+		}
+	}
+	script, err := filepath.Abs("../../../.github/scripts/drift.sh")
+	require.NoError(t, err)
+	s, play, _ := newStage(t, 0)
+	require.NoError(t, play.Up(t.Context()))
+
+	folder := t.TempDir()
+	// No issue is open, and what is opened is written down.
+	const gh = "#!/bin/sh\ncase \"$*\" in \"issue list\"*) echo '[]' ;; *) echo \"$*\" >>\"$GH_LOG\" ;; esac\n"
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "gh"), []byte(gh), 0o700))
+	search := func(env ...string) (code int, issues, said string) {
+		log := filepath.Join(t.TempDir(), "log")
+		command := exec.CommandContext(t.Context(), "bash", script)
+		command.Dir = s.project()
+		command.Env = slices.Concat(s.env, []string{
+			"STACK=dev", "REPOSITORY=o/r", "RUN_URL=https://example.com", "GH_LOG=" + log,
+			"GITHUB_STEP_SUMMARY=" + filepath.Join(folder, "summary"), "PATH=" + folder + string(os.PathListSeparator) + os.Getenv("PATH"),
+		}, env)
+		out, _ := command.CombinedOutput()
+		data, _ := os.ReadFile(log)
+		return command.ProcessState.ExitCode(), string(data), string(out)
+	}
+
+	code, issues, said := search()
+	assert.Zero(t, code, said)
+	assert.Empty(t, issues)
+
+	code, issues, said = search("PULUMI_CONFIG_PASSPHRASE=wrong")
+	assert.NotZero(t, code, said)
+	assert.Empty(t, issues)
+
+	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
+	require.NoError(t, err)
+	require.NoError(t, client.AppsV1().Deployments("project").Delete(t.Context(), "web", metav1.DeleteOptions{}))
+	code, issues, said = search()
+	assert.Zero(t, code, said)
+	assert.Contains(t, issues, "issue create --repo o/r --label drift --title Drift in dev", said)
+}

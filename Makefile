@@ -27,12 +27,12 @@ lint: ## Checks formatting, go vet and staticcheck in every module, and the work
 	@if command -v shellcheck >/dev/null; then shellcheck .github/scripts/*.sh; else echo "lint: found no shellcheck: the scripts are not checked"; fi
 
 .PHONY: test
-test: ## Runs all tests: no account, no network; those that need the built tools, nginx or ruby are skipped without them.
+test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby or chromium are skipped without them.
 	go test -race -shuffle=on ./...
 	cd rehearsal && go test -race -shuffle=on ./...
 
 .PHONY: rehearse
-rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine: STACK=prod, KEEP=1 to leave it up.
+rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine, and writes .rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/rehearse -stack $(STACK) $(if $(KEEP),-keep)
 
 .PHONY: rehearse-down

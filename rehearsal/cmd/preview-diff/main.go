@@ -21,8 +21,10 @@ import (
 	"syscall"
 	"time"
 
+	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/preview"
+	"expense/rehearsal/internal/report"
 	"expense/rehearsal/internal/stage"
 
 	"k8s.io/klog/v2"
@@ -104,11 +106,11 @@ func run(ctx context.Context, project, tools, base, stack string) (result change
 		return result, err
 	}
 	result.Base = commit
-	var data bytes.Buffer
-	if err := result.JSON(&data); err != nil {
+	var data, html bytes.Buffer
+	if err := errors.Join(result.JSON(&data), page(result).HTML(&html)); err != nil {
 		return result, err
 	}
-	for name, content := range map[string][]byte{"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes()} {
+	for name, content := range map[string][]byte{"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes(), "report.html": html.Bytes()} {
 		if err := os.WriteFile(filepath.Join(project, folder, name), content, 0o600); err != nil {
 			return result, err
 		}
@@ -116,6 +118,24 @@ func run(ctx context.Context, project, tools, base, stack string) (result change
 	if err := result.Text(os.Stdout); err != nil {
 		return result, err
 	}
-	fmt.Printf("\nWritten to %s: preview.md for a comment, preview.json. It took %.0f s.\n", folder, time.Since(start).Seconds())
+	fmt.Printf("\nWritten to %s: report.html to look at, preview.md for a comment, preview.json. It took %.0f s.\n", folder, time.Since(start).Seconds())
 	return result, nil
+}
+
+// page is the result for people.
+func page(result change.Result) report.Report {
+	r := report.Report{
+		Title: "What this change does", Subtitle: fmt.Sprintf("Compared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.", result.Base),
+		Made: time.Now(), Verdict: &result.Verdict,
+	}
+	for i := range result.Stacks {
+		s := &result.Stacks[i]
+		r.Stacks = append(r.Stacks, report.Stack{
+			Name: s.Name, Change: s, Resources: s.Resources, Before: s.Estimate.Before, After: s.Estimate.After, Apply: s.Estimate.Apply,
+		})
+	}
+	for _, n := range awsmodel.NotModelled {
+		r.NotModelled = append(r.NotModelled, n.Area+": "+n.What)
+	}
+	return r
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -27,6 +28,9 @@ import (
 
 // kept is the folder, below the project's, in which a rehearsal that is left up says where it is.
 const kept = ".rehearsal"
+
+// reports is the folder, below the project's, in which the report is written.
+const reports = ".rehearse"
 
 func main() {
 	project := flag.String("project", ".", "folder with Pulumi.yaml")
@@ -86,6 +90,9 @@ func rehearse(ctx context.Context, options stage.Options, project, tools string,
 		err = play.Use(ctx)
 	}
 	if keep && err == nil {
+		if err := write(play, options.Project); err != nil {
+			return err
+		}
 		return stay(ctx, s, play, options.Project)
 	}
 	if ctx.Err() == nil {
@@ -95,7 +102,21 @@ func rehearse(ctx context.Context, options stage.Options, project, tools string,
 	if !play.Summary(os.Stdout) && err == nil {
 		err = errors.New("a step failed")
 	}
-	return err
+	return errors.Join(err, write(play, options.Project))
+}
+
+// write writes the report.
+func write(play *stage.Play, project string) error {
+	var page bytes.Buffer
+	if err := play.Report().HTML(&page); err != nil {
+		return err
+	}
+	file := filepath.Join(project, reports, "report.html")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, page.Bytes(), 0o600)); err != nil {
+		return err
+	}
+	fmt.Printf("\nReport: %s\n", filepath.Join(reports, "report.html"))
+	return nil
 }
 
 // stay says how to look at the stack, lets the parent go, and waits to be ended.

@@ -31,6 +31,9 @@ var (
 func newBrowser(t *testing.T) context.Context {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
+		path, err = exec.LookPath("google-chrome") // as on GitHub's runners
+	}
+	if err != nil {
 		t.Skip("chromium is not installed: on Debian, apt-get install chromium")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

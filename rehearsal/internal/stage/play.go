@@ -13,6 +13,7 @@ import (
 
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/estimate"
+	"expense/rehearsal/internal/report"
 )
 
 // step is one thing that was done or checked, with its outcome.
@@ -30,6 +31,7 @@ type Play struct {
 	stack    string
 	steps    []step
 	estimate *estimate.Comparison // once the stack is up
+	made     []estimate.Resource  // likewise
 }
 
 // NewPlay makes a play of the stack on the stage.
@@ -84,11 +86,10 @@ func (p *Play) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resources, err := estimate.FromState(state)
-	if err != nil {
+	if p.made, err = estimate.FromState(state); err != nil {
 		return err
 	}
-	p.estimate = &estimate.Comparison{After: estimate.Of(resources, time.Now())}
+	p.estimate = &estimate.Comparison{After: estimate.Of(p.made, time.Now())}
 	return nil
 }
 
@@ -200,6 +201,29 @@ func (p *Play) leftovers(ctx context.Context) (string, error) {
 		fmt.Fprintf(p.stage.out, "kept by AWS: %s\n", line)
 	}
 	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
+}
+
+// Report is what was seen so far, for people.
+func (p *Play) Report() report.Report {
+	s := report.Stack{Name: p.stack, Resources: p.made}
+	if p.estimate != nil {
+		s.After = p.estimate.After
+	}
+	for _, step := range p.steps {
+		check := report.Check{Name: step.name, Held: step.err == nil, Note: step.note, Duration: step.duration}
+		if step.err != nil {
+			check.Note = step.err.Error()
+		}
+		s.Checks = append(s.Checks, check)
+	}
+	r := report.Report{
+		Title: "Rehearsal of stack " + p.stack, Subtitle: "Its whole life under the real Pulumi engine and a real Kubernetes API server, in front of stand-ins for AWS.",
+		Made: time.Now(), Stacks: []report.Stack{s},
+	}
+	for _, n := range awsmodel.NotModelled {
+		r.NotModelled = append(r.NotModelled, n.Area+": "+n.What)
+	}
+	return r
 }
 
 // Summary writes what the stack costs and how long it takes on AWS, then a table of the steps, and reports whether every

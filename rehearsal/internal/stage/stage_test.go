@@ -173,5 +173,10 @@ func TestLeftoversAreFound(t *testing.T) {
 	require.NoError(t, err)
 	_, err = play.leftovers(t.Context())
 	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
-	assert.False(t, (&Play{stage: s, steps: []step{{name: "x", err: err}}}).Summary(io.Discard))
+	failed := &Play{stage: s, stack: "dev", steps: []step{{name: "what went wrong", err: err}}}
+	assert.False(t, failed.Summary(io.Discard))
+	var page bytes.Buffer
+	require.NoError(t, failed.Report().HTML(&page))
+	assert.Contains(t, page.String(), "what went wrong")
+	assert.Contains(t, page.String(), "1 things are left")
 }

@@ -1,0 +1,84 @@
+package awshttp
+
+import (
+	"slices"
+
+	"expense/rehearsal/internal/awsmodel"
+)
+
+// Region is what a region offers and allows, which the model does not know. What is not in it does not exist.
+type Region struct {
+	// Quotas are the values of quotas by their codes in Service Quotas.
+	Quotas map[string]float64
+	// Offered are the zone IDs in which an instance type is offered.
+	Offered map[string][]string
+	// Kubernetes are the support statuses of EKS's versions: STANDARD_SUPPORT, EXTENDED_SUPPORT.
+	Kubernetes map[string]string
+	// Engines are the versions of OpenSearch Service, DomainTypes the instance types that it has for all of them.
+	Engines, DomainTypes []string
+}
+
+var quotaOperations = map[string]operation{
+	"GetServiceQuota":           {params: "ServiceCode QuotaCode", run: getQuota},
+	"GetAWSDefaultServiceQuota": {params: "ServiceCode QuotaCode", run: getQuota},
+}
+
+func getQuota(c *call) (obj, error) {
+	value, known := c.Region.Quotas[c.text("QuotaCode")]
+	if !known {
+		return nil, refuse("NoSuchResourceException", "The request failed because the specified service quota does not exist: %s", c.text("QuotaCode"))
+	}
+	return obj{"Quota": obj{"ServiceCode": c.text("ServiceCode"), "QuotaCode": c.text("QuotaCode"), "Value": value}}, nil
+}
+
+func describeTypes(c *call) (obj, error) {
+	out := list{}
+	for _, name := range c.texts("InstanceType") {
+		vcpu, known := awsmodel.VCPU(name)
+		if !known {
+			return nil, refuse("InvalidInstanceType", "The following supplied instance types do not exist: [%s]", name)
+		}
+		out = append(out, obj{"instanceType": name, "vCpuInfo": obj{"defaultVCpus": vcpu}})
+	}
+	return obj{"instanceTypeSet": out}, nil
+}
+
+func describeOfferings(c *call) (obj, error) {
+	if c.text("LocationType") != "availability-zone-id" || c.text("Filter.1.Name") != "instance-type" || c.text("Filter.2.Name") != "" {
+		return nil, refuse("InvalidParameterValue", "the endpoint answers for zone IDs and instance types only")
+	}
+	out := list{}
+	for _, name := range c.texts("Filter.1.Value") {
+		for _, zone := range c.Region.Offered[name] {
+			out = append(out, obj{"instanceType": name, "locationType": "availability-zone-id", "location": zone})
+		}
+	}
+	return obj{"instanceTypeOfferingSet": out}, nil
+}
+
+func describeVersions(c *call) (obj, error) {
+	out := list{}
+	if status, known := c.Region.Kubernetes[c.text("clusterVersions")]; known {
+		out = append(out, obj{"clusterVersion": c.text("clusterVersions"), "versionStatus": status})
+	}
+	return obj{"clusterVersions": out}, nil
+}
+
+func listEngines(c *call) (obj, error) {
+	out := list{}
+	for _, engine := range c.Region.Engines {
+		out = append(out, engine)
+	}
+	return obj{"Versions": out}, nil
+}
+
+func listDomainTypes(c *call) (obj, error) {
+	if !slices.Contains(c.Region.Engines, c.text("EngineVersion")) {
+		return nil, refuse("ValidationException", "unknown engine version %s", c.text("EngineVersion"))
+	}
+	out := list{}
+	if typ := c.text("instanceType"); slices.Contains(c.Region.DomainTypes, typ) {
+		out = append(out, obj{"InstanceType": typ})
+	}
+	return obj{"InstanceTypeDetails": out}, nil
+}

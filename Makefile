@@ -6,6 +6,8 @@ STACK ?= dev
 BASE ?=
 # Anything: leave the rehearsed stack up.
 KEEP ?=
+# Anything: remove what is left over.
+DELETE ?=
 
 .PHONY: help
 help: ## Lists what make can do here.
@@ -43,6 +45,10 @@ rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.
 preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree changes, and guards what holds data: BASE=HEAD~1, STACK=all.
 	@.tools/bin/preview-diff -stack $(STACK) -base "$(BASE)"
 
-.PHONY: .tools/bin/rehearse .tools/bin/preview-diff
-.tools/bin/rehearse .tools/bin/preview-diff:
+.PHONY: leftovers
+leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account: DELETE=1 removes it, after asking.
+	@.tools/bin/leftovers -stack $(STACK) $(if $(DELETE),-delete)
+
+.PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/leftovers
+.tools/bin/rehearse .tools/bin/preview-diff .tools/bin/leftovers:
 	@cd rehearsal && go build -o ../$@ ./cmd/$(@F)

@@ -1,0 +1,84 @@
+package leftovers
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/stretchr/testify/require"
+)
+
+// account is an AWS account behind HTTP.
+type account struct {
+	model  *awsmodel.Model
+	server *awshttp.Server
+	config aws.Config
+}
+
+func newAccount(t *testing.T) *account { return behind(t, awsmodel.New(awsmodel.Options{})) }
+
+// behind puts HTTP before a model.
+func behind(t *testing.T, model *awsmodel.Model) *account {
+	a := &account{model: model}
+	// Two items a page, so that nothing is found that is not looked for on all pages.
+	a.server = &awshttp.Server{Model: a.model, PageSize: 2}
+	listener := httptest.NewServer(a.server)
+	t.Cleanup(listener.Close)
+	a.config = aws.Config{
+		BaseEndpoint: &listener.URL,
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.RateLimiter, o.Backoff = 4, ratelimit.None, retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+			})
+		},
+	}
+	return a
+}
+
+var dev = Stack{Name: "dev", Region: "us-east-1", Cluster: "expense", Domain: "expense"}
+
+// prices are made up.
+func prices(key string) (float64, bool) {
+	usd, ok := map[string]float64{"ec2.nat": 365, "ebs.gp3": 0.25, "kms.key": 1, "elb.network": 73}[key]
+	return usd, ok
+}
+
+// options look at the account for the stack dev, whose state is empty.
+func (a *account) options() Options {
+	return Options{Config: a.config, Stack: dev, State: &State{}, Price: prices, Every: time.Millisecond}
+}
+
+func (a *account) find(t *testing.T) *Report {
+	report, err := Find(context.Background(), a.options())
+	require.NoError(t, err)
+	return report
+}
+
+// ids lists what has a mark, as "kind id".
+func ids(report *Report, mark Mark) []string {
+	out := []string{}
+	for _, i := range report.Of(mark) {
+		out = append(out, i.Kind+" "+i.ID)
+	}
+	return out
+}
+
+type properties = map[string]any
+
+// tags of the stack, with more.
+func stackTags(more ...string) properties {
+	out := properties{"pulumi:project": "expense", "pulumi:stack": "dev", "Name": "expense"}
+	for i := 0; i < len(more); i += 2 {
+		out[more[i]] = more[i+1]
+	}
+	return out
+}

@@ -1,0 +1,294 @@
+// Package leftovers lists what a stack has in an AWS account and tells what is still the stack's, what AWS keeps by design,
+// and what was left behind. With leave it removes the last.
+//
+// Each service is asked for its own list, and the lists are compared here. The Resource Groups Tagging API would take fewer
+// calls, but it goes by tags alone, where half of what a destroy leaves behind hangs on a VPC or has a name only; it does not
+// know IAM roles and Auto Scaling groups; and it shows for a while what is gone
+// (https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html). It is asked for KMS keys,
+// topics and alarms only, whose own lists have no tags, and what it says is confirmed with the service.
+//
+// Nothing of this has met AWS: it was tried with the SDK against package awshttp.
+package leftovers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Mark tells whose a thing is.
+type Mark string
+
+const (
+	// Owned is in the stack's state, or belongs to something that is: it goes with `pulumi destroy`.
+	Owned Mark = "owned"
+	// Kept is what AWS keeps, or what all stacks of the account share.
+	Kept Mark = "kept"
+	// Leftover is the stack's by its tags, its VPC or its name, and in nobody's state.
+	Leftover Mark = "LEFTOVER"
+	// Unknown is Owned or Leftover: the stack's state is not known.
+	Unknown Mark = "unknown"
+)
+
+// Item is one thing in the account.
+type Item struct {
+	// Kind is what a person calls it; ID is what its API calls it by; Name is the rest that helps to recognize it.
+	Kind, ID, Name string
+	// ARN is empty for what is known by its ID alone.
+	ARN string
+	// Why says by which tag, VPC or name it is counted.
+	Why  string
+	Mark Mark
+	// Reason explains the mark.
+	Reason string
+	// Monthly is its price in USD for 730 hours as long as it stays; Priced is false where it costs nothing or nobody knows.
+	Monthly float64
+	Priced  bool
+
+	// kept is why AWS keeps it; with are the IDs, ARNs or references of what it belongs to; refs are other names by which
+	// something may belong to it.
+	kept       string
+	with, refs []string
+	// detail is what a removal needs beside the ID.
+	detail string
+}
+
+// Unchecked is what could not be looked at.
+type Unchecked struct {
+	// What is the kind of things, Problem what AWS said and what helps.
+	What, Problem string
+}
+
+// Report is what was found.
+type Report struct {
+	Stack   Stack
+	Account string
+	// Items are in the order in which they can be removed.
+	Items     []Item
+	Unchecked []Unchecked
+	// Notes are what a reader should know of how it was looked.
+	Notes []string
+}
+
+// Of lists the items with a mark.
+func (r *Report) Of(mark Mark) []Item {
+	return slices.DeleteFunc(slices.Clone(r.Items), func(i Item) bool { return i.Mark != mark })
+}
+
+// Code is the exit code: 3 with leftovers, 1 if something could not be checked or told, 0 if nothing is left over.
+func (r *Report) Code() int {
+	switch {
+	case len(r.Of(Leftover)) > 0:
+		return 3
+	case len(r.Unchecked) > 0, len(r.Of(Unknown)) > 0:
+		return 1
+	}
+	return 0
+}
+
+// Options are what a search needs.
+type Options struct {
+	// Config has the credentials; its region is the stack's.
+	Config aws.Config
+	Stack  Stack
+	// State is the stack's state; nil is one that is not known.
+	State *State
+	// Price gives USD a month for one of what a key of package estimate names, false if it is not known; nil knows none.
+	Price func(key string) (monthly float64, ok bool)
+	// Region is the region of the caller's environment, "" if it names none.
+	Region string
+	// Every is how long to wait between two looks at what AWS takes its time to remove; default 15 seconds. How often it is
+	// looked does not depend on it.
+	Every time.Duration
+	// Say gets a line for every removal; default nobody.
+	Say func(line string)
+}
+
+const every = 15 * time.Second
+
+// finder is one search.
+type finder struct {
+	*clients
+	Options
+	account string
+	// vpcs are the stack's.
+	vpcs map[string]bool
+	// cluster and domain are the ARNs of what the settings name. ourCluster and ourDomain tell that no other owner has the
+	// name: otherwise nothing is counted by it.
+	cluster, domain       string
+	ourCluster, ourDomain bool
+	report                *Report
+}
+
+// Find lists what the stack has in the account. An error is one that keeps it from looking at all.
+func Find(ctx context.Context, options Options) (*Report, error) {
+	f, err := newFinder(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	f.look(ctx)
+	return f.report, ctx.Err()
+}
+
+func newFinder(ctx context.Context, options Options) (*finder, error) {
+	if options.Every == 0 {
+		options.Every = every
+	}
+	if options.Say == nil {
+		options.Say = func(string) {}
+	}
+	options.Config.Region = options.Stack.Region
+	f := &finder{clients: newClients(options.Config), Options: options, vpcs: map[string]bool{}, report: &Report{Stack: options.Stack}}
+	caller, err := f.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %s", explain(err))
+	}
+	f.account = aws.ToString(caller.Account)
+	f.report.Account = f.account
+	if f.State != nil {
+		if err := f.State.elsewhere(f.account, f.Stack); err != nil {
+			return nil, err
+		}
+		for _, id := range f.State.vpcs {
+			f.vpcs[id] = true
+		}
+	} else {
+		f.note("The stack's state is not known, so nothing tells what is owned from what is left over.")
+	}
+	partition := strings.Split(aws.ToString(caller.Arn), ":")[1]
+	f.cluster = fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, f.Stack.Region, f.account, f.Stack.Cluster)
+	f.domain = fmt.Sprintf("arn:%s:es:%s:%s:domain/%s", partition, f.Stack.Region, f.account, f.Stack.Domain)
+	f.claimCluster(ctx)
+	f.claimDomain(ctx)
+	tagged, err := findVPCs(ctx, f)
+	if err != nil {
+		f.unchecked("what hangs on the stack's VPC", err)
+	}
+	for _, vpc := range tagged {
+		f.vpcs[vpc.ID] = true
+	}
+	return f, nil
+}
+
+func (f *finder) note(format string, args ...any) {
+	f.report.Notes = append(f.report.Notes, fmt.Sprintf(format, args...))
+}
+
+func (f *finder) unchecked(what string, err error) {
+	f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: what, Problem: explain(err)})
+}
+
+// claimCluster finds out whether the cluster's name is the stack's. If that cannot be found out, nothing is counted by it.
+func (f *finder) claimCluster(ctx context.Context) {
+	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
+	f.ourCluster = f.State.has(f.cluster) || missing(err) || err == nil && f.stacks(answer.Cluster.Tags)
+	switch {
+	case err != nil && !missing(err):
+		f.unchecked("whose the cluster "+f.Stack.Cluster+" is", err)
+	case !f.ourCluster:
+		f.note("A cluster %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Cluster)
+	case err == nil && answer.Cluster.ResourcesVpcConfig != nil:
+		f.vpcs[aws.ToString(answer.Cluster.ResourcesVpcConfig.VpcId)] = true
+	}
+	delete(f.vpcs, "")
+}
+
+// claimDomain does the same for the domain.
+func (f *finder) claimDomain(ctx context.Context) {
+	tags, err := f.domainTags(ctx)
+	f.ourDomain = f.State.has(f.domain) || missing(err) || err == nil && f.stacks(tags)
+	switch {
+	case err != nil && !missing(err):
+		f.unchecked("whose the domain "+f.Stack.Domain+" is", err)
+	case !f.ourDomain:
+		f.note("A domain %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Domain)
+	}
+}
+
+// look fills the report.
+func (f *finder) look(ctx context.Context) {
+	for _, k := range kinds {
+		items, err := k.find(ctx, f)
+		if err != nil {
+			f.unchecked(k.name, err)
+		}
+		for i := range items {
+			items[i].Kind = k.name
+		}
+		f.report.Items = append(f.report.Items, items...)
+	}
+	f.mark(f.report.Items)
+	for _, i := range f.report.Of(Leftover) {
+		if i.ARN == f.cluster {
+			f.note("The cluster runs and is not in the state that pulumi has here. If its state is in another backend, see `pulumi whoami -v`, then all of this is in use.")
+		}
+	}
+	f.elsewhere(ctx)
+}
+
+// mark decides whose each item is.
+func (f *finder) mark(items []Item) {
+	byRef := map[string]*Item{}
+	for i := range f.report.Items {
+		item := &f.report.Items[i]
+		for _, ref := range append(item.refs, item.ID, item.ARN) {
+			byRef[ref] = item
+		}
+	}
+	delete(byRef, "")
+	for i := range items {
+		item := &items[i]
+		owner := f.owner(item, byRef, map[*Item]bool{})
+		switch {
+		case owner == "itself":
+			item.Mark, item.Reason = Owned, "in the stack's state"
+		case owner != "":
+			item.Mark, item.Reason = Owned, "belongs to "+owner+", which is in the stack's state"
+		case item.kept != "":
+			item.Mark, item.Reason = Kept, item.kept
+		case f.State == nil:
+			item.Mark, item.Reason = Unknown, "owned or left over"
+		case len(f.report.Unchecked) > 0 && slices.ContainsFunc(item.with, func(ref string) bool { return byRef[ref] == nil && !strings.HasPrefix(ref, "arn:") }):
+			item.Mark, item.Reason = Unknown, "belongs to "+item.with[len(item.with)-1]+", which was not found where not everything could be looked at"
+		default:
+			item.Mark, item.Reason = Leftover, "not in the stack's state"
+		}
+	}
+}
+
+// owner gives what in the state an item is or belongs to, "" for nothing.
+func (f *finder) owner(i *Item, byRef map[string]*Item, seen map[*Item]bool) string {
+	if f.State.has(i.ID) || f.State.has(i.ARN) || slices.ContainsFunc(i.refs, f.State.has) {
+		return "itself"
+	}
+	seen[i] = true
+	for _, ref := range i.with {
+		if f.State.has(ref) {
+			return ref
+		}
+		if whole := byRef[ref]; whole != nil && !seen[whole] && f.owner(whole, byRef, seen) != "" {
+			return whole.ID
+		}
+	}
+	return ""
+}
+
+// elsewhere notes that the caller's environment names another region, and looks whether the cluster is there.
+func (f *finder) elsewhere(ctx context.Context) {
+	if f.Region == "" || f.Region == f.Stack.Region {
+		return
+	}
+	f.note("AWS_REGION is %s; the stack's settings say %s, and that is where this looked.", f.Region, f.Stack.Region)
+	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster}, func(o *eks.Options) { o.Region = f.Region })
+	if err == nil && f.stacks(answer.Cluster.Tags) {
+		f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: "region " + f.Region, Problem: fmt.Sprintf(
+			"the stack's cluster %s is there, and the stack's settings say %s; set aws:region back to look there: pulumi config set aws:region %s --stack %s",
+			f.Stack.Cluster, f.Stack.Region, f.Region, f.Stack.Name)})
+	}
+}

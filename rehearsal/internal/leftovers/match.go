@@ -1,0 +1,95 @@
+package leftovers
+
+import (
+	"slices"
+	"strings"
+)
+
+// Project is the value of the tag that the program puts on everything, beside the stack's name.
+const Project = "expense"
+
+const (
+	projectTag = "pulumi:project"
+	stackTag   = "pulumi:stack"
+)
+
+// stacks tells whether tags are the stack's.
+func (f *finder) stacks(tags map[string]string) bool {
+	return tags[projectTag] == Project && tags[stackTag] == f.Stack.Name
+}
+
+// match says why something is counted, "" if it is not, and what it belongs to.
+//
+// Tags of another Pulumi stack outweigh all else. Tags that name the cluster count as long as its name is the stack's, and
+// with the value that means made by it: "shared" is on what others made for it.
+func (f *finder) match(tags map[string]string, vpc string) (why string, with []string) {
+	var reasons []string
+	switch {
+	case f.stacks(tags):
+		reasons = append(reasons, "tags "+projectTag+"="+Project+" and "+stackTag+"="+f.Stack.Name)
+	case tags[projectTag] != "" || tags[stackTag] != "":
+		return "", nil
+	}
+	if f.ourCluster {
+		for _, tag := range f.ownership() {
+			if tags[tag.key] == tag.value {
+				reasons, with = append(reasons, "tag "+tag.key+"="+tag.value), append(with, f.cluster)
+				break
+			}
+		}
+	}
+	if len(reasons) == 0 && f.vpcs[vpc] {
+		// What a stack's own things need in its VPC is told from the rest by what it belongs to, and by nothing if that is
+		// gone: while the cluster is there it gets the benefit of the doubt.
+		reasons, with = append(reasons, "in the stack's "+vpc), append(with, f.cluster)
+	}
+	for _, key := range []string{"kubernetes.io/service-name", "kubernetes.io/created-for/pvc/name"} {
+		if value := tags[key]; value != "" && len(reasons) > 0 {
+			reasons = append(reasons, "made for "+value)
+		}
+	}
+	return strings.Join(reasons, "; "), slices.Compact(with)
+}
+
+type tag struct{ key, value string }
+
+// ownership are the tags by which EKS and what runs in a cluster mark what they make for it: EKS
+// (https://docs.aws.amazon.com/eks/latest/userguide/eks-using-tags.html), the cloud provider and the EBS CSI driver
+// (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md), the network plugin
+// (https://github.com/aws/amazon-vpc-cni-k8s#cluster_name), and the load balancer controller
+// (https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/).
+func (f *finder) ownership() []tag {
+	name := f.Stack.Cluster
+	return []tag{
+		{"kubernetes.io/cluster/" + name, "owned"}, {"eks:cluster-name", name}, {"aws:eks:cluster-name", name},
+		{"cluster.k8s.amazonaws.com/name", name}, {"elbv2.k8s.aws/cluster", name},
+	}
+}
+
+// item starts an item that is counted by tags or VPC; ok is false for one that is not.
+func (f *finder) item(id, name string, tags map[string]string, vpc string) (item Item, ok bool) {
+	why, with := f.match(tags, vpc)
+	return Item{ID: id, Name: name, Why: why, with: with}, why != ""
+}
+
+// cost prices an item: so many units of what key names.
+func (f *finder) cost(i *Item, key string, units float64) {
+	if f.Price == nil {
+		return
+	}
+	if monthly, ok := f.Price(key); ok {
+		i.Monthly, i.Priced = monthly*units, true
+	}
+}
+
+// tagMap makes a map of a service's list of tags.
+func tagMap[T any](tags []T, pair func(T) (key, value *string)) map[string]string {
+	out := map[string]string{}
+	for _, t := range tags {
+		key, value := pair(t)
+		if key != nil && value != nil {
+			out[*key] = *value
+		}
+	}
+	return out
+}

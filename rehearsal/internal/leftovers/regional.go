@@ -1,0 +1,242 @@
+package leftovers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+	tagtypes "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
+)
+
+// rewritten is why a control plane's log group without tags is there.
+const rewritten = "EKS wrote its last lines after the stack's log group was deleted and so made a new one; " +
+	"remove it with: aws logs delete-log-group --log-group-name "
+
+// findLogGroups looks for the names that the program gives: the control plane's group, which EKS fixes, and those of the
+// domain. They are counted by name only as long as the cluster's and the domain's names are the stack's.
+func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
+	controlPlane := "/aws/eks/" + f.Stack.Cluster + "/cluster"
+	groups, err := f.logGroups(ctx, controlPlane)
+	if err != nil {
+		return nil, err
+	}
+	groups = slices.DeleteFunc(groups, func(g types.LogGroup) bool { return aws.ToString(g.LogGroupName) != controlPlane })
+	ofDomain, err := f.logGroups(ctx, "/aws/OpenSearchService/domains/"+f.Stack.Domain+"/")
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range append(groups, ofDomain...) {
+		name, arn := aws.ToString(g.LogGroupName), strings.TrimSuffix(aws.ToString(g.Arn), ":*")
+		answer, err := f.logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: &arn})
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return items, err
+		}
+		i, ok := f.item(name, "", answer.Tags, "")
+		if !ok && answer.Tags[projectTag] == "" && answer.Tags[stackTag] == "" {
+			switch {
+			case name == controlPlane && f.ourCluster:
+				i.Why, i.kept = "its name", rewritten+name
+			case name != controlPlane && f.ourDomain:
+				i.Why = "its name"
+			}
+		}
+		if i.Why != "" {
+			i.ARN = arn
+			f.cost(&i, "cloudwatch.logs-stored", float64(aws.ToInt64(g.StoredBytes))/(1<<30))
+			items = append(items, i)
+		}
+	}
+	return items, nil
+}
+
+func (f *finder) logGroups(ctx context.Context, prefix string) (groups []types.LogGroup, err error) {
+	list := cloudwatchlogs.NewDescribeLogGroupsPaginator(f.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &prefix})
+	err = pages(ctx, list, func(page *cloudwatchlogs.DescribeLogGroupsOutput) { groups = append(groups, page.LogGroups...) })
+	return groups, err
+}
+
+func removeLogGroup(ctx context.Context, f *finder, i Item) error {
+	_, err := f.logs.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &i.ID})
+	return err
+}
+
+// findLogPolicies looks for the one policy by which the domain may write its logs: by its name, and by the log groups in it.
+func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
+	wanted := "opensearch-" + f.Stack.Domain
+	question := &cloudwatchlogs.DescribeResourcePoliciesInput{}
+	for {
+		page, err := f.logs.DescribeResourcePolicies(ctx, question)
+		if err != nil {
+			return items, err
+		}
+		for _, p := range page.ResourcePolicies {
+			name := aws.ToString(p.PolicyName)
+			if name == wanted && f.ourDomain && strings.Contains(aws.ToString(p.PolicyDocument), ":log-group:/aws/OpenSearchService/domains/"+f.Stack.Domain+"/") {
+				items = append(items, Item{ID: name, Why: "its name, and the log groups in it", with: []string{f.domain}, refs: []string{"aws:cloudwatch/logResourcePolicy:LogResourcePolicy " + name}})
+			}
+		}
+		if question.NextToken = page.NextToken; page.NextToken == nil {
+			return items, nil
+		}
+	}
+}
+
+func removeLogPolicy(ctx context.Context, f *finder, i Item) error {
+	_, err := f.logs.DeleteResourcePolicy(ctx, &cloudwatchlogs.DeleteResourcePolicyInput{PolicyName: &i.ID})
+	return err
+}
+
+// tagged lists the ARNs of the resources of a type that have the stack's tags, and of some that had them not long ago.
+func (f *finder) tagged(ctx context.Context, typ string) (arns []string, err error) {
+	list := resourcegroupstaggingapi.NewGetResourcesPaginator(f.tagging, &resourcegroupstaggingapi.GetResourcesInput{
+		ResourceTypeFilters: []string{typ},
+		TagFilters: []tagtypes.TagFilter{
+			{Key: aws.String(projectTag), Values: []string{Project}}, {Key: aws.String(stackTag), Values: []string{f.Stack.Name}},
+		},
+	})
+	err = pages(ctx, list, func(page *resourcegroupstaggingapi.GetResourcesOutput) {
+		for _, r := range page.ResourceTagMappingList {
+			arns = append(arns, aws.ToString(r.ResourceARN))
+		}
+	})
+	return arns, err
+}
+
+// confirmed makes items of what the tagging API lists and the service still has, with the tags that the service gives.
+func (f *finder) confirmed(ctx context.Context, typ string, confirm func(arn string) (Item, map[string]string, error)) (items []Item, err error) {
+	arns, err := f.tagged(ctx, typ)
+	if err != nil {
+		return nil, err
+	}
+	for _, arn := range arns {
+		found, tags, err := confirm(arn)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return items, err
+		}
+		i, ok := f.item(found.ID, found.Name, tags, "")
+		if i.ARN, i.kept = arn, found.kept; ok {
+			i.Monthly, i.Priced = found.Monthly, found.Priced
+			items = append(items, i)
+		}
+	}
+	return items, nil
+}
+
+func findAlarms(ctx context.Context, f *finder) ([]Item, error) {
+	return f.confirmed(ctx, "cloudwatch:alarm", func(arn string) (Item, map[string]string, error) {
+		answer, err := f.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: &arn})
+		if err != nil {
+			return Item{}, nil, err
+		}
+		_, name, _ := strings.Cut(arn, ":alarm:")
+		i := Item{ID: name}
+		f.cost(&i, "cloudwatch.alarm", 1)
+		return i, tagMap(answer.Tags, func(t cwtypes.Tag) (*string, *string) { return t.Key, t.Value }), nil
+	})
+}
+
+func removeAlarm(ctx context.Context, f *finder, i Item) error {
+	_, err := f.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{i.ID}})
+	return err
+}
+
+func findTopics(ctx context.Context, f *finder) ([]Item, error) {
+	return f.confirmed(ctx, "sns", func(arn string) (Item, map[string]string, error) {
+		answer, err := f.sns.ListTagsForResource(ctx, &sns.ListTagsForResourceInput{ResourceArn: &arn})
+		if err != nil {
+			return Item{}, nil, err
+		}
+		return Item{ID: arn}, tagMap(answer.Tags, func(t snstypes.Tag) (*string, *string) { return t.Key, t.Value }), nil
+	})
+}
+
+func removeTopic(ctx context.Context, f *finder, i Item) error {
+	_, err := f.sns.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &i.ID})
+	return err
+}
+
+// findAliases looks for the alias that the program gives its key. Others use the same form of a name, so its key must be the
+// stack's, or gone.
+func findAliases(ctx context.Context, f *finder) (items []Item, err error) {
+	wanted, target, arn := "alias/eks/"+f.Stack.Cluster, "", ""
+	err = pages(ctx, kms.NewListAliasesPaginator(f.kms, &kms.ListAliasesInput{}), func(page *kms.ListAliasesOutput) {
+		for _, a := range page.Aliases {
+			if aws.ToString(a.AliasName) == wanted {
+				target, arn = aws.ToString(a.TargetKeyId), aws.ToString(a.AliasArn)
+			}
+		}
+	})
+	if err != nil || arn == "" || !f.ourCluster {
+		return nil, err
+	}
+	tags, err := f.keyTags(ctx, target)
+	if missing(err) || err == nil && f.stacks(tags) {
+		return []Item{{ID: wanted, ARN: arn, Why: "its name, and its key's tags", with: []string{f.cluster}}}, nil
+	}
+	return nil, err
+}
+
+func (f *finder) keyTags(ctx context.Context, key string) (map[string]string, error) {
+	var tags []kmstypes.Tag
+	err := pages(ctx, kms.NewListResourceTagsPaginator(f.kms, &kms.ListResourceTagsInput{KeyId: &key}), func(page *kms.ListResourceTagsOutput) {
+		tags = append(tags, page.Tags...)
+	})
+	return tagMap(tags, func(t kmstypes.Tag) (*string, *string) { return t.TagKey, t.TagValue }), err
+}
+
+func removeAlias(ctx context.Context, f *finder, i Item) error {
+	_, err := f.kms.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &i.ID})
+	return err
+}
+
+// findKeys marks a key that waits for its deletion as kept: it is unusable and free of charge until then
+// (https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html).
+func findKeys(ctx context.Context, f *finder) ([]Item, error) {
+	return f.confirmed(ctx, "kms:key", func(arn string) (Item, map[string]string, error) {
+		answer, err := f.kms.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &arn})
+		if err != nil {
+			return Item{}, nil, err
+		}
+		key := answer.KeyMetadata
+		i := Item{ID: aws.ToString(key.KeyId), Name: string(key.KeyState)}
+		if key.KeyState == kmstypes.KeyStatePendingDeletion {
+			i.kept = "KMS deletes a key only after a waiting time; it is unusable and free of charge until then"
+		} else {
+			f.cost(&i, "kms.key", 1)
+		}
+		tags, err := f.keyTags(ctx, arn)
+		return i, tags, err
+	})
+}
+
+// removeKey has KMS delete the key after its longest waiting time, 30 days, in which it can be restored. While a cluster of
+// the stack's name is there the key may be what its secrets are encrypted with.
+func removeKey(ctx context.Context, f *finder, i Item) error {
+	_, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
+	if err == nil {
+		return refusal(fmt.Sprintf("the cluster %s is still there and may need the key", f.Stack.Cluster))
+	}
+	if !missing(err) {
+		return err
+	}
+	_, err = f.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &i.ID, PendingWindowInDays: aws.Int32(30)})
+	return err
+}

@@ -1,0 +1,88 @@
+package leftovers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// State is what Pulumi has of a stack.
+type State struct {
+	refs map[string]bool
+	vpcs []string
+	arns []string
+}
+
+// ParseState reads what `pulumi stack export` prints.
+func ParseState(data []byte) (*State, error) {
+	var file struct {
+		Deployment struct {
+			Resources []struct {
+				Type, ID string
+				Custom   bool
+				Outputs  struct{ ARN string }
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fmt.Errorf("stack's state: %w", err)
+	}
+	s := &State{refs: map[string]bool{}}
+	for _, r := range file.Deployment.Resources {
+		if !r.Custom || !strings.HasPrefix(r.Type, "aws:") {
+			continue
+		}
+		for _, ref := range []string{r.ID, r.Outputs.ARN, r.Type + " " + r.ID} {
+			s.refs[ref] = true
+		}
+		if r.Type == "aws:ec2/vpc:Vpc" {
+			s.vpcs = append(s.vpcs, r.ID)
+		}
+		if strings.HasPrefix(r.Outputs.ARN, "arn:") {
+			s.arns = append(s.arns, r.Outputs.ARN)
+		}
+	}
+	delete(s.refs, "")
+	return s, nil
+}
+
+// ExportState asks the pulumi on PATH for a stack's state. Secrets in it stay encrypted.
+func ExportState(ctx context.Context, project, stack string) (*State, error) {
+	command := exec.CommandContext(ctx, "pulumi", "stack", "export", "--stack", stack, "--non-interactive")
+	command.Dir = project
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	data, err := command.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, errors.New("found no pulumi on PATH, which has the state: install it, see https://www.pulumi.com/docs/install/")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: pulumi stack init %s",
+			stack, err, strings.TrimSpace(stderr.String()), stack)
+	}
+	return ParseState(data)
+}
+
+// has tells whether the state has a thing of an ID, an ARN, or of a type and a name.
+func (s *State) has(ref string) bool { return s != nil && ref != "" && s.refs[ref] }
+
+// elsewhere is an error if the state is of another account or region than the one that is looked at.
+func (s *State) elsewhere(account string, stack Stack) error {
+	for _, arn := range s.arns {
+		parts := strings.SplitN(arn, ":", 6)
+		if len(parts) < 6 {
+			continue
+		}
+		if parts[4] != "" && parts[4] != "aws" && parts[4] != account {
+			return fmt.Errorf("the credentials are of account %s, and stack %s has %s: sign in to account %s, for example with AWS_PROFILE", account, stack.Name, arn, parts[4])
+		}
+		if parts[3] != "" && parts[3] != stack.Region {
+			return fmt.Errorf("aws:region is %s, and stack %s has %s: set it back with: pulumi config set aws:region %s --stack %s", stack.Region, stack.Name, arn, parts[3], stack.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package leftovers
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Text writes a report for a person: what is left over first, with why each thing is counted.
+func (r *Report) Text(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Stack %s, account %s, %s: cluster %s, domain %s.\n", r.Stack.Name, r.Account, r.Stack.Region, r.Stack.Cluster, r.Stack.Domain)
+	for _, note := range r.Notes {
+		fmt.Fprintln(&b, note)
+	}
+	fmt.Fprintln(&b)
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	monthly := 0.0
+	for _, mark := range []Mark{Leftover, Unknown, Kept, Owned} {
+		for _, i := range r.Of(mark) {
+			price := ""
+			if i.Priced {
+				price = fmt.Sprintf("%.2f USD a month", i.Monthly)
+			}
+			if mark == Leftover && i.Priced {
+				monthly += i.Monthly
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", mark, i.Kind, i.label(), price, i.explanation())
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(&b, "not checked: %s: %s\n", u.What, u.Problem)
+	}
+	fmt.Fprintf(&b, "\n%d left over (%.2f USD a month at on-demand list prices of us-east-1, as far as they are known), %d kept by AWS, %d owned, %d that could be either.\n",
+		len(r.Of(Leftover)), monthly, len(r.Of(Kept)), len(r.Of(Owned)), len(r.Of(Unknown)))
+	switch {
+	case len(r.Unchecked) > 0:
+		fmt.Fprintln(&b, "There may be more: not everything could be checked.")
+	case r.Code() == 0:
+		fmt.Fprintln(&b, "Nothing is left over.")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (i Item) label() string {
+	if i.Name == "" {
+		return i.ID
+	}
+	return i.ID + " (" + i.Name + ")"
+}
+
+// explanation says why a thing is counted, and why it is marked as it is where the mark does not say it.
+func (i Item) explanation() string {
+	if i.Mark == Leftover || i.Mark == Unknown {
+		return i.Why
+	}
+	return i.Why + "; " + i.Reason
+}

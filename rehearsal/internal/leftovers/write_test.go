@@ -1,0 +1,46 @@
+package leftovers
+
+import (
+	"bytes"
+	"testing"
+
+	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What is left over comes first, with its price and why it is counted; what could not be looked at is never passed over.
+func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
+	a := newAccount(t)
+	a.model.Plant("aws:ec2/natGateway:NatGateway", "nat-1", "", awsmodel.Program, properties{"tags": stackTags()})
+	a.model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, properties{"size": 8, "tags": properties{owned: "owned"}})
+	a.model.Plant("aws:ec2/launchTemplate:LaunchTemplate", "lt-1", "", awsmodel.Program, properties{"name": "expense-1", "tags": stackTags()})
+	text := func() string {
+		var out bytes.Buffer
+		require.NoError(t, a.find(t).Text(&out))
+		return out.String()
+	}
+	got := text()
+	for _, want := range []string{
+		"Stack dev, account 111122223333, us-east-1: cluster expense, domain expense.",
+		"LEFTOVER  NAT gateway      nat-1 (available)  365.00 USD a month  tags pulumi:project=expense and pulumi:stack=dev",
+		"LEFTOVER  volume           vol-1 (available)  2.00 USD a month    tag kubernetes.io/cluster/expense=owned",
+		"LEFTOVER  launch template  lt-1 (expense-1)                       tags pulumi:project=expense and pulumi:stack=dev",
+		"3 left over (367.00 USD a month at on-demand list prices of us-east-1, as far as they are known), 0 kept by AWS, 0 owned, 0 that could be either.",
+	} {
+		assert.Contains(t, got, want)
+	}
+	assert.NotContains(t, got, "Nothing is left over.")
+
+	for typ, id := range map[string]string{"aws:ec2/natGateway:NatGateway": "nat-1", "aws:ebs/volume:Volume": "vol-1", "aws:ec2/launchTemplate:LaunchTemplate": "lt-1"} {
+		require.True(t, a.model.Uproot(typ, id))
+	}
+	assert.Contains(t, text(), "Nothing is left over.")
+	a.server.Inject("ec2:DescribeVolumes", awshttp.Denied)
+	got = text()
+	assert.NotContains(t, got, "Nothing is left over.")
+	assert.Contains(t, got, "not checked: volume: EC2 DescribeVolumes: not allowed (AccessDenied)")
+	assert.Contains(t, got, "There may be more")
+}

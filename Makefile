@@ -45,10 +45,14 @@ rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.
 preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree changes, and guards what holds data: BASE=HEAD~1, STACK=all.
 	@.tools/bin/preview-diff -stack $(STACK) -base "$(BASE)"
 
+.PHONY: doctor
+doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's settings before the first `pulumi up`.
+	@.tools/bin/doctor -stack $(STACK)
+
 .PHONY: leftovers
 leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account: DELETE=1 removes it, after asking.
 	@.tools/bin/leftovers -stack $(STACK) $(if $(DELETE),-delete)
 
-.PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/leftovers
-.tools/bin/rehearse .tools/bin/preview-diff .tools/bin/leftovers:
+.PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/doctor .tools/bin/leftovers
+.tools/bin/rehearse .tools/bin/preview-diff .tools/bin/doctor .tools/bin/leftovers:
 	@cd rehearsal && go build -o ../$@ ./cmd/$(@F)

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// On a machine without credentials everything that needs none is said, and then what is missing.
+func TestWithoutCredentialsTheRestIsSaid(t *testing.T) {
+	for key, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": "",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+		// Nobody answers there, so no registry is asked.
+		"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "",
+	} {
+		t.Setenv(key, value)
+	}
+	var out bytes.Buffer
+	code, err := run(t.Context(), &out, "../../..", "dev")
+	require.NoError(t, err)
+	assert.Equal(t, 1, code)
+	for _, want := range []string{"problem          settings: cluster.publicAccessCidrs: found nothing", "ok               region: us-east-1", "could not check  credentials:", "aws sso login"} {
+		assert.Contains(t, out.String(), want)
+	}
+}
+
+func TestAStackWithoutAFileIsRefused(t *testing.T) {
+	code, err := run(t.Context(), &bytes.Buffer{}, "../../..", "pord")
+	assert.Equal(t, 1, code)
+	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")
+}

@@ -1,0 +1,386 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"expense/internal/config"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/opensearch"
+	ostypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	"github.com/aws/smithy-go"
+)
+
+// missing tells that AWS has no such thing.
+func missing(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && (strings.Contains(api.ErrorCode(), "NotFound") || strings.HasPrefix(api.ErrorCode(), "NoSuch"))
+}
+
+// names finds out whether the stack is up, and if not, whether its names are free.
+func (e *examination) names(ctx context.Context) {
+	s := e.Settings
+	cluster, err := e.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &s.Cluster.Name})
+	check := "cluster name " + s.Cluster.Name
+	switch {
+	case missing(err):
+		e.ok(check, "free")
+	case err != nil:
+		e.unchecked(check, err)
+	case cluster.Cluster.Tags["pulumi:project"] == "expense" && cluster.Cluster.Tags["pulumi:stack"] == e.Stack:
+		e.up = true
+		e.ok(check, "the stack is up; names and quotas are its own")
+		return
+	default:
+		e.problem(check, "taken by a cluster that is not this stack's: pulumi config set --path expense:cluster.name ANOTHER --stack %s", e.Stack)
+	}
+
+	check = "domain name " + s.Logging.Domain.Name
+	_, err = e.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &s.Logging.Domain.Name})
+	switch {
+	case missing(err):
+		e.ok(check, "free")
+	case err != nil:
+		e.unchecked(check, err)
+	default:
+		e.problem(check, "taken: pulumi config set --path expense:logging.domain.name ANOTHER --stack %s", e.Stack)
+	}
+
+	group := "/aws/eks/" + s.Cluster.Name + "/cluster"
+	check = "log group " + group
+	groups, err := e.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &group})
+	switch {
+	case err != nil:
+		e.unchecked(check, err)
+	// Names are sorted, so the shortest with the prefix is on the first page
+	// (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeLogGroups.html).
+	case len(groups.LogGroups) > 0 && aws.ToString(groups.LogGroups[0].LogGroupName) == group:
+		e.problem(check, "there already, left by an earlier cluster: aws logs delete-log-group --log-group-name %s --region %s", group, s.Region)
+	default:
+		e.ok(check, "free")
+	}
+}
+
+// kubernetes wants a version in standard support: the program asks for it, and EKS upgrades a cluster whose version has left it.
+func (e *examination) kubernetes(ctx context.Context) {
+	version := e.Settings.Cluster.Version
+	check := "Kubernetes " + version
+	answer, err := e.eks.DescribeClusterVersions(ctx, &eks.DescribeClusterVersionsInput{ClusterVersions: []string{version}})
+	switch {
+	case err != nil:
+		e.unchecked(check, err)
+	case len(answer.ClusterVersions) == 0:
+		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.Stack)
+	case answer.ClusterVersions[0].VersionStatus != ekstypes.VersionStatusStandardSupport:
+		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s", answer.ClusterVersions[0].VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
+	default:
+		e.ok(check, "in standard support")
+	}
+}
+
+// engine looks for the domain's version and instance types.
+func (e *examination) engine(ctx context.Context) {
+	domain := e.Settings.Logging.Domain
+	check := "engine " + domain.EngineVersion
+	var versions []string
+	list := opensearch.NewListVersionsPaginator(e.opensearch, &opensearch.ListVersionsInput{})
+	for list.HasMorePages() {
+		page, err := list.NextPage(ctx)
+		if err != nil {
+			e.unchecked(check, err)
+			return
+		}
+		versions = append(versions, page.Versions...)
+	}
+	if !slices.Contains(versions, domain.EngineVersion) {
+		e.problem(check, "OpenSearch Service has %s: pulumi config set --path expense:logging.domain.engineVersion VERSION --stack %s", strings.Join(versions, ", "), e.Stack)
+		return
+	}
+	e.ok(check, "available")
+	for _, t := range []struct{ path, name string }{{"instanceType", domain.InstanceType}, {"masterInstanceType", domain.MasterInstanceType}} {
+		path, typ := t.path, t.name
+		if typ == "" {
+			continue
+		}
+		check := "domain's " + path + " " + typ
+		answer, err := e.opensearch.ListInstanceTypeDetails(ctx, &opensearch.ListInstanceTypeDetailsInput{EngineVersion: &domain.EngineVersion, InstanceType: &typ})
+		switch {
+		case err != nil:
+			e.unchecked(check, err)
+		case !slices.ContainsFunc(answer.InstanceTypeDetails, func(d ostypes.InstanceTypeDetails) bool { return string(d.InstanceType) == typ }):
+			e.problem(check, "not in %s for %s: pulumi config set --path expense:logging.domain.%s TYPE --stack %s", e.Settings.Region, domain.EngineVersion, path, e.Stack)
+		default:
+			e.ok(check, "available")
+		}
+	}
+}
+
+// onDemand are service-linked roles that their services make when they are first used.
+var onDemand = []string{"AWSServiceRoleForAmazonEKS", "AWSServiceRoleForAmazonEKSNodegroup", "AWSServiceRoleForEC2Spot"}
+
+// serviceLinkedRoles compares the account with what the settings say of OpenSearch's role: AWS refuses a second one, and a
+// domain in a VPC without one (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/slr.html).
+func (e *examination) serviceLinkedRoles(ctx context.Context) {
+	const role = "AWSServiceRoleForAmazonOpenSearchService"
+	const remedy = "pulumi config set --path expense:logging.createServiceLinkedRole %t --stack %s"
+	there, err := e.role(ctx, role)
+	create := e.Settings.Logging.CreateServiceLinkedRole
+	switch {
+	case err != nil:
+		e.unchecked("role "+role, err)
+	case e.up:
+		e.ok("role "+role, "the stack is up")
+	case there && create:
+		e.problem("role "+role, "the account has it: "+remedy, false, e.Stack)
+	case !there && !create:
+		e.problem("role "+role, "the account has none yet: "+remedy, true, e.Stack)
+	default:
+		e.ok("role "+role, "there: %t, to be made: %t", there, create)
+	}
+	for _, role := range onDemand {
+		switch there, err := e.role(ctx, role); {
+		case err != nil:
+			e.unchecked("role "+role, err)
+		case there:
+			e.ok("role "+role, "there")
+		default:
+			e.ok("role "+role, "AWS makes it on first use, if you may iam:CreateServiceLinkedRole")
+		}
+	}
+}
+
+func (e *examination) role(ctx context.Context, name string) (there bool, err error) {
+	_, err = e.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
+	if missing(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// types are the instance types of all node groups, sorted.
+func (e *examination) types() []string {
+	var out []string
+	for _, group := range e.Settings.Cluster.NodeGroups {
+		out = append(out, group.InstanceTypes...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// offerings asks which zones have the node groups' instance types. A group has nodes in each zone of the network.
+func (e *examination) offerings(ctx context.Context) {
+	types, have := e.types(), map[string]bool{}
+	list := ec2.NewDescribeInstanceTypeOfferingsPaginator(e.ec2, &ec2.DescribeInstanceTypeOfferingsInput{
+		LocationType: ec2types.LocationTypeAvailabilityZoneId,
+		Filters:      []ec2types.Filter{{Name: aws.String("instance-type"), Values: types}},
+	})
+	for list.HasMorePages() {
+		page, err := list.NextPage(ctx)
+		if err != nil {
+			e.unchecked("instance types in zones", err)
+			return
+		}
+		for _, o := range page.InstanceTypeOfferings {
+			have[string(o.InstanceType)+" "+aws.ToString(o.Location)] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Settings.Cluster.NodeGroups)) {
+		group := e.Settings.Cluster.NodeGroups[name]
+		check := "instance types of " + name
+		var gaps []string
+		for _, zone := range e.Settings.Network.Zones {
+			if !slices.ContainsFunc(group.InstanceTypes, func(t string) bool { return have[t+" "+zone] }) {
+				gaps = append(gaps, zone)
+			}
+		}
+		if len(gaps) > 0 {
+			e.problem(check, "%s has none of %s: pulumi config set --path 'expense:cluster.nodeGroups.%s.instanceTypes[%d]' TYPE --stack %s",
+				strings.Join(gaps, ", "), strings.Join(group.InstanceTypes, ", "), name, len(group.InstanceTypes), e.Stack)
+			continue
+		}
+		e.ok(check, "offered in %s", strings.Join(e.Settings.Network.Zones, ", "))
+	}
+}
+
+// quota is one of AWS's limits, by its codes in Service Quotas.
+type quota struct{ name, service, code string }
+
+// Codes: aws service-quotas list-service-quotas --service-code ec2; see
+// https://docs.aws.amazon.com/servicequotas/latest/userguide/intro.html.
+var (
+	spotQuota     = quota{"vCPUs of standard spot instances", "ec2", "L-34B43A08"}
+	onDemandQuota = quota{"vCPUs of standard on-demand instances", "ec2", "L-1216C47A"}
+	addressQuota  = quota{"Elastic IP addresses", "ec2", "L-0263D0A3"}
+	vpcQuota      = quota{"VPCs", "vpc", "L-F678F1CE"}
+	natQuota      = quota{"NAT gateways in a zone", "vpc", "L-FE5A380F"}
+	clusterQuota  = quota{"EKS clusters", "eks", "L-1194D53C"}
+)
+
+// limit asks for a quota's value in the account, or for AWS's default where it was never changed.
+func (e *examination) limit(ctx context.Context, q quota) (float64, error) {
+	answer, err := e.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{ServiceCode: &q.service, QuotaCode: &q.code})
+	if err == nil {
+		return aws.ToFloat64(answer.Quota.Value), nil
+	}
+	if !missing(err) {
+		return 0, err
+	}
+	byDefault, err := e.quotas.GetAWSDefaultServiceQuota(ctx, &servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: &q.service, QuotaCode: &q.code})
+	if err != nil {
+		return 0, err
+	}
+	return aws.ToFloat64(byDefault.Quota.Value), nil
+}
+
+// compare judges a need against what is left of a quota. more is said of one that does.
+func (e *examination) compare(ctx context.Context, q quota, used, need float64, more string) {
+	check := "quota " + q.name
+	limit, err := e.limit(ctx, q)
+	switch {
+	case err != nil:
+		e.unchecked(check, err)
+	case used+need > limit:
+		e.problem(check, "the quota is %v, in use are %v, the stack needs %v%s: aws service-quotas request-service-quota-increase --service-code %s --quota-code %s --desired-value %v --region %s",
+			limit, used, need, more, q.service, q.code, max(used+need, 2*need), e.Settings.Region)
+	default:
+		e.ok(check, "%v, in use %v, needed %v%s", limit, used, need, more)
+	}
+}
+
+// vcpus compares the node groups at their largest with the account's quotas. What else runs in the account is not counted.
+func (e *examination) vcpus(ctx context.Context) {
+	sizes := map[string]float64{}
+	for some := range slices.Chunk(e.types(), 100) { // as many as EC2 takes at once
+		answer, err := e.ec2.DescribeInstanceTypes(ctx, &ec2.DescribeInstanceTypesInput{InstanceTypes: instanceTypes(some)})
+		if err != nil {
+			e.unchecked("vCPUs of the node groups", err)
+			return
+		}
+		for _, t := range answer.InstanceTypes {
+			if t.VCpuInfo != nil {
+				sizes[string(t.InstanceType)] = float64(aws.ToInt32(t.VCpuInfo.DefaultVCpus))
+			}
+		}
+	}
+	need := map[config.CapacityType]float64{}
+	for _, group := range e.Settings.Cluster.NodeGroups {
+		largest := 0.0
+		for _, t := range group.InstanceTypes {
+			largest = max(largest, sizes[t])
+		}
+		need[group.CapacityType] += largest * float64(group.MaxSize)
+	}
+	for _, l := range []struct {
+		quota quota
+		need  float64
+	}{{spotQuota, need[config.Spot]}, {onDemandQuota, need[config.OnDemand]}} {
+		if l.need > 0 {
+			e.compare(ctx, l.quota, 0, l.need, fmt.Sprintf(" at most (%v to replace all nodes at once)", 2*l.need))
+		}
+	}
+}
+
+func instanceTypes(names []string) (out []ec2types.InstanceType) {
+	for _, name := range names {
+		out = append(out, ec2types.InstanceType(name))
+	}
+	return out
+}
+
+// limits compares what the network and the cluster need with what the account has left.
+func (e *examination) limits(ctx context.Context) {
+	gateways := map[config.NAT]float64{config.NATSingle: 1, config.NATPerZone: float64(len(e.Settings.Network.Zones))}[e.Settings.Network.NAT]
+	inZone := min(gateways, 1)
+	for _, l := range []struct {
+		quota quota
+		used  func(context.Context) (float64, error)
+		need  float64
+	}{
+		{vpcQuota, e.usedVPCs, 1}, {addressQuota, e.usedAddresses, gateways}, {natQuota, e.usedGateways, inZone}, {clusterQuota, e.usedClusters, 1},
+	} {
+		used, err := l.used(ctx)
+		if err != nil {
+			e.unchecked("quota "+l.quota.name, err)
+			continue
+		}
+		if e.up {
+			l.need = 0
+		}
+		e.compare(ctx, l.quota, used, l.need, "")
+	}
+}
+
+func (e *examination) usedVPCs(ctx context.Context) (n float64, err error) {
+	list := ec2.NewDescribeVpcsPaginator(e.ec2, &ec2.DescribeVpcsInput{})
+	for list.HasMorePages() {
+		page, err := list.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n += float64(len(page.Vpcs))
+	}
+	return n, nil
+}
+
+func (e *examination) usedAddresses(ctx context.Context) (float64, error) {
+	answer, err := e.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{})
+	if err != nil {
+		return 0, err
+	}
+	return float64(len(answer.Addresses)), nil
+}
+
+// usedGateways counts those in the fullest of the network's zones.
+func (e *examination) usedGateways(ctx context.Context) (float64, error) {
+	zones := map[string]string{}
+	subnets := ec2.NewDescribeSubnetsPaginator(e.ec2, &ec2.DescribeSubnetsInput{})
+	for subnets.HasMorePages() {
+		page, err := subnets.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, s := range page.Subnets {
+			zones[aws.ToString(s.SubnetId)] = aws.ToString(s.AvailabilityZoneId)
+		}
+	}
+	counts, most := map[string]float64{}, 0.0
+	gateways := ec2.NewDescribeNatGatewaysPaginator(e.ec2, &ec2.DescribeNatGatewaysInput{})
+	for gateways.HasMorePages() {
+		page, err := gateways.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, g := range page.NatGateways {
+			zone := zones[aws.ToString(g.SubnetId)]
+			if g.State != ec2types.NatGatewayStateDeleted && slices.Contains(e.Settings.Network.Zones, zone) {
+				counts[zone]++
+				most = max(most, counts[zone])
+			}
+		}
+	}
+	return most, nil
+}
+
+func (e *examination) usedClusters(ctx context.Context) (n float64, err error) {
+	list := eks.NewListClustersPaginator(e.eks, &eks.ListClustersInput{})
+	for list.HasMorePages() {
+		page, err := list.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n += float64(len(page.Clusters))
+	}
+	return n, nil
+}

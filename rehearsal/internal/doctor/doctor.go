@@ -1,0 +1,179 @@
+// Package doctor looks at a machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would
+// stop it, with the command that mends it. It changes nothing.
+//
+// Nothing of this has met AWS: it was tried with the SDK against package awshttp.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"expense/internal/config"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/opensearch"
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Status is how a check came out.
+type Status string
+
+// The outcomes of a check.
+const (
+	OK        Status = "ok"
+	Problem   Status = "problem"
+	Unchecked Status = "could not check"
+)
+
+// Finding is the outcome of one check.
+type Finding struct {
+	Status Status
+	// Check names it; Says is what was found and, for a problem, what is allowed and the command that mends it.
+	Check, Says string
+	// Essential tells of what could not be checked that nothing can be said without it.
+	Essential bool
+}
+
+// Options are what an examination needs.
+type Options struct {
+	// Config has the credentials; its region is the environment's, "" if that names none.
+	Config aws.Config
+	// Stack is the stack's name.
+	Stack string
+	// Settings are the stack's, nil if they are wrong; Problems are what is wrong with them.
+	Settings *config.Config
+	Problems config.Problems
+	// Run runs a command and gives what it prints.
+	Run func(ctx context.Context, name string, args ...string) (string, error)
+	// HTTP asks registries for images.
+	HTTP *http.Client
+}
+
+// examination is one run.
+type examination struct {
+	Options
+	ec2        *ec2.Client
+	eks        *eks.Client
+	iam        *iam.Client
+	logs       *cloudwatchlogs.Client
+	opensearch *opensearch.Client
+	quotas     *servicequotas.Client
+	sts        *sts.Client
+	// up tells that the stack's cluster is there: what it needs, it has.
+	up       bool
+	findings []Finding
+}
+
+// Examine makes all checks that can be made.
+func Examine(ctx context.Context, options Options) []Finding {
+	e := &examination{Options: options}
+	e.tools(ctx)
+	e.settings()
+	if e.Settings != nil {
+		e.images(ctx)
+	}
+	environment := e.Config.Region
+	if e.Settings != nil {
+		e.Config.Region = e.Settings.Region
+		e.region(environment)
+	}
+	cfg := e.Config
+	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
+	e.opensearch, e.quotas, e.sts = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg), sts.NewFromConfig(cfg)
+	if e.credentials(ctx) && e.Settings != nil {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.engine, e.serviceLinkedRoles, e.offerings, e.vcpus, e.limits} {
+			check(ctx)
+		}
+	}
+	return e.findings
+}
+
+func (e *examination) ok(check, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Status: OK, Check: check, Says: fmt.Sprintf(format, args...)})
+}
+
+func (e *examination) problem(check, format string, args ...any) {
+	e.findings = append(e.findings, Finding{Status: Problem, Check: check, Says: fmt.Sprintf(format, args...)})
+}
+
+func (e *examination) unchecked(check string, err error) {
+	e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Says: err.Error()})
+}
+
+// Code is the exit code: 1 if something essential could not be checked, 3 with problems, else 0.
+func Code(findings []Finding) int {
+	code := 0
+	for _, f := range findings {
+		if f.Essential {
+			return 1
+		}
+		if f.Status == Problem {
+			code = 3
+		}
+	}
+	return code
+}
+
+// Text writes one line for each check.
+func Text(w io.Writer, findings []Finding) error {
+	counts := map[Status]int{}
+	for _, f := range findings {
+		counts[f.Status]++
+		if _, err := fmt.Fprintf(w, "%-15s  %s: %s\n", f.Status, f.Check, strings.ReplaceAll(f.Says, "\n", " ")); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%d ok, %d problems, %d could not be checked.\n", counts[OK], counts[Problem], counts[Unchecked])
+	return err
+}
+
+// settings reports what is wrong with the stack's file, and what it says of secrets.
+func (e *examination) settings() {
+	const check = "settings"
+	for _, p := range e.Problems {
+		e.problem(check, "%s", p)
+	}
+	switch {
+	case e.Settings == nil:
+		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true,
+			Says: "nothing that depends on the settings is checked until they are right"})
+	case len(e.Problems) == 0:
+		e.ok(check, "complete")
+	}
+	if e.Settings != nil && e.Settings.WebSecret == nil {
+		e.ok("web secret", "none, so web gets no secret; set one with: pulumi config set --secret --path 'expense:webSecret.API_TOKEN' 'the-token' --stack %s", e.Stack)
+	}
+}
+
+// region compares with the environment's, which the README's aws commands use.
+func (e *examination) region(environment string) {
+	const check = "region"
+	if environment != "" && environment != e.Settings.Region {
+		e.problem(check, "the environment says %s, the settings %s; aws commands would look in the wrong place: export AWS_REGION=%s", environment, e.Settings.Region, e.Settings.Region)
+		return
+	}
+	e.ok(check, "%s", e.Settings.Region)
+}
+
+func (e *examination) credentials(ctx context.Context) bool {
+	const check = "credentials"
+	if e.Config.Region == "" {
+		e.Config.Region = "us-east-1"
+	}
+	caller, err := e.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true,
+			Says: fmt.Sprintf("%v; sign in with: aws sso login, AWS_PROFILE or aws configure", err)})
+		return false
+	}
+	e.ok(check, "account %s as %s", aws.ToString(caller.Account), aws.ToString(caller.Arn))
+	return true
+}

@@ -1,0 +1,306 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsmodel"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// patient is a machine, an account and a stack's file, all well until something is changed.
+type patient struct {
+	model  *awsmodel.Model
+	server *awshttp.Server
+	config aws.Config
+	// file edits the stack's file.
+	file func(text string) string
+	// said are the programs' answers to being asked for their versions.
+	said map[string]string
+	// absent are images that no registry has, offline tells that none answers.
+	absent  string
+	offline bool
+}
+
+func healthy(t *testing.T) *patient {
+	p := &patient{
+		model: awsmodel.New(awsmodel.Options{}),
+		file:  func(text string) string { return text },
+		said: map[string]string{
+			"aws": "aws-cli/2.31.4 Python/3.13.7 Linux/6.1 exe/x86_64", "pulumi": "v3.259.0", "kubectl": "Client Version: v1.35.4\nKustomize Version: v5.7.1",
+		},
+	}
+	zones := []string{"use1-az1", "use1-az2"}
+	p.server = &awshttp.Server{Model: p.model, PageSize: 2, Region: awshttp.Region{
+		Quotas:     map[string]float64{"L-34B43A08": 64, "L-1216C47A": 64, "L-0263D0A3": 5, "L-F678F1CE": 5, "L-FE5A380F": 5, "L-1194D53C": 100},
+		Offered:    map[string][]string{"m5.large": zones},
+		Kubernetes: map[string]string{"1.33": "EXTENDED_SUPPORT", "1.35": "STANDARD_SUPPORT"},
+		Engines:    []string{"OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1"}, DomainTypes: []string{"t3.small.search"},
+	}}
+	listener := httptest.NewServer(p.server)
+	t.Cleanup(listener.Close)
+	p.config = aws.Config{
+		Region: "us-east-1", BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.RateLimiter, o.Backoff = ratelimit.None, retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+			})
+		},
+	}
+	return p
+}
+
+// RoundTrip is every registry there is: it wants a token, and has all images but the absent one.
+func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p.offline {
+		return nil, errors.New("no route to host")
+	}
+	w := httptest.NewRecorder()
+	switch {
+	case r.URL.Host == "auth.example":
+		fmt.Fprintf(w, `{"token": %q}`, r.URL.Query().Get("service")+" "+r.URL.Query().Get("scope"))
+	case r.Header.Get("Authorization") == "":
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="https://auth.example/token",service=%q,scope=%q`, r.URL.Host, strings.Split(r.URL.Path, "/manifests/")[0]))
+		w.WriteHeader(http.StatusUnauthorized)
+	case r.Header.Get("Authorization") != "Bearer "+r.URL.Host+" "+strings.Split(r.URL.Path, "/manifests/")[0]:
+		w.WriteHeader(http.StatusForbidden)
+	case p.absent != "" && strings.HasSuffix(r.URL.Host+r.URL.Path, p.absent):
+		w.WriteHeader(http.StatusNotFound)
+	}
+	return w.Result(), nil
+}
+
+func (p *patient) run(_ context.Context, name string, _ ...string) (string, error) {
+	if p.said[name] == "" {
+		return "", errors.New("executable file not found in $PATH")
+	}
+	return p.said[name], nil
+}
+
+// examine makes all checks of stack dev, whose file lets somebody in.
+func (p *patient) examine(t *testing.T) []Finding {
+	dir := t.TempDir()
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "..", name))
+		require.NoError(t, err)
+		text := string(data)
+		if name == "Pulumi.dev.yaml" {
+			text = p.file(strings.Replace(text, "    publicAccess: true\n", "    publicAccess: true\n    publicAccessCidrs: [203.0.113.7/32]\n", 1))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	settings, problems, err := Settings(dir, "dev")
+	require.NoError(t, err)
+	return Examine(context.Background(), Options{Config: p.config, Stack: "dev", Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
+}
+
+func of(findings []Finding, status Status) []Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Status != status })
+}
+
+func TestWhereNothingIsWrongEverythingIsOK(t *testing.T) {
+	findings := healthy(t).examine(t)
+	assert.Empty(t, of(findings, Problem))
+	assert.Empty(t, of(findings, Unchecked))
+	assert.Equal(t, 0, Code(findings))
+	assert.GreaterOrEqual(t, len(findings), 25)
+	var text bytes.Buffer
+	require.NoError(t, Text(&text, findings))
+	assert.Equal(t, len(findings)+2, strings.Count(text.String(), "\n"), "one line for each check")
+}
+
+// edit replaces text of the stack's file.
+func edit(old, new string) func(*patient) {
+	return func(p *patient) {
+		p.file = func(text string) string {
+			if !strings.Contains(text, old) {
+				panic("no such text: " + old)
+			}
+			return strings.Replace(text, old, new, 1)
+		}
+	}
+}
+
+// Each thing that may be wrong is one problem, alone, with a command that mends it.
+func TestEachProblemIsFoundAlone(t *testing.T) {
+	many := func(typ, prefix string, n int, properties map[string]any) func(*patient) {
+		return func(p *patient) {
+			for range n {
+				p.model.Plant(typ, "", prefix, awsmodel.Program, properties)
+			}
+		}
+	}
+	quota := func(code string, value float64) func(*patient) {
+		return func(p *patient) { p.server.Region.Quotas[code] = value }
+	}
+	for name, c := range map[string]struct {
+		change      func(*patient)
+		check, want string
+	}{
+		"no aws":                     {func(p *patient) { delete(p.said, "aws") }, "aws", "getting-started-install.html"},
+		"an old aws":                 {func(p *patient) { p.said["aws"] = "aws-cli/2.6.4 Python/3.9" }, "aws", "found 2.6.4"},
+		"an old aws of version 1":    {func(p *patient) { p.said["aws"] = "aws-cli/1.23.9 Python/3.9" }, "aws", "found 1.23.9"},
+		"no pulumi":                  {func(p *patient) { delete(p.said, "pulumi") }, "pulumi", "pulumi.com/docs/install"},
+		"no kubectl":                 {func(p *patient) { delete(p.said, "kubectl") }, "kubectl", "kubernetes.io/docs/tasks/tools"},
+		"nobody may reach the API":   {edit("    publicAccessCidrs: [203.0.113.7/32]\n", ""), "settings", "pulumi config set --path 'expense:cluster.publicAccessCidrs[0]'"},
+		"another region":             {func(p *patient) { p.config.Region = "eu-west-1" }, "region", "export AWS_REGION=us-east-1"},
+		"a new account's spot quota": {quota("L-34B43A08", 5), "quota vCPUs of standard spot instances", "--quota-code L-34B43A08 --desired-value 20"},
+		"no VPC left":                {many("aws:ec2/vpc:Vpc", "vpc-", 5, nil), "quota VPCs", "--quota-code L-F678F1CE"},
+		"no address left":            {many("aws:ec2/eip:Eip", "eipalloc-", 5, nil), "quota Elastic IP addresses", "--quota-code L-0263D0A3"},
+		"no cluster left":            {quota("L-1194D53C", 0), "quota EKS clusters", "--quota-code L-1194D53C"},
+		"no NAT gateway left": {func(p *patient) {
+			p.model.Plant("aws:ec2/subnet:Subnet", "subnet-1", "", awsmodel.Program, map[string]any{"availabilityZoneId": "use1-az1"})
+			many("aws:ec2/natGateway:NatGateway", "nat-", 5, map[string]any{"subnetId": "subnet-1"})(p)
+		}, "quota NAT gateways in a zone", "--quota-code L-FE5A380F"},
+		"a role that is there": {func(p *patient) {
+			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
+		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
+		"a zone without the type":       {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
+		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
+		"a version that EKS lacks":      {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
+		"an engine that AWS lacks":      {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"a domain type that AWS lacks":  {func(p *patient) { p.server.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
+		"a cluster of the name": {func(p *patient) {
+			p.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, map[string]any{"name": "expense"})
+		}, "cluster name expense", "expense:cluster.name"},
+		"a domain of the name": {func(p *patient) {
+			p.model.Plant("aws:opensearch/domain:Domain", "domain", "", awsmodel.Program, map[string]any{"domainName": "expense"})
+		}, "domain name expense", "expense:logging.domain.name"},
+		"a log group of the name": {func(p *patient) {
+			p.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "", awsmodel.AWS, nil)
+		}, "log group /aws/eks/expense/cluster", "aws logs delete-log-group"},
+		"an image that is not there": {func(p *patient) { p.absent = "public.ecr.aws/v2/docker/library/almalinux/manifests/9.7" }, "image public.ecr.aws/docker/library/almalinux:9.7", "correct its reference"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := healthy(t)
+			c.change(p)
+			findings := p.examine(t)
+			problems := of(findings, Problem)
+			require.Len(t, problems, 1, "%v", problems)
+			assert.Equal(t, c.check, problems[0].Check)
+			assert.Contains(t, problems[0].Says, c.want)
+			assert.Empty(t, of(findings, Unchecked))
+			assert.Equal(t, 3, Code(findings))
+		})
+	}
+}
+
+// A stack that is up has its names, its role and its share of the quotas already.
+func TestAStackThatIsUpIsNoProblemToItself(t *testing.T) {
+	p := healthy(t)
+	tags := map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}
+	p.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, map[string]any{"name": "expense", "tags": tags})
+	p.model.Plant("aws:opensearch/domain:Domain", "domain", "", awsmodel.Program, map[string]any{"domainName": "expense", "tags": tags})
+	p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+	for range 5 {
+		p.model.Plant("aws:ec2/vpc:Vpc", "", "vpc-", awsmodel.Program, nil)
+	}
+	assert.Empty(t, of(p.examine(t), Problem))
+}
+
+// What cannot be looked at is neither right nor wrong.
+func TestNoCallMayFailUnnoticed(t *testing.T) {
+	p := healthy(t)
+	p.examine(t)
+	calls := p.server.Calls()
+	require.GreaterOrEqual(t, len(calls), 16)
+	for action := range calls {
+		q := healthy(t)
+		q.server.Inject(action, awshttp.Denied)
+		findings := q.examine(t)
+		assert.NotEmpty(t, of(findings, Unchecked), action)
+		assert.Empty(t, of(findings, Problem), action)
+		want := 0
+		if action == "sts:GetCallerIdentity" {
+			want = 1
+		}
+		assert.Equal(t, want, Code(findings), action)
+	}
+}
+
+// Service Quotas has a value only where somebody asked for another than AWS's default.
+func TestAQuotaThatNobodyChangedHasItsDefault(t *testing.T) {
+	p := healthy(t)
+	p.server.Inject("servicequotas:GetServiceQuota", awshttp.Fault{Status: 400, Code: "NoSuchResourceException", Message: "The request failed because the specified service quota does not exist."})
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	assert.Empty(t, of(findings, Unchecked))
+	assert.NotZero(t, p.server.Calls()["servicequotas:GetAWSDefaultServiceQuota"])
+}
+
+// A permission that the page forgets fails on AWS only.
+func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
+	p := healthy(t)
+	delete(p.server.Region.Quotas, "L-1194D53C") // asks for the default
+	p.examine(t)
+	want, err := awshttp.PagePolicy("../../../docs/leftovers.md", "Doctor")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(p.server.Calls())))
+}
+
+func TestWithoutCredentialsNothingIsSaidOfTheAccount(t *testing.T) {
+	p := healthy(t)
+	p.server.Inject("*", awshttp.Expired)
+	findings := p.examine(t)
+	assert.Equal(t, 1, Code(findings))
+	assert.Equal(t, map[string]int{"sts:GetCallerIdentity": 1}, p.server.Calls())
+	assert.Contains(t, of(findings, Unchecked)[0].Says, "aws sso login")
+}
+
+func TestSettingsThatAreWrongAreAllListed(t *testing.T) {
+	p := healthy(t)
+	p.file = func(text string) string {
+		return strings.NewReplacer("minSize: 3", "minSize: 9", "retentionDays: 3", "retentionDays: 0").Replace(text)
+	}
+	findings := p.examine(t)
+	assert.Len(t, of(findings, Problem), 2)
+	assert.Equal(t, 1, Code(findings))
+}
+
+// Without a network, and for a private repository, nobody knows whether an image is there.
+func TestImagesThatCannotBeAskedForAreNoProblem(t *testing.T) {
+	p := healthy(t)
+	p.offline = true
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	assert.Len(t, of(findings, Unchecked), 4)
+	assert.Equal(t, 0, Code(findings))
+
+	p = healthy(t)
+	edit("  expense:workloads:\n", "  expense:workloads:\n    images: {nginx: 111122223333.dkr.ecr.us-east-1.amazonaws.com/nginx:1}\n")(p)
+	unchecked := of(p.examine(t), Unchecked)
+	require.Len(t, unchecked, 1)
+	assert.Contains(t, unchecked[0].Says, "aws ecr describe-images")
+}
+
+func TestReferencesToImagesAreReadAsDockerReadsThem(t *testing.T) {
+	for reference, want := range map[string]image{
+		"nginx":                           {"registry-1.docker.io", "library/nginx", "latest"},
+		"docker.io/fluent/fluentd:v1.19":  {"registry-1.docker.io", "fluent/fluentd", "v1.19"},
+		"registry.k8s.io/autoscaling/x:v": {"registry.k8s.io", "autoscaling/x", "v"},
+		"localhost:5000/a/b:c":            {"localhost:5000", "a/b", "c"},
+		"quay.io/a/b:c@sha256:0123":       {"quay.io", "a/b", "sha256:0123"},
+	} {
+		assert.Equal(t, want, parseImage(reference), reference)
+	}
+}

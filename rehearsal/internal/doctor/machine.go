@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/blang/semver"
+)
+
+// tool is a program that must be on PATH.
+type tool struct {
+	name    string
+	args    []string
+	version *regexp.Regexp
+	// oldest are the oldest versions that do, one for each major version; none is any.
+	oldest []string
+	remedy string
+}
+
+var tools = []tool{
+	// The kubeconfig's API version is one that older ones do not write
+	// (https://docs.aws.amazon.com/eks/latest/userguide/create-kubeconfig.html).
+	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), []string{"1.24.0", "2.7.0"}, "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
+	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), []string{"3.0.0"}, "https://www.pulumi.com/docs/install/"},
+	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), nil, "https://kubernetes.io/docs/tasks/tools/"},
+}
+
+// Exec runs a command on this machine.
+func Exec(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	return string(out), err
+}
+
+func (e *examination) tools(ctx context.Context) {
+	for _, t := range tools {
+		out, err := e.Run(ctx, t.name, t.args...)
+		match := t.version.FindStringSubmatch(out)
+		switch {
+		case err != nil:
+			e.problem(t.name, "not found on PATH or does not run (%v): install it, see %s", err, t.remedy)
+		case match == nil:
+			e.unchecked(t.name, fmt.Errorf("%s %s does not say its version: %.60q", t.name, strings.Join(t.args, " "), out))
+		case !t.does(match[1]):
+			e.problem(t.name, "found %s; allowed from %s: install a newer one, see %s", match[1], strings.Join(t.oldest, " or "), t.remedy)
+		default:
+			e.ok(t.name, "%s", match[1])
+		}
+	}
+}
+
+// does tells whether a version is at least the oldest of its major version, or of a newer major version than any.
+func (t tool) does(found string) bool {
+	version, err := semver.Parse(found)
+	if err != nil || len(t.oldest) == 0 {
+		return err == nil
+	}
+	for _, text := range t.oldest {
+		if oldest := semver.MustParse(text); oldest.Major == version.Major {
+			return version.GE(oldest)
+		}
+	}
+	return version.GE(semver.MustParse(t.oldest[len(t.oldest)-1]))
+}
+
+// images asks registries for the images of all pods. A private ECR repository wants AWS's credentials, and is left out.
+func (e *examination) images(ctx context.Context) {
+	s := e.Settings
+	references := []string{s.Workloads.Images.Nginx, s.Workloads.Images.Alma, s.Logging.Image}
+	if s.Cluster.Autoscaler.Enabled {
+		references = append(references, s.Cluster.Autoscaler.Image)
+	}
+	if s.Logging.Dashboards.Enabled {
+		references = append(references, s.Logging.Dashboards.Image)
+	}
+	slices.Sort(references)
+	for _, reference := range slices.Compact(references) {
+		check := "image " + reference
+		i := parseImage(reference)
+		if strings.Contains(i.host, ".dkr.ecr.") {
+			e.unchecked(check, fmt.Errorf("a private repository; look with: aws ecr describe-images --repository-name %s --image-ids imageTag=%s", i.repository, i.version))
+			continue
+		}
+		status, err := i.head(ctx, e.HTTP)
+		switch {
+		case err != nil:
+			e.unchecked(check, err)
+		case status == http.StatusNotFound:
+			e.problem(check, "the registry has no such image: correct its reference in Pulumi.%s.yaml", e.Stack)
+		case status != http.StatusOK:
+			e.unchecked(check, fmt.Errorf("the registry answered %d", status))
+		default:
+			e.ok(check, "there")
+		}
+	}
+}
+
+// image is a reference to a container image.
+type image struct{ host, repository, version string }
+
+// parseImage takes a reference apart as Docker does: no registry is Docker Hub's, no folder there is library, and no tag is
+// latest (https://docs.docker.com/reference/cli/docker/image/tag/).
+func parseImage(reference string) image {
+	i := image{host: "docker.io", version: "latest"}
+	if first, rest, found := strings.Cut(reference, "/"); found && (strings.ContainsAny(first, ".:") || first == "localhost") {
+		i.host, reference = first, rest
+	}
+	if name, digest, found := strings.Cut(reference, "@"); found {
+		reference, i.version = name, digest
+	}
+	if at := strings.LastIndex(reference, ":"); at >= 0 {
+		if i.version == "latest" {
+			i.version = reference[at+1:]
+		}
+		reference = reference[:at]
+	}
+	if i.repository = reference; i.host == "docker.io" {
+		i.host = "registry-1.docker.io"
+		if !strings.Contains(reference, "/") {
+			i.repository = "library/" + reference
+		}
+	}
+	return i
+}
+
+// manifests are the forms in which a registry may have an image
+// (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests).
+const manifests = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, " +
+	"application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
+// challenge is a parameter of what a registry answers to who has no token.
+var challenge = regexp.MustCompile(`(realm|service|scope)="([^"]*)"`)
+
+// head asks for the image's manifest without getting it, if need be with an anonymous token
+// (https://distribution.github.io/distribution/spec/auth/token/).
+func (i image) head(ctx context.Context, client *http.Client) (status int, err error) {
+	address := "https://" + i.host + "/v2/" + i.repository + "/manifests/" + i.version
+	answer, err := ask(ctx, client, http.MethodHead, address, "")
+	if err != nil {
+		return 0, err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusUnauthorized {
+		return answer.StatusCode, nil
+	}
+	query, realm := url.Values{}, ""
+	for _, match := range challenge.FindAllStringSubmatch(answer.Header.Get("WWW-Authenticate"), -1) {
+		if match[1] == "realm" {
+			realm = match[2]
+		} else {
+			query.Set(match[1], match[2])
+		}
+	}
+	if realm == "" {
+		return answer.StatusCode, nil
+	}
+	grant, err := ask(ctx, client, http.MethodGet, realm+"?"+query.Encode(), "")
+	if err != nil {
+		return 0, err
+	}
+	defer grant.Body.Close()
+	var token struct {
+		Token       string `json:"token"`
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(io.LimitReader(grant.Body, 1<<20)).Decode(&token); err != nil {
+		return 0, fmt.Errorf("token of %s: %w", i.host, err)
+	}
+	if token.Token == "" {
+		token.Token = token.AccessToken
+	}
+	if answer, err = ask(ctx, client, http.MethodHead, address, token.Token); err != nil {
+		return 0, err
+	}
+	answer.Body.Close()
+	return answer.StatusCode, nil
+}
+
+func ask(ctx context.Context, client *http.Client, method, address, token string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", manifests)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return client.Do(request)
+}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/leftovers"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -68,6 +69,10 @@ func (c *command) run(ctx context.Context) (int, error) {
 		return 1, err
 	}
 	options := leftovers.Options{Config: c.config, Stack: stack, Region: c.config.Region, Say: func(line string) { fmt.Fprintln(c.out, line) }}
+	options.Price = func(key string) (float64, bool) {
+		price, ok := estimate.PriceOf(key)
+		return price.Monthly(), ok
+	}
 	options.State = c.export(ctx)
 	report, err := leftovers.Find(ctx, options)
 	if err != nil {

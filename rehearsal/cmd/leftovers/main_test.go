@@ -21,7 +21,7 @@ import (
 // newCommand is a run for stack dev, with one volume left behind, in front of a person who types an answer.
 func newCommand(t *testing.T, answer string) (c *command, model *awsmodel.Model, out *bytes.Buffer) {
 	model, out = awsmodel.New(awsmodel.Options{}), &bytes.Buffer{}
-	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
+	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"size": 10, "tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
 	listener := httptest.NewServer(&awshttp.Server{Model: model})
 	t.Cleanup(listener.Close)
 	return &command{
@@ -42,7 +42,7 @@ func TestNothingIsRemovedWithoutAnAnswer(t *testing.T) {
 		left   int
 		say    string
 	}{
-		"only listed":          {code: 3, left: 1, say: "1 left over"},
+		"only listed":          {code: 3, left: 1, say: "1 left over (0.80 USD a month"},
 		"agreed":               {answer: "dev\n", set: func(c *command) { c.remove = true }, code: 0, left: 0, say: "volume vol-1 is removed"},
 		"another stack's name": {answer: "prod\n", set: func(c *command) { c.remove = true }, code: 3, left: 1, say: "Nothing is removed."},
 		"no answer":            {set: func(c *command) { c.remove = true }, code: 3, left: 1, say: "Nothing is removed."},

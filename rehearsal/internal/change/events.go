@@ -79,6 +79,27 @@ func Read(events io.Reader) (Stack, error) {
 	return stack, nil
 }
 
+// Order reads from the event log of an update when the engine began with each resource and when it was done, by URN, as
+// places in the log. Of several steps of a resource the last counts.
+func Order(events io.Reader) (began, done map[string]int, err error) {
+	began, done = map[string]int{}, map[string]int{}
+	decoder := json.NewDecoder(events)
+	for i := 0; ; i++ {
+		var event apitype.EngineEvent
+		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
+			return began, done, nil
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("event log: %w", err)
+		}
+		if e := event.ResourcePreEvent; e != nil {
+			began[e.Metadata.URN] = i
+		}
+		if e := event.ResOutputsEvent; e != nil {
+			done[e.Metadata.URN] = i
+		}
+	}
+}
+
 // add adds a change of what the engine calls the same, if there is one.
 func (s *Stack) add(c Change) bool {
 	if len(c.Properties) > 0 {

@@ -2,10 +2,8 @@ package preview
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,7 +17,6 @@ import (
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/estimate"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -363,25 +360,11 @@ func TestTheEngineDeletesInTheLayersOfTheEstimate(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "events.json")
 	require.NoError(t, c.stage.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log))
 
-	began, ended := map[string]int{}, map[string]int{}
 	events, err := os.Open(log)
 	require.NoError(t, err)
 	defer events.Close()
-	decoder := json.NewDecoder(events)
-	for i := 0; ; i++ {
-		var event apitype.EngineEvent
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			break
-		} else {
-			require.NoError(t, err)
-		}
-		if e := event.ResourcePreEvent; e != nil {
-			began[e.Metadata.URN] = i
-		}
-		if e := event.ResOutputsEvent; e != nil {
-			ended[e.Metadata.URN] = i
-		}
-	}
+	began, ended, err := change.Order(events)
+	require.NoError(t, err)
 	pairs := 0
 	operations := estimate.Destroy(resources).Operations
 	for _, first := range operations {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -124,10 +126,22 @@ func (p *Play) Destroy(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.pulumi(ctx, "destroy", "destroy", "--yes", "--skip-preview"); err != nil {
+	log := filepath.Join(p.stage.Dir, "destroy.json")
+	if err := p.pulumi(ctx, "destroy", "destroy", "--yes", "--skip-preview", "--event-log", log); err != nil {
 		return err
 	}
-	return p.do(ctx, "nothing is left", p.leftovers)
+	return errors.Join(
+		p.do(ctx, "destroy went from the workloads to the network", func(context.Context) (string, error) {
+			events, err := os.Open(log)
+			if err != nil {
+				return "", err
+			}
+			defer events.Close()
+			pairs, err := inOrder(events)
+			return fmt.Sprintf("%d pairs in order", pairs), err
+		}),
+		p.do(ctx, "nothing is left", p.Leftovers),
+	)
 }
 
 // protects says whether there is a domain that the stack's settings protect.
@@ -162,9 +176,9 @@ func (p *Play) refusesDestroy(ctx context.Context) (string, error) {
 	return fmt.Sprintf("all %d things are there", before), nil
 }
 
-// leftovers is empty when the model, the API server and Pulumi's state hold nothing of the stack but what AWS keeps by
+// Leftovers is empty when the model, the API server and Pulumi's state hold nothing of the stack but what AWS keeps by
 // design, which it names.
-func (p *Play) leftovers(ctx context.Context) (string, error) {
+func (p *Play) Leftovers(ctx context.Context) (string, error) {
 	var kept, left []string
 	for _, item := range p.stage.Model.Inventory() {
 		line := fmt.Sprintf("%s %s", item.Type, item.ID)

@@ -171,7 +171,7 @@ func TestLeftoversAreFound(t *testing.T) {
 	s, play, _ := newStage(t, 0)
 	_, err := s.Model.CreateVolume("expense", "us-east-1a", 1, true, nil)
 	require.NoError(t, err)
-	_, err = play.leftovers(t.Context())
+	_, err = play.Leftovers(t.Context())
 	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
 	failed := &Play{stage: s, stack: "dev", steps: []step{{name: "what went wrong", err: err}}}
 	assert.False(t, failed.Summary(io.Discard))

@@ -6,6 +6,8 @@ STACK ?= dev
 BASE ?=
 # Anything: leave the rehearsed stack up.
 KEEP ?=
+# Which faults are played: those whose name contains this; none is all.
+ONLY ?=
 # Anything: remove what is left over.
 DELETE ?=
 
@@ -29,7 +31,7 @@ lint: ## Checks formatting, go vet and staticcheck in every module, and the work
 	@if command -v shellcheck >/dev/null; then shellcheck .github/scripts/*.sh; else echo "lint: found no shellcheck: the scripts are not checked"; fi
 
 .PHONY: test
-test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby or chromium are skipped without them.
+test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby, jq or chromium are skipped without them.
 	go test -race -shuffle=on ./...
 	cd rehearsal && go test -race -shuffle=on ./...
 
@@ -53,6 +55,10 @@ doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's s
 leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account: DELETE=1 removes it, after asking.
 	@.tools/bin/leftovers -stack $(STACK) $(if $(DELETE),-delete)
 
-.PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/doctor .tools/bin/leftovers
-.tools/bin/rehearse .tools/bin/preview-diff .tools/bin/doctor .tools/bin/leftovers:
+.PHONY: faults
+faults: tools .tools/bin/faults ## Lets one thing go wrong at every operation, for more than an hour; goes on where it was ended: ONLY=up/killed.
+	@.tools/bin/faults -only "$(ONLY)"
+
+.PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/faults .tools/bin/doctor .tools/bin/leftovers
+.tools/bin/rehearse .tools/bin/preview-diff .tools/bin/faults .tools/bin/doctor .tools/bin/leftovers:
 	@cd rehearsal && go build -o ../$@ ./cmd/$(@F)

@@ -251,6 +251,13 @@ func createAttachment(m *Model, o *object) error {
 	if err := m.managedPolicy(o.in.str("policyArn")); err != nil {
 		return err
 	}
+	// To attach what is attached already does nothing (https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html
+	// names no error for it): there is one attachment, whoever remembers making it.
+	for _, other := range m.where(tAttachment, "role", o.in.str("role")) {
+		if other.in.str("policyArn") == o.in.str("policyArn") {
+			delete(m.objects[tAttachment], other.id)
+		}
+	}
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 	if len(m.where(tAttachment, "role", o.in.str("role"))) >= 10 {
 		return refuse("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10")

@@ -46,12 +46,13 @@ type provider struct {
 }
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which waits for requests under way.
-func Serve(ctx context.Context, model *awsmodel.Model) (port int, stop func(), err error) {
+func Serve(ctx context.Context, model *awsmodel.Model, options ...grpc.ServerOption) (port int, stop func(), err error) {
 	p := &provider{model: model}
 	p.renew()
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
-		Cancel: cancel,
+		Cancel:  cancel,
+		Options: options,
 		Init: func(s *grpc.Server) error {
 			pulumirpc.RegisterResourceProviderServer(s, p)
 			return nil

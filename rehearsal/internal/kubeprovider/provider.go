@@ -67,12 +67,12 @@ func operation(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which ends the waits of requests under way
 // and waits for their answers.
-func Serve(ctx context.Context) (port int, stop func(), err error) {
+func Serve(ctx context.Context, options ...grpc.ServerOption) (port int, stop func(), err error) {
 	serving, end := context.WithCancel(context.Background())
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Cancel:  cancel,
-		Options: []grpc.ServerOption{grpc.StatsHandler(connections{serving})},
+		Options: append(options, grpc.StatsHandler(connections{serving})),
 		Init: func(s *grpc.Server) error {
 			pulumirpc.RegisterResourceProviderServer(s, provider{})
 			return nil

@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 	"expense/rehearsal/internal/kubeprovider"
 
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc"
 )
 
 // Options say what to set up.
@@ -40,6 +43,8 @@ type Options struct {
 	Out io.Writer
 	// Scale is how much of AWS's typical time the model takes: 0 answers at once.
 	Scale float64
+	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
+	Intercept grpc.UnaryServerInterceptor
 }
 
 // Stage is a rehearsal that has been set up.
@@ -53,6 +58,9 @@ type Stage struct {
 	out  io.Writer
 	env  []string
 	stop []func()
+
+	mu      sync.Mutex
+	running *exec.Cmd // the command of the CLI that runs
 }
 
 //go:embed aws.sh
@@ -104,14 +112,18 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	s.Controllers, bridge.controllers = controllers, controllers
 	s.stop = append(s.stop, controllers.Stop)
 
+	var server []grpc.ServerOption
+	if options.Intercept != nil {
+		server = append(server, grpc.UnaryInterceptor(options.Intercept))
+	}
 	var attached []string
 	for _, provider := range []struct {
 		name  string
 		serve func() (int, func(), error)
 	}{
-		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model) }},
+		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model, server...) }},
 		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx) }},
-		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx) }},
+		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
 	} {
 		port, stop, err := provider.serve()
 		if err != nil {
@@ -220,10 +232,57 @@ func (s *Stage) Pulumi(ctx context.Context, args ...string) error {
 	var tail bytes.Buffer
 	command.Stdout = io.MultiWriter(s.out, &tail)
 	command.Stderr = command.Stdout
-	if err := command.Run(); err != nil {
+	if err := s.run(command); err != nil {
 		return &PulumiError{Args: args, Output: tail.String(), Err: err}
 	}
 	return nil
+}
+
+// Shell runs a script in the project as its user would, with pulumi at hand, and returns what it prints on standard output.
+func (s *Stage) Shell(ctx context.Context, script string, variables ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	command.Dir, command.Env = s.project(), append(slices.Clone(s.env), variables...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s%s", err, out, stderr.String())
+	}
+	return out, nil
+}
+
+func (s *Stage) run(command *exec.Cmd) error {
+	if err := command.Start(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.running = command
+	s.mu.Unlock()
+	err := command.Wait()
+	s.mu.Lock()
+	s.running = nil
+	s.mu.Unlock()
+	return err
+}
+
+// Kill ends the CLI that runs, and the program with it, as a power failure would: nothing more is written.
+func (s *Stage) Kill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == nil {
+		return errors.New("no command of the CLI runs")
+	}
+	return syscall.Kill(-s.running.Process.Pid, syscall.SIGKILL)
+}
+
+// Interrupt tells the CLI that runs to end, as Ctrl-C does.
+func (s *Stage) Interrupt() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == nil {
+		return errors.New("no command of the CLI runs")
+	}
+	return s.running.Process.Signal(os.Interrupt)
 }
 
 // Output runs one command of the CLI and returns what it prints on standard output.

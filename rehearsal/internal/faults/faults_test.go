@@ -1,0 +1,132 @@
+package faults
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"expense/rehearsal/internal/stage"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// open is a stage for lives. Tests here run one after the other: a stage takes PATH.
+func open(t *testing.T) *Stage {
+	root, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	tools := filepath.Join(root, ".tools", "bin")
+	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
+		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
+			t.Skipf("%s is not built: run `make tools`", tool)
+		}
+	}
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("jq is not on PATH, which docs/recovery.md needs")
+	}
+	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
+	s, err := Open(t.Context(), stage.Options{Project: root, Tools: tools, Out: io.Discard})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// One of each kind in each command; `make faults` plays them all.
+func TestASampleOfFaultsIsSurvived(t *testing.T) {
+	s := open(t)
+	all := map[string]Case{}
+	for _, life := range s.Lives() {
+		for _, c := range life {
+			all[c.Name()] = c
+		}
+	}
+	assert.Greater(t, len(all), 1_000)
+	const (
+		addon      = "aws:eks/addon:Addon/expense-node-vpc-cni"
+		cluster    = "aws:eks/cluster:Cluster/expense-eksCluster"
+		configMap  = "kubernetes:core/v1:ConfigMap/web"
+		deployment = "kubernetes:apps/v1:Deployment/web"
+		domain     = "aws:opensearch/domain:Domain/expense"
+		gateway    = "aws:ec2/natGateway:NatGateway/expense-use1-az1"
+		nodeGroup  = "aws:eks/nodeGroup:NodeGroup/expense"
+		vpc        = "aws:ec2/vpc:Vpc/expense"
+	)
+	played := 0
+	for _, names := range [][]string{
+		{"up/refused/create/" + cluster, "destroy/refused/delete/" + nodeGroup},
+		{"up/timed-out/create/" + domain, "update/timed-out/create/" + nodeGroup, "destroy/timed-out/delete/" + cluster},
+		{"up/killed-before/create/" + gateway, "update/killed-before/delete/" + nodeGroup, "destroy/killed-before/delete/" + deployment},
+		{"up/killed-after/create/" + vpc, "update/killed-after/create/" + nodeGroup, "destroy/killed-after/delete/" + gateway},
+		{"up/killed-after/create/" + configMap, "destroy/killed-after/delete/" + addon},
+		{"up/interrupted/create/" + addon, "update/refused/create/" + nodeGroup, "destroy/interrupted/delete/" + domain},
+	} {
+		var life Life
+		for _, name := range names {
+			require.Contains(t, all, name)
+			life = append(life, all[name])
+		}
+		survived, err := s.Play(t.Context(), life)
+		require.NoError(t, err, "%s", life[min(survived, len(life)-1)].Name())
+		played += survived
+	}
+	assert.Equal(t, 16, played)
+
+	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
+	s.commands[1] = ":"
+	_, err := s.Play(t.Context(), Life{all["up/killed-after/create/"+vpc]})
+	assert.ErrorContains(t, err, "2 x aws:ec2/vpc:Vpc program ACTIVE, not 1")
+}
+
+func TestEachKindOfResourceHasARefusal(t *testing.T) {
+	for _, c := range []struct{ verb, typ, text string }{
+		{"create", "aws:eks/nodeGroup:NodeGroup", "InsufficientInstanceCapacity"}, {"delete", "aws:eks/nodeGroup:NodeGroup", "ThrottlingException"},
+		{"create", "aws:ec2/vpc:Vpc", "VpcLimitExceeded"}, {"delete", "aws:ec2/vpc:Vpc", "RequestLimitExceeded"}, {"update", "kubernetes:core/v1:Pod", "etcdserver"},
+	} {
+		assert.ErrorContains(t, refusal(Operation{c.verb, "urn:pulumi:dev::expense::" + c.typ + "::x"}), c.text)
+	}
+}
+
+// A run goes on where it was ended, and a line that was being written then counts as nothing.
+func TestWhatWasPlayedIsNotPlayedAgain(t *testing.T) {
+	lives := []Life{{{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::x"}, Refused}, {Destroy, Operation{"delete", "urn:pulumi:dev::p::a:b:C::x"}, Refused}},
+		{{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::y"}, Refused}}}
+	file := filepath.Join(t.TempDir(), "results.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte(`{"case":"up/refused/create/a:b:C/x","version":"1","seconds":2}
+{"case":"destroy/refused/delete/a:b:C/x","version":"0","seconds":2}
+{"case":"up/refused/create/a:b:C/y","vers`), 0o600))
+	done, err := Results(file, "1")
+	require.NoError(t, err)
+	assert.Len(t, done, 1)
+	left := Choice{}.Choose(lives, done)
+	require.Len(t, left, 2)
+	assert.Equal(t, "destroy/refused/delete/a:b:C/x", left[0][0].Name())
+	assert.Len(t, Choice{Only: "/y"}.Choose(lives, nil), 1)
+	assert.Len(t, Choice{Every: 2}.Choose(lives, nil), 1)
+	assert.Equal(t, lives[1:], Choice{Worker: 1, Workers: 2}.Choose(lives, nil))
+	none, err := Results(file+".missing", "1")
+	require.NoError(t, err)
+	assert.Empty(t, none)
+}
+
+// The commands are the document's; the error texts in its table are those that are played.
+func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/recovery.md")
+	require.NoError(t, err)
+	for _, r := range refusals {
+		known := false
+		for _, word := range []string{"Throttling", "Rate exceeded", "RequestLimitExceeded", "cannot be assumed", "you must enable a service-linked role", "InsufficientInstanceCapacity", "VpcLimitExceeded", "AddressLimitExceeded", "etcdserver: request timed out"} {
+			if strings.Contains(r.text, word) {
+				assert.Contains(t, string(data), word)
+				known = true
+			}
+		}
+		assert.True(t, known, r.text)
+	}
+	blocks, err := commands("../../..")
+	require.NoError(t, err)
+	assert.Contains(t, blocks[1], "adopt")
+}

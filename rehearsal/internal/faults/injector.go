@@ -1,0 +1,225 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+)
+
+// Kind is what goes wrong at one operation.
+type Kind string
+
+// The kinds of faults.
+const (
+	// Refused: the service answers with an error and has done nothing.
+	Refused Kind = "refused"
+	// TimedOut: the service has done it, and the provider gives up waiting for that.
+	TimedOut Kind = "timed-out"
+	// KilledBefore and KilledAfter: the engine ends as by a power failure, right before the operation reaches the service,
+	// and when the service has done it but nobody has written that down.
+	KilledBefore Kind = "killed-before"
+	KilledAfter  Kind = "killed-after"
+	// Interrupted: somebody presses Ctrl-C as the operation begins.
+	Interrupted Kind = "interrupted"
+)
+
+// Kinds are all of them.
+var Kinds = []Kind{Refused, TimedOut, KilledBefore, KilledAfter, Interrupted}
+
+// Operation is one operation of the engine on one resource.
+type Operation struct {
+	// Verb is create, update or delete.
+	Verb string `json:"verb"`
+	URN  string `json:"urn"`
+}
+
+// engine is what runs the operations, as far as a fault needs it.
+type engine interface {
+	Kill() error
+	Interrupt() error
+}
+
+// injector sits between the engine and the stand-ins. It notes every operation, and lets one go wrong, once.
+type injector struct {
+	mu     sync.Mutex
+	engine engine
+	armed  *Operation
+	kind   Kind
+	err    error // of the injector itself
+	seen   []Operation
+	made   map[string]string // IDs of what was made, by URN
+}
+
+// arm prepares a fault; it is for the next operation of that name.
+func (i *injector) arm(operation Operation, kind Kind) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.armed, i.kind, i.seen = &operation, kind, nil
+}
+
+// disarm ends the wait for it, and tells whether it came.
+func (i *injector) disarm() (came bool, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	came, i.armed = i.armed == nil, nil
+	return came, i.err
+}
+
+// operations are those since the last fault was armed.
+func (i *injector) operations() []Operation {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.seen
+}
+
+// idOf is the ID of what was made for a URN, "" if nothing was.
+func (i *injector) idOf(urn string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.made[urn]
+}
+
+// forget is for a new life: nothing is made.
+func (i *injector) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.made = map[string]string{}
+}
+
+// note is called for each operation, and takes the fault if it is the one.
+func (i *injector) note(operation Operation) (Kind, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.seen = append(i.seen, operation)
+	if i.armed == nil || *i.armed != operation {
+		return "", false
+	}
+	i.armed = nil
+	return i.kind, true
+}
+
+func (i *injector) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	operation, ok := operationOf(req)
+	if !ok {
+		return handle(ctx, req)
+	}
+	kind, now := i.note(operation)
+	if !now {
+		return i.do(ctx, operation, req, handle)
+	}
+	switch kind {
+	case Refused:
+		return nil, refusal(operation)
+	case TimedOut:
+		answer, err := i.do(ctx, operation, req, handle)
+		if err != nil {
+			return nil, err
+		}
+		return nil, timeout(req, answer)
+	case KilledBefore:
+		i.failed(i.engine.Kill())
+		<-ctx.Done() // until the engine's end of the connection is gone
+		return nil, ctx.Err()
+	case KilledAfter:
+		answer, err := i.do(ctx, operation, req, handle)
+		i.failed(i.engine.Kill())
+		<-ctx.Done()
+		return answer, errors.Join(err, ctx.Err())
+	}
+	i.failed(i.engine.Interrupt())
+	return i.do(ctx, operation, req, handle)
+}
+
+func (i *injector) failed(err error) {
+	if err != nil {
+		i.mu.Lock()
+		i.err = err
+		i.mu.Unlock()
+	}
+}
+
+// do does the operation and notes what it made.
+func (i *injector) do(ctx context.Context, operation Operation, req any, handle grpc.UnaryHandler) (any, error) {
+	answer, err := handle(ctx, req)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if created, ok := answer.(*pulumirpc.CreateResponse); ok && err == nil {
+		i.made[operation.URN] = created.GetId()
+	}
+	if operation.Verb == "delete" && err == nil {
+		delete(i.made, operation.URN)
+	}
+	return answer, err
+}
+
+// operationOf is the operation that a request asks for, if it is one.
+func operationOf(req any) (Operation, bool) {
+	switch r := req.(type) {
+	case *pulumirpc.CreateRequest:
+		return Operation{"create", r.GetUrn()}, !r.GetPreview()
+	case *pulumirpc.UpdateRequest:
+		return Operation{"update", r.GetUrn()}, !r.GetPreview()
+	case *pulumirpc.DeleteRequest:
+		return Operation{"delete", r.GetUrn()}, true
+	}
+	return Operation{}, false
+}
+
+// refusals are what services answer when they do nothing, by the type of the resource. The first whose prefix fits is
+// taken: what is peculiar to a service, and throttling for the rest.
+var refusals = []struct{ prefix, verb, text string }{
+	// A role that was made just now is not yet everywhere (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html#troubleshoot_general_eventual-consistency).
+	{"aws:eks/cluster:", "create", "operation error EKS: CreateCluster, https response error StatusCode: 400, InvalidParameterException: The role with name expense-eksRole-role cannot be assumed"},
+	{"aws:opensearch/domain:", "create", "operation error OpenSearch: CreateDomain, https response error StatusCode: 400, ValidationException: Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC."},
+	// Spot capacity (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html).
+	{"aws:eks/nodeGroup:", "create", "operation error EKS: CreateNodegroup, https response error StatusCode: 400, InvalidRequestException: UnfulfillableCapacity: Could not launch Spot Instances. InsufficientInstanceCapacity"},
+	// Limits of the account (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html).
+	{"aws:ec2/vpc:", "create", "operation error EC2: CreateVpc, https response error StatusCode: 400, api error VpcLimitExceeded: The maximum number of VPCs has been reached."},
+	{"aws:ec2/eip:", "create", "operation error EC2: AllocateAddress, https response error StatusCode: 400, api error AddressLimitExceeded: The maximum number of addresses has been reached."},
+	{"aws:ec2/", "", "https response error StatusCode: 503, api error RequestLimitExceeded: Request limit exceeded."},
+	{"aws:iam/", "", "https response error StatusCode: 400, Throttling: Rate exceeded"},
+	{"kubernetes:", "", "etcdserver: request timed out"},
+	{"", "", "https response error StatusCode: 400, ThrottlingException: Rate exceeded"},
+}
+
+func refusal(operation Operation) error {
+	typ := string(resource.URN(operation.URN).Type())
+	for _, r := range refusals {
+		if strings.HasPrefix(typ, r.prefix) && (r.verb == "" || r.verb == operation.Verb) {
+			return errors.New(r.text)
+		}
+	}
+	panic("faults: no refusal for " + typ)
+}
+
+// timeout is the answer of a provider that has waited too long. Of what was made it says the ID, so that the engine keeps
+// it, as the bridge of the Terraform providers does
+// (https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/provider.go, initializationError).
+func timeout(req, answer any) error {
+	const text = "timeout while waiting for state to become 'ACTIVE' (last state: 'CREATING', timeout: 20m0s)"
+	switch r := req.(type) {
+	case *pulumirpc.CreateRequest:
+		created := answer.(*pulumirpc.CreateResponse)
+		return rpcerror.WithDetails(rpcerror.New(codes.Unknown, text), &pulumirpc.ErrorResourceInitFailed{
+			Id: created.GetId(), Properties: created.GetProperties(), Inputs: r.GetProperties(), Reasons: []string{text},
+		})
+	case *pulumirpc.UpdateRequest:
+		return rpcerror.WithDetails(rpcerror.New(codes.Unknown, text), &pulumirpc.ErrorResourceInitFailed{
+			Id: r.GetId(), Properties: answer.(*pulumirpc.UpdateResponse).GetProperties(), Inputs: r.GetNews(), Reasons: []string{text},
+		})
+	}
+	return errors.New(text)
+}
+
+func (o Operation) String() string {
+	urn := resource.URN(o.URN)
+	return fmt.Sprintf("%s %s %s", o.Verb, urn.Type(), urn.Name())
+}

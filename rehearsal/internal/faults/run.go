@@ -1,0 +1,122 @@
+package faults
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"expense/rehearsal/internal/stage"
+)
+
+// Result is what came of one case.
+type Result struct {
+	Case string `json:"case"`
+	// Version names the program and this command: results of other versions do not count.
+	Version string `json:"version"`
+	// Problem is what was not as it must be, "" if the case was survived.
+	Problem string  `json:"problem,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Results reads those of a version, by case; the last of a case counts.
+func Results(file, version string) (map[string]Result, error) {
+	results := map[string]Result{}
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return results, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r Result
+		// A line that was cut off by a kill is one that is not there.
+		if json.Unmarshal(lines.Bytes(), &r) == nil && r.Version == version {
+			results[r.Case] = r
+		}
+	}
+	return results, lines.Err()
+}
+
+// Choice says which cases are played.
+type Choice struct {
+	// Only takes the cases whose name contains this.
+	Only string
+	// Every takes one life of so many; 0 and 1 take all.
+	Every int
+	// Worker plays its share of Workers: 0 to Workers-1.
+	Worker, Workers int
+}
+
+// Choose takes the lives that are to be played, and of them the cases that are not done.
+func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
+	for i, life := range lives {
+		if c.Every > 1 && i%c.Every != 0 {
+			continue
+		}
+		life = slices.DeleteFunc(slices.Clone(life), func(x Case) bool {
+			_, played := done[x.Name()]
+			return played || !strings.Contains(x.Name(), c.Only)
+		})
+		if len(life) > 0 {
+			chosen = append(chosen, life)
+		}
+	}
+	if c.Workers < 2 {
+		return chosen
+	}
+	var share []Life
+	for i, life := range chosen {
+		if i%c.Workers == c.Worker {
+			share = append(share, life)
+		}
+	}
+	return share
+}
+
+// Run plays the chosen lives one after the other and gives each case's result to note.
+func Run(ctx context.Context, options stage.Options, choice Choice, version string, done map[string]Result, note func(Result) error) error {
+	options.Out = io.Discard
+	s, err := Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer func() { s.Close() }()
+	for _, life := range choice.Choose(s.Lives(), done) {
+		for len(life) > 0 && ctx.Err() == nil {
+			start := time.Now()
+			survived, problem := s.Play(ctx, life)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			seconds := time.Since(start).Seconds() / float64(min(survived+1, len(life)))
+			for _, c := range life[:survived] {
+				if err := note(Result{Case: c.Name(), Version: version, Seconds: seconds}); err != nil {
+					return err
+				}
+			}
+			life = life[survived:]
+			if problem == nil {
+				continue
+			}
+			if err := note(Result{Case: life[0].Name(), Version: version, Problem: problem.Error(), Seconds: seconds}); err != nil {
+				return err
+			}
+			life = life[1:]
+			s.Close()
+			if s, err = Open(ctx, options); err != nil {
+				return fmt.Errorf("a new stage: %w", err)
+			}
+		}
+	}
+	return ctx.Err()
+}

@@ -58,6 +58,8 @@ type Cluster interface {
 	AddNodes(ctx context.Context, nodes []Instance) error
 	// RemoveNodes drains the instances and removes their Node objects.
 	RemoveNodes(ctx context.Context, nodes []Instance) error
+	// LoseNodes removes the Node objects of instances that ended without notice, and the pods on them.
+	LoseNodes(ctx context.Context, nodes []Instance) error
 }
 
 // CheckFailure is one input that the provider refuses before it calls AWS.
@@ -136,8 +138,9 @@ type Model struct {
 	mu      sync.Mutex
 	objects map[string]map[string]*object // by type token, then ID
 	seq     int
-	changed chan struct{} // closed and renewed whenever something changes
-	slow    time.Time     // when something that takes a minute or more last became ready; see slrVisible
+	noSpot  map[string]bool // zones, by ID, in which EC2 has no spot nodes to give
+	changed chan struct{}   // closed and renewed whenever something changes
+	slow    time.Time       // when something that takes a minute or more last became ready; see slrVisible
 }
 
 // New makes an empty account. It panics on a region that it does not know, because every test would fail later for a
@@ -164,7 +167,7 @@ func New(opts Options) *Model {
 		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
 			strings.Join(slices.Sorted(maps.Keys(regions)), ", ")))
 	}
-	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, changed: make(chan struct{})}
+	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, changed: make(chan struct{})}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
 	}

@@ -737,6 +737,16 @@ func (h *hook) RemoveNodes(_ context.Context, nodes []Instance) error {
 	return nil
 }
 
+func (h *hook) LoseNodes(_ context.Context, nodes []Instance) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range nodes {
+		delete(h.nodes, n.ID)
+		h.log = append(h.log, "!")
+	}
+	return nil
+}
+
 func (h *hook) zones() map[string]int {
 	out := map[string]int{}
 	for _, n := range h.nodes {

@@ -346,15 +346,7 @@ func (m *Model) spotVCPU() int {
 // spot instance beyond the quota does not start, which settleNodeGroup reports.
 func (m *Model) resize(o *object) {
 	want := int(o.in.num("scalingConfig.desiredSize"))
-	byZone := func(subnet string) int {
-		zone, n := m.objects[tSubnet][subnet].out.str("availabilityZoneId"), 0
-		for _, i := range m.instances(o.id) {
-			if i.node.ZoneID == zone {
-				n++
-			}
-		}
-		return n
-	}
+	byZone := func(subnet string) int { return m.besides(o, subnet) }
 	for running := m.instances(o.id); len(running) > want; running = m.instances(o.id) {
 		fullest := slices.MaxFunc(running, func(a, b *object) int {
 			if d := byZone(a.out.str("subnetId")) - byZone(b.out.str("subnetId")); d != 0 {
@@ -366,10 +358,37 @@ func (m *Model) resize(o *object) {
 	}
 	subnets := o.in.strs("subnetIds")
 	for len(m.instances(o.id)) < want {
-		emptiest := slices.MinFunc(subnets, func(a, b string) int { return byZone(a) - byZone(b) })
-		if !m.launch(o, m.objects[tSubnet][emptiest]) {
+		slices.SortStableFunc(subnets, func(a, b string) int { return byZone(a) - byZone(b) })
+		if !slices.ContainsFunc(subnets, func(id string) bool { return m.launch(o, m.objects[tSubnet][id]) }) {
 			return
 		}
+	}
+}
+
+// besides is how many of a group's instances are in the zone of a subnet.
+func (m *Model) besides(o *object, subnet string) (n int) {
+	zone := m.objects[tSubnet][subnet].out.str("availabilityZoneId")
+	for _, i := range m.instances(o.id) {
+		if i.node.ZoneID == zone {
+			n++
+		}
+	}
+	return n
+}
+
+// rebalance moves instances to zones that have two fewer than others, as Auto Scaling groups do when a zone has capacity
+// again: a new one first (https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html, "Rebalancing").
+func (m *Model) rebalance(o *object) {
+	subnets := o.in.strs("subnetIds")
+	for {
+		slices.SortStableFunc(subnets, func(a, b string) int { return m.besides(o, a) - m.besides(o, b) })
+		emptiest, fullest := subnets[0], subnets[len(subnets)-1]
+		if m.besides(o, fullest)-m.besides(o, emptiest) < 2 || !m.launch(o, m.objects[tSubnet][emptiest]) {
+			return
+		}
+		zone := m.objects[tSubnet][fullest].out.str("availabilityZoneId")
+		running := m.instances(o.id)
+		running[slices.IndexFunc(running, func(i *object) bool { return i.node.ZoneID == zone })].doomed = true
 	}
 }
 
@@ -378,7 +397,7 @@ func (m *Model) launch(o, subnet *object) bool {
 	kind := types[len(m.instances(o.id))%len(types)]
 	s, _ := shapeOf(kind)
 	capacity := orElse(o.in.str("capacityType"), "ON_DEMAND")
-	if capacity == "SPOT" && m.spotVCPU()+s.vcpu > m.opts.Quotas.SpotVCPU {
+	if capacity == "SPOT" && (m.spotVCPU()+s.vcpu > m.opts.Quotas.SpotVCPU || m.noSpot[subnet.out.str("availabilityZoneId")]) {
 		return false
 	}
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
@@ -552,6 +571,12 @@ func (m *Model) terminate(ctx context.Context, group *object, list []*object) er
 			return fmt.Errorf("draining %s: %w", strings.Join(instanceIDs(list), ", "), err)
 		}
 	}
+	m.terminated(list)
+	return nil
+}
+
+// terminated removes instances that nobody uses any more.
+func (m *Model) terminated(list []*object) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, i := range list {
@@ -567,7 +592,6 @@ func (m *Model) terminate(ctx context.Context, group *object, list []*object) er
 		}
 		m.drop(i)
 	}
-	return nil
 }
 
 func updateNodeGroup(m *Model, o *object, before props) error {

@@ -5,5 +5,6 @@ func (m *Model) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.objects = map[string]map[string]*object{}
+	m.noSpot = map[string]bool{}
 	m.notify()
 }

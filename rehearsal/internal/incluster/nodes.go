@@ -152,6 +152,16 @@ func (c *Controllers) RemoveNodes(ctx context.Context, instances []awsmodel.Inst
 	return group.Wait()
 }
 
+// LoseNodes takes instances out of the cluster that ended without notice. Until an instance is known to be gone its node is
+// NotReady and its pods stay, which on AWS takes a minute; here they go at once.
+func (c *Controllers) LoseNodes(ctx context.Context, instances []awsmodel.Instance) error {
+	var errs []error
+	for _, instance := range instances {
+		errs = append(errs, c.terminate(ctx, instance.PrivateDNS))
+	}
+	return errors.Join(errs...)
+}
+
 // drain evicts the pods of a node and waits until they are gone. That time runs out is no error: the instance ends
 // anyway.
 func (c *Controllers) drain(ctx context.Context, node string) error {

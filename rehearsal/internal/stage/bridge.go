@@ -26,3 +26,7 @@ func (b *bridge) AddNodes(ctx context.Context, instances []awsmodel.Instance) er
 func (b *bridge) RemoveNodes(ctx context.Context, instances []awsmodel.Instance) error {
 	return b.controllers.RemoveNodes(ctx, instances)
 }
+
+func (b *bridge) LoseNodes(ctx context.Context, instances []awsmodel.Instance) error {
+	return b.controllers.LoseNodes(ctx, instances)
+}

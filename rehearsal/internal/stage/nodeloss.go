@@ -1,0 +1,256 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+const (
+	zoneIDLabel   = "topology.k8s.aws/zone-id"
+	capacityLabel = "eks.amazonaws.com/capacityType"
+	spot          = "SPOT"
+)
+
+var webPods = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
+
+// nodeReclaimed: EC2 takes the spot node back on which most web pods run. web keeps to its budget; a bare pod that ran there
+// is gone until somebody runs `pulumi up --refresh`, and then has its volume again.
+func (c *checks) nodeReclaimed(ctx context.Context) (string, error) {
+	nodes, err := c.spotNodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	before, err := c.web(ctx)
+	if err != nil {
+		return "", err
+	}
+	on := map[string]int{}
+	for _, pod := range before {
+		on[pod.Spec.NodeName]++
+	}
+	victim := slices.MaxFunc(nodes, func(a, b corev1.Node) int { return on[a.Name] - on[b.Name] })
+	least, err := c.leastWeb(ctx, func() error { return c.stage.Model.Reclaim(ctx, instanceOf(victim)) })
+	if err != nil {
+		return "", err
+	}
+	if least < len(before)-1 {
+		return "", fmt.Errorf("web had %d Ready pods, and its disruption budget is one less than %d", least, len(before))
+	}
+	lost, err := c.recovered(ctx)
+	return fmt.Sprintf("at least %d of %d web pods Ready; %s", least, len(before), lost), err
+}
+
+// zoneLost: all spot nodes of a zone end at once and the zone has no capacity. web comes back in the others, without a drain
+// and so without regard to its budget.
+func (c *checks) zoneLost(ctx context.Context) (string, error) {
+	nodes, err := c.spotNodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	zone := nodes[0].Labels[zoneIDLabel]
+	var victims []string
+	for _, n := range nodes {
+		if n.Labels[zoneIDLabel] == zone {
+			victims = append(victims, instanceOf(n))
+		}
+	}
+	c.stage.Model.SetSpotCapacity(false, zone)
+	defer c.stage.Model.SetSpotCapacity(true, zone)
+	least, err := c.leastWeb(ctx, func() error {
+		return errors.Join(c.stage.Model.Lose(ctx, victims...), c.stage.Model.Refill(ctx))
+	})
+	if err != nil {
+		return "", err
+	}
+	if nodes, err = c.spotNodes(ctx); err != nil {
+		return "", err
+	}
+	for _, n := range nodes {
+		if n.Labels[zoneIDLabel] == zone {
+			return "", fmt.Errorf("node %s is in zone %s, which has no capacity", n.Name, zone)
+		}
+	}
+	// A volume is in one zone: who needs it waits for that zone to come back.
+	c.stage.Model.SetSpotCapacity(true, zone)
+	return c.afterwards(ctx, fmt.Sprintf("%d nodes of %s, their successors elsewhere, at least %d web pods Ready", len(victims), zone, least))
+}
+
+// noCapacity: all spot nodes end and EC2 has none for a while. What needs them waits, and comes back with them.
+func (c *checks) noCapacity(ctx context.Context) (string, error) {
+	nodes, err := c.spotNodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	var victims []string
+	for _, n := range nodes {
+		victims = append(victims, instanceOf(n))
+	}
+	c.stage.Model.SetSpotCapacity(false, c.settings.zones...)
+	defer c.stage.Model.SetSpotCapacity(true, c.settings.zones...)
+	if err := errors.Join(c.stage.Model.Lose(ctx, victims...), c.stage.Model.Refill(ctx)); err != nil {
+		return "", err
+	}
+	all, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	pods, err := c.web(ctx)
+	if err != nil {
+		return "", err
+	}
+	running := 0
+	for _, pod := range pods {
+		if podReady(pod) {
+			running++
+		}
+	}
+	if len(all.Items) == 0 && running > 0 {
+		return "", fmt.Errorf("%d web pods are Ready, and there is no node", running)
+	}
+	c.stage.Model.SetSpotCapacity(true, c.settings.zones...)
+	return c.afterwards(ctx, fmt.Sprintf("meanwhile %d other nodes, %d web pods Ready", len(all.Items), running))
+}
+
+// afterwards is a note on what came back after capacity did.
+func (c *checks) afterwards(ctx context.Context, note string) (string, error) {
+	if err := c.stage.Model.Refill(ctx); err != nil {
+		return "", err
+	}
+	lost, err := c.recovered(ctx)
+	return note + "; " + lost, err
+}
+
+// recovered waits until web is whole, says which bare pods are gone for good, and lets Pulumi make them again: nothing else
+// does. The claim must be bound in the zone of its pod then.
+func (c *checks) recovered(ctx context.Context) (string, error) {
+	if err := until(ctx, func(ctx context.Context) error {
+		deployment, err := c.client.AppsV1().Deployments(c.namespace).Get(ctx, "web", metav1.GetOptions{})
+		if err == nil && !rolledOut(deployment) {
+			err = fmt.Errorf("web has %d of %d pods", deployment.Status.AvailableReplicas, deployment.Status.Replicas)
+		}
+		return err
+	}); err != nil {
+		return "", err
+	}
+	var lost []string
+	for _, name := range []string{"multi-container", "nginx"} {
+		if _, err := c.client.CoreV1().Pods(c.namespace).Get(ctx, name, metav1.GetOptions{}); err != nil {
+			lost = append(lost, name)
+		}
+	}
+	if len(lost) == 0 {
+		return "no bare pod was lost", nil
+	}
+	if err := c.stage.Pulumi(ctx, "up", "--yes", "--skip-preview", "--refresh"); err != nil {
+		return "", err
+	}
+	if _, err := c.pods(ctx); err != nil {
+		return "", err
+	}
+	if _, err := c.claim(ctx); err != nil {
+		return "", err
+	}
+	return "lost for good, and made again by `pulumi up --refresh`: " + strings.Join(lost, ", "), c.claimZone(ctx)
+}
+
+// claimZone: the pod runs where its volume is.
+func (c *checks) claimZone(ctx context.Context) error {
+	pod, err := c.client.CoreV1().Pods(c.namespace).Get(ctx, "multi-container", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	node, err := c.client.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	claim, err := c.client.CoreV1().PersistentVolumeClaims(c.namespace).Get(ctx, "multi-container", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	volume, err := c.client.CoreV1().PersistentVolumes().Get(ctx, claim.Spec.VolumeName, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	zone := node.Labels[corev1.LabelTopologyZone]
+	for _, term := range volume.Spec.NodeAffinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if slices.Contains(e.Values, zone) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("pod multi-container runs in %s, and its volume %s is not there", zone, volume.Name)
+}
+
+// leastWeb is how few web pods were Ready at any time while something was done, by every change that the API server tells.
+func (c *checks) leastWeb(ctx context.Context, do func() error) (int, error) {
+	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, webPods)
+	if err != nil {
+		return 0, err
+	}
+	options := webPods
+	options.ResourceVersion = list.ResourceVersion
+	changes, err := c.client.CoreV1().Pods(c.namespace).Watch(ctx, options)
+	if err != nil {
+		return 0, err
+	}
+	defer changes.Stop()
+	ready := map[types.UID]bool{}
+	count := func(pod *corev1.Pod, gone bool) int {
+		// One that is being deleted still serves until its grace is over, but nobody may count on it.
+		if delete(ready, pod.UID); !gone && podReady(*pod) && pod.DeletionTimestamp == nil {
+			ready[pod.UID] = true
+		}
+		return len(ready)
+	}
+	for i := range list.Items {
+		count(&list.Items[i], false)
+	}
+	least := len(ready)
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	for {
+		select {
+		case err := <-done:
+			return least, err
+		case event, ok := <-changes.ResultChan():
+			pod, isPod := event.Object.(*corev1.Pod)
+			if !ok || !isPod {
+				return 0, errors.New("the API server ended the watch of web's pods")
+			}
+			least = min(least, count(pod, event.Type == watch.Deleted))
+		}
+	}
+}
+
+func (c *checks) web(ctx context.Context) ([]corev1.Pod, error) {
+	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, webPods)
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+func (c *checks) spotNodes(ctx context.Context) ([]corev1.Node, error) {
+	list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: capacityLabel + "=" + spot})
+	if err != nil {
+		return nil, err
+	}
+	if len(list.Items) == 0 {
+		return nil, errors.New("found no spot node")
+	}
+	return list.Items, nil
+}
+
+// instanceOf is the ID of the instance that a node is.
+func instanceOf(node corev1.Node) string {
+	return node.Spec.ProviderID[strings.LastIndex(node.Spec.ProviderID, "/")+1:]
+}

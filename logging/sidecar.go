@@ -416,9 +416,12 @@ func variable(name string, value pulumi.StringInput) corev1.EnvVarArgs {
 	return corev1.EnvVarArgs{Name: pulumi.String(name), Value: value}
 }
 
+// field writes out the version that the API server would fill in. It compares a fieldRef as a whole
+// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy, structType atomic), so without it an `up`
+// that finds a pod which a killed one had begun would end in a field conflict.
 func field(name, fieldPath string) corev1.EnvVarArgs {
 	return corev1.EnvVarArgs{Name: pulumi.String(name), ValueFrom: corev1.EnvVarSourceArgs{
-		FieldRef: corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String(fieldPath)},
+		FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String(fieldPath)},
 	}}
 }
 

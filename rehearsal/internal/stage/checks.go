@@ -126,6 +126,7 @@ func (c *checks) all() []check {
 		{"self-healing: a deleted web pod is replaced", c.selfHealing},
 		{"configuration: a changed setting rolls web", c.configuration},
 		{"security: a pod that asks for privileges is refused", c.refusesPrivileges},
+		{"faults: what is there can be taken up by another `up`", c.takenUp},
 		{"spot: a node is reclaimed", c.nodeReclaimed},
 		{"spot: a zone is lost", c.zoneLost},
 		{"spot: there is no capacity anywhere", c.noCapacity},

@@ -384,6 +384,12 @@ func failure(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	lines := strings.Split(strings.TrimSpace(failed.Output), "\n")
+	// The diagnostics, without the outputs after them.
+	_, text, _ := strings.Cut(failed.Output, "\nDiagnostics:\n")
+	text, _, _ = strings.Cut(text, "\nOutputs:\n")
+	if text == "" {
+		text = failed.Output
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return fmt.Errorf("%w\n%s", err, strings.Join(lines[max(0, len(lines)-25):], "\n"))
 }

@@ -8,7 +8,9 @@ import (
 
 // What controllers inside a cluster do to the account. Nothing of it goes away with the cluster.
 
-// CreateVolume makes an EBS volume, as the EBS CSI driver does for a claim. zone is a zone name, sizeGiB at least 1.
+// CreateVolume makes an EBS volume, as the EBS CSI driver does for a claim. zone is a zone name, sizeGiB at least 1. Asked
+// again for a volume with the tag CSIVolumeName it returns the first, as a driver has to
+// (https://github.com/container-storage-interface/spec/blob/master/spec.md#createvolume).
 func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (id string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -17,6 +19,12 @@ func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, 
 	}
 	if sizeGiB < 1 || sizeGiB > 16384 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
 		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{"EC2", "CreateVolume", 400, "InvalidParameterValue", fmt.Sprintf("Volume of %dGiB is out of the range 1 to 16384GiB for volume type gp3.", sizeGiB)})
+	}
+	const nameTag = "CSIVolumeName"
+	for _, v := range m.where(tVolume, "cluster", cluster) {
+		if name := tags[nameTag]; name != "" && v.out.strMap("tags")[nameTag] == name {
+			return v.id, nil
+		}
 	}
 	all := toAny(tags)
 	all["kubernetes.io/cluster/"+cluster] = "owned"

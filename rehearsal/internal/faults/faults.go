@@ -4,6 +4,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,8 @@ type Stage struct {
 	stage    *stage.Stage
 	play     *stage.Play
 	injector *injector
-	commands []string // of docs/recovery.md
+	commands []string // of docs/recovery.md, after a kill
+	unlock   string   // of docs/recovery.md, for a file that a kill left empty
 	// finals are what there is after a life's commands in which nothing goes wrong, by command.
 	finals map[string]final
 	// operations are those of each command.
@@ -67,18 +69,18 @@ type final struct {
 
 // Open sets a stage up and plays a life without faults, to know what is there to go wrong and what must come out.
 func Open(ctx context.Context, options stage.Options) (*Stage, error) {
-	commands, err := commands(options.Project)
+	commands, unlock, err := commands(options.Project)
 	if err != nil {
 		return nil, err
 	}
-	i := &injector{made: map[string]string{}}
+	i := newInjector()
 	options.Stack, options.Intercept = stack, i.intercept
 	s, err := stage.New(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	i.engine = s
-	f := &Stage{commands: commands, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
+	f := &Stage{commands: commands, unlock: unlock, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("a life without faults: %w", err)
@@ -237,11 +239,12 @@ func (s *Stage) empty(ctx context.Context) error {
 }
 
 // recover does what docs/recovery.md says for an engine that was killed, with its commands. In place of a person who looks
-// on AWS it asks the injector what was made.
+// on AWS it asks the injector what was made there.
 func (s *Stage) recover(ctx context.Context) error {
 	begun, err := s.stage.Shell(ctx, s.commands[0])
 	if err != nil && strings.Contains(err.Error(), "failed to load checkpoint: EOF") {
-		if err := os.Remove(filepath.Join(s.stage.Dir, "state", ".pulumi", "stacks", "expense", stack+".json.attrs")); err != nil {
+		// The rehearsal's state is in another folder than the home.
+		if _, err := s.stage.Shell(ctx, strings.ReplaceAll(s.unlock, "STACK", stack), "HOME="+filepath.Join(s.stage.Dir, "state")); err != nil {
 			return err
 		}
 		begun, err = s.stage.Shell(ctx, s.commands[0])
@@ -251,8 +254,9 @@ func (s *Stage) recover(ctx context.Context) error {
 	}
 	var found []string
 	for _, line := range strings.Split(string(begun), "\n") {
-		if id := s.injector.idOf(line); id != "" {
-			found = append(found, line, id)
+		urn, id, _ := strings.Cut(line, " ")
+		if id = cmp.Or(id, s.injector.idOf(urn)); id != "" && strings.HasPrefix(urn, "urn:") {
+			found = append(found, urn, id)
 		}
 	}
 	if len(found) > 0 {
@@ -264,24 +268,29 @@ func (s *Stage) recover(ctx context.Context) error {
 	return err
 }
 
-// commands are those of docs/recovery.md for an engine that was killed, step by step.
-func commands(project string) ([]string, error) {
+// commands are those of docs/recovery.md for an engine that was killed, step by step, and the one for a checkpoint that
+// cannot be read.
+func commands(project string) (blocks []string, unlock string, err error) {
 	data, err := os.ReadFile(filepath.Join(project, "docs", "recovery.md"))
 	if err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	_, row, _ := strings.Cut(string(data), "| `failed to load checkpoint: EOF` |")
+	row, _, _ = strings.Cut(row, "\n")
+	if parts := strings.Split(row, "`"); len(parts) > 1 {
+		unlock = parts[len(parts)-2]
 	}
 	_, section, _ := strings.Cut(string(data), "\n## When the engine was killed\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	var blocks []string
 	for i, part := range strings.Split(section, "```") {
 		if code, ok := strings.CutPrefix(part, "sh\n"); ok && i%2 == 1 {
 			blocks = append(blocks, code)
 		}
 	}
-	if len(blocks) != 3 {
-		return nil, fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3", len(blocks))
+	if len(blocks) != 3 || !strings.HasPrefix(unlock, "rm ") {
+		return nil, "", fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3, and against EOF %q, expected rm", len(blocks), unlock)
 	}
-	return blocks, nil
+	return blocks, unlock, nil
 }
 
 func (s *Stage) export(ctx context.Context) (apitype.DeploymentV3, error) {

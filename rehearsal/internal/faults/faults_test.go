@@ -75,9 +75,18 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	}
 	assert.Equal(t, 16, played)
 
+	// What a kill leaves while the state's attributes are written.
+	attributes := filepath.Join(s.stage.Dir, "state", ".pulumi", "stacks", "expense", stack+".json.attrs")
+	require.NoError(t, os.WriteFile(attributes, nil, 0o600))
+	require.ErrorContains(t, s.stage.Pulumi(t.Context(), "stack"), "exit status")
+	require.NoError(t, s.recover(t.Context()))
+	require.NoError(t, s.stage.Pulumi(t.Context(), "stack"))
+	_, err := s.stage.Shell(t.Context(), s.commands[1], "FOUND=urn:of:nothing vpc-1")
+	require.ErrorContains(t, err, "urn:of:nothing was not under way")
+
 	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
 	s.commands[1] = ":"
-	_, err := s.Play(t.Context(), Life{all["up/killed-after/create/"+vpc]})
+	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+vpc]})
 	assert.ErrorContains(t, err, "2 x aws:ec2/vpc:Vpc program ACTIVE, not 1")
 }
 
@@ -126,7 +135,7 @@ func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
 		}
 		assert.True(t, known, r.text)
 	}
-	blocks, err := commands("../../..")
+	blocks, _, err := commands("../../..")
 	require.NoError(t, err)
 	assert.Contains(t, blocks[1], "adopt")
 }

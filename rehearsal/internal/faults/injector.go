@@ -56,6 +56,15 @@ type injector struct {
 	err    error // of the injector itself
 	seen   []Operation
 	made   map[string]string // IDs of what was made, by URN
+	// under counts the operations that are under way, which wait for idle.
+	under int
+	idle  *sync.Cond
+}
+
+func newInjector() *injector {
+	i := &injector{made: map[string]string{}}
+	i.idle = sync.NewCond(&i.mu)
+	return i
 }
 
 // arm prepares a fault; it is for the next operation of that name.
@@ -65,10 +74,13 @@ func (i *injector) arm(operation Operation, kind Kind) {
 	i.armed, i.kind, i.seen = &operation, kind, nil
 }
 
-// disarm ends the wait for it, and tells whether it came.
+// disarm ends the wait for it, and tells whether it came. What a killed engine had begun is done then.
 func (i *injector) disarm() (came bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	for i.under > 0 {
+		i.idle.Wait()
+	}
 	came, i.armed = i.armed == nil, nil
 	return came, i.err
 }
@@ -146,11 +158,16 @@ func (i *injector) failed(err error) {
 	}
 }
 
-// do does the operation and notes what it made.
+// do does the operation and notes what it made. AWS does what it was asked for, also if who asked is gone.
 func (i *injector) do(ctx context.Context, operation Operation, req any, handle grpc.UnaryHandler) (any, error) {
-	answer, err := handle(ctx, req)
+	i.mu.Lock()
+	i.under++
+	i.mu.Unlock()
+	answer, err := handle(context.WithoutCancel(ctx), req)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.under--
+	i.idle.Broadcast()
 	if created, ok := answer.(*pulumirpc.CreateResponse); ok && err == nil {
 		i.made[operation.URN] = created.GetId()
 	}

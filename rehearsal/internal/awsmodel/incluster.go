@@ -58,8 +58,12 @@ func (m *Model) AddonActive(name string) bool {
 // It takes one subnet per zone of the cluster's VPC that has the scheme's tag, kubernetes.io/role/elb or
 // kubernetes.io/role/internal-elb, and fails without one
 // (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
-// annotations are the Service's; only the cluster-independent type is read from them.
-func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string) (hostname string, err error) {
+// annotations are the Service's; only the cluster-independent type is read from them. ports are the Service's too.
+//
+// What the controller makes beside it is a target group for each port of a network load balancer, and a security group for a
+// classic one (https://github.com/kubernetes/cloud-provider-aws/blob/master/docs/nlb_security_groups.md: a network load
+// balancer has none unless the cloud's configuration says so).
+func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (hostname string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.objects[tCluster][cluster]
@@ -103,10 +107,19 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 	if scheme == "internal" {
 		host = "internal-" + host
 	}
-	m.made(tLoadBalancer, name, InCluster, map[string]any{"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind,
-		"tags": map[string]any{"kubernetes.io/cluster/" + cluster: "owned"}})
+	tags := map[string]any{"kubernetes.io/cluster/" + cluster: "owned"}
+	m.made(tLoadBalancer, name, InCluster, map[string]any{"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind, "tags": tags})
+	var groups []string
+	if kind == "classic" {
+		g := m.made(tSG, m.newID(name, "sg-"), InCluster, map[string]any{"name": "k8s-elb-" + name, "vpcId": vpc, "loadBalancer": name, "tags": tags})
+		groups = append(groups, g.id)
+	} else {
+		for _, port := range ports {
+			m.made(tTargetGroup, fmt.Sprintf("k8s-%.16s-%d", name, port), InCluster, map[string]any{"vpcId": vpc, "loadBalancer": name, "tags": tags})
+		}
+	}
 	for _, s := range subnets {
-		eni := m.addENI(s, "lb/"+name, "ELB net/"+name, nil)
+		eni := m.addENI(s, "lb/"+name, "ELB net/"+name, groups)
 		eni.origin = InCluster
 		if scheme == "internet-facing" {
 			eni.out.set("publicIp", fmt.Sprintf("203.0.113.%d", 2+m.seq%250))
@@ -115,7 +128,8 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 	return strings.ToLower(host), nil
 }
 
-// DeleteLoadBalancer removes a load balancer and its interfaces; one that is gone already is no error.
+// DeleteLoadBalancer removes a load balancer and its interfaces, as Elastic Load Balancing does; one that is gone already is
+// no error. Its groups stay.
 func (m *Model) DeleteLoadBalancer(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,6 +138,21 @@ func (m *Model) DeleteLoadBalancer(name string) error {
 	}
 	if lb := m.objects[tLoadBalancer][name]; lb != nil {
 		m.drop(lb)
+	}
+	return nil
+}
+
+// ReleaseLoadBalancer removes a load balancer with its groups, as the controller does when its Service goes.
+func (m *Model) ReleaseLoadBalancer(name string) error {
+	if err := m.DeleteLoadBalancer(name); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, typ := range []string{tTargetGroup, tSG} {
+		for _, group := range m.where(typ, "loadBalancer", name) {
+			m.drop(group)
+		}
 	}
 	return nil
 }

@@ -52,6 +52,7 @@ const (
 	tASG           = "aws:autoscaling/group:Group"
 	tVolume        = "aws:ebs/volume:Volume"
 	tLoadBalancer  = "aws:lb/loadBalancer:LoadBalancer"
+	tTargetGroup   = "aws:lb/targetGroup:TargetGroup"
 	maxDeleteRetry = 15 * time.Minute // terraform-provider-aws retries DependencyViolation 5 to 20 minutes
 )
 

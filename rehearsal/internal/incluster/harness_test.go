@@ -151,6 +151,7 @@ type volume struct {
 type balancer struct {
 	cluster, scheme string
 	annotations     map[string]string
+	ports           []int32
 }
 
 func (a *account) reset(addons []string) {
@@ -177,17 +178,17 @@ func (a *account) DeleteVolume(id string) error {
 	return nil
 }
 
-func (a *account) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string) (string, error) {
+func (a *account) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != "" {
 		return "", errors.New(a.refuse)
 	}
-	a.balancers[name] = balancer{cluster, scheme, annotations}
+	a.balancers[name] = balancer{cluster, scheme, annotations, ports}
 	return name + ".elb.us-east-1.amazonaws.com", nil
 }
 
-func (a *account) DeleteLoadBalancer(name string) error {
+func (a *account) ReleaseLoadBalancer(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.balancers, name)

@@ -35,10 +35,10 @@ type AWS interface {
 	CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (id string, err error)
 	// DeleteVolume removes a volume; that it is gone already is no error.
 	DeleteVolume(id string) error
-	// CreateLoadBalancer makes a load balancer, or finds it by its name. scheme is internet-facing or internal.
-	CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string) (hostname string, err error)
-	// DeleteLoadBalancer removes a load balancer; that it is gone already is no error.
-	DeleteLoadBalancer(name string) error
+	// CreateLoadBalancer makes a load balancer with its groups, or finds it by its name. scheme is internet-facing or internal.
+	CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (hostname string, err error)
+	// ReleaseLoadBalancer removes a load balancer and its groups; that they are gone already is no error.
+	ReleaseLoadBalancer(name string) error
 	// AddonActive tells whether an EKS add-on is in service.
 	AddonActive(name string) bool
 }

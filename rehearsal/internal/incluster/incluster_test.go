@@ -258,7 +258,7 @@ func TestAServiceGetsItsLoadBalancer(t *testing.T) {
 	assert.Equal(t, name+".elb.us-east-1.amazonaws.com", c.hostname("public"))
 	c.hostname("internal")
 
-	assert.Equal(t, balancer{"expense", "internet-facing", map[string]string{kind: "nlb"}}, c.aws.allBalancers()[name])
+	assert.Equal(t, balancer{"expense", "internet-facing", map[string]string{kind: "nlb"}, []int32{80}}, c.aws.allBalancers()[name])
 	schemes := map[string]int{}
 	for _, made := range c.aws.allBalancers() {
 		schemes[made.scheme]++

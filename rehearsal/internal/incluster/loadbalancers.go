@@ -62,7 +62,11 @@ func (cl cloud) EnsureLoadBalancer(ctx context.Context, _ string, s *corev1.Serv
 	if internal := s.Annotations[internalAnnotation]; internal != "" && internal != "false" {
 		scheme = "internal"
 	}
-	hostname, err := cl.c.aws.CreateLoadBalancer(cluster, cl.GetLoadBalancerName(ctx, "", s), scheme, s.Annotations)
+	var ports []int32
+	for _, port := range s.Spec.Ports {
+		ports = append(ports, port.Port)
+	}
+	hostname, err := cl.c.aws.CreateLoadBalancer(cluster, cl.GetLoadBalancerName(ctx, "", s), scheme, s.Annotations, ports...)
 	if err != nil {
 		return nil, err
 	}
@@ -74,5 +78,5 @@ func (cloud) UpdateLoadBalancer(context.Context, string, *corev1.Service, []*cor
 }
 
 func (cl cloud) EnsureLoadBalancerDeleted(ctx context.Context, _ string, s *corev1.Service) error {
-	return cl.c.aws.DeleteLoadBalancer(cl.GetLoadBalancerName(ctx, "", s))
+	return cl.c.aws.ReleaseLoadBalancer(cl.GetLoadBalancerName(ctx, "", s))
 }

@@ -12,53 +12,82 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// forget takes dependencies out of the stack's state, as if the program had not declared them: the engine deletes by the
-// state. It returns how many it took.
-func forget(t *testing.T, s *Stage, of, on string) (taken int) {
+// edit changes the stack's state, as if the program had been another: the engine deletes by the state.
+func edit(t *testing.T, s *Stage, change func(deployment map[string]any)) {
 	data, err := s.Output(t.Context(), "stack", "export")
 	require.NoError(t, err)
 	var state map[string]any
 	require.NoError(t, json.Unmarshal(data, &state))
+	change(state["deployment"].(map[string]any))
+	data, err = json.Marshal(state)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "state.json")
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	require.NoError(t, s.Pulumi(t.Context(), "stack", "import", "--file", file))
+}
+
+// forget takes the dependencies of some resources on others out of the state. It returns how many it took.
+func forget(t *testing.T, s *Stage, of, on []string) (taken int) {
 	without := func(list any) []any {
 		urns, _ := list.([]any)
 		return slices.DeleteFunc(urns, func(urn any) bool {
-			if !fits(urn.(string), []string{on}) {
+			if !fits(urn.(string), on) {
 				return false
 			}
 			taken++
 			return true
 		})
 	}
-	for _, r := range state["deployment"].(map[string]any)["resources"].([]any) {
-		resource := r.(map[string]any)
-		if !fits(resource["urn"].(string), []string{of}) {
-			continue
+	edit(t, s, func(deployment map[string]any) {
+		for _, r := range deployment["resources"].([]any) {
+			resource := r.(map[string]any)
+			if !fits(resource["urn"].(string), of) {
+				continue
+			}
+			resource["dependencies"] = without(resource["dependencies"])
+			properties, _ := resource["propertyDependencies"].(map[string]any)
+			for key := range properties {
+				properties[key] = without(properties[key])
+			}
 		}
-		resource["dependencies"] = without(resource["dependencies"])
-		properties, _ := resource["propertyDependencies"].(map[string]any)
-		for key := range properties {
-			properties[key] = without(properties[key])
-		}
-	}
-	if data, err = json.Marshal(state); err != nil {
-		require.NoError(t, err)
-	}
-	file := filepath.Join(t.TempDir(), "state.json")
-	require.NoError(t, os.WriteFile(file, data, 0o600))
-	require.NoError(t, s.Pulumi(t.Context(), "stack", "import", "--file", file))
+	})
 	return taken
 }
 
-// A dependency that the program forgot is seen in the order, and in what AWS is left with.
+// left are the things of a type in the account, what AWS keeps by design included.
+func left(s *Stage, typ string) (ids []string) {
+	for _, item := range s.Model.Inventory() {
+		if item.Type == typ {
+			ids = append(ids, item.ID)
+		}
+	}
+	return ids
+}
+
+// disorder destroys the stack and is what is said of the order.
+func disorder(t *testing.T, s *Stage) (order, destroyed error) {
+	log := filepath.Join(s.Dir, "destroy.json")
+	destroyed = s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log)
+	events, err := os.Open(log)
+	require.NoError(t, err)
+	defer events.Close()
+	_, order = inOrder(events)
+	return order, destroyed
+}
+
+// A dependency that the program forgot is seen in the order, and in what AWS is left with. That nothing is left when none is
+// forgotten, every other destroy here shows.
 func TestAForgottenDependencyIsSeen(t *testing.T) {
 	for name, c := range map[string]struct {
-		of, on    []string // each of the first forgets each of the second
+		of, on    []string // the first forget the second
 		disorder  string
-		leftovers string // a type in the account that does not go
+		leftovers string // a type in the account of which something does not go
+		blocks    bool   // what is left is in the way of the rest
 	}{
 		"nodes that outlive their network plugin": {
 			of: []string{"aws:eks/nodeGroup:NodeGroup"}, on: []string{"aws:eks/addon:Addon"},
-			disorder: "aws:eks/nodeGroup:NodeGroup expense was not gone when aws:eks/addon:Addon expense-node-vpc-cni began to go", leftovers: "aws:ec2/networkInterface:NetworkInterface",
+			disorder:  "aws:eks/nodeGroup:NodeGroup expense was not gone when aws:eks/addon:Addon expense-node-vpc-cni began to go",
+			leftovers: "aws:ec2/networkInterface:NetworkInterface", blocks: true,
 		},
 		"workloads that outlive their nodes": {
 			of: []string{"pulumi:providers:kubernetes expense"}, on: []string{"aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon"},
@@ -68,25 +97,86 @@ func TestAForgottenDependencyIsSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _, _ := newStage(t, 0)
 			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-			taken := 0
-			for _, of := range c.of {
-				for _, on := range c.on {
-					taken += forget(t, s, of, on)
-				}
-			}
-			require.Positive(t, taken)
-			log := filepath.Join(s.Dir, "destroy.json")
-			destroyed := s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log)
-			events, err := os.Open(log)
-			require.NoError(t, err)
-			defer events.Close()
-			_, err = inOrder(events)
-			assert.ErrorContains(t, err, c.disorder)
+			require.Positive(t, forget(t, s, c.of, c.on))
+			order, destroyed := disorder(t, s)
+			assert.ErrorContains(t, order, c.disorder)
+			assert.Equal(t, c.blocks, destroyed != nil, "%v", destroyed)
 			if c.leftovers != "" {
-				assert.Error(t, destroyed, "what is left is in the way of the rest")
-				assert.True(t, slices.ContainsFunc(made(s), func(thing string) bool { return strings.HasPrefix(thing, c.leftovers) }))
+				assert.NotEmpty(t, left(s, c.leftovers))
 			}
 		})
+	}
+}
+
+// What goes too early because the program made it too late: the engine deletes first what came last.
+func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
+	for name, c := range map[string]struct {
+		late, after string // the first is made after the second, and nobody waits for it
+		disorder    string
+		leftovers   string // a type in the account of which one does not go
+	}{
+		"the CSI driver before the claim": {
+			late: "aws:eks/addon:Addon expense-pod-aws-ebs-csi-driver", after: "kubernetes:core/v1:PersistentVolumeClaim",
+			disorder:  "kubernetes:core/v1:PersistentVolumeClaim multi-container was not gone when aws:eks/addon:Addon expense-pod-aws-ebs-csi-driver began to go",
+			leftovers: "aws:ebs/volume:Volume",
+		},
+		"the log group before the cluster, whose name it takes": {
+			late: "aws:cloudwatch/logGroup:LogGroup expense-control-plane", after: "aws:eks/cluster:Cluster",
+			disorder:  "aws:eks/cluster:Cluster expense-eksCluster was not gone when aws:cloudwatch/logGroup:LogGroup expense-control-plane began to go",
+			leftovers: "aws:cloudwatch/logGroup:LogGroup",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, _ := newStage(t, 0)
+			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+			require.Positive(t, forget(t, s, []string{"*"}, []string{c.late}))
+			edit(t, s, func(deployment map[string]any) {
+				var late map[string]any
+				var after any
+				resources := slices.DeleteFunc(deployment["resources"].([]any), func(r any) bool {
+					resource := r.(map[string]any)
+					switch urn := resource["urn"].(string); {
+					case fits(urn, []string{c.late}):
+						late = resource
+						return true
+					case fits(urn, []string{c.after}):
+						after = urn
+					}
+					return false
+				})
+				late["dependencies"] = []any{after}
+				deployment["resources"] = append(resources, late)
+			})
+			order, destroyed := disorder(t, s)
+			assert.NoError(t, destroyed, "nothing is in the way, and so nobody would know")
+			assert.ErrorContains(t, order, c.disorder)
+			assert.Len(t, left(s, c.leftovers), 1)
+		})
+	}
+}
+
+// A load balancer goes with its Service while the cluster is there to see to it. Of a Service that no state knows, such as
+// one applied by hand outside the stack's namespaces, it stays with its groups, and pins the network.
+func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
+	s, _, _ := newStage(t, 0)
+	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:workloads.web.public", "true"))
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	// The namespace too: it would take the Service with it.
+	forgotten := []string{"kubernetes:core/v1:Service web", "kubernetes:core/v1:Namespace project"}
+	require.Positive(t, forget(t, s, []string{"kubernetes:*"}, forgotten))
+	edit(t, s, func(deployment map[string]any) {
+		deployment["resources"] = slices.DeleteFunc(deployment["resources"].([]any), func(r any) bool {
+			return fits(r.(map[string]any)["urn"].(string), forgotten)
+		})
+	})
+	require.Error(t, s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview"))
+	assert.Empty(t, left(s, "aws:eks/cluster:Cluster"))
+	for typ, count := range map[string]int{
+		"aws:lb/loadBalancer:LoadBalancer": 1, "aws:lb/targetGroup:TargetGroup": 2, // of two ports
+		"aws:ec2/networkInterface:NetworkInterface": 2, // in two zones
+		"aws:ec2/vpc:Vpc": 1,
+	} {
+		assert.Len(t, left(s, typ), count, typ)
 	}
 }
 

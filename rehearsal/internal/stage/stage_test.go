@@ -138,21 +138,17 @@ func TestDestroyAfterCtrlC(t *testing.T) {
 // What a controller in the cluster made, no state knows of: the load balancer must be gone before the network can go.
 func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
 	s, play, _ := newStage(t, 0)
-	balancers := func() (names []string) {
-		for _, item := range s.Model.Inventory() {
-			if item.Type == "aws:lb/loadBalancer:LoadBalancer" {
-				names = append(names, item.ID)
-			}
-		}
-		return names
-	}
+	const balancer, targetGroup, logGroup = "aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup", "aws:cloudwatch/logGroup:LogGroup"
 	for path, value := range map[string]string{"expense:workloads.web.public": "true", "expense:logging.dashboards.enabled": "true"} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
 	}
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	assert.Len(t, balancers(), 1)
+	assert.Len(t, left(s, balancer), 1)
+	assert.Len(t, left(s, targetGroup), 2, "one for each port")
 	require.NoError(t, play.Destroy(t.Context()))
-	assert.Empty(t, balancers())
+	for _, typ := range []string{balancer, targetGroup, logGroup} {
+		assert.Empty(t, left(s, typ))
+	}
 }
 
 // A stack grows by a zone: the network in place, the nodes by a successor that has the zone too.

@@ -49,7 +49,13 @@ var routes = []route{
 	rest("eks", "DELETE", "/clusters/{clusterName}/node-groups/{nodegroupName}", "DeleteNodegroup"),
 	rest("eks", "GET", "/clusters/{clusterName}/addons", "ListAddons"),
 	rest("eks", "GET", "/clusters/{clusterName}/access-entries", "ListAccessEntries"),
+	rest("eks", "GET", "/clusters/{clusterName}/addons/{addonName}", "DescribeAddon"),
+	rest("eks", "DELETE", "/clusters/{clusterName}/addons/{addonName}", "DeleteAddon"),
+	rest("eks", "GET", "/clusters/{clusterName}/access-entries/{principalArn}", "DescribeAccessEntry"),
+	rest("eks", "DELETE", "/clusters/{clusterName}/access-entries/{principalArn}", "DeleteAccessEntry"),
 	rest("eks", "GET", "/clusters/{clusterName}/pod-identity-associations", "ListPodIdentityAssociations"),
+	rest("eks", "GET", "/clusters/{clusterName}/pod-identity-associations/{associationId}", "DescribePodIdentityAssociation"),
+	rest("eks", "DELETE", "/clusters/{clusterName}/pod-identity-associations/{associationId}", "DeletePodIdentityAssociation"),
 	rest("es", "GET", "/2021-01-01/opensearch/domain/{DomainName}", "DescribeDomain"),
 	rest("es", "DELETE", "/2021-01-01/opensearch/domain/{DomainName}", "DeleteDomain"),
 	rest("es", "GET", "/2021-01-01/tags/?", "ListTags"),
@@ -315,6 +321,25 @@ func ofCluster(member, typ, property string) operation {
 	}}
 }
 
+// describeMember answers with what a cluster has under the name that a parameter gives.
+func describeMember(typ, param, member string, show func(awsmodel.Object) obj) operation {
+	return operation{params: "clusterName " + param, run: func(c *call) (obj, error) {
+		o, err := c.find(typ, c.text("clusterName")+":"+c.text(param), "ResourceNotFoundException")
+		if err != nil {
+			return nil, notFound(err)
+		}
+		return obj{member: show(o)}, nil
+	}}
+}
+
+// deleteMember takes it away.
+func deleteMember(typ, param string) operation {
+	return operation{params: "clusterName " + param, run: func(c *call) (obj, error) {
+		_, err := c.delete(typ, c.text("clusterName")+":"+c.text(param), "ResourceNotFoundException")
+		return obj{}, notFound(err)
+	}}
+}
+
 // notFound gives an error the status that REST services have for it.
 func notFound(err error) error {
 	if api, ok := err.(*awsmodel.APIError); ok {
@@ -346,19 +371,20 @@ var eksOperations = map[string]operation{
 		return obj{"cluster": obj{"name": c.text("name"), "status": "DELETING"}}, notFound(err)
 	}},
 	"ListNodegroups": ofCluster("nodegroups", nodeGroups, "nodeGroupName"),
-	"DescribeNodegroup": {params: "clusterName nodegroupName", run: func(c *call) (obj, error) {
-		o, err := c.find(nodeGroups, c.text("clusterName")+":"+c.text("nodegroupName"), "ResourceNotFoundException")
-		if err != nil {
-			return nil, notFound(err)
-		}
-		return obj{"nodegroup": obj{"nodegroupName": text(o, "nodeGroupName"), "nodegroupArn": text(o, "arn"), "status": o.Status, "tags": o.Tags}}, nil
-	}},
-	"DeleteNodegroup": {params: "clusterName nodegroupName", run: func(c *call) (obj, error) {
-		_, err := c.delete(nodeGroups, c.text("clusterName")+":"+c.text("nodegroupName"), "ResourceNotFoundException")
-		return obj{"nodegroup": obj{"nodegroupName": c.text("nodegroupName"), "status": "DELETING"}}, notFound(err)
-	}},
-	"ListAddons":        ofCluster("addons", addons, "addonName"),
+	"DescribeNodegroup": describeMember(nodeGroups, "nodegroupName", "nodegroup", func(o awsmodel.Object) obj {
+		return obj{"nodegroupName": text(o, "nodeGroupName"), "nodegroupArn": text(o, "arn"), "status": o.Status, "tags": o.Tags}
+	}),
+	"DeleteNodegroup": deleteMember(nodeGroups, "nodegroupName"),
+	"ListAddons":      ofCluster("addons", addons, "addonName"),
+	"DescribeAddon": describeMember(addons, "addonName", "addon", func(o awsmodel.Object) obj {
+		return obj{"addonName": text(o, "addonName"), "addonArn": text(o, "arn"), "status": o.Status, "tags": o.Tags}
+	}),
+	"DeleteAddon":       deleteMember(addons, "addonName"),
 	"ListAccessEntries": ofCluster("accessEntries", accessEntries, "principalArn"),
+	"DescribeAccessEntry": describeMember(accessEntries, "principalArn", "accessEntry", func(o awsmodel.Object) obj {
+		return obj{"principalArn": text(o, "principalArn"), "accessEntryArn": text(o, "accessEntryArn"), "type": text(o, "type"), "tags": o.Tags}
+	}),
+	"DeleteAccessEntry": deleteMember(accessEntries, "principalArn"),
 	"ListPodIdentityAssociations": {params: "clusterName", list: "associations", run: func(c *call) (obj, error) {
 		return obj{"associations": c.show(podIdentities, func(o awsmodel.Object) obj {
 			if text(o, "clusterName") != c.text("clusterName") {
@@ -366,6 +392,14 @@ var eksOperations = map[string]operation{
 			}
 			return obj{"associationId": o.ID, "associationArn": text(o, "associationArn"), "namespace": text(o, "namespace"), "serviceAccount": text(o, "serviceAccount")}
 		})}, nil
+	}},
+	"DescribePodIdentityAssociation": {params: "clusterName associationId", run: func(c *call) (obj, error) {
+		o, err := c.find(podIdentities, c.text("associationId"), "ResourceNotFoundException")
+		return obj{"association": obj{"associationId": o.ID, "tags": o.Tags}}, notFound(err)
+	}},
+	"DeletePodIdentityAssociation": {params: "clusterName associationId", run: func(c *call) (obj, error) {
+		_, err := c.delete(podIdentities, c.text("associationId"), "ResourceNotFoundException")
+		return obj{}, notFound(err)
 	}},
 }
 

@@ -20,8 +20,9 @@ type kind struct {
 // kinds are in the order in which things can be removed: what uses others before what is used.
 var kinds = []kind{
 	{name: "node group", find: findNodeGroups, remove: removeNodeGroup, settle: 30 * time.Minute},
-	{name: "EKS add-on", find: findAddons},
-	{name: "EKS access entry", find: findAccessEntries},
+	{name: "EKS add-on", find: findAddons, remove: removeAddon, settle: 10 * time.Minute},
+	{name: "EKS access entry", find: findAccessEntries, remove: removeAccessEntry},
+	{name: "EKS pod identity association", find: findPodIdentities, remove: removePodIdentity},
 	{name: "EKS cluster", find: findClusters, remove: removeCluster, settle: 30 * time.Minute},
 	{name: "OpenSearch domain", find: findDomains, remove: removeDomain, settle: 90 * time.Minute},
 	{name: "load balancer", find: findBalancers, remove: removeBalancer, settle: 10 * time.Minute},

@@ -52,9 +52,10 @@ type Item struct {
 	Priced  bool
 
 	// kept is why AWS keeps it; with are the IDs, ARNs or references of what it belongs to; refs are other names by which
-	// something may belong to it.
+	// something may belong to it. doubt is what it belongs to if none of with is found.
 	kept       string
 	with, refs []string
+	doubt      string
 	// detail is what a removal needs beside the ID.
 	detail string
 }
@@ -254,8 +255,8 @@ func (f *finder) mark(items []Item) {
 			item.Mark, item.Reason = Kept, item.kept
 		case f.State == nil:
 			item.Mark, item.Reason = Unknown, "owned or left over"
-		case len(f.report.Unchecked) > 0 && slices.ContainsFunc(item.with, func(ref string) bool { return byRef[ref] == nil && !strings.HasPrefix(ref, "arn:") }):
-			item.Mark, item.Reason = Unknown, "belongs to "+item.with[len(item.with)-1]+", which was not found where not everything could be looked at"
+		case len(f.report.Unchecked) > 0 && unseen(item, byRef, map[*Item]bool{}) != "":
+			item.Mark, item.Reason = Unknown, "belongs to "+unseen(item, byRef, map[*Item]bool{})+", which was not found where not everything could be looked at"
 		default:
 			item.Mark, item.Reason = Leftover, "not in the stack's state"
 		}
@@ -268,12 +269,36 @@ func (f *finder) owner(i *Item, byRef map[string]*Item, seen map[*Item]bool) str
 		return "itself"
 	}
 	seen[i] = true
+	found := false
 	for _, ref := range i.with {
 		if f.State.has(ref) {
 			return ref
 		}
-		if whole := byRef[ref]; whole != nil && !seen[whole] && f.owner(whole, byRef, seen) != "" {
+		whole := byRef[ref]
+		found = found || whole != nil
+		if whole != nil && !seen[whole] && f.owner(whole, byRef, seen) != "" {
 			return whole.ID
+		}
+	}
+	if !found && f.State.has(i.doubt) {
+		return i.doubt
+	}
+	return ""
+}
+
+// unseen gives what an item belongs to, or something on the way there, that was not found; "" if all was. The cluster and the
+// domain, which are known by their ARNs, are looked for before all else.
+func unseen(i *Item, byRef map[string]*Item, seen map[*Item]bool) string {
+	seen[i] = true
+	for _, ref := range i.with {
+		whole := byRef[ref]
+		if whole == nil && !strings.HasPrefix(ref, "arn:") {
+			return ref
+		}
+		if whole != nil && !seen[whole] {
+			if ref := unseen(whole, byRef, seen); ref != "" {
+				return ref
+			}
 		}
 	}
 	return ""

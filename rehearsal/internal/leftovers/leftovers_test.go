@@ -2,8 +2,10 @@ package leftovers
 
 import (
 	"context"
+	"strings"
 	"testing"
 
+	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
 
 	"github.com/stretchr/testify/assert"
@@ -109,8 +111,100 @@ func TestEveryKindOfLeftoverIsFoundAndRemoved(t *testing.T) {
 			assert.Equal(t, 0, after.Code(), "%v", after.Unchecked)
 		})
 	}
-	for _, k := range kinds {
-		// These three are the cluster's members.
-		assert.Equal(t, k.name != "node group" && k.name != "EKS add-on" && k.name != "EKS access entry", covered[k.name], k.name)
+	for _, p := range orphans {
+		covered[p.kind] = true
 	}
+	for _, k := range kinds {
+		assert.True(t, covered[k.name], k.name)
+	}
+}
+
+// orphans are what an `up` that was killed made in a cluster. The state has the first of each two.
+var orphans = []planted{
+	{kind: "node group", typ: "aws:eks/nodeGroup:NodeGroup", properties: properties{"nodeGroupName": "NAME"}},
+	{kind: "EKS add-on", typ: "aws:eks/addon:Addon", properties: properties{"addonName": "NAME"}},
+	{kind: "EKS access entry", typ: "aws:eks/accessEntry:AccessEntry", properties: properties{"principalArn": "arn:aws:iam::111122223333:role/NAME"}},
+	{kind: "EKS pod identity association", typ: "aws:eks/podIdentityAssociation:PodIdentityAssociation", properties: properties{"namespace": "project", "serviceAccount": "NAME"}},
+}
+
+// plant puts a member of the cluster into the account, and returns what its API calls it by and its ID in a state.
+func (p planted) plant(a *account, name string, tags properties) (id, state string) {
+	all := properties{"clusterName": "expense", "tags": tags}
+	for key, value := range p.properties {
+		all[key] = strings.ReplaceAll(value.(string), "NAME", name)
+		id = all[key].(string)
+	}
+	state = "expense:" + id
+	if p.kind == "EKS pod identity association" {
+		all["namespace"] = "project" // its ID is the service's
+		id, state = "a-"+name, "a-"+name
+	}
+	a.model.Plant(p.typ, state, "", awsmodel.Program, all)
+	return id, state
+}
+
+// inCluster is an account with a cluster that the state has.
+func inCluster(t *testing.T) (*account, Options) {
+	a := newAccount(t)
+	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense", "tags": stackTags(), "vpcConfig": properties{"vpcId": "vpc-2"}})
+	options := a.options()
+	options.State = &State{refs: map[string]bool{arn + "eks:us-east-1:111122223333:cluster/expense": true}}
+	return a, options
+}
+
+// A cluster that is owned does not hide what nobody owns in it: the next `up` makes it a second time, and both cost.
+func TestWhatAKilledUpMadeInTheClusterIsLeftOver(t *testing.T) {
+	for _, p := range orphans {
+		t.Run(p.kind, func(t *testing.T) {
+			t.Parallel()
+			a, options := inCluster(t)
+			kept, state := p.plant(a, "kept", stackTags())
+			options.State.refs[state] = true
+			byHand, _ := p.plant(a, "by-hand", properties{"Name": "by-hand"})
+			orphan, _ := p.plant(a, "orphan", stackTags())
+
+			report, err := Find(context.Background(), options)
+			require.NoError(t, err)
+			assert.Equal(t, []string{p.kind + " " + orphan}, ids(report, Leftover))
+			assert.Subset(t, ids(report, Owned), []string{p.kind + " " + kept, p.kind + " " + byHand}, "what EKS or a person made in the cluster goes with it")
+			assert.Equal(t, 3, report.Code())
+
+			after, err := Remove(context.Background(), options, report)
+			require.NoError(t, err)
+			assert.Empty(t, ids(after, Leftover))
+			assert.Len(t, after.Of(Owned), len(report.Of(Owned)))
+		})
+	}
+}
+
+// Nodes go with their group, and with the group alone. A claim's volume goes with the cluster, wherever its pod runs.
+func TestWhatANodeGroupMadeGoesWithIt(t *testing.T) {
+	a, options := inCluster(t)
+	nodeGroup := orphans[0]
+	_, state := nodeGroup.plant(a, "kept", stackTags())
+	options.State.refs[state] = true
+	nodeGroup.plant(a, "orphan", stackTags())
+	var leftover, owned []string
+	for group, list := range map[string]*[]string{"kept": &owned, "orphan": &leftover} {
+		tags := properties{"eks:cluster-name": "expense", "eks:nodegroup-name": group}
+		scaling := a.model.Plant("aws:autoscaling/group:Group", "eks-"+group, "", awsmodel.AWS, properties{"owner": "expense:" + group, "tags": tags})
+		node := a.model.Plant("aws:ec2/instance:Instance", "", "i-", awsmodel.AWS, properties{"owner": "expense:" + group, "vpcId": "vpc-2"})
+		eni := a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"owner": node, "vpcId": "vpc-2"})
+		volume := a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"instance": node, "tags": properties{"kubernetes.io/cluster/expense": "owned"}})
+		*list = append(*list, "node group "+group, "Auto Scaling group "+scaling, "instance "+node, "network interface "+eni)
+		owned = append(owned, "volume "+volume)
+	}
+	report, err := Find(context.Background(), options)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, leftover, ids(report, Leftover))
+	assert.ElementsMatch(t, append(owned, "EKS cluster expense"), ids(report, Owned))
+
+	// Whose the nodes are cannot be told when their group cannot be looked at.
+	a.server.Inject("eks:DescribeNodegroup", awshttp.Denied)
+	options.State.refs = map[string]bool{arn + "eks:us-east-1:111122223333:cluster/expense": true}
+	report, err = Find(context.Background(), options)
+	require.NoError(t, err)
+	assert.Empty(t, ids(report, Leftover))
+	assert.Len(t, report.Of(Unknown), 6)
+	assert.Equal(t, 1, report.Code())
 }

@@ -11,26 +11,42 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 )
 
-// ofCluster is an item that goes with the cluster.
-func (f *finder) ofCluster(id string) Item {
-	return Item{ID: id, Why: "of the stack's cluster " + f.Stack.Cluster, with: []string{f.cluster}}
-}
-
-// members makes items of what a list of the cluster has; without a cluster there are none.
-func (f *finder) members(list func(each func(ids ...string)) error) (items []Item, err error) {
+// members makes items of what a list of the cluster has; without a cluster there are none. What has the stack's tags stands
+// for itself, since an `up` that was killed may have made it; the rest goes with the cluster: EKS made it, or somebody by hand.
+func (f *finder) members(list func(each func(ids ...string)) error, tags func(id string) (map[string]string, error)) (items []Item, err error) {
 	if !f.ourCluster {
 		return nil, nil
 	}
-	err = list(func(ids ...string) {
-		for _, id := range ids {
-			items = append(items, f.ofCluster(id))
-		}
-	})
+	var ids []string
+	err = list(func(some ...string) { ids = append(ids, some...) })
 	if missing(err) {
 		return nil, nil
 	}
-	return items, err
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		tags, err := tags(id)
+		if missing(err) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return items, err
+		}
+		i := Item{ID: id, Why: "of the stack's cluster " + f.Stack.Cluster, refs: []string{f.member(id)}}
+		if f.stacks(tags) {
+			i.Why += "; tags " + projectTag + "=" + Project + " and " + stackTag + "=" + f.Stack.Name
+		} else {
+			i.with = []string{f.cluster}
+		}
+		items = append(items, i)
+	}
+	return items, nil
 }
+
+// member is the ID in a stack's state of what a cluster has under a name
+// (https://www.pulumi.com/registry/packages/aws/api-docs/eks/nodegroup/#import).
+func (f *finder) member(name string) string { return f.Stack.Cluster + ":" + name }
 
 func findClusters(ctx context.Context, f *finder) (items []Item, err error) {
 	if !f.ourCluster {
@@ -58,6 +74,12 @@ func findNodeGroups(ctx context.Context, f *finder) ([]Item, error) {
 		return pages(ctx, eks.NewListNodegroupsPaginator(f.eks, &eks.ListNodegroupsInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListNodegroupsOutput) {
 			each(page.Nodegroups...)
 		})
+	}, func(name string) (map[string]string, error) {
+		answer, err := f.eks.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: &f.Stack.Cluster, NodegroupName: &name})
+		if err != nil {
+			return nil, err
+		}
+		return answer.Nodegroup.Tags, nil
 	})
 }
 
@@ -71,7 +93,18 @@ func findAddons(ctx context.Context, f *finder) ([]Item, error) {
 		return pages(ctx, eks.NewListAddonsPaginator(f.eks, &eks.ListAddonsInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListAddonsOutput) {
 			each(page.Addons...)
 		})
+	}, func(name string) (map[string]string, error) {
+		answer, err := f.eks.DescribeAddon(ctx, &eks.DescribeAddonInput{ClusterName: &f.Stack.Cluster, AddonName: &name})
+		if err != nil {
+			return nil, err
+		}
+		return answer.Addon.Tags, nil
 	})
+}
+
+func removeAddon(ctx context.Context, f *finder, i Item) error {
+	_, err := f.eks.DeleteAddon(ctx, &eks.DeleteAddonInput{ClusterName: &f.Stack.Cluster, AddonName: &i.ID})
+	return err
 }
 
 func findAccessEntries(ctx context.Context, f *finder) ([]Item, error) {
@@ -79,7 +112,45 @@ func findAccessEntries(ctx context.Context, f *finder) ([]Item, error) {
 		return pages(ctx, eks.NewListAccessEntriesPaginator(f.eks, &eks.ListAccessEntriesInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListAccessEntriesOutput) {
 			each(page.AccessEntries...)
 		})
+	}, func(principal string) (map[string]string, error) {
+		answer, err := f.eks.DescribeAccessEntry(ctx, &eks.DescribeAccessEntryInput{ClusterName: &f.Stack.Cluster, PrincipalArn: &principal})
+		if err != nil {
+			return nil, err
+		}
+		return answer.AccessEntry.Tags, nil
 	})
+}
+
+func removeAccessEntry(ctx context.Context, f *finder, i Item) error {
+	_, err := f.eks.DeleteAccessEntry(ctx, &eks.DeleteAccessEntryInput{ClusterName: &f.Stack.Cluster, PrincipalArn: &i.ID})
+	return err
+}
+
+func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
+	names := map[string]string{}
+	items, err := f.members(func(each func(...string)) error {
+		return pages(ctx, eks.NewListPodIdentityAssociationsPaginator(f.eks, &eks.ListPodIdentityAssociationsInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListPodIdentityAssociationsOutput) {
+			for _, a := range page.Associations {
+				names[aws.ToString(a.AssociationId)] = aws.ToString(a.Namespace) + "/" + aws.ToString(a.ServiceAccount)
+				each(aws.ToString(a.AssociationId))
+			}
+		})
+	}, func(id string) (map[string]string, error) {
+		answer, err := f.eks.DescribePodIdentityAssociation(ctx, &eks.DescribePodIdentityAssociationInput{ClusterName: &f.Stack.Cluster, AssociationId: &id})
+		if err != nil {
+			return nil, err
+		}
+		return answer.Association.Tags, nil
+	})
+	for i := range items {
+		items[i].Name = names[items[i].ID]
+	}
+	return items, err
+}
+
+func removePodIdentity(ctx context.Context, f *finder, i Item) error {
+	_, err := f.eks.DeletePodIdentityAssociation(ctx, &eks.DeletePodIdentityAssociationInput{ClusterName: &f.Stack.Cluster, AssociationId: &i.ID})
+	return err
 }
 
 // domainTags are those of the domain that the settings name. DescribeDomain comes first, because it says so if there is none.

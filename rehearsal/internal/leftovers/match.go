@@ -1,9 +1,6 @@
 package leftovers
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Project is the value of the tag that the program puts on everything, beside the stack's name.
 const Project = "expense"
@@ -18,22 +15,27 @@ func (f *finder) stacks(tags map[string]string) bool {
 	return tags[projectTag] == Project && tags[stackTag] == f.Stack.Name
 }
 
-// match says why something is counted, "" if it is not, and what it belongs to.
+// match says why something is counted, "" if it is not, and what it belongs to. doubt is what it belongs to if nothing else
+// is known that it belongs to.
 //
 // Tags of another Pulumi stack outweigh all else. Tags that name the cluster count as long as its name is the stack's, and
 // with the value that means made by it: "shared" is on what others made for it.
-func (f *finder) match(tags map[string]string, vpc string) (why string, with []string) {
+func (f *finder) match(tags map[string]string, vpc string) (why string, with []string, doubt string) {
 	var reasons []string
 	switch {
 	case f.stacks(tags):
 		reasons = append(reasons, "tags "+projectTag+"="+Project+" and "+stackTag+"="+f.Stack.Name)
 	case tags[projectTag] != "" || tags[stackTag] != "":
-		return "", nil
+		return "", nil, ""
 	}
 	if f.ourCluster {
 		for _, tag := range f.ownership() {
 			if tags[tag.key] == tag.value {
-				reasons, with = append(reasons, "tag "+tag.key+"="+tag.value), append(with, f.cluster)
+				owner := f.cluster
+				if group := tags["eks:nodegroup-name"]; group != "" {
+					owner = f.member(group) // which goes with the cluster, or is left over in it
+				}
+				reasons, with = append(reasons, "tag "+tag.key+"="+tag.value), append(with, owner)
 				break
 			}
 		}
@@ -41,14 +43,14 @@ func (f *finder) match(tags map[string]string, vpc string) (why string, with []s
 	if len(reasons) == 0 && f.vpcs[vpc] {
 		// What a stack's own things need in its VPC is told from the rest by what it belongs to, and by nothing if that is
 		// gone: while the cluster is there it gets the benefit of the doubt.
-		reasons, with = append(reasons, "in the stack's "+vpc), append(with, f.cluster)
+		reasons, doubt = append(reasons, "in the stack's "+vpc), f.cluster
 	}
 	for _, key := range []string{"kubernetes.io/service-name", "kubernetes.io/created-for/pvc/name"} {
 		if value := tags[key]; value != "" && len(reasons) > 0 {
 			reasons = append(reasons, "made for "+value)
 		}
 	}
-	return strings.Join(reasons, "; "), slices.Compact(with)
+	return strings.Join(reasons, "; "), with, doubt
 }
 
 type tag struct{ key, value string }
@@ -68,8 +70,8 @@ func (f *finder) ownership() []tag {
 
 // item starts an item that is counted by tags or VPC; ok is false for one that is not.
 func (f *finder) item(id, name string, tags map[string]string, vpc string) (item Item, ok bool) {
-	why, with := f.match(tags, vpc)
-	return Item{ID: id, Name: name, Why: why, with: with}, why != ""
+	why, with, doubt := f.match(tags, vpc)
+	return Item{ID: id, Name: name, Why: why, with: with, doubt: doubt}, why != ""
 }
 
 // cost prices an item: so many units of what key names.

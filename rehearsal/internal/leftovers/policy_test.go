@@ -32,6 +32,9 @@ func TestThePagesPoliciesAllowTheCallsThatAreMade(t *testing.T) {
 			b.model.Plant(p.typ, p.id, p.prefix, "", maps.Clone(p.properties))
 		}
 	}
+	for _, p := range orphans {
+		p.plant(b, "orphan", stackTags())
+	}
 	after, err := Remove(context.Background(), b.options(), b.find(t))
 	require.NoError(t, err)
 	require.Empty(t, ids(after, Leftover))

@@ -26,14 +26,15 @@ var listed = map[string]string{
 	"aws:cloudwatch/logGroup:LogGroup": "log group", "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "log resource policy",
 	"aws:cloudwatch/metricAlarm:MetricAlarm": "alarm", "aws:opensearch/domain:Domain": "OpenSearch domain", "aws:sns/topic:Topic": "SNS topic",
 	"aws:ec2/networkInterface:NetworkInterface": "network interface", "aws:ec2/instance:Instance": "instance", "aws:autoscaling/group:Group": "Auto Scaling group",
-	"aws:ebs/volume:Volume": "volume", "aws:lb/loadBalancer:LoadBalancer": "load balancer",
+	"aws:ebs/volume:Volume": "volume", "aws:lb/loadBalancer:LoadBalancer": "load balancer", "aws:lb/targetGroup:TargetGroup": "target group",
+	"aws:eks/podIdentityAssociation:PodIdentityAssociation": "EKS pod identity association",
 }
 
 // parts are the model's types that are parts of something else, and go with it.
 var parts = []string{
 	"aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
 	"aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
 	"aws:opensearch/domainPolicy:DomainPolicy", "aws:sns/topicSubscription:TopicSubscription", "aws:sns/topicPolicy:TopicPolicy",
 }
 

@@ -227,7 +227,7 @@ func TestAWholeStackThatWasForgottenIsRemovedInOneGo(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 0, after.Code())
 	assert.Empty(t, after.Items)
-	assert.Len(t, said, 15, "each is reported, but for the cluster's add-on and access entry")
+	assert.Len(t, said, 17, "each is reported")
 	for _, item := range a.model.Inventory() {
 		assert.Equal(t, "i-1", item.ID, "EC2 shows a terminated instance for a while")
 	}
@@ -274,6 +274,9 @@ func full(t *testing.T) *account {
 	a.model.Uproot("aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "opensearch-expense")
 	for _, p := range plants {
 		a.model.Plant(p.typ, p.id, p.prefix, awsmodel.InCluster, maps.Clone(p.properties))
+	}
+	for _, p := range orphans {
+		p.plant(a, "orphan", stackTags())
 	}
 	return a
 }

@@ -136,17 +136,18 @@ func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
 	volume := a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"tags": properties{owned: "owned"}})
 	node := a.model.Plant("aws:ec2/instance:Instance", "", "i-", awsmodel.AWS, properties{"vpcId": "vpc-2", "tags": properties{owned: "owned"}})
 	eni := a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2", "owner": node})
+	nobodys := a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2"})
 	options := a.options()
 	options.State = &State{refs: map[string]bool{"vpc-2": true, arn + "eks:us-east-1:111122223333:cluster/expense": true}}
 	report, err := Find(context.Background(), options)
 	require.NoError(t, err)
 	assert.Empty(t, ids(report, Leftover))
-	assert.Len(t, report.Of(Owned), 4)
+	assert.Len(t, report.Of(Owned), 5)
 
 	options.State = &State{refs: map[string]bool{"vpc-2": true}}
 	report, err = Find(context.Background(), options)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"volume " + volume, "instance " + node, "network interface " + eni}, ids(report, Leftover))
+	assert.ElementsMatch(t, []string{"volume " + volume, "instance " + node, "network interface " + eni, "network interface " + nobodys}, ids(report, Leftover))
 	assert.Equal(t, []string{"VPC vpc-2"}, ids(report, Owned))
 }
 

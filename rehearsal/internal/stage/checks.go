@@ -127,6 +127,7 @@ func (c *checks) all() []check {
 		{"configuration: a changed setting rolls web", c.configuration},
 		{"security: a pod that asks for privileges is refused", c.refusesPrivileges},
 		{"faults: what is there can be taken up by another `up`", c.takenUp},
+		{"spot: web's disruption budget holds", c.budget},
 		{"spot: a node is reclaimed", c.nodeReclaimed},
 		{"spot: a zone is lost", c.zoneLost},
 		{"spot: there is no capacity anywhere", c.noCapacity},

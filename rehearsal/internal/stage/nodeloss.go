@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -20,6 +22,47 @@ const (
 )
 
 var webPods = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
+
+// budget: when nothing can start elsewhere, one web pod may be evicted, and a second may not before the first has a successor
+// (https://kubernetes.io/docs/tasks/run-application/configure-pdb/). Every drain asks in this way.
+func (c *checks) budget(ctx context.Context) (_ string, err error) {
+	pods, err := c.web(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(pods) < 2 {
+		return "", fmt.Errorf("web has %d pods, expected 2 and more", len(pods))
+	}
+	if err := c.cordon(ctx, true); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, c.cordon(ctx, false), c.webRolledOut(ctx)) }()
+	evict := func(pod corev1.Pod) error {
+		return c.client.PolicyV1().Evictions(c.namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+	}
+	if err := evict(pods[0]); err != nil {
+		return "", fmt.Errorf("the first eviction: %w", err)
+	}
+	if err := evict(pods[1]); !apierrors.IsTooManyRequests(err) {
+		return "", fmt.Errorf("web's second pod is evicted while the first has no successor, the API server said %v", err)
+	}
+	return "the second of 2 evictions was refused", nil
+}
+
+// cordon keeps new pods off all nodes, or lets them on again.
+func (c *checks) cordon(ctx context.Context, off bool) error {
+	nodes, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes.Items {
+		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, off)
+		if _, err := c.client.CoreV1().Nodes().Patch(ctx, n.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // nodeReclaimed: EC2 takes the spot node back on which most web pods run. web keeps to its budget; a bare pod that ran there
 // is gone until somebody runs `pulumi up --refresh`, and then has its volume again.
@@ -102,21 +145,41 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	pods, err := c.web(ctx)
-	if err != nil {
+	// web's pods are not lost: what cannot run waits.
+	var wanted, running int
+	if err := until(ctx, func(ctx context.Context) error {
+		deployment, err := c.client.AppsV1().Deployments(c.namespace).Get(ctx, "web", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := c.web(ctx)
+		if err != nil {
+			return err
+		}
+		wanted, running = int(*deployment.Spec.Replicas), 0
+		waiting := 0
+		for _, pod := range pods {
+			switch {
+			case podReady(pod):
+				running++
+			case pod.Status.Phase == corev1.PodPending:
+				waiting++
+			}
+		}
+		if running+waiting != wanted || len(all.Items) == 0 && running > 0 {
+			return fmt.Errorf("on %d nodes web has %d Ready and %d Pending pods, %d in all, and wants %d", len(all.Items), running, waiting, len(pods), wanted)
+		}
+		return nil
+	}); err != nil {
 		return "", err
 	}
-	running := 0
-	for _, pod := range pods {
-		if podReady(pod) {
-			running++
-		}
+	// Nor is the data: the claim keeps its volume.
+	if _, err := c.claim(ctx); err != nil {
+		return "", err
 	}
-	if len(all.Items) == 0 && running > 0 {
-		return "", fmt.Errorf("%d web pods are Ready, and there is no node", running)
-	}
+	note := fmt.Sprintf("for as long as that lasts, here no time: %d other nodes, web %d Ready and %d Pending, the claim bound", len(all.Items), running, wanted-running)
 	c.stage.Model.SetSpotCapacity(true, c.settings.zones...)
-	return c.afterwards(ctx, fmt.Sprintf("meanwhile %d other nodes, %d web pods Ready", len(all.Items), running))
+	return c.afterwards(ctx, note)
 }
 
 // afterwards is a note on what came back after capacity did.
@@ -131,13 +194,7 @@ func (c *checks) afterwards(ctx context.Context, note string) (string, error) {
 // recovered waits until web is whole, says which bare pods are gone for good, and lets Pulumi make them again: nothing else
 // does. The claim must be bound in the zone of its pod then.
 func (c *checks) recovered(ctx context.Context) (string, error) {
-	if err := until(ctx, func(ctx context.Context) error {
-		deployment, err := c.client.AppsV1().Deployments(c.namespace).Get(ctx, "web", metav1.GetOptions{})
-		if err == nil && !rolledOut(deployment) {
-			err = fmt.Errorf("web has %d of %d pods", deployment.Status.AvailableReplicas, deployment.Status.Replicas)
-		}
-		return err
-	}); err != nil {
+	if err := c.webRolledOut(ctx); err != nil {
 		return "", err
 	}
 	var lost []string
@@ -159,6 +216,16 @@ func (c *checks) recovered(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return "lost for good, and made again by `pulumi up --refresh`: " + strings.Join(lost, ", "), c.claimZone(ctx)
+}
+
+func (c *checks) webRolledOut(ctx context.Context) error {
+	return until(ctx, func(ctx context.Context) error {
+		deployment, err := c.client.AppsV1().Deployments(c.namespace).Get(ctx, "web", metav1.GetOptions{})
+		if err == nil && !rolledOut(deployment) {
+			err = fmt.Errorf("web has %d of %d pods", deployment.Status.AvailableReplicas, deployment.Status.Replicas)
+		}
+		return err
+	})
 }
 
 // claimZone: the pod runs where its volume is.

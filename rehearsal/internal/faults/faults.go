@@ -54,6 +54,8 @@ type Stage struct {
 	injector *injector
 	commands []string // of docs/recovery.md, after a kill
 	unlock   string   // of docs/recovery.md, for a file that a kill left empty
+	// updated tells that the life's settings are no longer those of its beginning.
+	updated bool
 	// finals are what there is after a life's commands in which nothing goes wrong, by command.
 	finals map[string]final
 	// operations are those of each command.
@@ -75,6 +77,8 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 	}
 	i := newInjector()
 	options.Stack, options.Intercept = stack, i.intercept
+	// Nobody reads the copies of earlier states.
+	options.Env = append(options.Env, "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true")
 	s, err := stage.New(ctx, options)
 	if err != nil {
 		return nil, err
@@ -149,6 +153,7 @@ const instanceTypes = "expense:cluster.nodeGroups.expense.instanceTypes[0]"
 // prepare makes what a command starts from, if it is not there.
 func (s *Stage) prepare(ctx context.Context, command string) error {
 	if command == Update {
+		s.updated = true
 		return s.stage.Pulumi(ctx, "config", "set", "--path", instanceTypes, "m6i.large")
 	}
 	return nil
@@ -243,6 +248,10 @@ func (s *Stage) empty(ctx context.Context) error {
 	}
 	s.stage.Model.Reset()
 	s.injector.forget()
+	if !s.updated {
+		return nil
+	}
+	s.updated = false
 	return s.stage.Pulumi(ctx, "config", "set", "--path", instanceTypes, "m5.large")
 }
 

@@ -45,6 +45,8 @@ type Options struct {
 	Scale float64
 	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
 	Intercept grpc.UnaryServerInterceptor
+	// Env is added to the environment of the CLI.
+	Env []string
 }
 
 // Stage is a rehearsal that has been set up.
@@ -155,6 +157,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
 		"PULUMI_DEBUG_COMMANDS=true", // for --event-log, which it hides otherwise
 	)
+	s.env = append(s.env, options.Env...)
 	return errors.Join(
 		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),

@@ -38,8 +38,8 @@ func Settings(project, stack string) (settings *config.Config, problems config.P
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	// What is encrypted stays so: the rules look at whether it is, not at what it says.
-	values, err := file.Config.Decrypt(pulumiconfig.NopDecrypter)
+	// What is encrypted stays so, and is blinded: the rules look at whether it is, not at what it says.
+	values, err := file.Config.Decrypt(pulumiconfig.NewBlindingDecrypter())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -77,8 +77,6 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 	}
 	i := newInjector()
 	options.Stack, options.Intercept = stack, i.intercept
-	// Nobody reads the copies of earlier states.
-	options.Env = append(options.Env, "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true")
 	s, err := stage.New(ctx, options)
 	if err != nil {
 		return nil, err
@@ -105,7 +103,7 @@ func (s *Stage) undisturbed(ctx context.Context) error {
 			return err
 		}
 		s.injector.arm(Operation{}, "")
-		if err := s.run(ctx, command); err != nil {
+		if err := s.run(ctx, command, writtenOnce...); err != nil {
 			return err
 		}
 		s.operations[command] = s.injector.operations()
@@ -159,11 +157,19 @@ func (s *Stage) prepare(ctx context.Context, command string) error {
 	return nil
 }
 
-func (s *Stage) run(ctx context.Context, command string) error {
+// withoutCopies keeps no copies of earlier states, which nobody reads.
+const withoutCopies = "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true"
+
+// writtenOnce are for commands in which nothing goes wrong: the state is written at their end only, and not twice for each
+// operation, which is half of the engine's work. Nobody reads it before.
+var writtenOnce = []string{withoutCopies, "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true"}
+
+// run runs a command.
+func (s *Stage) run(ctx context.Context, command string, variables ...string) error {
 	if command == Destroy {
-		return s.stage.Pulumi(ctx, "destroy", "--yes", "--skip-preview")
+		return s.stage.PulumiWith(ctx, variables, "destroy", "--yes", "--skip-preview")
 	}
-	return s.stage.Pulumi(ctx, "up", "--yes", "--skip-preview")
+	return s.stage.PulumiWith(ctx, variables, "up", "--yes", "--skip-preview")
 }
 
 // Play plays a life, and returns how many of its cases were survived. An error is about the next one, and says what was
@@ -180,7 +186,7 @@ func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
 		if command == Update {
 			continue // there is no need of one
 		}
-		if err := s.run(ctx, command); err != nil {
+		if err := s.run(ctx, command, writtenOnce...); err != nil {
 			return min(survived, len(life)-1), fmt.Errorf("%s without a fault: %w", command, failure(err))
 		}
 	}
@@ -196,7 +202,7 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 		return err
 	}
 	s.injector.arm(c.Operation, c.Kind)
-	wrong := s.run(ctx, c.Command)
+	wrong := s.run(ctx, c.Command, withoutCopies)
 	came, err := s.injector.disarm()
 	switch {
 	case err != nil:
@@ -211,7 +217,7 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 			return fmt.Errorf("recovery: %w", failure(err))
 		}
 	}
-	if err := s.run(ctx, c.Command); err != nil {
+	if err := s.run(ctx, c.Command, writtenOnce...); err != nil {
 		return fmt.Errorf("the same command again: %w", failure(err))
 	}
 	if c.Command == Destroy {
@@ -235,7 +241,7 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 	if c.Command == Update {
 		return nil // the bare pods went with their nodes, and the state does not know
 	}
-	if err := s.stage.Pulumi(ctx, "refresh", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
+	if err := s.stage.PulumiWith(ctx, writtenOnce, "refresh", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
 		return fmt.Errorf("the state is not what is there: %w", failure(err))
 	}
 	return nil
@@ -292,11 +298,7 @@ func commands(project string) (blocks []string, unlock string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	_, row, _ := strings.Cut(string(data), "| `failed to load checkpoint: EOF` |")
-	row, _, _ = strings.Cut(row, "\n")
-	if parts := strings.Split(row, "`"); len(parts) > 1 {
-		unlock = parts[len(parts)-2]
-	}
+	unlock = remedy(string(data), "failed to load checkpoint: EOF")
 	_, section, _ := strings.Cut(string(data), "\n## When the engine was killed\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for i, part := range strings.Split(section, "```") {
@@ -308,6 +310,14 @@ func commands(project string) (blocks []string, unlock string, err error) {
 		return nil, "", fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3, and against EOF %q, expected rm", len(blocks), unlock)
 	}
 	return blocks, unlock, nil
+}
+
+// remedy is the last command in the row of docs/recovery.md's table that is about an error, or nothing.
+func remedy(page, about string) string {
+	_, row, _ := strings.Cut(page, "| `"+about+"` |")
+	row, _, _ = strings.Cut(row, "\n")
+	parts := strings.Split(row, "`")
+	return parts[max(len(parts)-2, 0)]
 }
 
 func (s *Stage) export(ctx context.Context) (apitype.DeploymentV3, error) {

@@ -11,6 +11,7 @@ import (
 
 	"expense/rehearsal/internal/stage"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -83,6 +84,21 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	require.NoError(t, s.stage.Pulumi(t.Context(), "stack"))
 	_, err := s.stage.Shell(t.Context(), s.commands[1], "FOUND=urn:of:nothing vpc-1")
 	require.ErrorContains(t, err, "urn:of:nothing was not under way")
+
+	// A service-linked role that the account has already, as after `pulumi destroy`.
+	page, err := os.ReadFile("../../../docs/recovery.md")
+	require.NoError(t, err)
+	const taken = "AWSServiceRoleForAmazonOpenSearchService has been taken in this account"
+	_, _, err = s.stage.Model.Create(t.Context(), "aws:iam/serviceLinkedRole:ServiceLinkedRole", "of-another-domain",
+		resource.PropertyMap{"awsServiceName": resource.NewProperty("opensearchservice.amazonaws.com")})
+	require.NoError(t, err)
+	require.ErrorContains(t, failure(s.run(t.Context(), Up)), taken)
+	_, err = s.stage.Shell(t.Context(), remedy(string(page), taken))
+	require.NoError(t, err)
+	require.NoError(t, s.run(t.Context(), Up))
+	require.NoError(t, s.run(t.Context(), Destroy))
+	require.NoError(t, s.empty(t.Context()))
+	require.NoError(t, s.stage.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.createServiceLinkedRole", "true"))
 
 	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
 	s.commands[1] = ":"

@@ -45,8 +45,6 @@ type Options struct {
 	Scale float64
 	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
 	Intercept grpc.UnaryServerInterceptor
-	// Env is added to the environment of the CLI.
-	Env []string
 }
 
 // Stage is a rehearsal that has been set up.
@@ -148,8 +146,9 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
 	}
+	home := filepath.Join(s.Dir, "home")
 	s.env = append(withoutCloud(os.Environ()),
-		"PULUMI_HOME="+filepath.Join(s.Dir, "home"),
+		"PULUMI_HOME="+home,
 		"PULUMI_BACKEND_URL=file://"+filepath.ToSlash(filepath.Join(s.Dir, "state")),
 		"PULUMI_CONFIG_PASSPHRASE=rehearsal",
 		"PULUMI_SKIP_UPDATE_CHECK=true",
@@ -157,8 +156,10 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
 		"PULUMI_DEBUG_COMMANDS=true", // for --event-log, which it hides otherwise
 	)
-	s.env = append(s.env, options.Env...)
 	return errors.Join(
+		os.Mkdir(home, 0o700),
+		// A file in place of the folder of the CLI's own logs, which nobody reads here and which are a seventh of its work.
+		os.WriteFile(filepath.Join(home, "logs"), nil, 0o600),
 		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),
 	)
@@ -231,7 +232,13 @@ func (s *Stage) Stop() {
 // Pulumi runs one command of the CLI in the project and shows its output. When ctx ends the CLI is interrupted as by
 // Ctrl-C, and gets a minute to finish what it began.
 func (s *Stage) Pulumi(ctx context.Context, args ...string) error {
+	return s.PulumiWith(ctx, nil, args...)
+}
+
+// PulumiWith is Pulumi with variables added to the environment.
+func (s *Stage) PulumiWith(ctx context.Context, variables []string, args ...string) error {
 	command := s.command(ctx, args...)
+	command.Env = append(slices.Clone(s.env), variables...)
 	var tail bytes.Buffer
 	command.Stdout = io.MultiWriter(s.out, &tail)
 	command.Stderr = command.Stdout

@@ -115,7 +115,7 @@ func work(ctx context.Context, options stage.Options, choice faults.Choice) erro
 		return err
 	}
 	defer file.Close()
-	return faults.Run(ctx, options, choice, version, done, func(r faults.Result) error {
+	return faults.Run(ctx, options, choice, version, done, func(r faults.Result, played, all int) error {
 		line, err := json.Marshal(r)
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func work(ctx context.Context, options stage.Options, choice faults.Choice) erro
 		if r.Problem != "" {
 			word = "FAILED"
 		}
-		fmt.Printf("%-6s %5.1f s  %s\n", word, r.Seconds, r.Case)
+		fmt.Printf("job %d: %3d of %d  %-6s %5.1f s  %s\n", choice.Worker+1, played, all, word, r.Seconds, r.Case)
 		_, err = file.Write(append(line, '\n'))
 		return err
 	})

@@ -161,10 +161,10 @@ func (s *Stage) prepare(ctx context.Context, command string) error {
 const withoutCopies = "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true"
 
 // writtenOnce are for commands in which nothing goes wrong: the state is written at their end only, and not twice for each
-// operation, which is half of the engine's work. Nobody reads it before.
+// operation, which is what the engine does most of the time. Nobody reads it before.
 var writtenOnce = []string{withoutCopies, "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true"}
 
-// run runs a command.
+// run runs a command, with variables added to its environment.
 func (s *Stage) run(ctx context.Context, command string, variables ...string) error {
 	if command == Destroy {
 		return s.stage.PulumiWith(ctx, variables, "destroy", "--yes", "--skip-preview")

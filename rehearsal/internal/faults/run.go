@@ -83,15 +83,19 @@ func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
 	return share
 }
 
-// Run plays the chosen lives one after the other and gives each case's result to note.
-func Run(ctx context.Context, options stage.Options, choice Choice, version string, done map[string]Result, note func(Result) error) error {
+// Run plays the chosen lives one after the other and gives each case's result to note, with how many have been played of all.
+func Run(ctx context.Context, options stage.Options, choice Choice, version string, done map[string]Result, note func(r Result, played, all int) error) error {
 	options.Out = io.Discard
 	s, err := Open(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer func() { s.Close() }()
-	for _, life := range choice.Choose(s.Lives(), done) {
+	lives, played, all := choice.Choose(s.Lives(), done), 0, 0
+	for _, life := range lives {
+		all += len(life)
+	}
+	for _, life := range lives {
 		for len(life) > 0 && ctx.Err() == nil {
 			start := time.Now()
 			survived, problem := s.Play(ctx, life)
@@ -100,7 +104,8 @@ func Run(ctx context.Context, options stage.Options, choice Choice, version stri
 			}
 			seconds := time.Since(start).Seconds() / float64(min(survived+1, len(life)))
 			for _, c := range life[:survived] {
-				if err := note(Result{Case: c.Name(), Version: version, Seconds: seconds}); err != nil {
+				played++
+				if err := note(Result{Case: c.Name(), Version: version, Seconds: seconds}, played, all); err != nil {
 					return err
 				}
 			}
@@ -108,7 +113,8 @@ func Run(ctx context.Context, options stage.Options, choice Choice, version stri
 			if problem == nil {
 				continue
 			}
-			if err := note(Result{Case: life[0].Name(), Version: version, Problem: problem.Error(), Seconds: seconds}); err != nil {
+			played++
+			if err := note(Result{Case: life[0].Name(), Version: version, Problem: problem.Error(), Seconds: seconds}, played, all); err != nil {
 				return err
 			}
 			life = life[1:]

@@ -158,7 +158,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	)
 	return errors.Join(
 		os.Mkdir(home, 0o700),
-		// A file in place of the folder of the CLI's own logs, which nobody reads here and which are a seventh of its work.
+		// A file in the place of the folder of the CLI's own logs, which nobody reads here: it then does without.
 		os.WriteFile(filepath.Join(home, "logs"), nil, 0o600),
 		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),

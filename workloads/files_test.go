@@ -41,12 +41,12 @@ func start(t *testing.T, command *exec.Cmd, writers ...io.Writer) {
 	})
 }
 
-// rotation runs the rotation hook over a folder, as nginx's entrypoint does. Its loop outlives the script.
-func rotation(t *testing.T, dir, pidFile string, maxBytes, generations int) {
-	command := exec.Command("sh", "files/rotate-logs.sh")
-	command.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes),
+// rotating is a command under the script that the container runs it with, the logs of which are in a folder.
+func rotating(dir, pidFile string, maxBytes, generations int, command ...string) *exec.Cmd {
+	c := exec.Command("sh", append([]string{"files/rotate-logs.sh"}, command...)...)
+	c.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes),
 		fmt.Sprintf("LOG_GENERATIONS=%d", generations), "LOG_CHECK_SECONDS=0.1", "NGINX_PID_FILE="+pidFile)
-	start(t, command)
+	return c
 }
 
 func exists(path string) func() bool {
@@ -56,7 +56,7 @@ func exists(path string) func() bool {
 // Disk is bounded by size x (generations + 1) for each file, and the newest lines are the ones that stay.
 func TestRotationKeepsItsGenerationsAndNoMore(t *testing.T) {
 	dir := t.TempDir()
-	rotation(t, dir, filepath.Join(dir, "pid"), 100, 2)
+	start(t, rotating(dir, filepath.Join(dir, "pid"), 100, 2, "sleep", "infinity"))
 	log := filepath.Join(dir, "access.log")
 	for i := 1; i <= 4; i++ {
 		require.NoError(t, os.WriteFile(log, []byte(strings.Repeat(fmt.Sprint(i), 200)), 0o600))
@@ -74,18 +74,36 @@ func TestRotationLeavesSmallFilesAlone(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "small.log"), []byte("line\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "big.log"), make([]byte, 200), 0o600))
-	rotation(t, dir, filepath.Join(dir, "pid"), 100, 2)
+	start(t, rotating(dir, filepath.Join(dir, "pid"), 100, 2, "sleep", "infinity"))
 	require.Eventually(t, exists(filepath.Join(dir, "big.log.1")), patience, 10*time.Millisecond)
 	assert.FileExists(t, filepath.Join(dir, "small.log"))
 	assert.NoFileExists(t, filepath.Join(dir, "small.log.1"))
 }
 
 func TestRotationSaysWhatItMisses(t *testing.T) {
-	command := exec.Command("sh", "files/rotate-logs.sh")
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LOG_DIR=" + t.TempDir()}
-	output, err := command.CombinedOutput()
-	require.Error(t, err)
-	assert.Contains(t, string(output), "LOG_MAX_BYTES")
+	for missing, command := range map[string][]string{"LOG_MAX_BYTES": {"nginx"}, "command": nil} {
+		c := rotating(t.TempDir(), "", 100, 2, command...)
+		if command != nil {
+			c.Env = []string{"PATH=" + os.Getenv("PATH"), "LOG_DIR=" + t.TempDir()}
+		}
+		output, err := c.CombinedOutput()
+		require.Error(t, err)
+		assert.Contains(t, string(output), missing)
+	}
+}
+
+// nginx is what the container's signals reach, and its end is the container's, whatever the loop does.
+func TestNginxTakesThePlaceOfTheScript(t *testing.T) {
+	c := rotating(t.TempDir(), "", 100, 2, "sh", "-c", `echo "$$"; exit 3`)
+	// The loop has this test's pipe open as long as the container would live.
+	c.WaitDelay = time.Second
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var output strings.Builder
+	c.Stdout = &output
+	_ = c.Run()
+	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	assert.Equal(t, fmt.Sprintln(c.Process.Pid), output.String())
+	assert.Equal(t, 3, c.ProcessState.ExitCode())
 }
 
 // A page is whole whenever it is read, its count goes on where an earlier pod left it, and the writer stops at once.
@@ -122,8 +140,9 @@ func TestTheWriterGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// nginxServer is a real nginx with the embedded configuration, its paths moved into a folder of the test's.
-func nginxServer(t *testing.T) (client *http.Client, logs, pid string) {
+// nginxServer is a real nginx with the embedded configuration, its paths moved into a folder of the test's, under the script
+// that rotates its logs.
+func nginxServer(t *testing.T, maxBytes, generations int) (client *http.Client, logs string) {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		t.Skip("nginx is not on PATH")
 	}
@@ -150,13 +169,14 @@ func nginxServer(t *testing.T) (client *http.Client, logs, pid string) {
 	output, err := exec.Command("nginx", "-t", "-c", path).CombinedOutput()
 	require.NoError(t, err, string(output))
 
-	start(t, exec.Command("nginx", "-c", path, "-g", "daemon off;"))
+	logs = filepath.Join(dir, "logs")
+	start(t, rotating(logs, filepath.Join(dir, "tmp", "nginx.pid"), maxBytes, generations, "nginx", "-c", path, "-g", "daemon off;"))
 	require.Eventually(t, exists(socket), patience, 10*time.Millisecond)
 	client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	t.Cleanup(client.CloseIdleConnections)
-	return client, filepath.Join(dir, "logs"), filepath.Join(dir, "tmp", "nginx.pid")
+	return client, logs
 }
 
 func get(t *testing.T, client *http.Client, path, agent string, headers ...string) int {
@@ -211,7 +231,7 @@ func accessLines(t *testing.T, dir string, expected int) []map[string]any {
 // What fluentd and OpenSearch rely on: one JSON object a line whatever a client sends, numbers as numbers, an ID for each
 // request, and no line for the kubelet's probes.
 func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
-	client, logs, _ := nginxServer(t)
+	client, logs := nginxServer(t, 1<<20, 1)
 	assert.Equal(t, 200, get(t, client, "/", `quote " and backslash \`))
 	assert.Equal(t, 404, get(t, client, "/missing?token=private", "plain"))
 	assert.Equal(t, 200, get(t, client, "/healthz", "kube-probe"))
@@ -232,7 +252,7 @@ func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
 
 // What a request carries to prove who it is from is in no log, nor is a query, which may hold the same.
 func TestNginxLogsNothingThatARequestKeepsSecret(t *testing.T) {
-	client, logs, _ := nginxServer(t)
+	client, logs := nginxServer(t, 1<<20, 1)
 	secrets := []string{
 		"Authorization", "Bearer private", "Cookie", "session=private", "Proxy-Authorization", "Basic private",
 		"X-Amz-Security-Token", "private", "Referer", "https://example.com/page?token=private#private",
@@ -253,8 +273,7 @@ func TestNginxLogsNothingThatARequestKeepsSecret(t *testing.T) {
 
 // Renaming and USR1 must lose no line of a server that is being used.
 func TestRotatingARunningNginxLosesNoLine(t *testing.T) {
-	client, logs, pid := nginxServer(t)
-	rotation(t, logs, pid, 20_000, 50)
+	client, logs := nginxServer(t, 20_000, 50)
 	requests := 0
 	rotated := func() int {
 		generations, err := filepath.Glob(filepath.Join(logs, "access.log.*"))

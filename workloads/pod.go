@@ -26,6 +26,14 @@ const (
 
 	configVolume = "nginx-config"
 	tmpVolume    = "tmp"
+	configPath   = "/etc/nginx/" + configKey
+	rotatePath   = "/opt/nginx/" + rotateKey
+)
+
+// The keys of nginx's config map, which are the names of the files.
+const (
+	configKey = "nginx.conf"
+	rotateKey = "rotate-logs.sh"
 )
 
 //go:embed files
@@ -57,7 +65,7 @@ func labels(name string) pulumi.StringMap {
 func newNginxConfig(ctx *pulumi.Context, name string, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (*corev1.ConfigMap, error) {
 	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: namespace},
-		Data:      pulumi.StringMap{"nginx.conf": file("nginx.conf"), "rotate-logs.sh": file("rotate-logs.sh")},
+		Data:      pulumi.StringMap{configKey: file(configKey), rotateKey: file(rotateKey)},
 		Immutable: pulumi.Bool(true),
 	}, opts...)
 	if err != nil {
@@ -77,20 +85,27 @@ func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs 
 			TimeoutSeconds:   pulumi.Int(2),
 		}
 	}
+	// One file, a regular one, in a folder that keeps the image's other files.
+	configFile := func(key, path string) corev1.VolumeMountArgs {
+		return corev1.VolumeMountArgs{
+			Name: pulumi.String(configVolume), MountPath: pulumi.String(path), SubPath: pulumi.String(key), ReadOnly: pulumi.Bool(true),
+		}
+	}
 	all := corev1.VolumeMountArray{
-		corev1.VolumeMountArgs{
-			Name: pulumi.String(configVolume), MountPath: pulumi.String("/etc/nginx/nginx.conf"), SubPath: pulumi.String("nginx.conf"), ReadOnly: pulumi.Bool(true),
-		},
-		// The image's entrypoint runs what it finds here; its own scripts edit files and have nothing to do.
-		corev1.VolumeMountArgs{Name: pulumi.String("nginx-entrypoint"), MountPath: pulumi.String("/docker-entrypoint.d"), ReadOnly: pulumi.Bool(true)},
+		configFile(configKey, configPath), configFile(rotateKey, rotatePath),
 		corev1.VolumeMountArgs{Name: pulumi.String(tmpVolume), MountPath: pulumi.String("/tmp")},
 	}
 	for _, m := range mounts {
 		all = append(all, m)
 	}
 	return corev1.ContainerArgs{
-		Name:           pulumi.String(nginxContainer),
-		Image:          pulumi.String(image),
+		Name:  pulumi.String(nginxContainer),
+		Image: pulumi.String(image),
+		// In place of the image's entrypoint, which says nothing when it passes over a script: it starts those that are
+		// executable, and none where it finds links only, as in a config map's folder
+		// (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh, issue 731). Its own scripts
+		// edit files, which a read-only root forbids.
+		Command:        pulumi.ToStringArray([]string{"sh", rotatePath, "nginx", "-g", "daemon off;"}),
 		Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(Port)}},
 		VolumeMounts:   all,
 		StartupProbe:   probe(2, 30),
@@ -108,17 +123,8 @@ func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs 
 
 // nginxVolumes are what nginx mounts.
 func nginxVolumes(config *corev1.ConfigMap) corev1.VolumeArray {
-	source := func(items ...corev1.KeyToPathInput) corev1.ConfigMapVolumeSourceArgs {
-		return corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name().Elem(), Items: corev1.KeyToPathArray(items)}
-	}
 	return corev1.VolumeArray{
-		corev1.VolumeArgs{Name: pulumi.String(configVolume), ConfigMap: source(
-			corev1.KeyToPathArgs{Key: pulumi.String("nginx.conf"), Path: pulumi.String("nginx.conf")},
-		)},
-		corev1.VolumeArgs{Name: pulumi.String("nginx-entrypoint"), ConfigMap: source(
-			// The entrypoint ignores a script that is not executable.
-			corev1.KeyToPathArgs{Key: pulumi.String("rotate-logs.sh"), Path: pulumi.String("rotate-logs.sh"), Mode: pulumi.Int(0o555)},
-		)},
+		corev1.VolumeArgs{Name: pulumi.String(configVolume), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name().Elem()}},
 		corev1.VolumeArgs{Name: pulumi.String(tmpVolume), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
 	}
 }

@@ -1,9 +1,14 @@
 #!/bin/sh
-# Keeps nginx's log files bounded: a file over LOG_MAX_BYTES is renamed, LOG_GENERATIONS renamed ones are kept, and nginx
-# is told to open new files. Renaming loses no line, as nginx goes on writing to the renamed file until it has heard.
-# The image's entrypoint runs this before nginx; the loop stays behind and ends with the container.
+# Runs nginx and keeps its log files bounded: a file over LOG_MAX_BYTES is renamed, LOG_GENERATIONS renamed ones are kept,
+# and nginx is told to open new files. Renaming loses no line, as nginx goes on writing to the renamed file until it has
+# heard.
+#
+#   rotate-logs.sh NGINX [ARGUMENT...]
+#
+# nginx takes the place of this shell, so it gets the container's signals; the loop stays beside it and ends with the
+# container.
 set -eu
-: "${LOG_DIR:?}" "${LOG_MAX_BYTES:?}" "${LOG_GENERATIONS:?}"
+: "${LOG_DIR:?}" "${LOG_MAX_BYTES:?}" "${LOG_GENERATIONS:?}" "${1:?is the command to run}"
 pid_file=${NGINX_PID_FILE:-/tmp/nginx.pid}
 
 rotate() {
@@ -35,3 +40,4 @@ watch() {
 }
 
 watch &
+exec "$@"

@@ -23,8 +23,7 @@ const (
 	// (https://docs.opensearch.org/latest/field-types/supported-field-types/keyword/).
 	keywordLength = 1024
 	// templatePriority is above that of a template somebody makes without thinking of one, 0: of templates that match an
-	// index only the highest applies, and two of the same priority with overlapping patterns are refused
-	// (https://docs.opensearch.org/latest/im-plugin/index-templates/).
+	// index only the highest applies (https://docs.opensearch.org/latest/im-plugin/index-templates/).
 	templatePriority = 100
 )
 
@@ -61,8 +60,8 @@ type setupRequest struct {
 	Body   object `json:"body,omitempty"`
 	// Versioned is what OpenSearch replaces only for who names the version that is replaced.
 	Versioned bool `json:"versioned,omitempty"`
-	// Accept are statuses that are no failure here, beside 2xx.
-	Accept []int `json:"accept,omitempty"`
+	// AfterFailures sends it only if the answer to the request before it reports failures.
+	AfterFailures bool `json:"after_failures,omitempty"`
 	// Objects are sent in place of a body, as the file of an import.
 	Objects []object `json:"objects,omitempty"`
 }
@@ -147,6 +146,14 @@ func (in SetupInput) check() error {
 
 // indexPattern matches the daily indices of the prefix, and nothing that is not named after it.
 func indexPattern(prefix string) string { return prefix + "-*" }
+
+// priority is that of the prefix's templates. OpenSearch and ISM refuse two templates of the same priority whose patterns
+// overlap: project-* of a former prefix and project-web-* of a new one. Of two such prefixes one is longer, and it wins
+// (addIndexTemplateV2 in
+// https://github.com/opensearch-project/OpenSearch/blob/2.19/server/src/main/java/org/opensearch/cluster/metadata/MetadataIndexTemplateService.java
+// and findConflictingPolicyTemplates in
+// https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/ISMTemplateService.kt).
+func priority(prefix string) int { return templatePriority + len(prefix) }
 
 // writerRole lets the sidecars add lines to the indices of the prefix, create the index of the day by it, and add fields
 // to its mapping; they read, change and delete nothing. What each call asks for is in the security plugin's evaluator
@@ -237,7 +244,7 @@ func indexTemplate(prefix string, replicas int) setupRequest {
 		Name: "index template", Method: "PUT", Path: "/_index_template/" + prefix,
 		Body: object{
 			"index_patterns": []string{indexPattern(prefix)},
-			"priority":       templatePriority,
+			"priority":       priority(prefix),
 			"template":       object{"settings": indexSettings(replicas), "mappings": indexMappings()},
 		},
 	}
@@ -328,7 +335,9 @@ func dynamicTemplate(name, jsonType string, mapping object) object {
 // those that exist are given it, and those that have it are moved to its newest version, because an index keeps the version
 // that it was given (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
 // https://github.com/opensearch-project/index-management/issues/813). Both calls answer with 200 and a list of the indices
-// they did not concern; 404 is what they may answer while there are none.
+// that they left alone. Those that have a policy are on the first one's list, and the second is sent only if there are any:
+// while no index matches, it fails with 400, "no documents to get" (getManagedIndexMetadata in
+// https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/transport/action/changepolicy/TransportChangePolicyAction.kt).
 func retention(prefix string, days int) []setupRequest {
 	policy := object{"policy_id": prefix}
 	return []setupRequest{
@@ -352,16 +361,16 @@ func retention(prefix string, days int) []setupRequest {
 						"transitions": []object{},
 					},
 				},
-				"ism_template": []object{{"index_patterns": []string{indexPattern(prefix)}, "priority": templatePriority}},
+				"ism_template": []object{{"index_patterns": []string{indexPattern(prefix)}, "priority": priority(prefix)}},
 			}},
 		},
 		{
 			Name: "retention of indices without a policy", Method: "POST", Path: "/_plugins/_ism/add/" + indexPattern(prefix),
-			Body: policy, Accept: []int{404},
+			Body: policy,
 		},
 		{
 			Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + indexPattern(prefix),
-			Body: policy, Accept: []int{404},
+			Body: policy, AfterFailures: true,
 		},
 	}
 }

@@ -4,7 +4,7 @@
 # credentials of the pod. Each may be sent again, so this may be killed at any point and started anew.
 #   name, method, path, body   what is sent, and what it is called here
 #   versioned                  the version that is there is named in what replaces it
-#   accept                     statuses that are fine beside 2xx
+#   after_failures             it is sent only if the answer to the request before it reports failures
 #   objects                    sent as the file of an import into OpenSearch Dashboards, in place of a body
 # While the domain cannot be reached, is overloaded or fails by itself (429, 5xx) a request is repeated for "wait_seconds",
 # counted from the start; while it is denied (401, 403) for "denied_seconds": roles and policies take a moment to spread.
@@ -54,11 +54,15 @@ class Setup
   end
 
   def run
+    answer = nil
     @requests.each do |request|
-      answer = request["versioned"] ? replace(request) : deliver(request, request["path"])
+      name, method, path = request.values_at("name", "method", "path")
+      next puts "#{name}: nothing to do" if request["after_failures"] && JSON.parse(answer.body)["failures"] == false
+
+      answer = request["versioned"] ? replace(request) : deliver(request, path)
       complaint = complaint_of(answer)
-      fail_with(request["name"], request["method"], request["path"], "#{answer.code} #{complaint}") if complaint
-      puts "#{request["name"]}: #{answer.code}"
+      fail_with(name, method, path, "#{answer.code} #{complaint}") if complaint
+      puts "#{name}: #{answer.code}"
     end
   end
 
@@ -73,9 +77,9 @@ class Setup
   # OpenSearch replaces a policy only for who names the version that is replaced, and creates one only if there is none;
   # else it answers with 409 (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy).
   def replace(request)
-    look = { "name" => request["name"], "method" => "GET", "accept" => [404] }
+    look = { "name" => request["name"], "method" => "GET" }
     (1..RACES).each do |race|
-      found = deliver(look, request["path"])
+      found = deliver(look, request["path"], [404])
       version = JSON.parse(found.body).values_at("_seq_no", "_primary_term") if found.code != "404"
       query = format("?if_seq_no=%d&if_primary_term=%d", *version) if version
       answer = deliver(request, "#{request["path"]}#{query}", race < RACES ? [409] : [])
@@ -83,14 +87,14 @@ class Setup
     end
   end
 
-  # Sends the request until the domain has decided about it, and returns the answer if it is one that the request accepts.
+  # Sends the request until the domain has decided about it, and returns the answer if it is 2xx or a status that is fine too.
   def deliver(request, path, also_fine = [])
     name, method = request.values_at("name", "method")
     body, headers = content(request)
     answer = decided(name, method, path, [401, 403]) do
       sign_and_send(method, URI(@endpoint + path), body, headers)
     end
-    fine = answer.is_a?(Net::HTTPSuccess) || [*request["accept"], *also_fine].include?(answer.code.to_i)
+    fine = answer.is_a?(Net::HTTPSuccess) || also_fine.include?(answer.code.to_i)
     fine ? answer : fail_with(name, method, path, "#{answer.code} #{answer.body}")
   end
 

@@ -187,13 +187,12 @@ func TestTheFirstRunMakesEveryRequestOnceAndSaysSo(t *testing.T) {
 		"PUT /_index_template/project 200",
 		"GET /_plugins/_ism/policies/project 404",
 		"PUT /_plugins/_ism/policies/project 201",
-		"POST /_plugins/_ism/add/project-* 404",
-		"POST /_plugins/_ism/change_policy/project-* 404",
+		"POST /_plugins/_ism/add/project-* 200",
 		"PUT /_plugins/_security/api/audit/config 200",
 		"POST /_dashboards/api/saved_objects/_import?overwrite=true 200",
 	}, paths(s))
 	assert.Equal(t, "role project-writer: 201\nwho has role project-writer: 201\nrole project-reader: 201\nwho has role project-reader: 201\n"+
-		"index template: 200\nretention policy: 201\nretention of indices without a policy: 404\nretention of indices with a policy: 404\n"+
+		"index template: 200\nretention policy: 201\nretention of indices without a policy: 200\nretention of indices with a policy: nothing to do\n"+
 		"audit logs: 200\ndashboards: 200\n", p.stdout.String())
 	assert.Equal(t, 1, s.Agent.Fetched(), "credentials are kept while they last")
 
@@ -212,13 +211,55 @@ func TestTheFirstRunMakesEveryRequestOnceAndSaysSo(t *testing.T) {
 func TestASecondRunChangesNothingButVersions(t *testing.T) {
 	s := start(t)
 	succeed(t, s, document(t, s, nil))
+	before := s.State()
+	succeed(t, s, document(t, s, nil)) // still without an index
+	assert.Equal(t, before, s.State())
 	status, line := write(s, writer, "create", "project-2026.01.01")
 	require.Equal(t, []int{200, 201}, []int{status, line})
-	before := s.State()
-	require.Equal(t, 1, s.PolicyVersion("project"))
-	succeed(t, s, document(t, s, nil))
-	assert.Equal(t, before, s.State())
-	assert.Equal(t, 2, s.PolicyVersion("project"))
+	before = s.State()
+	require.Equal(t, 2, s.PolicyVersion("project"))
+	s.RestartNode()
+	for version := 3; version < 5; version++ { // the version that is replaced is of the term before, and of this one
+		succeed(t, s, document(t, s, nil))
+		assert.Equal(t, before, s.State())
+		assert.Equal(t, version, s.PolicyVersion("project"))
+	}
+}
+
+// The former prefix's template and policy stay, and their patterns may match the new prefix's indices.
+func TestAChangedPrefixIsSetUpBesideTheFormer(t *testing.T) {
+	for _, prefixes := range [][]string{{"project", "project-web"}, {"project-web", "project"}, {"project", "other"}} {
+		t.Run(strings.Join(prefixes, " to "), func(t *testing.T) {
+			s := start(t)
+			for _, prefix := range prefixes {
+				for range 2 {
+					succeed(t, s, document(t, s, func(in *logging.SetupInput) { in.IndexPrefix = prefix }))
+				}
+				_, line := write(s, writer, "create", prefix+"-2026.01.01")
+				require.Equal(t, 201, line)
+				assert.Equal(t, opensearchtest.IndexState{Template: prefix, Policy: prefix, Newest: true}, s.State().Indices[prefix+"-2026.01.01"])
+			}
+		})
+	}
+}
+
+// A policy that is not there is a failure, whichever call finds that out.
+func TestAPolicyThatIsGoneFails(t *testing.T) {
+	for _, call := range []string{"add", "change_policy"} {
+		t.Run(call, func(t *testing.T) {
+			s := start(t)
+			succeed(t, s, document(t, s, nil))
+			_, line := write(s, writer, "create", "project-2026.01.01")
+			require.Equal(t, 201, line)
+			d := document(t, s, nil)
+			for _, r := range d["requests"].([]any) {
+				if r := r.(map[string]any); r["path"] == "/_plugins/_ism/"+call+"/project-*" {
+					r["body"] = map[string]any{"policy_id": "gone"}
+				}
+			}
+			assert.Regexp(t, "POST /_plugins/_ism/"+call+`/project-\*: 404 .*Could not find policy=gone`, fail(t, prepare(t, s, d)))
+		})
+	}
 }
 
 func TestAChangedRetentionReachesTheIndicesThatExist(t *testing.T) {
@@ -233,12 +274,18 @@ func TestAChangedRetentionReachesTheIndicesThatExist(t *testing.T) {
 	require.Equal(t, map[string]opensearchtest.IndexState{"project-2025.12.31": unmade, "project-2026.01.01": managed}, s.State().Indices)
 
 	before := s.State()
+	_, found := s.Do(master, "GET", "/_plugins/_ism/policies/project", "")
+	var version struct {
+		Sequence int `json:"_seq_no"`
+		Term     int `json:"_primary_term"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(found), &version))
 	succeed(t, s, document(t, s, func(in *logging.SetupInput) { in.RetentionDays = 60 }))
 	after := s.State()
 	assert.NotEqual(t, before.Policies, after.Policies)
 	assert.Contains(t, fmt.Sprintf("%v", after.Policies["project"]), "61d")
 	assert.Equal(t, before.Indices, after.Indices, "all have the newest version")
-	assert.Contains(t, paths(s), "PUT /_plugins/_ism/policies/project?if_seq_no=0&if_primary_term=1 200")
+	assert.Contains(t, paths(s), fmt.Sprintf("PUT /_plugins/_ism/policies/project?if_seq_no=%d&if_primary_term=%d 200", version.Sequence, version.Term))
 }
 
 // The roles are those that the set-up makes; nobody can do anything before.
@@ -310,7 +357,8 @@ func TestAWrongRoleFailsWithTheCallTheStatusAndTheBody(t *testing.T) {
 	d := document(t, s, nil)
 	d["denied_seconds"] = 0.2
 	assert.Equal(t, `set-up of the domain: role project-writer: PUT /_plugins/_security/api/roles/project-writer: 403 `+
-		`{"message":"No permission to access REST API: User `+nobody+` does not have any role privileged for admin access","status":"FORBIDDEN"}`,
+		`{"message":"No permission to access REST API: User `+nobody+` with Security roles [] does not have any role privileged for admin access. `+
+		`No ssl info found in request.","status":"FORBIDDEN"}`,
 		fail(t, prepare(t, s, d)))
 	assert.Greater(t, len(s.Requests()), 1, "it was tried again")
 	assert.Empty(t, s.State().Roles)
@@ -354,7 +402,7 @@ func TestItWaitsWhileTheDomainStarts(t *testing.T) {
 	require.Zero(t, p.run(), p.stderr.String())
 	assert.Regexp(t, `^waiting to send role project-writer: Errno::ECONNREFUSED: `, p.stdout.String())
 	assert.Equal(t, 1, strings.Count(p.stdout.String(), "waiting"), "one line a minute")
-	assert.Len(t, s.Requests(), 22+11)
+	assert.Len(t, s.Requests(), 22+10)
 }
 
 func TestItDoesNotWaitForEver(t *testing.T) {
@@ -382,7 +430,7 @@ func TestKilledAtAnyPointItCanBeRunAgain(t *testing.T) {
 	s := start(t)
 	succeed(t, s, document(t, s, nil))
 	expected, all := s.State(), len(s.Requests())
-	require.Equal(t, 11, all)
+	require.Equal(t, 10, all)
 	for k := 1; k <= all; k++ {
 		t.Run(fmt.Sprint("after request ", k), func(t *testing.T) {
 			s := start(t)
@@ -430,7 +478,7 @@ func TestExpiredCredentialsAreReplaced(t *testing.T) {
 	})
 	p := succeed(t, s, document(t, s, nil))
 	assert.Contains(t, p.stdout.String(), "The security token included in the request is expired")
-	assert.Len(t, s.Requests(), 3+11)
+	assert.Len(t, s.Requests(), 3+10)
 }
 
 func TestAnAssociationMayTakeAWhileToBeFound(t *testing.T) {
@@ -438,7 +486,7 @@ func TestAnAssociationMayTakeAWhileToBeFound(t *testing.T) {
 	s.Agent.NotFound(5)
 	p := succeed(t, s, document(t, s, nil))
 	assert.Contains(t, p.stdout.String(), "waiting to send credentials of the pod: 404 [1]: (ResourceNotFoundException)")
-	assert.Len(t, s.Requests(), 11)
+	assert.Len(t, s.Requests(), 10)
 }
 
 func TestAnAssociationThatIsNeverFoundFails(t *testing.T) {
@@ -516,7 +564,7 @@ func TestAFailureOfTheDomainIsTriedAgain(t *testing.T) {
 	succeed(t, s, document(t, s, nil))
 	assert.Contains(t, paths(s)[4], "PUT /_index_template/project 500")
 	assert.Contains(t, paths(s)[5], "PUT /_index_template/project 200")
-	assert.Len(t, s.Requests(), 12)
+	assert.Len(t, s.Requests(), 11)
 }
 
 func TestARequestThatIsWrongFailsAtOnce(t *testing.T) {
@@ -589,6 +637,9 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
+			succeed(t, s, document(t, s, nil))
+			_, line := write(s, writer, "create", "project-2026.01.01")
+			require.Equal(t, 201, line)
 			intercepted := 0
 			s.Intercept(func(r opensearchtest.Request) *opensearchtest.Reply {
 				if r.Path == c.path {

@@ -2,6 +2,7 @@ package opensearchtest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -85,13 +86,20 @@ func matches(patterns []string, text string) bool {
 	})
 }
 
-func denied(role string, needed permission) *Reply {
+// denied is in the words of 2.19.1.
+func (s *Server) denied(role string, needed permission) *Reply {
 	if needed.action == restAPI {
-		return &Reply{http.StatusForbidden, object{
-			"status": "FORBIDDEN", "message": fmt.Sprintf("No permission to access REST API: User %s does not have any role privileged for admin access", role),
-		}}
+		has := slices.DeleteFunc(slices.Sorted(maps.Keys(s.domain.mappings)), func(name string) bool {
+			return !matches(s.domain.mappings[name].BackendRoles, role)
+		})
+		return &Reply{http.StatusForbidden, object{"status": "FORBIDDEN", "message": fmt.Sprintf("No permission to access REST API: User %s with Security "+
+			"roles [%s] does not have any role privileged for admin access. No ssl info found in request.", role, strings.Join(has, ", "))}}
 	}
 	return failure(http.StatusForbidden, "security_exception", fmt.Sprintf("no permissions for [%s] and User [name=%s, backend_roles=[%s], requestedTenant=null]", needed.action, role, role))
+}
+
+func noSuchIndex(name string) *Reply {
+	return failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", name))
 }
 
 // failure is an error as OpenSearch writes them.

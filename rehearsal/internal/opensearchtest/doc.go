@@ -8,9 +8,9 @@
 //   - tenants, document and field level security, field masking, users with passwords, default and protected roles.
 //   - who may do what in OpenSearch Dashboards: only the master may use it here.
 //   - ISM at work: nothing is ever deleted, an index has its policy from its first moment on and not from the next sweep,
-//     and a changed policy holds at once instead of after the current action. A pattern without an index is answered with
-//     404; some versions answer with 200 and no index.
+//     and a changed policy holds at once instead of after the current action. ISM's answers are read off its source, that of
+//     2.19: its plugin cannot be had as a file to run.
 //   - searching: every query finds all. Mappings: field types are not checked, no line is refused for its content.
-//   - component templates, templates of the same priority, closed indices, aliases, data streams, shards and replicas.
+//   - component templates, closed indices, aliases, data streams, shards and replicas.
 //   - the nodes behind the endpoint: what was written is seen by the next request.
 package opensearchtest

@@ -22,13 +22,14 @@ type domain struct {
 	policies  map[string]*policy
 	indices   map[string]*index
 	saved     map[string]object // saved objects by tenant, type and ID
-	writes    int               // to the index of policies: the sequence number of the next
+	writes    int               // to the index of policies so far
+	term      int               // primary term of what is written there now
 }
 
 func newDomain() *domain {
 	return &domain{
 		roles: map[string]role{}, mappings: map[string]mapping{}, templates: map[string]template{}, policies: map[string]*policy{},
-		indices: map[string]*index{}, saved: map[string]object{},
+		indices: map[string]*index{}, saved: map[string]object{}, term: 1,
 	}
 }
 
@@ -178,7 +179,7 @@ func decode(c *call, into any) *Reply {
 func (s *Server) routes() {
 	admin := cluster(restAPI)
 	s.handle("GET /{$}", cluster("cluster:monitor/main"), func(*call) *Reply {
-		return &Reply{http.StatusOK, object{"cluster_name": "111122223333:test", "version": object{"distribution": "opensearch", "number": "3.3.0"}}}
+		return &Reply{http.StatusOK, object{"cluster_name": "111122223333:test", "version": object{"distribution": "opensearch", "number": "2.19.0"}}}
 	})
 	s.handle("PUT /_plugins/_security/api/roles/{name}", admin, func(c *call) *Reply { return put(c, s.domain.roles) })
 	s.handle("PUT /_plugins/_security/api/rolesmapping/{name}", admin, func(c *call) *Reply {
@@ -193,11 +194,7 @@ func (s *Server) routes() {
 		if refusal := decode(c, &t); refusal != nil {
 			return refusal
 		}
-		if len(t.IndexPatterns) == 0 {
-			return failure(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: index patterns are missing;")
-		}
-		s.domain.templates[c.PathValue("name")] = t
-		return &Reply{http.StatusOK, object{"acknowledged": true}}
+		return s.domain.putTemplate(c.PathValue("name"), t)
 	})
 	s.handle("POST /_bulk", cluster("indices:data/write/bulk"), s.bulk)
 	for _, method := range []string{"GET", "POST"} {
@@ -207,11 +204,46 @@ func (s *Server) routes() {
 	s.routeDashboards()
 }
 
-// put creates or replaces what the security plugin keeps under a name.
+// putTemplate refuses what OpenSearch 2.19.1 was seen to refuse, in its words.
+func (d *domain) putTemplate(name string, t template) *Reply {
+	refuse := func(format string, args ...any) *Reply {
+		return failure(http.StatusBadRequest, "illegal_argument_exception", fmt.Sprintf(format, args...))
+	}
+	if t.IndexPatterns == nil {
+		return refuse("Required [index_patterns]")
+	}
+	if len(t.IndexPatterns) == 0 {
+		return refuse("There must be at least one pattern, zero given")
+	}
+	for other, existing := range d.templates {
+		if other != name && existing.Priority == t.Priority && overlap(existing.IndexPatterns, t.IndexPatterns) {
+			return refuse("index template [%s] has index patterns %v matching patterns from existing templates [%s] with patterns (%[3]s => %v) "+
+				"that have the same priority [%d], multiple index templates may not match during index creation, please use a different priority",
+				name, t.IndexPatterns, other, existing.IndexPatterns, t.Priority)
+		}
+	}
+	d.templates[name] = t
+	return &Reply{http.StatusOK, object{"acknowledged": true}}
+}
+
+// overlap says whether a name exists that both lists of patterns match. The patterns here end in their only *, or have none.
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(one string) bool {
+		return slices.ContainsFunc(b, func(other string) bool {
+			return matches([]string{one}, strings.TrimSuffix(other, "*")) || matches([]string{other}, strings.TrimSuffix(one, "*"))
+		})
+	})
+}
+
+// put creates or replaces what the security plugin keeps under a name. Its words are those of 2.19.1.
 func put[T any](c *call, kept map[string]T) *Reply {
 	var value T
 	if refusal := decode(c, &value); refusal != nil {
-		return &Reply{refusal.Status, object{"status": "error", "reason": "Invalid configuration", "details": refusal.Body}}
+		answer := object{"status": "error", "reason": "Request body required for this action."}
+		if _, unknown, found := strings.Cut(fmt.Sprint(refusal.Body), "unknown field "); found {
+			answer = object{"status": "error", "reason": "Invalid configuration", "invalid_keys": object{"keys": strings.Split(unknown, `"`)[1]}}
+		}
+		return &Reply{refusal.Status, answer}
 	}
 	name := c.PathValue("name")
 	_, exists := kept[name]
@@ -291,11 +323,14 @@ func (s *Server) write(role, operation, name, id string, document object) *Reply
 	}
 	for _, needed := range needs {
 		if !s.allowed(role, needed) {
-			refused := denied(role, needed)
+			refused := s.denied(role, needed)
 			return &Reply{refused.Status, object{"error": refused.Body.(object)["error"].(object)["root_cause"].([]object)[0]}}
 		}
 	}
 	s.domain.indices[name] = target
+	if !exists && target.Policy != "" {
+		s.domain.nextSequence() // ISM writes down that it manages the index
+	}
 	for field := range document {
 		target.fields[field] = true
 	}

@@ -105,7 +105,7 @@ func TestCredentialsExpire(t *testing.T) {
 // The rule that a policy is replaced by who names its version, and by nobody else.
 func TestAPolicyIsWrittenOnlyByWhoKnowsItsVersion(t *testing.T) {
 	s := started(t)
-	const path, body = "/_plugins/_ism/policies/p", `{"policy":{"default_state":"hot","states":[{"name":"hot"}]}}`
+	const path, body = "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"hot","states":[{"name":"hot"}]}}`
 	for _, c := range []struct {
 		query  string
 		status int
@@ -128,33 +128,103 @@ func TestAPolicyIsWrittenOnlyByWhoKnowsItsVersion(t *testing.T) {
 	assert.Equal(t, 3, s.PolicyVersion("p"))
 }
 
-func TestWhatOpenSearchDoesNotKnowIsRefused(t *testing.T) {
+// The numbers name the policy's last write among all writes to one index, and the term is that of the write.
+func TestAPolicysNumbersJumpAndItsTermRises(t *testing.T) {
+	s := started(t)
+	const path = "/_plugins/_ism/policies/p"
+	const body = `{"policy":{"description":"","default_state":"hot","states":[{"name":"hot","actions":[{"delete":{}}]}],"ism_template":[{"index_patterns":["a-*"]}]}}`
+	for _, c := range []struct {
+		query        string
+		numbers      string
+		before       func()
+		status, reps int
+	}{
+		{"", `"_primary_term":1,"_seq_no":0,`, nil, 201, 1},
+		{"?if_seq_no=0&if_primary_term=1", `"_primary_term":1,"_seq_no":2,`, func() {
+			s.Do(master, "POST", "/_bulk", `{"create":{"_index":"a-1"}}`+"\n{}\n")
+		}, 200, 2},
+		{"?if_seq_no=2&if_primary_term=1", `"_primary_term":2,"_seq_no":3,`, s.RestartNode, 200, 3},
+		{"?if_seq_no=3&if_primary_term=2", `"_primary_term":2,"_seq_no":5,`, func() {
+			s.Do(master, "POST", "/_plugins/_ism/change_policy/a-*", `{"policy_id":"p"}`)
+		}, 200, 4},
+	} {
+		if c.before != nil {
+			c.before()
+		}
+		status, answer := s.Do(master, "PUT", path+c.query, body)
+		assert.Equal(t, c.status, status, answer)
+		_, answer = s.Do(master, "GET", path, "")
+		assert.Contains(t, answer, c.numbers)
+		assert.Equal(t, c.reps, s.PolicyVersion("p"))
+	}
+	_, answer := s.Do(master, "GET", path, "")
+	for _, added := range []string{
+		`"policy_id":"p"`, `"schema_version":21`, `"error_notification":null`, `"last_updated_time":1`,
+		`"actions":[{"delete":{},"retry":{"backoff":"exponential","count":3,"delay":"1m"}}]`,
+	} {
+		assert.Contains(t, answer, added)
+	}
+}
+
+// Answers are status and, where it is an error, its type and reason. The rows "seen" are what OpenSearch 2.19.1 with its
+// security plugin answered to the same; those of ISM are read off its source.
+func TestWhatIsRefusedIsRefusedAsOpenSearchDoes(t *testing.T) {
+	const policy = `{"policy":{"description":"","default_state":"a","states":[{"name":"a"}],"ism_template":[{"index_patterns":["p-*"],"priority":1}]}}`
 	s := started(t)
 	for _, c := range []struct {
 		method, path, body string
 		status             int
+		says               string
 	}{
-		{"PUT", "/_plugins/_security/api/roles/r", `{"cluster_permission":[]}`, 400},
-		{"PUT", "/_plugins/_security/api/roles/r", `{} {}`, 400},
-		{"PUT", "/_plugins/_security/api/roles/r", ``, 400},
-		{"PUT", "/_plugins/_security/api/rolesmapping/nobody", `{"backend_roles":["a"]}`, 404},
-		{"PUT", "/_plugins/_security/api/audit/config", `{"enabled":true}`, 409},
-		{"PUT", "/_index_template/t", `{"index_patterns":[]}`, 400},
-		{"PUT", "/_index_template/t", `{"index_patterns":["a"],"settings":{}}`, 400},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"default_state":"hot","states":[]}}`, 400},
-		{"PUT", "/_plugins/_ism/policies/p", `{"default_state":"hot"}`, 400},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"default_state":"a","states":[{"name":"a","transitions":[{"state_name":"b"}]}]}}`, 400},
-		{"GET", "/_plugins/_ism/policies/p", ``, 404},
-		{"POST", "/_plugins/_ism/add/a-*", `{"policy_id":"p"}`, 404},
-		{"POST", "/_dashboards/api/saved_objects/_import", `{}`, 400},
-		{"POST", "/_plugins/_security/api/roles/r", `{}`, 400},
-		{"PUT", "/_plugins/_nothing", `{}`, 400},
-		{"POST", "/_bulk", `{"create":{"_index":"a"}}`, 400},
+		// seen
+		{"PUT", "/_plugins/_security/api/roles/r", `{"cluster_permission":[]}`, 400, `{"invalid_keys":{"keys":"cluster_permission"},"reason":"Invalid configuration","status":"error"}`},
+		{"PUT", "/_plugins/_security/api/roles/r", `{} {}`, 400, "Request body required for this action."},
+		{"PUT", "/_plugins/_security/api/roles/r", ``, 400, "Request body required for this action."},
+		{"PUT", "/_plugins/_security/api/rolesmapping/nobody", `{"backend_roles":["a"]}`, 404, "role 'nobody' not found."},
+		{"PUT", "/_index_template/t", `{"priority":1}`, 400, `{"reason":"Required [index_patterns]","type":"illegal_argument_exception"}`},
+		{"PUT", "/_index_template/t", `{"index_patterns":[]}`, 400, "There must be at least one pattern, zero given"},
+		{"PUT", "/_index_template/t", `{"index_patterns":["a"],"settings":{}}`, 400, "x_content_parse_exception"},
+		{"PUT", "/_index_template/t", `{"index_patterns":["t-*"],"priority":1}`, 200, ""},
+		{"PUT", "/_index_template/t", `{"index_patterns":["t-*"],"priority":1}`, 200, ""},
+		{"PUT", "/_index_template/u", `{"index_patterns":["t-u-*"],"priority":2}`, 200, ""},
+		{"PUT", "/_index_template/u", `{"index_patterns":["t-u-*"],"priority":1}`, 400, "index template [u] has index patterns [t-u-*] matching patterns from existing templates [t] with patterns"},
+		{"PUT", "/_index_template/v", `{"index_patterns":["tu-*"],"priority":1}`, 200, ""},
+		{"PUT", "/_plugins/_nothing", `{}`, 400, "no handler found for uri [/_plugins/_nothing] and method [PUT]"},
+		// from the sources
+		{"PUT", "/_plugins/_security/api/audit/config", `{"enabled":true}`, 409, ""},
+		{"GET", "/_plugins/_ism/policies/p", ``, 404, "no such index [.opendistro-ism-config]"},
+		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":0}`},
+		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 404, "Could not find policy=p"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"default_state":"a","states":[{"name":"a"}]}}`, 400, "description is null"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","states":[{"name":"a"}]}}`, 400, "default_state is null"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"a","states":[]}}`, 400, "at least one State"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"b","states":[{"name":"a"}]}}`, 400, "valid default state"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"a","states":[{"name":"a","transitions":[{"state_name":"b"}]}]}}`, 400, "nonexistent state=b"},
+		{"PUT", "/_plugins/_ism/policies/p", `{"default_state":"a"}`, 400, ""},
+		{"PUT", "/_plugins/_ism/policies/p", policy, 201, ""},
+		{"PUT", "/_plugins/_ism/policies/q", policy, 400, "index_management_exception"},
+		{"GET", "/_plugins/_ism/policies/q", ``, 404, "Policy not found"},
+		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":0}`},
+		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 400, `{"reason":"Validation Failed: 1: no documents to get;","type":"action_request_validation_exception"}`},
+		{"POST", "/_plugins/_ism/change_policy/p-1", `{"policy_id":"p"}`, 404, "index_not_found_exception"},
+		{"POST", "/_bulk", `{"create":{"_index":"p-1"}}` + "\n{}\n", 200, `"status":201`},
+		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"q"}`, 404, "Could not find policy=q"},
+		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, "This index already has a policy"},
+		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":1}`},
+		{"POST", "/_dashboards/api/saved_objects/_import", `{}`, 400, ""},
+		{"POST", "/_bulk", `{"create":{"_index":"a"}}`, 400, ""},
 	} {
 		status, answer := s.Do(master, c.method, c.path, c.body)
 		assert.Equal(t, c.status, status, "%s %s %s: %s", c.method, c.path, c.body, answer)
+		assert.Contains(t, answer, c.says, "%s %s %s", c.method, c.path, c.body)
 	}
-	assert.Equal(t, Start(t, master).State(), s.State())
+	state := s.State()
+	assert.Empty(t, state.Roles)
+	assert.Empty(t, state.Mappings)
+	assert.Nil(t, state.Audit)
+	assert.Len(t, state.Templates, 3)
+	assert.Len(t, state.Policies, 1)
+	assert.Len(t, state.Indices, 1)
 }
 
 // Each permission of a bulk request is needed: without any one of them the line is refused.

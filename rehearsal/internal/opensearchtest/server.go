@@ -170,7 +170,7 @@ func (s *Server) handle(pattern string, needs func(*call) []permission, do func(
 		c.Request = r // with the values of the path
 		for _, needed := range needs(c) {
 			if !s.allowed(c.role, needed) {
-				c.reply = denied(c.role, needed)
+				c.reply = s.denied(c.role, needed)
 				return
 			}
 		}

@@ -307,11 +307,13 @@ type scope struct {
 var (
 	anything = []string{"*"}
 	eksARNs  = []string{
-		arnOf("eks", "cluster/expense*"), arnOf("eks", "nodegroup/expense*/*/*"), arnOf("eks", "addon/expense*/*/*"),
+		arnOf("eks", "cluster/expense*"), arnOf("eks", "nodegroup/expense*/*"), arnOf("eks", "addon/expense*/*"),
 		arnOf("eks", "access-entry/expense*/*"), arnOf("eks", "podidentityassociation/expense*/*"),
 	}
 	roleARNs   = []string{arnOf("iam", "role/expense-*")}
 	linkedARNs = []string{arnOf("iam", "role/aws-service-role/*")}
+	// unmadeARNs are service-linked roles that do not exist: IAM knows their path only when they do (see the calls below).
+	unmadeARNs = []string{arnOf("iam", "role/AWSServiceRoleFor*")}
 	oidcARNs   = []string{arnOf("iam", "oidc-provider/oidc.eks."+regionName+".amazonaws.com/id/*")}
 	logARNs    = []string{arnOf("logs", "log-group:/aws/eks/expense*"), arnOf("logs", "log-group:/aws/OpenSearchService/domains/expense*")}
 	domainARNs = []string{arnOf("es", "domain/expense*")}
@@ -331,9 +333,9 @@ var readScopes = []scope{
 	{"Lists", "cloudwatch:DescribeAlarms kms:ListAliases logs:DescribeLogGroups logs:DescribeResourcePolicies sns:GetSubscriptionAttributes", anything, inRegion},
 	{"Eks", "eks:DescribeAccessEntry eks:DescribeAddon eks:DescribeCluster eks:DescribeNodegroup eks:DescribePodIdentityAssociation " +
 		"eks:DescribeUpdate eks:ListAssociatedAccessPolicies", eksARNs, nil},
-	{"Roles", "iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies iam:ListRolePolicies", slices.Concat(roleARNs, linkedARNs), nil},
+	{"Roles", "iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies iam:ListRolePolicies", slices.Concat(roleARNs, linkedARNs, unmadeARNs), nil},
 	{"Oidc", "iam:GetOpenIDConnectProvider", oidcARNs, nil},
-	{"Keys", "kms:DescribeKey kms:GetKeyPolicy kms:GetKeyRotationStatus kms:ListResourceTags", keyARNs, ours},
+	{"Keys", "kms:DescribeKey kms:GetKeyPolicy kms:GetKeyRotationStatus kms:ListResourceTags", keyARNs, nil},
 	{"Logs", "logs:ListTagsForResource", logARNs, nil},
 	{"Alarms", "cloudwatch:ListTagsForResource", alarmARNs, nil},
 	{"Topics", "sns:GetTopicAttributes sns:ListTagsForResource", topicARNs, nil},
@@ -373,16 +375,20 @@ var identityScopes = []scope{
 	{"Roles", "iam:CreateRole iam:DeleteRole iam:DeleteRolePolicy iam:ListInstanceProfilesForRole iam:PutRolePolicy iam:TagRole iam:UntagRole " +
 		"iam:UpdateAssumeRolePolicy iam:UpdateRole iam:UpdateRoleDescription", roleARNs, nil},
 	{"LinkRoles", "iam:CreateServiceLinkedRole", linkedARNs, condition{"StringEquals": {"iam:AWSServiceName": linked}}},
-	{"LinkedRole", "iam:TagRole iam:UntagRole iam:UpdateRole", []string{arnOf("iam", "role/aws-service-role/opensearchservice.amazonaws.com/*")}, nil},
+	{"LinkedRole", "iam:TagRole iam:UntagRole iam:UpdateRole", []string{
+		arnOf("iam", "role/AWSServiceRoleForAmazonOpenSearchService"), arnOf("iam", "role/aws-service-role/opensearchservice.amazonaws.com/*"),
+	}, nil},
 	{"Oidc", "iam:AddClientIDToOpenIDConnectProvider iam:CreateOpenIDConnectProvider iam:DeleteOpenIDConnectProvider " +
 		"iam:RemoveClientIDFromOpenIDConnectProvider iam:TagOpenIDConnectProvider iam:UntagOpenIDConnectProvider", oidcARNs, nil},
 	{"MakeKeys", "kms:CreateKey kms:TagResource", anything, condition{"StringEquals": {
 		"aws:RequestTag/pulumi:project": {"expense"}, "aws:RequestedRegion": {regionName},
 	}}},
-	{"Keys", "kms:CreateAlias kms:DeleteAlias kms:EnableKeyRotation kms:ScheduleKeyDeletion kms:TagResource kms:UntagResource " +
-		"kms:UpdateAlias kms:UpdateKeyDescription", keyARNs, ours},
+	// What the provider does in the first seconds of a key: its tag may take five minutes to count
+	// (https://docs.aws.amazon.com/kms/latest/developerguide/abac.html). Neither harms a key of others.
+	{"NewKeys", "kms:CreateAlias kms:EnableKeyRotation", keyARNs, nil},
+	{"Keys", "kms:DeleteAlias kms:ScheduleKeyDeletion kms:TagResource kms:UntagResource kms:UpdateAlias kms:UpdateKeyDescription", keyARNs, ours},
 	{"Aliases", "kms:CreateAlias kms:DeleteAlias kms:UpdateAlias", aliasARNs, nil},
-	{"Grants", "kms:CreateGrant", keyARNs, condition{"Bool": {"kms:GrantIsForAWSResource": {"true"}}, "StringEquals": ours["StringEquals"]}},
+	{"Grants", "kms:CreateGrant", keyARNs, ours},
 }
 
 var platformScopes = []scope{
@@ -398,3 +404,120 @@ var platformScopes = []scope{
 	{"StateObjects", "s3:DeleteObject s3:PutObject", stateARNs, nil},
 	{"StateSecrets", "kms:Encrypt", []string{stateKey}, nil},
 }
+
+// call is one request that AWS compares with the documents of the role that deploys: an action on one resource, with the
+// condition keys that the request has. A key that is not here is not there: a condition on it does not hold, whatever its value.
+// aws:RequestedRegion is always there.
+type call struct {
+	action, resource string
+	context          map[string]string
+	allowed          bool
+}
+
+// The keys that requests have, each with where that is said.
+var (
+	bare   = map[string]string{}
+	tagged = map[string]string{"aws:ResourceTag/pulumi:project": "expense"}
+	// asked are the tags that a request brings (https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html,
+	// and for EC2 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html).
+	asked = map[string]string{"aws:RequestTag/pulumi:project": "expense"}
+)
+
+func to(service string) map[string]string { return map[string]string{"iam:PassedToService": service} }
+
+func made(by string) map[string]string { return map[string]string{"ec2:CreateAction": by} }
+
+func policyARN(policy string) map[string]string {
+	return map[string]string{"iam:PolicyARN": "arn:aws:iam::aws:policy/" + policy}
+}
+
+func linkedTo(service string) map[string]string {
+	return map[string]string{"iam:AWSServiceName": service}
+}
+
+// calls are where the resource or the keys of a request are not what one expects of a thing that exists and has its tags, or
+// where a condition decides. Each statement with a condition has a call here that it lets through. EKS asks for some of them with
+// the credentials of its caller (https://github.com/terraform-aws-modules/terraform-aws-eks/issues/823).
+var calls = slices.Concat(
+	// A key in its first seconds, whose tag does not count yet, in the order of resourceKeyCreate in kms/key.go and of kms/alias.go.
+	[]call{
+		{"kms:CreateKey", "*", asked, true},
+		{"kms:TagResource", aKey, asked, true},
+		{"kms:EnableKeyRotation", aKey, bare, true},
+		{"kms:ListResourceTags", aKey, bare, true},
+		{"kms:DescribeKey", aKey, bare, true},
+		{"kms:GetKeyPolicy", aKey, bare, true},
+		{"kms:GetKeyRotationStatus", aKey, bare, true},
+		{"kms:CreateAlias", aKey, bare, true},
+		{"kms:CreateAlias", arnOf("kms", "alias/eks/expense"), bare, true},
+	},
+	// CreateCluster. "The condition kms:GrantIsForAWSResource is not supported for the CreateCluster action": the end of
+	// https://github.com/awsdocs/amazon-eks-user-guide/blob/mainline/latest/ug/security/security-k8s.adoc; what a refusal looks
+	// like: https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/2432. The grant needs the tag: without it the role
+	// could let anybody use any key.
+	[]call{
+		{"kms:CreateGrant", aKey, tagged, true},
+		{"kms:CreateGrant", aKey, bare, false},
+		{"iam:PassRole", arnOf("iam", "role/"+componentRole+"-0123abc"), to("eks.amazonaws.com"), true},
+		{"iam:PassRole", arnOf("iam", "role/"+componentRole+"-0123abc"), to("lambda.amazonaws.com"), false},
+	},
+	// The first cluster, node group and domain of an account. IAM is asked about a role that does not exist by an ARN without a
+	// path, as its troubleshooter showed: veerarakesh56/warden terraform/proving-ground/eks.tf. The refusal of EKS:
+	// https://github.com/awsdocs/amazon-eks-user-guide/issues/279.
+	[]call{
+		{"iam:GetRole", arnOf("iam", "role/AWSServiceRoleForAmazonEKS"), bare, true},
+		{"iam:GetRole", arnOf("iam", "role/AWSServiceRoleForAmazonEKSNodegroup"), bare, true},
+		{"iam:GetRole", arnOf("iam", "role/AWSServiceRoleForAmazonOpenSearchService"), bare, true},
+		{"iam:TagRole", arnOf("iam", "role/AWSServiceRoleForAmazonOpenSearchService"), bare, true},
+		{"iam:GetRole", arnOf("iam", "role/of-somebody"), bare, false},
+		{"iam:CreateServiceLinkedRole", linkedRole("eks.amazonaws.com/AWSServiceRoleForAmazonEKS"), linkedTo("eks.amazonaws.com"), true},
+		{"iam:CreateServiceLinkedRole", linkedRole("eks-nodegroup.amazonaws.com/AWSServiceRoleForAmazonEKSNodegroup"), linkedTo("eks-nodegroup.amazonaws.com"), true},
+		{"iam:CreateServiceLinkedRole", linkedRole("opensearchservice.amazonaws.com/AWSServiceRoleForAmazonOpenSearchService"),
+			linkedTo("opensearchservice.amazonaws.com"), true},
+		{"iam:CreateServiceLinkedRole", linkedRole("organizations.amazonaws.com/AWSServiceRoleForOrganizations"), linkedTo("organizations.amazonaws.com"), false},
+	},
+	// CreateNodegroup: EKS tries whether its caller may launch instances from the template.
+	[]call{
+		{"ec2:RunInstances", arnOf("ec2", "instance/*"), bare, true},
+		{"ec2:CreateTags", arnOf("ec2", "instance/*"), made("RunInstances"), true},
+		{"iam:PassRole", arnOf("iam", "role/expense-node-0123abc"), to("eks.amazonaws.com"), true},
+		{"iam:PassRole", arnOf("iam", "role/expense-node-0123abc"), to("ec2.amazonaws.com"), true},
+		{"iam:PassRole", arnOf("iam", "role/expense-log-master-0123abc"), to("pods.eks.amazonaws.com"), true},
+	},
+	// The last look at a node group or an add-on that is being deleted. One that exists has a UUID at the end of its ARN; what EKS
+	// says of one that is gone is not published.
+	[]call{
+		{"eks:DescribeNodegroup", arnOf("eks", "nodegroup/expense/expense-2026/0c"), bare, true},
+		{"eks:DescribeNodegroup", arnOf("eks", "nodegroup/expense/expense-2026"), bare, true},
+		{"eks:DescribeAddon", arnOf("eks", "addon/expense/vpc-cni"), bare, true},
+		{"eks:DescribeAddon", arnOf("eks", "addon/of-somebody/vpc-cni"), bare, false},
+	},
+	// What exists is known by its tag, and what is new gets it with the call that makes it.
+	[]call{
+		{"kms:ScheduleKeyDeletion", aKey, tagged, true},
+		{"kms:ScheduleKeyDeletion", aKey, bare, false},
+		{"kms:TagResource", aKey, bare, false},
+		{"kms:UpdateAlias", aKey, bare, false},
+		{"kms:PutKeyPolicy", aKey, tagged, false},
+		{"ec2:DeleteVpc", arnOf("ec2", "vpc/vpc-0"), tagged, true},
+		{"ec2:DeleteVpc", arnOf("ec2", "vpc/vpc-0"), bare, false},
+		{"ec2:CreateTags", arnOf("ec2", "vpc/vpc-0"), made("CreateVpc"), true},
+		{"ec2:CreateTags", arnOf("ec2", "vpc/vpc-0"), tagged, true},
+		{"ec2:CreateTags", arnOf("ec2", "vpc/vpc-0"), asked, false},
+		{"ec2:CreateTags", arnOf("ec2", "security-group-rule/sgr-0"), asked, true},
+		{"iam:AttachRolePolicy", arnOf("iam", "role/expense-node-0123abc"), policyARN("AmazonEKSWorkerNodePolicy"), true},
+		{"iam:AttachRolePolicy", arnOf("iam", "role/expense-node-0123abc"), policyARN("AdministratorAccess"), false},
+		{"iam:DeleteRole", arnOf("iam", "role/github-expense-deploy"), bare, false},
+	},
+	// Without names or tags: in the one region only.
+	[]call{
+		{"ec2:CreateVpc", arnOf("ec2", "vpc/*"), bare, true},
+		{"ec2:DescribeVpcs", "*", bare, true},
+		{"kms:ListAliases", "*", bare, true},
+		{"logs:PutResourcePolicy", "*", bare, true},
+	},
+)
+
+var aKey = arnOf("kms", "key/0c")
+
+func linkedRole(path string) string { return arnOf("iam", "role/aws-service-role/"+path) }

@@ -121,8 +121,8 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 			EbsEnabled: pulumi.Bool(true),
 			VolumeType: pulumi.String("gp3"),
 			VolumeSize: pulumi.Int(args.VolumeSizeGiB()),
-			Iops:       pulumi.Int(args.Domain.IOPS),
-			Throughput: pulumi.Int(args.Domain.ThroughputMiB),
+			Iops:       pulumi.Int(args.VolumeIOPS()),
+			Throughput: pulumi.Int(args.VolumeThroughputMiB()),
 		},
 		VpcOptions: opensearch.DomainVpcOptionsArgs{
 			SubnetIds: args.SubnetIDs.ApplyT(func(ids []string) ([]string, error) {

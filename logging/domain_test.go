@@ -65,10 +65,10 @@ func domainWith(t *testing.T, region string, settings config.Domain) (resource.P
 }
 
 var (
-	small = config.Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1, IOPS: 3000, ThroughputMiB: 125}
+	small = config.Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1}
 	large = config.Domain{
 		Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "m7g.large.search", InstanceCount: 3, ZoneCount: 3, MasterInstanceType: "m7g.medium.search",
-		IOPS: 3000, ThroughputMiB: 125, Protect: true, AuditLogs: true,
+		Protect: true, AuditLogs: true,
 	}
 )
 
@@ -140,7 +140,7 @@ func TestAuditLogsGoWhereTheDomainMayWrite(t *testing.T) {
 
 func TestVolumesAreWhatTheLogsNeed(t *testing.T) {
 	in, _ := domainWith(t, "us-east-1", large)
-	assert.Equal(t, map[string]any{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 194.0, "iops": 3000.0, "throughput": 125.0}, in["ebsOptions"].Mappable())
+	assert.Equal(t, map[string]any{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 194.0, "iops": 3000.0, "throughput": 250.0}, in["ebsOptions"].Mappable())
 }
 
 // Only the domain holds data; the rest can be made again.

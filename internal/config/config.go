@@ -238,9 +238,11 @@ type Domain struct {
 	ZoneCount int `json:"zoneCount"`
 	// MasterInstanceType is the type of the three dedicated masters; empty (default) is none.
 	MasterInstanceType string `json:"masterInstanceType"`
-	// IOPS is 3000 to 80000 for each data node's volume, at most 500 for each GiB of VolumeSizeGiB. Default 3000.
+	// IOPS is that of each data node's volume, within Logging.VolumePerformance. Default 0, the least that AWS takes: see
+	// Logging.VolumeIOPS. A change replaces nothing.
 	IOPS int `json:"iops"`
-	// ThroughputMiB is 125 to 2000 MiB/s, at most a quarter of IOPS. Default 125.
+	// ThroughputMiB is that of each volume in MiB/s, within Logging.VolumePerformance and at most a quarter of IOPS. Default
+	// 0, the least that AWS takes: see Logging.VolumeThroughputMiB. A change replaces nothing.
 	ThroughputMiB int `json:"throughputMiB"`
 	// Protect keeps Pulumi from deleting or replacing the domain until it is false again. Default false: destroy asks nothing.
 	Protect bool `json:"protect"`

@@ -159,7 +159,7 @@ func (w *Workloads) setDefaults() {
 
 func (l *Logging) setDefaults() {
 	*l = Logging{
-		Domain: Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", ZoneCount: 1, IOPS: 3000, ThroughputMiB: 125},
+		Domain: Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", ZoneCount: 1},
 		// fluentd's own image with fluent-plugin-opensearch (https://github.com/fluent/fluentd-kubernetes-daemonset).
 		Image:            "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 		LogRetentionDays: 30,

@@ -41,7 +41,6 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			GiBPerDay: 1, RetentionDays: 3,
 			Domain: Domain{
 				Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1,
-				IOPS: 3000, ThroughputMiB: 125,
 			},
 			CreateServiceLinkedRole: true, Image: "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 			IndexPrefix: "project", LogRetentionDays: 30,

@@ -97,17 +97,117 @@ var (
 // smallestVolume and smallestOptimized are the least GiB of any type and of OpenSearch's own families (same page).
 const smallestVolume, smallestOptimized = 10, 20
 
-// volume checks the data nodes' gp3 volumes (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; the
-// larger limits are OpenSearch's too, https://github.com/aws/aws-cdk/issues/38000).
-func (r *report) volume(l Logging, data []string) {
-	const iops, throughput = "logging.domain.iops", "logging.domain.throughputMiB"
-	d := l.Domain
-	r.between(iops, d.IOPS, 3000, 80000, "")
-	r.between(throughput, d.ThroughputMiB, 125, 2000, " MiB/s")
-	if r.ok(iops, throughput) && 4*d.ThroughputMiB > d.IOPS {
-		r.add(throughput, fmt.Sprint(d.ThroughputMiB), fmt.Sprintf("at most a quarter of iops, %d MiB/s", d.IOPS/4), "")
-	}
+// Range is what AWS takes of something, both ends included.
+type Range struct{ Least, Most int }
 
+// String names the ends, or the one value there is.
+func (r Range) String() string {
+	if r.Least == r.Most {
+		return fmt.Sprint(r.Most)
+	}
+	return fmt.Sprintf("%d to %d", r.Least, r.Most)
+}
+
+// VolumePerformance is what AWS takes as IOPS and as throughput in MiB/s of each data node's gp3 volume; it follows from
+// VolumeSizeGiB and the instance type. Beside that, throughput is at most a quarter of IOPS.
+func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
+	return volumePerformance(l.VolumeSizeGiB(), l.Domain.InstanceType)
+}
+
+// volumePerformance is made to agree with what AWS answered to others, testdata/published-volumes.csv.
+//
+// The least is what AWS includes in the volume's price: 3000 IOPS, or 3 for each GiB if that is more, and 250 MiB/s for each
+// 3000 GiB begun (AWS's price calculator, as quoted in https://github.com/hashicorp/terraform-provider-aws/issues/39136). A
+// small volume may have 125 MiB/s. How small, no page says that could be read: it was taken with 128 GiB and refused with
+// 256, so more than 128 get 250 here. The step is likely at 170 GiB, where the older type gp2 gets faster
+// (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html).
+//
+// The most is the instance type's, and gp3's own: 500 IOPS for each GiB, and 80000 IOPS and 2000 MiB/s for each of the
+// volumes that OpenSearch Service joins to one (aws/aws-cdk#29711, aws/aws-cdk#38000). AWS never wants more than the most:
+// "IOPS must be set to 20000".
+func volumePerformance(size int, instanceType string) (iops, throughput Range) {
+	volumes := ceil(size, 3000)
+	iops = Range{max(3000, 3*size), min(500*size, 80000*volumes)}
+	throughput = Range{125, min(iops.Most/4, 2000*volumes)}
+	if size > 128 {
+		throughput.Least = 250 * volumes
+	}
+	if m := searchType.FindStringSubmatch(instanceType); m != nil {
+		if limit, known := performanceLimits[m[1]][m[4]]; known {
+			iops.Most, throughput.Most = min(iops.Most, limit.iops), min(throughput.Most, limit.throughput)
+		}
+	}
+	iops.Least, throughput.Least = min(iops.Least, iops.Most), min(throughput.Least, throughput.Most)
+	return iops, throughput
+}
+
+// VolumeIOPS is the IOPS of each data node's volume: Domain.IOPS, or the least that AWS takes with the throughput. A change
+// replaces nothing.
+func (l Logging) VolumeIOPS() int {
+	if l.Domain.IOPS != 0 {
+		return l.Domain.IOPS
+	}
+	iops, _ := l.VolumePerformance()
+	return max(iops.Least, 4*l.VolumeThroughputMiB())
+}
+
+// VolumeThroughputMiB is the throughput in MiB/s of each data node's volume: Domain.ThroughputMiB, or the least that AWS
+// takes. A change replaces nothing.
+func (l Logging) VolumeThroughputMiB() int {
+	if l.Domain.ThroughputMiB != 0 {
+		return l.Domain.ThroughputMiB
+	}
+	_, throughput := l.VolumePerformance()
+	return throughput.Least
+}
+
+// performance is in IOPS and MiB/s.
+type performance struct{ iops, throughput int }
+
+// performanceLimits are the most that OpenSearch Service takes by instance family and size. They are the MaximumIops and
+// MaximumThroughputInMBps, rounded down, of EC2's instance of the same type, as `aws ec2 describe-instance-types` gives them
+// (copied in getmoto/moto moto/ec2/resources/instance_types.json.gz, 5.2.5). That the two are the same is an inference: they
+// are for each type of which an answer of OpenSearch Service was published, c5.large
+// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html), t3.small
+// (badmintoncryer/cdk-preflight rules/opensearch/pf-opensearch-ebs-gp3-iops-min and -throughput-min), m6g.xlarge
+// (ministryofjustice/cloud-platform-environments#11233) and r6g.4xlarge (ministryofjustice/cloud-platform-infrastructure#3202).
+// Of other types, AWS knows: EC2 has none of OpenSearch's own, or1, or2 and om2.
+var performanceLimits = map[string]map[string]performance{
+	"t3":  {"small": {11800, 260}, "medium": {11800, 260}},
+	"m5":  fifthGeneration,
+	"r5":  fifthGeneration,
+	"c5":  {"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "9xlarge": {40000, 1187}, "18xlarge": {80000, 2375}},
+	"m6g": sixthGeneration,
+	"c6g": sixthGeneration,
+	"r6g": sixthGeneration,
+	"m7g": laterGenerations,
+	"m7i": laterGenerations,
+	"m8g": laterGenerations,
+	"c7g": laterGenerations,
+	"c7i": laterGenerations,
+	"c8g": laterGenerations,
+	"r7g": laterGenerations,
+	"r7i": laterGenerations,
+	"r8g": laterGenerations,
+}
+
+var (
+	fifthGeneration = map[string]performance{
+		"large": {18750, 593}, "xlarge": {18750, 593}, "2xlarge": {18750, 593}, "4xlarge": {18750, 593}, "12xlarge": {40000, 1187},
+	}
+	sixthGeneration = map[string]performance{
+		"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "8xlarge": {40000, 1187}, "12xlarge": {50000, 1781},
+		"16xlarge": {80000, 2375},
+	}
+	laterGenerations = map[string]performance{
+		"medium": {40000, 1250}, "large": {40000, 1250}, "xlarge": {40000, 1250}, "2xlarge": {40000, 1250}, "4xlarge": {40000, 1250}, "8xlarge": {40000, 1250},
+		"12xlarge": {60000, 1875}, "16xlarge": {80000, 2500},
+	}
+)
+
+// volume checks the data nodes' gp3 volumes.
+func (r *report) volume(l Logging, data []string) {
+	d := l.Domain
 	if data == nil || !r.ok("logging.gibPerDay", "logging.retentionDays", "logging.domain.instanceType", "logging.domain.instanceCount") {
 		return
 	}
@@ -119,7 +219,25 @@ func (r *report) volume(l Logging, data []string) {
 			"keep logs for fewer retentionDays, log less, or give the domain a larger instanceCount or instanceType")
 		return
 	}
-	if r.ok(iops) && d.IOPS > 500*size {
-		r.add(iops, fmt.Sprint(d.IOPS), fmt.Sprintf("at most 500 for each GiB of a volume, %d with %d GiB", 500*size, size), "")
+
+	iops, throughput := l.VolumePerformance()
+	for _, s := range []struct {
+		path  string
+		value int
+		takes Range
+		unit  string
+	}{
+		{"logging.domain.iops", d.IOPS, iops, ""},
+		{"logging.domain.throughputMiB", d.ThroughputMiB, throughput, " MiB/s"},
+	} {
+		if r.given[s.path] && (s.value < s.takes.Least || s.value > s.takes.Most) {
+			r.add(s.path, fmt.Sprint(s.value),
+				fmt.Sprintf("%s%s for a volume of %d GiB with %s", s.takes, s.unit, size, d.InstanceType),
+				"take it out to get the least: pulumi config rm --path "+namespace+":"+s.path)
+		}
+	}
+	// https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+	if r.ok("logging.domain.iops", "logging.domain.throughputMiB") && 4*l.VolumeThroughputMiB() > l.VolumeIOPS() {
+		r.add("logging.domain.throughputMiB", fmt.Sprint(d.ThroughputMiB), fmt.Sprintf("at most a quarter of iops, %d MiB/s", d.IOPS/4), "")
 	}
 }

@@ -1,9 +1,13 @@
 package config
 
 import (
+	"encoding/csv"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Worked out by hand: shards on the fullest node, a tenth more than the logs, then the volume of which a quarter stays free.
@@ -93,4 +97,74 @@ func TestLimitsOfVolumesAreInOrder(t *testing.T) {
 		}
 	}
 	assert.Greater(t, checked, 90)
+}
+
+// published reads what AWS answered to others. Rehearsal's model is tried with the same file.
+func published(t *testing.T) [][]string {
+	file, err := os.Open("testdata/published-volumes.csv")
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	reader := csv.NewReader(file)
+	reader.Comment = '#'
+	rows, err := reader.ReadAll()
+	require.NoError(t, err)
+	require.Greater(t, len(rows), 20)
+	return rows
+}
+
+func TestWhatAWSAnsweredToOthersIsWhatTheSettingsSay(t *testing.T) {
+	number := func(text string) int {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		return n
+	}
+	for _, row := range published(t) {
+		iops, throughput := volumePerformance(number(row[1]), row[0]+".search")
+		accepted := true
+		for i, takes := range []Range{iops, throughput} {
+			if text := row[2+i]; text != "" {
+				accepted = accepted && number(text) >= takes.Least && number(text) <= takes.Most
+			}
+		}
+		assert.Equal(t, row[4] == "accepted", accepted, "%v: found %v IOPS, %v MiB/s", row, iops, throughput)
+	}
+}
+
+// Nobody has to set either of the two: what is left out fits the volume, the type and what is set.
+func TestWhatIsLeftOutFits(t *testing.T) {
+	checked := 0
+	for family, sizes := range volumeLimits {
+		for name, limit := range sizes {
+			for gib := 1; gib <= 40; gib++ {
+				for _, days := range []int{1, 2, 5, 10, 30, 90, 180, 365} {
+					l := Logging{GiBPerDay: gib, RetentionDays: days, Domain: Domain{InstanceType: family + "." + name + ".search", InstanceCount: 1}}
+					if l.VolumeSizeGiB() > limit {
+						continue
+					}
+					iops, throughput := l.VolumePerformance()
+					for _, set := range []Domain{
+						{}, {IOPS: iops.Least}, {IOPS: iops.Most}, {ThroughputMiB: throughput.Least}, {ThroughputMiB: throughput.Most},
+					} {
+						l.Domain.IOPS, l.Domain.ThroughputMiB = set.IOPS, set.ThroughputMiB
+						i, mib := l.VolumeIOPS(), l.VolumeThroughputMiB()
+						if 4*mib > i || i < iops.Least || i > iops.Most || mib < throughput.Least || mib > throughput.Most {
+							t.Fatalf("%s, %d GiB, set %+v: found %d IOPS of %v, %d MiB/s of %v", l.Domain.InstanceType, l.VolumeSizeGiB(), set, i, iops, mib, throughput)
+						}
+						checked++
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, checked, 50_000)
+}
+
+// A type that is forgotten would be held to be without a limit. OpenSearch's own families are no types of EC2.
+func TestEachTypeOfEC2HasLimitsOfPerformance(t *testing.T) {
+	for family, sizes := range volumeLimits {
+		for name := range sizes {
+			_, known := performanceLimits[family][name]
+			assert.Equal(t, family[0] != 'o', known, "%s.%s", family, name)
+		}
+	}
 }

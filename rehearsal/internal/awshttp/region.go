@@ -1,6 +1,7 @@
 package awshttp
 
 import (
+	"maps"
 	"slices"
 
 	"expense/rehearsal/internal/awsmodel"
@@ -16,6 +17,8 @@ type Region struct {
 	Kubernetes map[string]string
 	// Engines are the versions of OpenSearch Service, DomainTypes the instance types that it has for all of them.
 	Engines, DomainTypes []string
+	// VolumeLimits are the limits of gp3 volumes by their names, for all of DomainTypes.
+	VolumeLimits map[string]string
 }
 
 var quotaOperations = map[string]operation{
@@ -81,4 +84,30 @@ func listDomainTypes(c *call) (obj, error) {
 		out = append(out, obj{"InstanceType": typ})
 	}
 	return obj{"InstanceTypeDetails": out}, nil
+}
+
+// describeTypeLimits answers in the form of the example in
+// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html.
+func describeTypeLimits(c *call) (obj, error) {
+	if !slices.Contains(c.Region.Engines, c.text("EngineVersion")) || !slices.Contains(c.Region.DomainTypes, c.text("InstanceType")) {
+		return nil, refuse("ValidationException", "unknown instance type %s or engine version %s", c.text("InstanceType"), c.text("EngineVersion"))
+	}
+	storage := func(kind string, limits map[string]string) obj {
+		all := list{}
+		for _, name := range slices.Sorted(maps.Keys(limits)) {
+			all = append(all, obj{"LimitName": name, "LimitValues": list{limits[name]}})
+		}
+		return obj{"StorageTypeName": "ebs", "StorageSubTypeName": kind, "StorageTypeLimits": all}
+	}
+	instances := func(least, most int) obj {
+		return obj{"InstanceCountLimits": obj{"MinimumInstanceCount": least, "MaximumInstanceCount": most}}
+	}
+	return obj{"LimitsByRole": obj{
+		"data": obj{"InstanceLimits": instances(1, 80), "StorageTypes": list{
+			storage("io1", map[string]string{"MinimumVolumeSize": "35", "MaximumVolumeSize": "256", "MinimumIops": "1000", "MaximumIops": "16000"}),
+			storage("gp2", map[string]string{"MinimumVolumeSize": "10", "MaximumVolumeSize": "256"}),
+			storage("gp3", c.Region.VolumeLimits),
+		}},
+		"master": obj{"InstanceLimits": instances(2, 5), "StorageTypes": nil},
+	}}, nil
 }

@@ -61,6 +61,7 @@ var routes = []route{
 	rest("es", "GET", "/2021-01-01/tags/?", "ListTags"),
 	rest("es", "GET", "/2021-01-01/opensearch/versions", "ListVersions"),
 	rest("es", "GET", "/2021-01-01/opensearch/instanceTypeDetails/{EngineVersion}", "ListInstanceTypeDetails"),
+	rest("es", "GET", "/2021-01-01/opensearch/instanceTypeLimits/{EngineVersion}/{InstanceType}", "DescribeInstanceTypeLimits"),
 }
 
 // arn is the name of something in the model's account.
@@ -414,8 +415,9 @@ func (c *call) domain(name string) (awsmodel.Object, error) {
 }
 
 var domainOperations = map[string]operation{
-	"ListVersions":            {list: "Versions", run: listEngines},
-	"ListInstanceTypeDetails": {params: "EngineVersion instanceType", list: "InstanceTypeDetails", run: listDomainTypes},
+	"ListVersions":               {list: "Versions", run: listEngines},
+	"ListInstanceTypeDetails":    {params: "EngineVersion instanceType", list: "InstanceTypeDetails", run: listDomainTypes},
+	"DescribeInstanceTypeLimits": {params: "EngineVersion InstanceType", run: describeTypeLimits},
 	"DescribeDomain": {params: "DomainName", run: func(c *call) (obj, error) {
 		o, err := c.domain(c.text("DomainName"))
 		if err != nil {

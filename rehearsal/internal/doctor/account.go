@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"expense/internal/config"
@@ -123,6 +124,59 @@ func (e *examination) engine(ctx context.Context) {
 			e.problem(check, "not in %s for %s: pulumi config set --path expense:logging.domain.%s TYPE --stack %s", e.Settings.Region, domain.EngineVersion, path, e.Stack)
 		default:
 			e.ok(check, "available")
+			if path == "instanceType" {
+				e.volumes(ctx)
+			}
+		}
+	}
+}
+
+// volumes compares the data nodes' volumes with the limits of their type
+// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html, with an answer). AWS
+// gives one minimum for volumes of all sizes: that it rises with the size, only the settings' rules know.
+func (e *examination) volumes(ctx context.Context) {
+	l := e.Settings.Logging
+	typ := l.Domain.InstanceType
+	answer, err := e.opensearch.DescribeInstanceTypeLimits(ctx, &opensearch.DescribeInstanceTypeLimitsInput{
+		EngineVersion: &l.Domain.EngineVersion, InstanceType: ostypes.OpenSearchPartitionInstanceType(typ),
+	})
+	if err != nil {
+		e.unchecked("domain's volumes", err)
+		return
+	}
+	limits := map[string]int{}
+	for _, storage := range answer.LimitsByRole["data"].StorageTypes {
+		if aws.ToString(storage.StorageTypeName) != "ebs" || aws.ToString(storage.StorageSubTypeName) != "gp3" {
+			continue
+		}
+		for _, limit := range storage.StorageTypeLimits {
+			if len(limit.LimitValues) == 0 {
+				continue
+			}
+			if n, err := strconv.Atoi(limit.LimitValues[0]); err == nil {
+				limits[aws.ToString(limit.LimitName)] = n
+			}
+		}
+	}
+	const set = "pulumi config set --path expense:logging.%s NUMBER --stack %s, or a larger expense:logging.domain.instanceType"
+	for _, v := range []struct {
+		name, limit, path string
+		value             int
+	}{
+		{"GiB", "VolumeSize", "retentionDays", l.VolumeSizeGiB()},
+		{"IOPS", "Iops", "domain.iops", l.VolumeIOPS()},
+		{"MiB/s", "Throughput", "domain.throughputMiB", l.VolumeThroughputMiB()},
+	} {
+		check := "domain's volumes in " + v.name
+		least, hasLeast := limits["Minimum"+v.limit]
+		most, hasMost := limits["Maximum"+v.limit]
+		switch {
+		case !hasLeast || !hasMost:
+			e.unchecked(check, fmt.Errorf("not checked: AWS gives no Minimum%[1]s or no Maximum%[1]s for gp3 with %[2]s and %[3]s", v.limit, typ, l.Domain.EngineVersion))
+		case v.value < least || v.value > most:
+			e.problem(check, "%d; %s takes %d to %d: "+set, v.value, typ, least, most, v.path, e.Stack)
+		default:
+			e.ok(check, "%d; %s takes %d to %d", v.value, typ, least, most)
 		}
 	}
 }

@@ -54,6 +54,9 @@ func healthy(t *testing.T) *patient {
 		Offered:    map[string][]string{"m5.large": zones},
 		Kubernetes: map[string]string{"1.33": "EXTENDED_SUPPORT", "1.35": "STANDARD_SUPPORT"},
 		Engines:    []string{"OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1"}, DomainTypes: []string{"t3.small.search"},
+		VolumeLimits: map[string]string{
+			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800", "MinimumThroughput": "125", "MaximumThroughput": "260",
+		},
 	}}
 	listener := httptest.NewServer(p.server)
 	t.Cleanup(listener.Close)
@@ -151,6 +154,9 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 	quota := func(code string, value float64) func(*patient) {
 		return func(p *patient) { p.server.Region.Quotas[code] = value }
 	}
+	limit := func(name, value string) func(*patient) {
+		return func(p *patient) { p.server.Region.VolumeLimits[name] = value }
+	}
 	for name, c := range map[string]struct {
 		change      func(*patient)
 		check, want string
@@ -173,12 +179,15 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"a role that is there": {func(p *patient) {
 			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
 		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
-		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
-		"a zone without the type":       {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
-		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
-		"a version that EKS lacks":      {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
-		"an engine that AWS lacks":      {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
-		"a domain type that AWS lacks":  {func(p *patient) { p.server.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
+		"a role that is missing":           {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
+		"a zone without the type":          {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
+		"a version in extended support":    {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
+		"a version that EKS lacks":         {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
+		"an engine that AWS lacks":         {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"a domain type that AWS lacks":     {func(p *patient) { p.server.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
+		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB", "10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
+		"volumes with too few IOPS":        {limit("MinimumIops", "4000"), "domain's volumes in IOPS", "3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
+		"volumes that are too slow":        {limit("MinimumThroughput", "250"), "domain's volumes in MiB/s", "expense:logging.domain.throughputMiB NUMBER --stack dev"},
 		"a cluster of the name": {func(p *patient) {
 			p.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, map[string]any{"name": "expense"})
 		}, "cluster name expense", "expense:cluster.name"},
@@ -256,6 +265,19 @@ func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
 	want, err := awshttp.PagePolicy("../../../docs/leftovers.md", "Doctor")
 	require.NoError(t, err)
 	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(p.server.Calls())))
+}
+
+// The API's documentation says of each limit that it can be empty.
+func TestALimitThatAWSDoesNotGiveIsNotChecked(t *testing.T) {
+	p := healthy(t)
+	delete(p.server.Region.VolumeLimits, "MinimumThroughput")
+	p.server.Region.VolumeLimits["MaximumIops"] = ""
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	unchecked := of(findings, Unchecked)
+	require.Len(t, unchecked, 2)
+	assert.Contains(t, unchecked[0].Says, "not checked: AWS gives no MinimumIops or no MaximumIops for gp3 with t3.small.search and OpenSearch_2.19")
+	assert.Contains(t, unchecked[1].Says, "no MinimumThroughput")
 }
 
 func TestWithoutCredentialsNothingIsSaidOfTheAccount(t *testing.T) {

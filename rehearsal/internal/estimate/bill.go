@@ -201,7 +201,7 @@ func (b *biller) domain(r Resource) {
 		b.item(r, "masters of domain", int(masters), family(at(r.Inputs, "clusterConfig", "dedicatedMasterType")), "")
 	}
 	gib, _ := at(r.Inputs, "ebsOptions", "volumeSize").(float64)
-	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS or throughput above what every volume has")
+	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS and throughput above the least for the size, which AWS includes")
 }
 
 // logs assumes an amount: nobody knows it before.

@@ -28,11 +28,11 @@ func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
 
 func TestPrincipalsOfTwoAccountsHaveTwoNames(t *testing.T) {
 	assert.Equal(t, "111122223333-role-ops-Admin", principalName("arn:aws:iam::111122223333:role/ops/Admin"))
-	assert.Equal(t, "444455556666-role-ops-Admin", principalName("arn:aws-cn:iam::444455556666:role/ops/Admin"))
+	assert.Equal(t, "444455556666-role-ops-Admin", principalName("arn:aws-us-gov:iam::444455556666:role/ops/Admin"))
 }
 
 func TestTheAutoscalerWritesToItsOwnClusterOnly(t *testing.T) {
-	policy, err := autoscalerPolicy("cn-north-1", "expense")
+	policy, err := autoscalerPolicy("us-gov-west-1", "expense")
 	require.NoError(t, err)
 	var doc struct {
 		Statement []struct {
@@ -54,9 +54,9 @@ func TestTheAutoscalerWritesToItsOwnClusterOnly(t *testing.T) {
 			writes++
 			assert.ElementsMatch(t, []string{"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"}, s.Action)
 			assert.Equal(t, "owned", s.Condition["StringEquals"]["aws:ResourceTag/k8s.io/cluster-autoscaler/expense"])
-			assert.Equal(t, []string{"arn:aws-cn:autoscaling:cn-north-1:*:autoScalingGroup:*"}, s.Resource)
+			assert.Equal(t, []string{"arn:aws-us-gov:autoscaling:us-gov-west-1:*:autoScalingGroup:*"}, s.Resource)
 		case "ReadNodeGroups":
-			assert.Equal(t, []string{"arn:aws-cn:eks:cn-north-1:*:nodegroup/expense/*"}, s.Resource)
+			assert.Equal(t, []string{"arn:aws-us-gov:eks:us-gov-west-1:*:nodegroup/expense/*"}, s.Resource)
 		default:
 			assert.Fail(t, "unexpected statement", s.Sid)
 		}

@@ -31,18 +31,6 @@ type Network struct {
 	Egress []pulumi.Resource
 }
 
-// endpointServices are the AWS services that the private subnets reach inside the VPC. STS always: pods fetch their roles'
-// credentials there, and may then be forbidden to talk to anything outside. Without NAT also what nodes and pods call:
-// joining (ec2, eks), images (ecr.*), pod roles (eks-auth), the node autoscaler (autoscaling), Session Manager (ssm*,
-// ec2messages); https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html has the list. S3, where ECR keeps
-// the layers, has a gateway endpoint.
-func endpointServices(nat config.NAT) []string {
-	if nat != config.NATNone {
-		return []string{"sts"}
-	}
-	return []string{"autoscaling", "ec2", "ec2messages", "ecr.api", "ecr.dkr", "eks", "eks-auth", "ssm", "ssmmessages", "sts"}
-}
-
 // NewNetwork makes the network. The subnets carry their zone ID in their names, so a zone that is appended to the list
 // adds resources and changes none.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
@@ -140,7 +128,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	n.VpcID = network.ID()
 	n.PrivateSubnetIDs = privateIDs.ToStringArrayOutput()
 
-	// Image layers come from S3: through the gateway they cost no NAT traffic.
+	// ECR keeps image layers in S3: through the gateway they cost no NAT traffic, and come without NAT too.
 	s3, err := ec2.NewVpcEndpoint(ctx, name+"-s3", &ec2.VpcEndpointArgs{
 		VpcId:           network.ID(),
 		ServiceName:     pulumi.String("com.amazonaws." + args.Region + ".s3"),
@@ -152,12 +140,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 		return nil, fmt.Errorf("S3 endpoint: %w", err)
 	}
 	n.Egress = append(n.Egress, s3)
-	endpointSubnets := privateIDs
-	if args.NAT == config.NATSingle {
-		// As cheap, and as much bound to the first zone, as the one NAT gateway.
-		endpointSubnets = privateIDs[:1]
-	}
-	if err := n.interfaceEndpoints(ctx, name, args, endpointSubnets); err != nil {
+	if err := n.interfaceEndpoints(ctx, name, args, privateIDs[:len(args.EndpointZones())]); err != nil {
 		return nil, err
 	}
 
@@ -223,7 +206,7 @@ func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *Net
 		return fmt.Errorf("endpoints' ingress rule: %w", err)
 	}
 	n.Egress = append(n.Egress, rule)
-	for _, service := range endpointServices(args.NAT) {
+	for _, service := range args.EndpointServices() {
 		endpoint, err := ec2.NewVpcEndpoint(ctx, name+"-"+service, &ec2.VpcEndpointArgs{
 			VpcId:             n.VpcID,
 			ServiceName:       pulumi.String("com.amazonaws." + args.Region + "." + service),

@@ -99,7 +99,6 @@ func TestAutoTuneIsOnWhereThereIsOne(t *testing.T) {
 	}{
 		{"us-east-1", "t3.small.search", nil},
 		{"us-gov-west-1", "m7g.large.search", nil},
-		{"cn-north-1", "m7g.large.search", nil},
 		{"us-east-1", "m7g.large.search", map[string]any{"desiredState": "ENABLED", "useOffPeakWindow": true}},
 	} {
 		settings := small

@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
+
+	"expense/internal/iampolicy"
 )
 
 // unroutable are ranges that no address of the internet is in.
@@ -87,8 +90,12 @@ func (r *report) cluster(c *Config) {
 			// A session's ARN matches nobody's access entry (https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html).
 			if m := assumedRoleARN.FindStringSubmatch(arn); m != nil {
 				r.add(path, quote(arn)+", a session of a role", "the role's own ARN", "show it with: aws iam get-role --query Role.Arn --role-name "+m[1])
-			} else {
-				r.match(path, arn, principalARN, 2048, "the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/NAME")
+			} else if r.match(path, arn, principalARN, 2048, "the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/NAME") && r.ok(keyRegion) {
+				// Nobody of one partition is known in another
+				// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
+				if own := "arn:" + iampolicy.Partition(c.Region) + ":"; !strings.HasPrefix(arn, own) {
+					r.add(path, quote(arn)+", of another partition than "+c.Region, "an ARN that starts with "+own, "")
+				}
 			}
 		}
 		r.unique("cluster."+list, arns)

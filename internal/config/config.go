@@ -7,7 +7,7 @@ import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 // Config is one stack's settings, complete and checked.
 type Config struct {
-	// Region is the AWS region, from aws:region. A change replaces every resource.
+	// Region is the AWS region, from aws:region: a commercial one or one of GovCloud's. A change replaces every resource.
 	Region    string
 	Network   Network
 	Cluster   Cluster
@@ -26,6 +26,7 @@ const (
 	// NATPerZone is one NAT gateway in each zone.
 	NATPerZone NAT = "perZone"
 	// NATNone is no NAT gateway: nodes reach AWS through interface endpoints, and images must come from a private ECR repository.
+	// A few regions lack an endpoint for EKS and refuse it.
 	NATNone NAT = "none"
 )
 
@@ -81,7 +82,7 @@ const (
 type NodeGroup struct {
 	// CapacityType is SPOT or ON_DEMAND. Required. A change replaces the group.
 	CapacityType CapacityType `json:"capacityType"`
-	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture. Required. A change replaces the group.
+	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture and none nano or micro. Required. A change replaces the group.
 	InstanceTypes []string `json:"instanceTypes"`
 	// AMIType is the image family. Default AL2023_x86_64_STANDARD. A change replaces the group.
 	AMIType string `json:"amiType"`

@@ -81,7 +81,7 @@ func parse(src source) (*Config, error) {
 
 	var hasRegion bool
 	if c.Region, hasRegion = src.get(keyRegion); !hasRegion {
-		r.add(keyRegion, "nothing", "an AWS region", "set it with: pulumi config set aws:region us-east-1")
+		r.add(keyRegion, "nothing", "a commercial or GovCloud region such as us-east-1", "set it with: pulumi config set aws:region us-east-1")
 	}
 	c.WebSecret = r.webSecret(src)
 	c.derive()

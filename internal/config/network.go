@@ -14,17 +14,68 @@ var compass = map[string]string{
 	"northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
 }
 
-var regionName = regexp.MustCompile(`^([a-z]{2})(-gov)?-([a-z]+)-([1-9])$`)
+// The regions of AWS's partitions, after regionRegex in botocore's data/partitions.json (PyPI): the commercial ones and
+// GovCloud; and China, the European Sovereign Cloud and the isolated ones.
+var (
+	regionName     = regexp.MustCompile(`^(us-gov|us|eu|ap|sa|ca|me|af|il|mx)-([a-z]+)-([1-9])$`)
+	otherPartition = regexp.MustCompile(`^(cn|eusc|[a-z]{2}-iso[a-z]?)-`)
+)
 
 // zonePrefix derives how the zone IDs of a region start: us-east-1 is use1, us-gov-west-1 is usgw1
-// (https://docs.aws.amazon.com/ram/latest/userguide/working-with-az-ids.html).
+// (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html).
 func zonePrefix(region string) (prefix string, ok bool) {
 	m := regionName.FindStringSubmatch(region)
-	if m == nil || compass[m[3]] == "" {
+	if m == nil || compass[m[2]] == "" {
 		return "", false
 	}
-	return m[1] + strings.Trim(m[2], "-ov") + compass[m[3]] + m[4], true
+	return strings.Replace(m[1], "-gov", "g", 1) + compass[m[2]] + m[3], true
 }
+
+// region checks the region and gives the start of its zone IDs. In the other partitions some endpoint services have other
+// names, and in most the principal of EC2 (eksctl-io/eksctl pkg/apis/eksctl.io/v1alpha5/partitions.go and endpoint_service.go,
+// aws/aws-cdk packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts), and the default images' registries may be out of reach.
+func (r *report) region(region string) (prefix string) {
+	const allowed = "a commercial or GovCloud region such as us-east-1"
+	prefix, known := zonePrefix(region)
+	switch {
+	case otherPartition.MatchString(region):
+		r.add(keyRegion, quote(region)+", where VPC endpoints and service principals have other names and public.ecr.aws, docker.io and "+
+			"registry.k8s.io may be out of reach", allowed, "")
+	case !known:
+		r.add(keyRegion, quote(region), allowed, "")
+	}
+	return prefix
+}
+
+// EndpointServices are the AWS services that the private subnets reach through interface endpoints, as in
+// com.amazonaws.REGION.SERVICE. STS always: pods fetch their roles' credentials there, and may then be forbidden to talk to
+// anything outside. Without NAT also what nodes and pods call: joining and volumes (ec2), images (ecr.*), pod roles
+// (eks-auth), the node autoscaler (autoscaling, and eks for a group's labels when it has no node), Session Manager (ssm,
+// ssmmessages).
+//
+// https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html lists what a cluster may need. Of that,
+// elasticloadbalancing is for the AWS Load Balancer Controller, logs and xray for agents, which the program does not run.
+// ec2messages is not needed from SSM Agent 3.3.40.0 on, and regions opened since 2024 do not have it
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html).
+func (n Network) EndpointServices() []string {
+	if n.NAT != NATNone {
+		return []string{"sts"}
+	}
+	return []string{"autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "ssm", "ssmmessages", "sts"}
+}
+
+// EndpointZones are the zones that have interface endpoints: all, or with one NAT gateway only its own, which costs as
+// little as the gateway does and is as much bound to the zone.
+func (n Network) EndpointZones() []string {
+	if n.NAT == NATSingle {
+		return n.Zones[:1]
+	}
+	return n.Zones
+}
+
+// withoutEKSEndpoint are the regions in which the EKS API has no interface endpoint
+// (https://docs.aws.amazon.com/eks/latest/userguide/vpc-interface-endpoints.html, "Regional Availability").
+var withoutEKSEndpoint = []string{"ap-east-2", "ap-southeast-5", "ap-southeast-7", "mx-central-1"}
 
 // refusedZones cannot hold the control plane's network interfaces
 // (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html#network-requirements-subnets).
@@ -46,6 +97,9 @@ func (r *report) network(c *Config, prefix string) {
 	// (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
 	r.cidr("network.cidr", n.CIDR, 16, 22, forVPC, "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
 	oneOf(r, "network.nat", n.NAT, []NAT{NATSingle, NATPerZone, NATNone})
+	if n.NAT == NATNone && slices.Contains(withoutEKSEndpoint, c.Region) {
+		r.add("network.nat", quote(string(n.NAT))+" in "+c.Region+", where AWS has no VPC endpoint for the EKS API", "single, perZone", "")
+	}
 
 	// EKS wants subnets in two zones at least (network-reqs, as above); the subnet plan has room for six.
 	const zones = "2 to 6 zone IDs such as use1-az1, in one region"

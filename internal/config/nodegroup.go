@@ -62,7 +62,14 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 	if r.require(path+".instanceTypes", types, "") {
 		for i, t := range g.InstanceTypes {
 			at := fmt.Sprintf("%s.instanceTypes[%d]", path, i)
-			if !r.match(at, t, instanceType, 32, "an EC2 instance type such as m5.large") || !knownAMI {
+			if !r.match(at, t, instanceType, 32, "an EC2 instance type such as m5.large") {
+				continue
+			}
+			// https://github.com/aws/amazon-vpc-cni-k8s/blob/master/misc/eni-max-pods.txt. The next type up holds 8.
+			if strings.HasSuffix(t, ".nano") || strings.HasSuffix(t, ".micro") {
+				r.add(at, quote(t)+", whose nodes hold 4 pods", "types whose nodes hold the 5 pods that the add-ons run on each node, and more: .small and larger", "")
+			}
+			if !knownAMI {
 				continue
 			}
 			if arm := amiTypes[g.AMIType]; arm != isARM(t) {

@@ -57,7 +57,6 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"six zones":              {{"network/zones", `["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6", "use1-az7"]`}},
 		"region of another kind": {{"aws:region", "us-gov-west-1"}, {"network/zones", `["usgw1-az1", "usgw1-az2"]`}},
 		"region in Asia":         {{"aws:region", "ap-southeast-2"}, {"network/zones", `["apse2-az1", "apse2-az2"]`}},
-		"region in China":        {{"aws:region", "cn-northwest-1"}, {"network/zones", `["cnnw1-az1", "cnnw1-az2"]`}},
 		"newer Kubernetes":       {{"cluster/version", `"1.41"`}},
 		"oldest Kubernetes":      {{"cluster/version", `"1.33"`}},
 		"services":               {{"cluster/serviceCidr", `"10.96.0.0/12"`}},
@@ -65,8 +64,9 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"private endpoint":       {{"cluster/publicAccess", ""}, {"cluster/publicAccessCidrs", ""}},
 		"everyone":               {{"cluster/publicAccessCidrs", `["0.0.0.0/0"]`}},
 		"long cluster name":      {{"cluster/name", `"` + strings.Repeat("x", 100) + `"`}},
-		"principals of other partitions": {
-			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-cn:iam::123456789012:user/me@example.com"]`},
+		"principals of GovCloud": {
+			{"aws:region", "us-gov-east-1"}, {"network/zones", `["usge1-az1", "usge1-az2"]`},
+			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-us-gov:iam::123456789012:user/me@example.com"]`},
 		},
 		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.48.0-eksbuild.12"}`}},
 		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},

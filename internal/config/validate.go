@@ -10,11 +10,7 @@ import (
 // validate notes every broken rule. The rules are those of AWS, EKS and Kubernetes that can be known without asking them,
 // each with its source; what AWS alone knows (quotas, names taken, versions offered) is left to AWS.
 func (r *report) validate(c *Config) {
-	prefix, known := zonePrefix(c.Region)
-	if !known {
-		r.add(keyRegion, quote(c.Region), "an AWS region such as us-east-1", "")
-	}
-	r.network(c, prefix)
+	r.network(c, r.region(c.Region))
 	r.endpoint(c)
 	r.cluster(c)
 	r.nodeGroups(c.Cluster.NodeGroups)

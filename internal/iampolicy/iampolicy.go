@@ -99,17 +99,13 @@ func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount string) 
 	})
 }
 
-// Partition is the partition that a region belongs to
-// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
+// Partition is the partition that a region belongs to: aws, or for GovCloud aws-us-gov
+// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html). Settings allow no others.
 func Partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
+	if strings.HasPrefix(region, "us-gov-") {
 		return "aws-us-gov"
-	default:
-		return "aws"
 	}
+	return "aws"
 }
 
 // ManagedPolicy is the ARN of a policy that AWS maintains, by name.

@@ -61,7 +61,7 @@ func TestAStatementNeedsANameAndActions(t *testing.T) {
 }
 
 func TestPartitionsOfRegions(t *testing.T) {
-	for region, want := range map[string]string{"us-east-1": "aws", "eu-central-1": "aws", "cn-northwest-1": "aws-cn", "us-gov-west-1": "aws-us-gov"} {
+	for region, want := range map[string]string{"us-east-1": "aws", "eu-central-1": "aws", "us-gov-west-1": "aws-us-gov"} {
 		assert.Equal(t, want, Partition(region), region)
 	}
 	assert.Equal(t, "arn:aws-us-gov:iam::aws:policy/AmazonEKSClusterPolicy", ManagedPolicy("us-gov-west-1", "AmazonEKSClusterPolicy"))

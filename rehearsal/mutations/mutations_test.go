@@ -332,7 +332,7 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 			endpoints++
 		}
 	}
-	assert.Equal(t, 11, endpoints)
+	assert.Equal(t, 10, endpoints)
 }
 
 func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {

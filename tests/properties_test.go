@@ -35,13 +35,17 @@ func everything(t *testing.T) map[string][]registered {
 		"expense:cluster.admins":  []string{"arn:aws:iam::111122223333:role/Admin"},
 		"expense:cluster.readers": []string{"arn:aws:iam::111122223333:role/Reader"},
 	})
-	add("private", "dev", map[string]any{
-		"expense:network.nat": "none", "expense:workloads.images.nginx": account + ".dkr.ecr.us-east-1.amazonaws.com/nginx:1",
-		"expense:workloads.images.alma":    account + ".dkr.ecr.us-east-1.amazonaws.com/alma:9",
-		"expense:logging.image":            account + ".dkr.ecr.us-east-1.amazonaws.com/fluentd:1",
-		"expense:cluster.autoscaler.image": account + ".dkr.ecr.us-east-1.amazonaws.com/autoscaler:v1.35.0",
-	})
+	add("private", "dev", withoutNAT("us-east-1"))
 	return out
+}
+
+// withoutNAT are the settings of a network that reaches AWS through endpoints only.
+func withoutNAT(region string) map[string]any {
+	registry := account + ".dkr.ecr." + region + ".amazonaws.com/"
+	return map[string]any{
+		"expense:network.nat": "none", "expense:workloads.images.nginx": registry + "nginx:1", "expense:workloads.images.alma": registry + "alma:9",
+		"expense:logging.image": registry + "fluentd:1", "expense:cluster.autoscaler.image": registry + "autoscaler:v1.35.0",
+	}
 }
 
 // sweep runs a check over every resource that it applies to, and fails if that is none.

@@ -277,26 +277,10 @@ func createRouteAssoc(m *Model, o *object) error {
 	return nil
 }
 
-// gatewayServices are the services that have gateway endpoints, with their prefix lists in us-east-1.
-// Source: https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
-var gatewayServices = map[string]string{"s3": "pl-63a5400a", "dynamodb": "pl-02cd2c6b"}
-
-// endpointService gives "s3" for com.amazonaws.us-east-1.s3, "" for another form or region.
-func (m *Model) endpointService(name string) string {
-	prefix := "com.amazonaws."
-	if m.opts.Partition == "aws-cn" {
-		prefix = "cn.com.amazonaws."
-	}
-	service, ok := strings.CutPrefix(name, prefix+m.opts.Region+".")
-	if !ok || service == "" {
-		return ""
-	}
-	return service
-}
-
 func createEndpoint(m *Model, o *object) error {
 	service := m.endpointService(o.in.str("serviceName"))
-	if service == "" {
+	_, inZones, ok := m.EndpointService(o.in.str("serviceName"))
+	if !ok {
 		return refuse("InvalidServiceName", "The Vpc Endpoint Service '%s' does not exist", o.in.str("serviceName"))
 	}
 	vpc := m.objects[tVPC][o.in.str("vpcId")]
@@ -327,6 +311,10 @@ func createEndpoint(m *Model, o *object) error {
 		zone := m.objects[tSubnet][id].out.str("availabilityZoneId")
 		if zones[zone] {
 			return refuse("DuplicateSubnetsInSameZone", "Found another VPC endpoint subnet in the availability zone of %s", id)
+		}
+		if !slices.Contains(inZones, zone) {
+			// terraform-aws-modules/terraform-aws-vpc#785
+			return refuse("InvalidParameter", "The VPC endpoint service %s does not support the availability zone of the subnet: %s.", o.in.str("serviceName"), id)
 		}
 		zones[zone] = true
 	}

@@ -53,7 +53,7 @@ func createCluster(m *Model, o *object) error {
 		return invalidParameter("Role with arn: %s, could not be assumed because it does not exist or the trusted entity is not correct", in.str("roleArn"))
 	}
 	if !m.attached(role, "AmazonEKSClusterPolicy") {
-		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policies [arn:%s:iam::aws:policy/AmazonEKSClusterPolicy] are attached", m.opts.Partition)
+		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policies [arn:%s:iam::aws:policy/AmazonEKSClusterPolicy] are attached", m.Partition())
 	}
 	if err := m.clusterSubnets(o); err != nil {
 		return err
@@ -529,7 +529,7 @@ func accessEntryGone(m *Model, o *object) bool {
 var accessPolicies = []string{"AmazonEKSAdminPolicy", "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminViewPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy", "AmazonEKSSecretReaderPolicy"}
 
 func createAccessPolicy(m *Model, o *object) error {
-	prefix := "arn:" + m.opts.Partition + ":eks::aws:cluster-access-policy/"
+	prefix := "arn:" + m.Partition() + ":eks::aws:cluster-access-policy/"
 	if name, ok := strings.CutPrefix(o.in.str("policyArn"), prefix); !ok || !slices.Contains(accessPolicies, name) {
 		return invalidParameter("The policyArn parameter format is not valid or the policy does not exist: %s (%s + one of %s)", o.in.str("policyArn"), prefix, strings.Join(accessPolicies, ", "))
 	}

@@ -62,7 +62,7 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	for _, p := range policies {
 		for _, s := range parse(p.text).Statement {
 			named := s.speaksOf("AWS", call.Role)
-			account := s.speaksOf("AWS", m.opts.Account) || s.speaksOf("AWS", fmt.Sprintf("arn:%s:iam::%s:root", m.opts.Partition, m.opts.Account))
+			account := s.speaksOf("AWS", m.opts.Account) || s.speaksOf("AWS", fmt.Sprintf("arn:%s:iam::%s:root", m.Partition(), m.opts.Account))
 			switch {
 			case p.resource && !named && (s.Effect == "Allow" || !account):
 			case !s.covers(call.Action, call.Resource):

@@ -152,7 +152,7 @@ func (m *Model) principalsExist(doc, code, text string) error {
 
 // Caller is the ARN of the principal whose credentials the provider uses. EKS makes it a cluster's first administrator.
 func (m *Model) Caller() string {
-	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.opts.Partition, m.opts.Account)
+	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.Partition(), m.opts.Account)
 }
 
 // principal tells whether an IAM user, role or account exists; those of other accounts are taken on trust.
@@ -164,8 +164,8 @@ func (m *Model) principal(arn string) bool {
 	if len(parts) != 6 || parts[0] != "arn" {
 		return false
 	}
-	if parts[1] != m.opts.Partition || parts[2] != "iam" {
-		return parts[2] == "sts" && parts[1] == m.opts.Partition
+	if parts[1] != m.Partition() || parts[2] != "iam" {
+		return parts[2] == "sts" && parts[1] == m.Partition()
 	}
 	return parts[4] != m.opts.Account || parts[5] == "root" || m.first(tRole, "arn", arn) != nil || m.first(tSLR, "arn", arn) != nil
 }
@@ -240,7 +240,7 @@ var managedPolicies = []string{
 }
 
 func (m *Model) managedPolicy(arn string) error {
-	prefix := fmt.Sprintf("arn:%s:iam::aws:policy/", m.opts.Partition)
+	prefix := fmt.Sprintf("arn:%s:iam::aws:policy/", m.Partition())
 	if name, aws := strings.CutPrefix(arn, prefix); aws && slices.Contains(managedPolicies, name) || m.first(tPolicy, "arn", arn) != nil {
 		return nil
 	}
@@ -268,7 +268,7 @@ func createAttachment(m *Model, o *object) error {
 // attached tells whether the role has one of the AWS managed policies.
 func (m *Model) attached(role *object, names ...string) bool {
 	for _, name := range names {
-		arn := fmt.Sprintf("arn:%s:iam::aws:policy/%s", m.opts.Partition, name)
+		arn := fmt.Sprintf("arn:%s:iam::aws:policy/%s", m.Partition(), name)
 		if slices.Contains(role.in.strs("managedPolicyArns"), arn) {
 			return true
 		}
@@ -295,7 +295,7 @@ func removePolicy(m *Model, o *object) error {
 }
 
 func (m *Model) oidcARN(url string) string {
-	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m.opts.Partition, m.opts.Account, strings.TrimPrefix(url, "https://"))
+	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m.Partition(), m.opts.Account, strings.TrimPrefix(url, "https://"))
 }
 
 func checkOIDC(c *checker) {
@@ -349,7 +349,7 @@ func checkSLR(c *checker) {
 }
 
 func (m *Model) slrARN(service string) string {
-	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/%s", m.opts.Partition, m.opts.Account, service, serviceLinkedRoles[service])
+	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/%s", m.Partition(), m.opts.Account, service, serviceLinkedRoles[service])
 }
 
 func fillSLR(m *Model, o *object) {

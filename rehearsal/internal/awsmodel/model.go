@@ -22,13 +22,14 @@ type Options struct {
 	Region string
 	// Account is the 12-digit account ID; default 111122223333.
 	Account string
-	// Partition is aws, aws-cn or aws-us-gov; default aws.
-	Partition string
 	// Scale multiplies AWS's typical durations: 1 is real time, 0.01 a hundredth of it. 0 (the default) never waits, and
 	// then whatever would settle after some minutes (a node that waits for its network plugin) fails at once.
 	Scale float64
 	// Quotas are the account's limits; zero fields take the defaults of Quotas.
 	Quotas Quotas
+	// EndpointZones are the zones, by ID, of endpoint services, by the services' names as in com.amazonaws.REGION.NAME. A
+	// service that is not listed is in all of the region's zones; one with no zones is not in the region.
+	EndpointZones map[string][]string
 	// Principals are ARNs of IAM users and roles that exist without the program having made them.
 	Principals []string
 	// ServiceLinkedRoles are the services (for example opensearchservice.amazonaws.com) whose service-linked role the
@@ -158,7 +159,6 @@ func New(opts Options) *Model {
 	}
 	def(&opts.Region, "us-east-1")
 	def(&opts.Account, "111122223333")
-	def(&opts.Partition, "aws")
 	defInt(&opts.Quotas.SpotVCPU, 640)
 	defInt(&opts.Quotas.VPCs, 5)
 	defInt(&opts.Quotas.EIPs, 5)
@@ -210,8 +210,13 @@ func Recomputed(typ string) []string {
 // Region is the region that the account was set up in.
 func (m *Model) Region() string { return m.opts.Region }
 
-// Partition is aws, aws-cn or aws-us-gov.
-func (m *Model) Partition() string { return m.opts.Partition }
+// Partition is the region's, aws or aws-us-gov.
+func (m *Model) Partition() string {
+	if strings.HasPrefix(m.opts.Region, "us-gov-") {
+		return "aws-us-gov"
+	}
+	return "aws"
+}
 
 // DeleteBeforeReplace tells whether the provider deletes before it replaces: always for a few types, and for all whose
 // name the program fixed, because the name is taken until the old one is gone (pulumi-terraform-bridge,
@@ -743,7 +748,7 @@ func (m *Model) arnOf(pattern string, o *object) string {
 	if service == "iam" {
 		region = ""
 	}
-	return strings.Join([]string{"arn", m.opts.Partition, service, region, m.opts.Account, r.Replace(resource)}, ":")
+	return strings.Join([]string{"arn", m.Partition(), service, region, m.opts.Account, r.Replace(resource)}, ":")
 }
 
 // Scaled gives how long something lasts here that lasts d in AWS.

@@ -97,7 +97,7 @@ func TestShapes(t *testing.T) {
 }
 
 func TestPartitionAndRegion(t *testing.T) {
-	m := New(Options{Region: "eu-west-1", Partition: "aws", Account: "444455556666"})
+	m := New(Options{Region: "eu-west-1", Account: "444455556666"})
 	id, out, err := m.Create(context.Background(), tVPC, "v", resource.NewPropertyMapFromMap(in{"cidrBlock": "10.0.0.0/16"}))
 	require.NoError(t, err)
 	assert.Equal(t, "arn:aws:ec2:eu-west-1:444455556666:vpc/"+id, out["arn"].StringValue())
@@ -105,6 +105,9 @@ func TestPartitionAndRegion(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "eu-west-1b", out["availabilityZone"].StringValue(), "names do not follow IDs")
 	assert.Panics(t, func() { New(Options{Region: "mars-1"}) })
+	_, out, err = New(Options{Region: "us-gov-east-1"}).Create(context.Background(), tVPC, "v", resource.NewPropertyMapFromMap(in{"cidrBlock": "10.0.0.0/16"}))
+	require.NoError(t, err)
+	assert.Contains(t, out["arn"].StringValue(), "arn:aws-us-gov:ec2:us-gov-east-1:")
 }
 
 func TestDestroyLeavesOnlyWhatAWSKeeps(t *testing.T) {
@@ -159,7 +162,7 @@ func TestRefused(t *testing.T) {
 		{"rule from no group", map[string]func(*world, in){"https": set("referencedSecurityGroupId", "sg-0")}, "", "InvalidGroup.NotFound"},
 		// IAM
 		{"unknown managed policy", map[string]func(*world, in){"ecr": set("policyArn", managed("AmazonEC2ContainerRegistryReadyOnly"))}, "", "NoSuchEntity"},
-		{"policy of another partition", map[string]func(*world, in){"ecr": set("policyArn", "arn:aws-cn:iam::aws:policy/AmazonEKSWorkerNodePolicy")}, "", "NoSuchEntity"},
+		{"policy of another partition", map[string]func(*world, in){"ecr": set("policyArn", "arn:aws-us-gov:iam::aws:policy/AmazonEKSWorkerNodePolicy")}, "", "NoSuchEntity"},
 		{"attach to no role", map[string]func(*world, in){"worker": set("role", "nobody")}, "", "NoSuchEntity: The role with name nobody cannot be found."},
 		{"trust in no principal", map[string]func(*world, in){"writer": set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/nobody"},"Action":"sts:AssumeRole"}}`)}, "", "MalformedPolicyDocument: Invalid principal in policy"},
 		{"trust in no oidc provider", map[string]func(*world, in){"oidc": nil, "writer": set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/X"},"Action":"sts:AssumeRoleWithWebIdentity"}}`)}, "writer", "no OpenIDConnect provider"},
@@ -208,7 +211,7 @@ func TestRefused(t *testing.T) {
 		{"no such cluster", map[string]func(*world, in){"nodes": set("clusterName", "other")}, "", "ResourceNotFoundException: No cluster found for name: other."},
 		{"min above desired", map[string]func(*world, in){"nodes": set("scalingConfig.minSize", 4)}, "", "Minimum capacity 4 can't be greater than desired size 3"},
 		{"desired above max", map[string]func(*world, in){"nodes": set("scalingConfig.desiredSize", 9)}, "", "desired capacity 9 can't be greater than max size 5"},
-		{"no such type", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.huge"})}, "", "instance types do not exist: [m5.huge]"},
+		{"no such type", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.huge"})}, "", "does not know the instance type m5.huge"},
 		{"wrong architecture", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.large", "m6g.large"})}, "", "[m6g.large] is not a valid instance type for requested amiType"},
 		{"old ami", map[string]func(*world, in){"nodes": set("amiType", "AL2_x86_64")}, "", "only supported for kubernetes versions 1.32 or earlier"},
 		{"disk size beside a template", map[string]func(*world, in){"nodes": set("diskSize", 80)}, "", "Disk size must be specified within the launch template."},
@@ -1256,6 +1259,12 @@ func TestShapesOfInstances(t *testing.T) {
 		got, ok := shapeOf(name)
 		assert.True(t, ok, name)
 		assert.Equal(t, want, got, name)
+	}
+	for name, want := range map[string]shape{
+		"c3.large": {2, 3840, 29, "amd64"}, "c4.large": {2, 3840, 29, "amd64"}, "m4.large": {2, 8192, 20, "amd64"},
+		"r4.large": {2, 15616, 29, "amd64"}, "t2.micro": {1, 1024, 4, "amd64"}, "c5n.large": {2, 5376, 29, "amd64"},
+	} {
+		assert.Equal(t, want, shapes[name], name)
 	}
 	for _, name := range []string{"m5", "m5.medium", "z9.large", "t3.24xlarge", ""} {
 		_, ok := shapeOf(name)

@@ -2,9 +2,12 @@ package awsmodel
 
 import (
 	"context"
+	_ "embed"
+	"encoding/csv"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,47 +38,33 @@ type shape struct {
 	arch                     string
 }
 
-// families are the general instance families: GiB per vCPU and architecture.
-// Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-types.html
-var families = func() map[string]struct {
-	ratio int
-	arch  string
-} {
-	out := map[string]struct {
-		ratio int
-		arch  string
-	}{}
-	for arch, names := range map[string]string{
-		"amd64": "m5 m5a m5ad m5d m5n m5dn m6i m6id m6a m6in m7i m7i-flex m7a m8i m8a c5 c5a c5d c5n c6i c6id c6a c7i c7i-flex c7a c8i r5 r5a r5d r5n r6i r6id r6a r7i r7a r8i",
-		"arm64": "m6g m6gd m7g m7gd m8g c6g c6gd c7g c7gd c8g r6g r6gd r7g r7gd r8g",
-	} {
-		for name := range strings.FieldsSeq(names) {
-			out[name] = struct {
-				ratio int
-				arch  string
-			}{map[byte]int{'c': 2, 'm': 4, 'r': 8}[name[0]], arch}
+//go:embed instance-types.csv
+var instanceTypes string
+
+// shapes are EC2's instance types.
+var shapes = func() map[string]shape {
+	list := csv.NewReader(strings.NewReader(instanceTypes))
+	list.Comment = '#'
+	rows, err := list.ReadAll()
+	if err != nil {
+		panic(err)
+	}
+	out := map[string]shape{}
+	for _, row := range rows {
+		s := shape{arch: row[4]}
+		for i, field := range []*int{&s.vcpu, &s.memoryMiB, &s.maxPods} {
+			if *field, err = strconv.Atoi(row[i+1]); err != nil {
+				panic(err)
+			}
 		}
+		out[row[0]] = s
 	}
 	return out
 }()
 
-// sizes: vCPUs, and the pods that interfaces and addresses allow (amazon-vpc-cni-k8s, misc/eni-max-pods.txt).
-var sizes = map[string][2]int{"medium": {1, 8}, "large": {2, 29}, "xlarge": {4, 58}, "2xlarge": {8, 58}, "4xlarge": {16, 234},
-	"8xlarge": {32, 234}, "12xlarge": {48, 234}, "16xlarge": {64, 737}, "24xlarge": {96, 737}}
-
-// burstable: vCPUs, MiB and pods of T instances (same sources).
-var burstable = map[string][3]int{"nano": {2, 512, 4}, "micro": {2, 1024, 4}, "small": {2, 2048, 11}, "medium": {2, 4096, 17},
-	"large": {2, 8192, 35}, "xlarge": {4, 16384, 58}, "2xlarge": {8, 32768, 58}}
-
 func shapeOf(instanceType string) (shape, bool) {
-	family, size, _ := strings.Cut(instanceType, ".")
-	if arch, ok := map[string]string{"t3": "amd64", "t3a": "amd64", "t4g": "arm64"}[family]; ok {
-		s, ok := burstable[size]
-		return shape{s[0], s[1], s[2], arch}, ok
-	}
-	f, ok := families[family]
-	s, sized := sizes[size]
-	return shape{s[0], s[0] * f.ratio * 1024, s[1], f.arch}, ok && sized && (size != "medium" || f.arch == "arm64")
+	s, ok := shapes[instanceType]
+	return s, ok
 }
 
 func checkNodeGroup(c *checker) {
@@ -272,7 +261,8 @@ func (m *Model) nodeTypes(o, cluster *object) error {
 	for _, t := range types {
 		s, known := shapeOf(t)
 		if !known {
-			return invalidParameter("The following supplied instance types do not exist: [%s]", t)
+			// AWS may know it: "The following supplied instance types do not exist" would say too much.
+			return invalidParameter("The model does not know the instance type %s: either it does not exist, or rehearsal/internal/awsmodel/instance-types.csv is to be renewed", t)
 		}
 		if ami != "CUSTOM" && s.arch != arch {
 			return invalidParameter("[%s] is not a valid instance type for requested amiType %s", t, ami)

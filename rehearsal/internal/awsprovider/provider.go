@@ -382,11 +382,7 @@ func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pul
 		return nil, fmt.Errorf("function %s is not modelled: the program must look nothing up in AWS; only %s is answered", req.GetTok(), getPartition)
 	}
 	partition := p.model.Partition()
-	suffix, reverse := "amazonaws.com", "com.amazonaws"
-	if partition == "aws-cn" {
-		suffix, reverse = "amazonaws.com.cn", "cn.com.amazonaws"
-	}
-	ret, err := structpb.NewStruct(map[string]any{"id": partition, "partition": partition, "dnsSuffix": suffix, "reverseDnsPrefix": reverse})
+	ret, err := structpb.NewStruct(map[string]any{"id": partition, "partition": partition, "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"})
 	return &pulumirpc.InvokeResponse{Return: ret}, err
 }
 

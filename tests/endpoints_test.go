@@ -1,0 +1,67 @@
+package tests
+
+import (
+	"encoding/csv"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A name that a region does not know fails on AWS only, as InvalidServiceName. Settings refuse nat none where AWS says that a
+// service is missing.
+func TestEndpointsAreOfServicesThatAWSHas(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../rehearsal/internal/awsmodel/endpoint-services.txt")
+	require.NoError(t, err)
+	services := strings.Split(string(text), "\n")
+	// Messages of Systems Manager went another way in the regions that AWS opened since 2024.
+	services = slices.DeleteFunc(services, func(s string) bool { return strings.HasPrefix(s, "#") || s == "ec2messages" })
+
+	file, err := os.Open("../internal/config/testdata/regions.csv")
+	require.NoError(t, err)
+	defer file.Close()
+	list := csv.NewReader(file)
+	list.Comment = '#'
+	rows, err := list.ReadAll()
+	require.NoError(t, err)
+
+	regions, endpoints, refused := 0, 0, 0
+	for _, row := range rows {
+		region, prefix := row[0], row[2]
+		if prefix == "" {
+			continue
+		}
+		regions++
+		for _, edits := range []map[string]any{nil, withoutNAT(region)} {
+			settings := stackFile(t, "dev")
+			settings["aws:region"] = region
+			set(t, settings, "expense:network.zones", []string{prefix + "-az1", prefix + "-az9"})
+			for path, value := range edits {
+				set(t, settings, path, value)
+			}
+			all, err := run(t, "dev", settings)
+			if err != nil {
+				assert.ErrorContains(t, err, "network.nat", region)
+				refused++
+				continue
+			}
+			for _, r := range all {
+				if r.Type != "aws:ec2/vpcEndpoint:VpcEndpoint" {
+					continue
+				}
+				endpoints++
+				name := r.Inputs["serviceName"].(string)
+				assert.Regexp(t, `^com\.amazonaws\.`+regexp.QuoteMeta(region)+`\.[a-z0-9.-]+$`, name)
+				assert.Contains(t, services, strings.TrimPrefix(name, "com.amazonaws."+region+"."))
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, regions, 36)
+	assert.Equal(t, 4, refused, "the regions without an endpoint for EKS")
+	assert.Equal(t, regions*2+(regions-refused)*10, endpoints)
+}

@@ -141,6 +141,8 @@ var ec2Operations = map[string]operation{
 	}),
 	"DescribeInstanceTypes":         {params: "InstanceType", list: "instanceTypeSet", run: describeTypes},
 	"DescribeInstanceTypeOfferings": {params: "LocationType Filter", list: "instanceTypeOfferingSet", run: describeOfferings},
+	"DescribeAvailabilityZones":     {params: "Filter", run: describeZones},
+	"DescribeVpcEndpointServices":   {params: "Filter", list: "serviceDetailSet", run: describeServices},
 	"DescribeRouteTables":           {list: "routeTableSet", run: describeRouteTables},
 	"DescribeInternetGateways": describe(gateways, "internetGatewaySet", "InternetGatewayId", func(o awsmodel.Object) obj {
 		attached := list{}

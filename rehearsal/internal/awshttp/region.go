@@ -15,6 +15,8 @@ type Region struct {
 	Offered map[string][]string
 	// Kubernetes are the support statuses of EKS's versions: STANDARD_SUPPORT, EXTENDED_SUPPORT.
 	Kubernetes map[string]string
+	// DomainZones are the zones, by ID, of a domain's instance types; one that is not listed is in all.
+	DomainZones map[string][]string
 	// Engines are the versions of OpenSearch Service, DomainTypes the instance types that it has for all of them.
 	Engines, DomainTypes []string
 	// VolumeLimits are the limits of gp3 volumes by their names, for all of DomainTypes.
@@ -59,6 +61,51 @@ func describeOfferings(c *call) (obj, error) {
 	return obj{"instanceTypeOfferingSet": out}, nil
 }
 
+// zoneNames are the account's names of zones, or of all of the region's if no ID is given.
+func (c *call) zoneNames(ids []string) list {
+	names := c.Model.Zones()
+	if ids == nil {
+		ids = slices.Sorted(maps.Keys(names))
+	}
+	out := list{}
+	for _, id := range ids {
+		out = append(out, names[id])
+	}
+	return out
+}
+
+func describeZones(c *call) (obj, error) {
+	if c.text("Filter.1.Name") != "zone-type" || c.text("Filter.1.Value.1") != "availability-zone" || c.text("Filter.2.Name") != "" {
+		return nil, refuse("InvalidParameterValue", "the endpoint has availability zones only")
+	}
+	out, names := list{}, c.Model.Zones()
+	for _, id := range slices.Sorted(maps.Keys(names)) {
+		out = append(out, obj{"zoneId": id, "zoneName": names[id], "regionName": c.Model.Region(), "zoneState": "available", "zoneType": "availability-zone"})
+	}
+	return obj{"availabilityZoneInfo": out}, nil
+}
+
+// describeServices leaves out a service that the region lacks, as it does who asks by filter; who asks by ServiceNames gets
+// InvalidServiceName (eksctl-io/eksctl pkg/cfn/builder/vpc_endpoint.go).
+func describeServices(c *call) (obj, error) {
+	if c.text("Filter.1.Name") != "service-name" || c.text("Filter.2.Name") != "" {
+		return nil, refuse("InvalidParameterValue", "the endpoint filters services by their names")
+	}
+	out := list{}
+	for _, name := range c.texts("Filter.1.Value") {
+		types, zones, there := c.Model.EndpointService(name)
+		if !there {
+			continue
+		}
+		kinds := list{}
+		for _, kind := range types {
+			kinds = append(kinds, obj{"serviceType": kind})
+		}
+		out = append(out, obj{"serviceName": name, "serviceType": kinds, "availabilityZoneSet": c.zoneNames(zones)})
+	}
+	return obj{"serviceDetailSet": out}, nil
+}
+
 func describeVersions(c *call) (obj, error) {
 	out := list{}
 	if status, known := c.Region.Kubernetes[c.text("clusterVersions")]; known {
@@ -81,7 +128,11 @@ func listDomainTypes(c *call) (obj, error) {
 	}
 	out := list{}
 	if typ := c.text("instanceType"); slices.Contains(c.Region.DomainTypes, typ) {
-		out = append(out, obj{"InstanceType": typ})
+		details := obj{"InstanceType": typ}
+		if c.text("retrieveAZs") == "true" {
+			details["AvailabilityZones"] = c.zoneNames(c.Region.DomainZones[typ])
+		}
+		out = append(out, details)
 	}
 	return obj{"InstanceTypeDetails": out}, nil
 }

@@ -416,7 +416,7 @@ func (c *call) domain(name string) (awsmodel.Object, error) {
 
 var domainOperations = map[string]operation{
 	"ListVersions":               {list: "Versions", run: listEngines},
-	"ListInstanceTypeDetails":    {params: "EngineVersion instanceType", list: "InstanceTypeDetails", run: listDomainTypes},
+	"ListInstanceTypeDetails":    {params: "EngineVersion instanceType retrieveAZs", list: "InstanceTypeDetails", run: listDomainTypes},
 	"DescribeInstanceTypeLimits": {params: "EngineVersion InstanceType", run: describeTypeLimits},
 	"DescribeDomain": {params: "DomainName", run: func(c *call) (obj, error) {
 		o, err := c.domain(c.text("DomainName"))

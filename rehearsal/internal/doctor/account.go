@@ -116,7 +116,7 @@ func (e *examination) engine(ctx context.Context) {
 			continue
 		}
 		check := "domain's " + path + " " + typ
-		answer, err := e.opensearch.ListInstanceTypeDetails(ctx, &opensearch.ListInstanceTypeDetailsInput{EngineVersion: &domain.EngineVersion, InstanceType: &typ})
+		answer, err := e.opensearch.ListInstanceTypeDetails(ctx, &opensearch.ListInstanceTypeDetailsInput{EngineVersion: &domain.EngineVersion, InstanceType: &typ, RetrieveAZs: aws.Bool(true)})
 		switch {
 		case err != nil:
 			e.unchecked(check, err)
@@ -125,6 +125,7 @@ func (e *examination) engine(ctx context.Context) {
 		default:
 			e.ok(check, "available")
 			if path == "instanceType" {
+				e.domainZones(answer.InstanceTypeDetails)
 				e.volumes(ctx)
 			}
 		}

@@ -68,7 +68,9 @@ type examination struct {
 	quotas     *servicequotas.Client
 	sts        *sts.Client
 	// up tells that the stack's cluster is there: what it needs, it has.
-	up       bool
+	up bool
+	// zoneIDs are the IDs of the account's zones, nil until they are known to hold the network's.
+	zoneIDs  zoneIDs
 	findings []Finding
 }
 
@@ -89,7 +91,7 @@ func Examine(ctx context.Context, options Options) []Finding {
 	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	e.opensearch, e.quotas, e.sts = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg), sts.NewFromConfig(cfg)
 	if e.credentials(ctx) && e.Settings != nil {
-		for _, check := range []func(context.Context){e.names, e.kubernetes, e.engine, e.serviceLinkedRoles, e.offerings, e.vcpus, e.limits} {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.vcpus, e.limits} {
 			check(ctx)
 		}
 	}

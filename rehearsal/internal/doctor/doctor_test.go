@@ -115,6 +115,11 @@ func (p *patient) examine(t *testing.T) []Finding {
 	return Examine(context.Background(), Options{Config: p.config, Stack: "dev", Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
 }
 
+// endpoints puts an endpoint service into zones only.
+func (p *patient) endpoints(service string, zones ...string) {
+	p.server.Model = awsmodel.New(awsmodel.Options{EndpointZones: map[string][]string{service: zones}})
+}
+
 func of(findings []Finding, status Status) []Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Status != status })
 }
@@ -179,11 +184,21 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"a role that is there": {func(p *patient) {
 			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
 		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
-		"a role that is missing":           {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
-		"a zone without the type":          {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
-		"a version in extended support":    {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
-		"a version that EKS lacks":         {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
-		"an engine that AWS lacks":         {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
+		"a zone without the type":       {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
+		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
+		"a version that EKS lacks":      {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
+		"an engine that AWS lacks":      {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"a zone that the account lacks": {func(p *patient) {
+			edit("use1-az2", "use1-az7")(p)
+			p.server.Region.Offered["m5.large"] = []string{"use1-az1", "use1-az7"}
+		}, "availability zones", "'expense:network.zones[1]' ZONE"},
+		"a zone without the endpoint service": {func(p *patient) { p.endpoints("sts", "use1-az2", "use1-az4") },
+			"VPC endpoint service com.amazonaws.us-east-1.sts", "not in use1-az1, but in use1-az2, use1-az4: pulumi config set --path 'expense:network.zones[0]' ZONE"},
+		"a region without an endpoint service": {func(p *patient) { p.endpoints("sts") },
+			"VPC endpoint service com.amazonaws.us-east-1.sts", "pulumi config set aws:region REGION"},
+		"a zone without the domain's type": {func(p *patient) { p.server.Region.DomainZones = map[string][]string{"t3.small.search": {"use1-az2"}} },
+			"zones of t3.small.search", "not in use1-az1, but in use1-az2"},
 		"a domain type that AWS lacks":     {func(p *patient) { p.server.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
 		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB", "10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
 		"volumes with too few IOPS":        {limit("MinimumIops", "4000"), "domain's volumes in IOPS", "3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
@@ -212,6 +227,33 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			assert.Equal(t, 3, Code(findings))
 		})
 	}
+}
+
+// Without NAT there are more endpoints, in all zones, and what one lacks is mended by a gateway.
+func TestWithoutNATEachEndpointServiceIsLookedFor(t *testing.T) {
+	p := healthy(t)
+	p.endpoints("ssm")
+	const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
+	p.file = func(text string) string {
+		return strings.NewReplacer(
+			"nat: single", "nat: none",
+			"  expense:cluster:\n", "  expense:cluster:\n    autoscaler: {image: "+registry+"a:1}\n",
+			"  expense:workloads:\n", "  expense:workloads:\n    images: {nginx: "+registry+"n:1, alma: "+registry+"l:1}\n",
+			"  expense:logging:\n", "  expense:logging:\n    image: "+registry+"f:1\n",
+		).Replace(text)
+	}
+	findings := p.examine(t)
+	problems := of(findings, Problem)
+	require.Len(t, problems, 1, "%v", problems)
+	assert.Equal(t, "VPC endpoint service com.amazonaws.us-east-1.ssm", problems[0].Check)
+	assert.Contains(t, problems[0].Says, "pulumi config set --path expense:network.nat single --stack dev")
+	services := 0
+	for _, f := range findings {
+		if strings.HasPrefix(f.Check, "VPC endpoint service ") {
+			services++
+		}
+	}
+	assert.Equal(t, 10, services)
 }
 
 // A stack that is up has its names, its role and its share of the quotas already.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -19,6 +20,8 @@ import (
 // ControlPlaneArgs describe the control plane.
 type ControlPlaneArgs struct {
 	Region string
+	// Account has the profile and the role that the kubeconfig gets its token with; without them it uses the environment's credentials.
+	Account config.Account
 	config.Cluster
 	// PrivateSubnetIDs are one for each zone; the control plane's network interfaces go into the first two.
 	PrivateSubnetIDs pulumi.StringArrayInput
@@ -35,7 +38,8 @@ const controlPlaneZones = 2
 type ControlPlane struct {
 	pulumi.ResourceState
 
-	// KubeconfigJSON authenticates with `aws eks get-token`: it holds no secret, and needs the aws CLI wherever it is used.
+	// KubeconfigJSON authenticates with `aws eks get-token`: it holds no secret, and needs the aws CLI, and the profile if there is
+	// one, wherever it is used.
 	KubeconfigJSON pulumi.StringOutput `pulumi:"kubeconfigJson"`
 	// SecurityGroupID is the group that EKS makes and gives to the control plane and to every node of a managed group.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
@@ -98,6 +102,15 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	if args.PublicAccess {
 		publicCIDRs = pulumi.ToStringArray(args.PublicAccessCIDRs)
 	}
+	// Never nil: the component would put the AWS_PROFILE of the shell into the kubeconfig of a provider of its own, and each person
+	// with another one would see a change (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, createCluster).
+	credentials := eks.KubeconfigOptionsArgs{}
+	if args.Account.Profile != "" {
+		credentials.ProfileName = pulumi.String(args.Account.Profile)
+	}
+	if args.Account.RoleARN != "" {
+		credentials.RoleArn = pulumi.String(args.Account.RoleARN)
+	}
 	api := eks.AuthenticationModeApi
 	c.Cluster, err = eks.NewCluster(ctx, name, &eks.ClusterArgs{
 		Name:                            pulumi.String(args.Name),
@@ -111,6 +124,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		PublicAccessCidrs:               publicCIDRs,
 		EnabledClusterLogTypes:          controlPlaneLogs,
 		EncryptionConfigKeyArn:          key.Arn,
+		ProviderCredentialOpts:          credentials,
 		// Nodes, add-ons and the OIDC provider are this program's own resources: the component's would look versions
 		// up in AWS on every run, and no test could see them.
 		SkipDefaultNodeGroup:      pulumi.BoolRef(true),
@@ -123,6 +137,9 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c.KubeconfigJSON = c.Cluster.KubeconfigJson
+	if profile := args.Account.Profile; profile != "" {
+		c.KubeconfigJSON = c.KubeconfigJSON.ApplyT(func(text string) (string, error) { return withProfile(text, profile) }).(pulumi.StringOutput)
+	}
 	c.SecurityGroupID = c.Cluster.ClusterSecurityGroupId
 	c.OIDCIssuer = c.Cluster.OidcProviderUrl
 
@@ -159,6 +176,31 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		"oidcProviderArn": c.OIDCProviderARN,
 		"oidcIssuer":      c.OIDCIssuer,
 	})
+}
+
+// withProfile adds a profile to the kubeconfig of the component, which hands over the role and leaves the profile out
+// (kubeconfigWithoutProfile in cluster.ts, as above). It is an argument, because the environment's keys win over AWS_PROFILE and
+// not over --profile (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#precedence).
+func withProfile(kubeconfig, profile string) (string, error) {
+	var config map[string]any
+	if err := json.Unmarshal([]byte(kubeconfig), &config); err != nil {
+		return "", fmt.Errorf("kubeconfig of the cluster: %w", err)
+	}
+	added := false
+	users, _ := config["users"].([]any)
+	for _, entry := range users {
+		entry, _ := entry.(map[string]any)
+		user, _ := entry["user"].(map[string]any)
+		exec, _ := user["exec"].(map[string]any)
+		if args, ok := exec["args"].([]any); ok {
+			exec["args"], added = append(args, "--profile", profile), true
+		}
+	}
+	if !added {
+		return "", fmt.Errorf("kubeconfig of the cluster: found no user that runs a command, to which to give the profile %s", profile)
+	}
+	out, err := json.Marshal(config)
+	return string(out), err
 }
 
 // access gives one principal one of EKS's access policies for the whole cluster

@@ -45,6 +45,9 @@ type registered struct {
 // String is how failures name the resource.
 func (r registered) String() string { return r.Type + " " + r.Name }
 
+// kubeconfig is what the component hands over, as far as anything looks at it.
+const kubeconfig = `{"kind":"Config","users":[{"name":"aws","user":{"exec":{"command":"aws","args":["eks","get-token"]}}}]}`
+
 // recorder answers registrations with outputs in AWS's shapes, and keeps them. It fails on what it does not know, so that
 // a new type gets the outputs that the program needs of it.
 type recorder struct {
@@ -62,7 +65,7 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"pulumi:providers:kubernetes": none,
 	"eks:index:Cluster": func(in map[string]any, _ string) map[string]any {
 		return map[string]any{
-			"kubeconfigJson":         `{"kind":"Config"}`,
+			"kubeconfigJson":         kubeconfig,
 			"clusterSecurityGroupId": "sg-0cluster",
 			"oidcProviderUrl":        "https://oidc.eks.us-east-1.amazonaws.com/id/" + strings.ToUpper(fmt.Sprint(in["name"])),
 		}

@@ -9,6 +9,7 @@ import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 type Config struct {
 	// Region is the AWS region, from aws:region: a commercial one or one of GovCloud's. A change replaces every resource.
 	Region    string
+	Account   Account
 	Network   Network
 	Cluster   Cluster
 	Workloads Workloads

@@ -63,16 +63,7 @@ func settings(t testing.TB, edits ...edit) source {
 }
 
 // plain is a source without secrets.
-func plain(values map[string]string) source {
-	src := source{
-		get:    func(key string) (string, bool) { v, ok := values[key]; return v, ok },
-		secret: func(string) bool { return false },
-	}
-	for key := range values {
-		src.keys = append(src.keys, key)
-	}
-	return src
-}
+func plain(values map[string]string) source { return file(values, nil) }
 
 // encrypted marks keys of a source as secret.
 func (s source) encrypted(keys ...string) source {

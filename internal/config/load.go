@@ -27,8 +27,8 @@ func (c *Config) sections() map[string]any {
 // Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Settings that are wrong
 // give one Problems with all that is wrong.
 //
-// A key of the project that nothing reads is found only in a program that the Pulumi CLI started, because the SDK has no
-// list of keys: it comes from the variable in which the CLI hands over the configuration.
+// A key that nothing reads is found only in a program that the Pulumi CLI started, because the SDK has no list of keys: it
+// comes from the variable in which the CLI hands over the configuration.
 func Load(ctx *pulumi.Context) (*Config, error) {
 	return parse(source{get: ctx.GetConfig, secret: ctx.IsConfigSecret, keys: keys(os.Getenv(pulumi.EnvConfig))})
 }
@@ -41,6 +41,21 @@ type source struct {
 	secret func(key string) bool
 	// keys are all keys that are set, in any order, as far as they are known.
 	keys []string
+}
+
+// Read is Load for whoever has a stack's file and no program that runs: values are the texts of all keys with their namespaces,
+// JSON for structured ones, and encrypted are the keys of which a part is.
+func Read(values map[string]string, encrypted []string) (*Config, error) {
+	return parse(file(values, encrypted))
+}
+
+// file is the source that is a stack's file.
+func file(values map[string]string, encrypted []string) source {
+	return source{
+		get:    func(key string) (string, bool) { value, ok := values[key]; return value, ok },
+		secret: func(key string) bool { return slices.Contains(encrypted, key) },
+		keys:   slices.Collect(maps.Keys(values)),
+	}
 }
 
 // keys lists the keys of the JSON object that the CLI passes as PULUMI_CONFIG.
@@ -79,6 +94,7 @@ func parse(src source) (*Config, error) {
 		}
 	}
 
+	c.Account = r.account(src)
 	var hasRegion bool
 	if c.Region, hasRegion = src.get(keyRegion); !hasRegion {
 		r.add(keyRegion, "nothing", "a commercial or GovCloud region such as us-east-1", "set it with: pulumi config set aws:region us-east-1")

@@ -82,7 +82,7 @@ func TestAKeyThatNothingReadsIsAProblem(t *testing.T) {
 	assert.Equal(t, []string{
 		"expense:cluter: found an unknown key; allowed: cluster, logging, network, workloads, webSecret; did you mean cluster?",
 		"expense:verbose: found an unknown key; allowed: cluster, logging, network, workloads, webSecret",
-	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"}, edit{"aws:profile", "x"})))
+	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"}, edit{"pulumi:autonaming", "{}"})))
 }
 
 func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {

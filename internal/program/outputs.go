@@ -50,7 +50,7 @@ func outputs(cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *node
 func commands(cfg *config.Config) map[string]string {
 	namespace := cfg.Workloads.Namespace
 	out := map[string]string{
-		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region),
+		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region) + credentials(cfg.Account),
 		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
 		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
@@ -65,4 +65,17 @@ func commands(cfg *config.Config) map[string]string {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}
 	return out
+}
+
+// credentials are the options with which the aws CLI looks at the cluster, and later gets a token, as the program does.
+// --assume-role-arn is for the first of these, and in the CLI since April 2025 (https://github.com/aws/aws-cli/pull/9443).
+func credentials(account config.Account) string {
+	var options string
+	if account.Profile != "" {
+		options += " --profile " + account.Profile
+	}
+	if account.RoleARN != "" {
+		options += fmt.Sprintf(" --role-arn %[1]s --assume-role-arn %[1]s", account.RoleARN)
+	}
+	return options
 }

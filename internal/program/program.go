@@ -35,10 +35,7 @@ func Run(ctx *pulumi.Context) error {
 	}
 	tags := Tags(ctx.Stack())
 
-	provider, err := aws.NewProvider(ctx, name, &aws.ProviderArgs{
-		Region:      pulumi.String(cfg.Region),
-		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(tags)},
-	})
+	provider, err := aws.NewProvider(ctx, name, providerArgs(cfg, tags))
 	if err != nil {
 		return fmt.Errorf("aws provider: %w", err)
 	}
@@ -54,7 +51,7 @@ func Run(ctx *pulumi.Context) error {
 		return fmt.Errorf("network: %w", err)
 	}
 	controlPlane, err := cluster.NewControlPlane(ctx, name, &cluster.ControlPlaneArgs{
-		Region: cfg.Region, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
+		Region: cfg.Region, Account: cfg.Account, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
 	}, pulumi.Providers(provider, component))
 	if err != nil {
 		return fmt.Errorf("control plane: %w", err)
@@ -98,6 +95,27 @@ func Run(ctx *pulumi.Context) error {
 // Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it: one filter finds all.
 func Tags(stack string) map[string]string {
 	return map[string]string{"pulumi:project": name, "pulumi:stack": stack}
+}
+
+// providerArgs leave out what the stack does not set, so that no preview shows it.
+func providerArgs(cfg *config.Config, tags map[string]string) *aws.ProviderArgs {
+	args := &aws.ProviderArgs{
+		Region:      pulumi.String(cfg.Region),
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(tags)},
+	}
+	if cfg.Account.Profile != "" {
+		args.Profile = pulumi.String(cfg.Account.Profile)
+	}
+	if cfg.Account.RoleARN != "" {
+		args.AssumeRole = aws.ProviderAssumeRoleArgs{RoleArn: pulumi.String(cfg.Account.RoleARN)}
+	}
+	if len(cfg.Account.AllowedIDs) > 0 {
+		args.AllowedAccountIds = pulumi.ToStringArray(cfg.Account.AllowedIDs)
+	}
+	if len(cfg.Account.ForbiddenIDs) > 0 {
+		args.ForbiddenAccountIds = pulumi.ToStringArray(cfg.Account.ForbiddenIDs)
+	}
+	return args
 }
 
 // nodes is a cluster that can run pods.

@@ -1,0 +1,228 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Account is what a stack's aws: keys say of the credentials, and of the account that they must be of. Pulumi hands these keys
+// to default providers, of which this program has none (https://github.com/pulumi/pulumi-aws/issues/3259): what is here, the
+// program passes on itself, and make doctor and make leftovers follow it. Every other key is refused. The zero value takes the
+// credentials of the environment, of whatever account they are.
+type Account struct {
+	// Profile is aws:profile, a profile of the aws CLI's configuration, which wins over the environment's credentials. Whoever runs
+	// Pulumi needs a profile of that name, a workflow too. Default none.
+	Profile string
+	// RoleARN is aws:assumeRole.roleArn, a role that the credentials assume before they do anything. Default none.
+	RoleARN string
+	// AllowedIDs is aws:allowedAccountIds: the provider refuses credentials of any other account. Default all.
+	AllowedIDs []string
+	// ForbiddenIDs is aws:forbiddenAccountIds: the provider refuses credentials of these accounts. Not together with AllowedIDs.
+	ForbiddenIDs []string
+}
+
+// ID is the account that the settings name, by its role or as the first that is allowed; empty if they name none.
+func (a Account) ID() string {
+	switch {
+	case a.RoleARN != "":
+		return strings.Split(a.RoleARN, ":")[4]
+	case len(a.AllowedIDs) > 0:
+		return a.AllowedIDs[0]
+	}
+	return ""
+}
+
+// Check is an error if credentials are of an account that the settings rule out.
+func (a Account) Check(id string) error {
+	where := "export AWS_PROFILE=NAME, or sign in with: aws sso login"
+	switch {
+	case a.RoleARN != "":
+		where = "aws:assumeRole has " + a.RoleARN
+	case a.Profile != "":
+		where = "they are those of aws:profile " + a.Profile
+	}
+	switch {
+	case len(a.AllowedIDs) > 0 && !slices.Contains(a.AllowedIDs, id):
+		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use those of another account: %s", id, strings.Join(a.AllowedIDs, ", "), where)
+	case slices.Contains(a.ForbiddenIDs, id):
+		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use those of another account: %s", id, where)
+	}
+	return nil
+}
+
+// ReadAccount reads the aws: keys among a stack's settings, and nothing else, as Read does. It is for whoever must find the
+// account of a stack whose other settings are wrong.
+func ReadAccount(values map[string]string, encrypted []string) (Account, error) {
+	r := &report{given: map[string]bool{}}
+	a := r.account(file(values, encrypted))
+	return a, r.sorted()
+}
+
+const (
+	keyProfile    = "aws:profile"
+	keyAssumeRole = "aws:assumeRole"
+	keyAllowed    = "aws:allowedAccountIds"
+	keyForbidden  = "aws:forbiddenAccountIds"
+
+	// passedOn are the keys of the aws provider that the program takes, in the order of the alphabet.
+	passedOn = "allowedAccountIds assumeRole forbiddenAccountIds profile region"
+)
+
+var (
+	// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
+	accountID = regexp.MustCompile(`^[0-9]{12}$`)
+	roleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
+	// The name becomes an argument of the aws CLI and a word of a command that people copy.
+	profileName = regexp.MustCompile(`^[A-Za-z0-9_.@][A-Za-z0-9_.@+=,:/-]*$`)
+)
+
+// notPassedOn are the other keys of the aws provider, each with what takes its place. The variables are read by the provider
+// (go/aws/provider.go of github.com/pulumi/pulumi-aws/sdk/v6 6.83.0), the AWS SDK of make doctor and make leftovers
+// (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html) and the aws CLI of the kubeconfig alike.
+var notPassedOn = map[string]string{
+	"accessKey":                      "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",
+	"assumeRoleWithWebIdentity":      "export AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE instead",
+	"customCaBundle":                 "export AWS_CA_BUNDLE instead",
+	"defaultTags":                    "the program tags everything itself, see Tags in internal/program/program.go",
+	"ec2MetadataServiceEndpoint":     "export AWS_EC2_METADATA_SERVICE_ENDPOINT instead",
+	"ec2MetadataServiceEndpointMode": "export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE instead",
+	"endpoints":                      "export AWS_ENDPOINT_URL_SERVICE instead, as in AWS_ENDPOINT_URL_EC2",
+	"httpProxy":                      "export HTTP_PROXY instead",
+	"httpsProxy":                     "export HTTPS_PROXY instead",
+	"ignoreTags":                     nothingInstead,
+	"insecure":                       "export AWS_CA_BUNDLE with the certificate of whom you trust instead",
+	"maxRetries":                     nothingInstead,
+	"noProxy":                        "export NO_PROXY instead",
+	"retryMode":                      "export AWS_RETRY_MODE instead",
+	"s3UsEast1RegionalEndpoint":      nothingInstead,
+	"s3UsePathStyle":                 nothingInstead,
+	"secretKey":                      "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",
+	"sharedConfigFiles":              "export AWS_CONFIG_FILE instead",
+	"sharedCredentialsFiles":         "export AWS_SHARED_CREDENTIALS_FILE instead",
+	"skipCredentialsValidation":      nothingInstead,
+	"skipMetadataApiCheck":           "export AWS_EC2_METADATA_DISABLED=true instead, if EC2's own credentials shall not be taken",
+	"skipRegionValidation":           nothingInstead,
+	"skipRequestingAccountId":        nothingInstead,
+	"stsRegion":                      nothingInstead,
+	"token":                          "export AWS_SESSION_TOKEN instead",
+	"tokenBucketRateLimiterCapacity": nothingInstead,
+	"useDualstackEndpoint":           "export AWS_USE_DUALSTACK_ENDPOINT=true instead",
+	"useFipsEndpoint":                "export AWS_USE_FIPS_ENDPOINT=true instead",
+}
+
+// notOfRole are the fields of aws:assumeRole that `aws eks get-token` cannot be told, in a kubeconfig of pulumi-eks at least
+// (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, generateKubeconfig: --role and --profile),
+// each with what takes its place: what a profile can hold
+// (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#using-aws-iam-roles), or credentials of a session.
+var notOfRole = map[string]string{
+	"duration":          inProfile + "duration_seconds",
+	"externalId":        inProfile + "external_id",
+	"policy":            inSession,
+	"policyArns":        inSession,
+	"sessionName":       inProfile + "role_session_name",
+	"sourceIdentity":    inSession,
+	"tags":              inSession,
+	"transitiveTagKeys": inSession,
+}
+
+const (
+	nothingInstead = "nothing takes its place"
+	inProfile      = "replace aws:assumeRole by aws:profile, with a profile that has role_arn, source_profile and "
+	inSession      = "replace aws:assumeRole by credentials of a session, which aws sts assume-role gives: export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+)
+
+// account reads the keys that are passed on, and refuses all others of the three providers. It shows the value of none of those.
+func (r *report) account(src source) (a Account) {
+	known := strings.Fields(passedOn)
+	for _, key := range src.keys {
+		provider, name, _ := strings.Cut(key, ":")
+		remove := "remove it with: pulumi config rm " + key
+		switch instead, exists := notPassedOn[name]; {
+		case provider == "eks" || provider == "kubernetes":
+			r.add(key, "a key that nothing reads", "no key of "+provider, remove+"; the program configures this provider itself")
+		case provider == "aws" && exists:
+			r.add(key, "a key that is not passed on", strings.Join(known, ", "), remove+"; "+instead)
+		case provider == "aws" && !slices.Contains(known, name):
+			r.unknown(key, name, known)
+		}
+	}
+	for _, name := range known {
+		if key := "aws:" + name; src.secret(key) {
+			r.add(key, "an encrypted value", "plain text", "remove it with: pulumi config rm "+key+"; then set it without --secret")
+		}
+	}
+
+	if text, ok := src.get(keyProfile); ok && r.ok(keyProfile) &&
+		r.match(keyProfile, text, profileName, 128, "a profile's name of up to 128 letters, digits and _ . @ + = , : / -, not beginning with any of the last six") {
+		a.Profile = text
+	}
+	a.RoleARN = r.assumeRole(src)
+	a.AllowedIDs, a.ForbiddenIDs = r.accountIDs(src, keyAllowed), r.accountIDs(src, keyForbidden)
+	// The provider takes one of them (ConflictsWith in hashicorp/terraform-provider-aws internal/provider/provider.go).
+	if len(a.AllowedIDs) > 0 && len(a.ForbiddenIDs) > 0 {
+		r.add(keyForbidden, "a list, and one in "+keyAllowed, "one of the two", "")
+	}
+	if a.RoleARN != "" && r.ok(keyAllowed, keyForbidden) && a.Check(a.ID()) != nil {
+		r.add(keyAssumeRole+".roleArn", "a role of account "+a.ID(), "a role of an account that "+keyAllowed+" and "+keyForbidden+" allow", "")
+	}
+	return a
+}
+
+// assumeRole reads the one field of aws:assumeRole that everybody can follow.
+func (r *report) assumeRole(src source) (arn string) {
+	const allowed = "the ARN of an IAM role, such as arn:aws:iam::123456789012:role/NAME"
+	text, ok := src.get(keyAssumeRole)
+	if !ok || !r.ok(keyAssumeRole) {
+		return ""
+	}
+	value, _ := parseJSON(text)
+	fields, isMap := value.(map[string]any)
+	if !isMap {
+		r.add(keyAssumeRole, "something else than a map", "a map with roleArn", "set it with: pulumi config set --path "+keyAssumeRole+".roleArn ARN")
+		return ""
+	}
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		at := child(keyAssumeRole, field)
+		if instead, exists := notOfRole[field]; exists {
+			r.add(at, "a field that `aws eks get-token` does not take", "roleArn", instead)
+		} else if field != "roleArn" {
+			r.unknown(at, field, []string{"roleArn"})
+		}
+	}
+	at := keyAssumeRole + ".roleArn"
+	if _, given := fields["roleArn"]; !given {
+		r.add(at, "nothing", allowed, "")
+		return ""
+	}
+	r.decode(at, fields["roleArn"], reflect.ValueOf(&arn).Elem())
+	if r.ok(at) && !r.match(at, arn, roleARN, 2048, allowed) {
+		return ""
+	}
+	return arn
+}
+
+// accountIDs reads a list of accounts. An empty one would look like a safeguard and be none.
+func (r *report) accountIDs(src source, key string) (ids []string) {
+	text, ok := src.get(key)
+	if !ok || !r.ok(key) {
+		return nil
+	}
+	set := "set it with: pulumi config set --path --type string '" + key + "[0]' 123456789012"
+	value, _ := parseJSON(text)
+	list, isList := value.([]any)
+	if !isList || len(list) == 0 {
+		r.add(key, quote(text), "a list of 12-digit account IDs", set)
+		return nil
+	}
+	r.decode(key, list, reflect.ValueOf(&ids).Elem())
+	for i, id := range ids {
+		if at := fmt.Sprintf("%s[%d]", key, i); r.ok(at) {
+			r.match(at, id, accountID, 12, "an account ID of 12 digits")
+		}
+	}
+	return ids
+}

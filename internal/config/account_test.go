@@ -1,0 +1,148 @@
+package config
+
+import (
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// keysOf are the keys of a provider as its SDK lists them: package config of each has a getter for every one.
+func keysOf(t *testing.T, importPath, provider string) []string {
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	pkg, err := build.Import(importPath, dir, 0)
+	require.NoError(t, err)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(pkg.Dir, "config.go"), nil, 0)
+	require.NoError(t, err)
+	found := map[string]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if text, ok := n.(*ast.BasicLit); ok {
+			if name, ok := strings.CutPrefix(strings.Trim(text.Value, `"`), provider+":"); ok {
+				found[name] = true
+			}
+		}
+		return true
+	})
+	return slices.Sorted(maps.Keys(found))
+}
+
+// Pulumi takes every key of a provider without a word, and this program's providers are its own: whatever is neither passed on
+// nor refused has no effect, and nobody is told.
+func TestEachKeyOfAProviderIsPassedOnOrRefused(t *testing.T) {
+	visited := 0
+	for provider, importPath := range map[string]string{
+		"aws":        "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/config",
+		"kubernetes": "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/config",
+	} {
+		names := keysOf(t, importPath, provider)
+		if provider == "aws" {
+			known := append(strings.Fields(passedOn), slices.Collect(maps.Keys(notPassedOn))...)
+			assert.ElementsMatch(t, names, known, "the keys that the program knows are those of the SDK, each once")
+		}
+		for _, name := range names {
+			key := provider + ":" + name
+			visited++
+			if provider == "aws" && slices.Contains(strings.Fields(passedOn), name) {
+				assert.NotEmpty(t, problems(t, settings(t, edit{key, " "})), "%s is not looked at", key)
+				continue
+			}
+			got := problems(t, settings(t, edit{key, sentinel}))
+			require.Len(t, got, 1, key)
+			assert.Contains(t, got[0], key+": found ")
+			assert.Contains(t, got[0], "remove it with: pulumi config rm "+key+"; ")
+			assert.NotContains(t, got[0], sentinel)
+		}
+	}
+	assert.Greater(t, visited, 45)
+	t.Logf("visited %d keys", visited)
+}
+
+// What the provider takes of a role and the kubeconfig cannot, is refused and not lost.
+func TestEachFieldOfARoleIsPassedOnOrRefused(t *testing.T) {
+	fields := reflect.TypeFor[aws.ProviderAssumeRoleArgs]()
+	for i := range fields.NumField() {
+		field := fields.Field(i).Tag.Get("pulumi")
+		got := problems(t, settings(t, edit{"aws:assumeRole", `{"roleArn": "arn:aws:iam::123456789012:role/a/b", "` + field + `": "` + sentinel + `"}`}))
+		require.Len(t, got, 1, field)
+		assert.Contains(t, got[0], "aws:assumeRole."+field+": found ")
+		if field != "roleArn" {
+			assert.Regexp(t, "; replace aws:assumeRole by ", got[0])
+			assert.NotContains(t, got[0], sentinel)
+		}
+	}
+	assert.Equal(t, len(notOfRole)+1, fields.NumField())
+}
+
+func TestTheAccountIsWhatTheKeysSay(t *testing.T) {
+	src := settings(t, edit{"aws:profile", "AdministratorAccess-123456789012"}, edit{"aws:assumeRole", `{"roleArn": "arn:aws:iam::123456789012:role/a/b"}`},
+		edit{"aws:allowedAccountIds", `["123456789012", "001234567890"]`})
+	c, err := parse(src)
+	require.NoError(t, err)
+	want := Account{
+		Profile: "AdministratorAccess-123456789012", RoleARN: "arn:aws:iam::123456789012:role/a/b", AllowedIDs: []string{"123456789012", "001234567890"},
+	}
+	assert.Equal(t, want, c.Account)
+
+	// The account is known, whatever else is wrong, and not when it is wrong itself.
+	got, err := ReadAccount(map[string]string{"aws:profile": "x", "expense:cluster": "nonsense"}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, Account{Profile: "x"}, got)
+	_, err = ReadAccount(map[string]string{"aws:profil": "x"}, nil)
+	assert.ErrorContains(t, err, "did you mean profile?")
+	_, err = Read(map[string]string{"aws:profil": "x"}, nil)
+	assert.ErrorContains(t, err, "did you mean profile?")
+}
+
+func TestCredentialsOfAnotherAccountAreRefused(t *testing.T) {
+	role := Account{RoleARN: "arn:aws:iam::123456789012:role/a"}
+	assert.Equal(t, "123456789012", role.ID())
+	assert.Equal(t, "111122223333", Account{AllowedIDs: []string{"111122223333", "123456789012"}}.ID())
+	assert.Empty(t, Account{Profile: "x", ForbiddenIDs: []string{"111122223333"}}.ID())
+
+	for _, a := range []Account{{}, {Profile: "x"}, {AllowedIDs: []string{"123456789012", "111122223333"}}, {ForbiddenIDs: []string{"123456789012"}}} {
+		assert.NoError(t, a.Check("111122223333"))
+	}
+	for say, a := range map[string]Account{
+		"aws:allowedAccountIds allows: 123456789012; use those of another account: export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
+		"they are those of aws:profile x":     {AllowedIDs: []string{"123456789012"}, Profile: "x"},
+		"which is in aws:forbiddenAccountIds": {ForbiddenIDs: []string{"111122223333"}},
+	} {
+		err := a.Check("111122223333")
+		require.ErrorContains(t, err, "the credentials are of account 111122223333")
+		assert.ErrorContains(t, err, say)
+	}
+}
+
+func TestAnEncryptedKeyOfAWSIsNotShown(t *testing.T) {
+	for _, name := range strings.Fields(passedOn) {
+		key := "aws:" + name
+		got := problems(t, settings(t, edit{key, sentinel}).encrypted(key))
+		assert.Equal(t, []string{key + ": found an encrypted value; allowed: plain text; remove it with: pulumi config rm " + key + "; then set it without --secret"}, got)
+	}
+}
+
+// The remedies name variables, and each is one that AWS's tools document.
+func TestTheRemediesNameVariables(t *testing.T) {
+	variable := regexp.MustCompile(`\b(AWS|HTTPS?|NO)_[A-Z0-9_]+\b`)
+	named := 0
+	for key, remedy := range notPassedOn {
+		if remedy != nothingInstead && key != "defaultTags" {
+			assert.Regexp(t, variable, remedy, key)
+			named++
+		}
+	}
+	assert.Greater(t, named, 15)
+}

@@ -38,20 +38,24 @@ func (a Account) ID() string {
 
 // Check is an error if credentials are of an account that the settings rule out.
 func (a Account) Check(id string) error {
-	where := "export AWS_PROFILE=NAME, or sign in with: aws sso login"
-	switch {
-	case a.RoleARN != "":
-		where = "aws:assumeRole has " + a.RoleARN
-	case a.Profile != "":
-		where = "they are those of aws:profile " + a.Profile
-	}
 	switch {
 	case len(a.AllowedIDs) > 0 && !slices.Contains(a.AllowedIDs, id):
-		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use those of another account: %s", id, strings.Join(a.AllowedIDs, ", "), where)
+		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use another account's, for example with: %s", id, strings.Join(a.AllowedIDs, ", "), a.Remedy())
 	case slices.Contains(a.ForbiddenIDs, id):
-		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use those of another account: %s", id, where)
+		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use another account's, for example with: %s", id, a.Remedy())
 	}
 	return nil
+}
+
+// Remedy is the command that leads to other credentials than those in use.
+func (a Account) Remedy() string {
+	switch {
+	case a.RoleARN != "":
+		return "pulumi config set --path " + keyAssumeRole + ".roleArn ARN"
+	case a.Profile != "":
+		return "pulumi config set " + keyProfile + " NAME"
+	}
+	return "export AWS_PROFILE=NAME"
 }
 
 // ReadAccount reads the aws: keys among a stack's settings, and nothing else, as Read does. It is for whoever must find the

@@ -116,9 +116,11 @@ func TestCredentialsOfAnotherAccountAreRefused(t *testing.T) {
 		assert.NoError(t, a.Check("111122223333"))
 	}
 	for say, a := range map[string]Account{
-		"aws:allowedAccountIds allows: 123456789012; use those of another account: export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
-		"they are those of aws:profile x":     {AllowedIDs: []string{"123456789012"}, Profile: "x"},
-		"which is in aws:forbiddenAccountIds": {ForbiddenIDs: []string{"111122223333"}},
+		"aws:allowedAccountIds allows: 123456789012; use another account's, for example with: export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
+		"use another account's, for example with: pulumi config set aws:profile NAME":                                  {AllowedIDs: []string{"123456789012"}, Profile: "x"},
+		"which is in aws:forbiddenAccountIds; use another account's, for example with: pulumi config set --path aws:assumeRole.roleArn ARN": {
+			ForbiddenIDs: []string{"111122223333"}, Profile: "x", RoleARN: "arn:aws:iam::123456789012:role/a",
+		},
 	} {
 		err := a.Check("111122223333")
 		require.ErrorContains(t, err, "the credentials are of account 111122223333")

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/doctor"
+	"expense/rehearsal/internal/stackfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -41,12 +43,15 @@ func run(ctx context.Context, out io.Writer, project, stack string) (code int, e
 	if err != nil {
 		return 1, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRetryMode(aws.RetryModeAdaptive))
+	account, region, err := stackfile.Account(project, stack)
+	var cfg aws.Config
 	if err != nil {
-		return 1, err
+		err = errors.New("the credentials of the environment may be of another account: nothing is asked of AWS until the aws: keys are right")
+	} else {
+		cfg, err = stackfile.SignIn(ctx, account, region, config.WithRetryMode(aws.RetryModeAdaptive))
 	}
 	findings := doctor.Examine(ctx, doctor.Options{
-		Config: cfg, Stack: stack, Settings: settings, Problems: problems,
+		Config: cfg, SignedOut: err, Account: account, Stack: stack, Settings: settings, Problems: problems,
 		Run: doctor.Exec, HTTP: &http.Client{Timeout: 15 * time.Second},
 	})
 	return doctor.Code(findings), doctor.Text(out, findings)

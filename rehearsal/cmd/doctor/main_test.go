@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,4 +33,26 @@ func TestAStackWithoutAFileIsRefused(t *testing.T) {
 	code, err := run(t.Context(), &bytes.Buffer{}, "../../..", "pord")
 	assert.Equal(t, 1, code)
 	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")
+}
+
+// A profile that a colleague has and this machine lacks is no reason to say nothing.
+func TestAProfileThatIsMissingIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	for key, value := range map[string]string{"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""} {
+		t.Setenv(key, value)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
+	for keys, want := range map[string]string{
+		"  aws:profile: work\n":   "could not check  credentials: aws:profile work: this machine has no such profile",
+		"  aws:accessKey: AKID\n": "could not check  credentials: the credentials of the environment may be of another account",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n  aws:region: us-east-1\n"+keys), 0o600))
+		var out bytes.Buffer
+		code, err := run(t.Context(), &out, dir, "dev")
+		require.NoError(t, err)
+		assert.Equal(t, 1, code)
+		assert.Contains(t, out.String(), want)
+		assert.Contains(t, out.String(), "settings: cluster.version: found nothing")
+		assert.NotContains(t, out.String(), "AKID;")
+	}
 }

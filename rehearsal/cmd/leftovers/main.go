@@ -18,6 +18,7 @@ import (
 
 	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/leftovers"
+	"expense/rehearsal/internal/stackfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -36,12 +37,9 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if c.config, err = config.LoadDefaultConfig(ctx, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts)); err == nil {
-		var code int
-		if code, err = c.run(ctx); err == nil {
-			os.Exit(code)
-		}
+	code, err := c.run(ctx)
+	if err == nil {
+		os.Exit(code)
 	}
 	fmt.Fprintf(os.Stderr, "leftovers: %v\n", err)
 	os.Exit(1)
@@ -51,10 +49,11 @@ func main() {
 type command struct {
 	project, stack string
 	remove, yes    bool
-	config         aws.Config
 	out            io.Writer
 	in             io.Reader
 	terminal       bool
+	// signIn gives the credentials that the stack's file names; default those of the machine.
+	signIn func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	// state gives the stack's state; default `pulumi stack export`.
 	state func(ctx context.Context, project, stack string) (*leftovers.State, error)
 }
@@ -68,7 +67,15 @@ func (c *command) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	options := leftovers.Options{Config: c.config, Stack: stack, Region: c.config.Region, Say: func(line string) { fmt.Fprintln(c.out, line) }}
+	signIn := c.signIn
+	if signIn == nil {
+		signIn = machine
+	}
+	cfg, err := signIn(ctx, stack)
+	if err != nil {
+		return 1, err
+	}
+	options := leftovers.Options{Config: cfg, Stack: stack, Region: cfg.Region, Say: func(line string) { fmt.Fprintln(c.out, line) }}
 	options.Price = func(key string) (float64, bool) {
 		price, ok := estimate.PriceOf(key)
 		return price.Monthly(), ok
@@ -95,6 +102,10 @@ func (c *command) run(ctx context.Context) (int, error) {
 	}
 	fmt.Fprintln(c.out)
 	return report.Code(), report.Text(c.out)
+}
+
+func machine(ctx context.Context, stack leftovers.Stack) (aws.Config, error) {
+	return stackfile.SignIn(ctx, stack.Account, stack.Region, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
 }
 
 // export gets the stack's state, or says why there is none.

@@ -26,7 +26,9 @@ func newCommand(t *testing.T, answer string) (c *command, model *awsmodel.Model,
 	t.Cleanup(listener.Close)
 	return &command{
 		project: "../../..", stack: "dev", out: out, in: strings.NewReader(answer), terminal: true,
-		config: aws.Config{BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")},
+		signIn: func(context.Context, leftovers.Stack) (aws.Config, error) {
+			return aws.Config{BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")}, nil
+		},
 		state: func(context.Context, string, string) (*leftovers.State, error) {
 			return leftovers.ParseState([]byte(`{"deployment":{}}`))
 		},

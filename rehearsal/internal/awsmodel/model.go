@@ -210,6 +210,9 @@ func Recomputed(typ string) []string {
 // Region is the region that the account was set up in.
 func (m *Model) Region() string { return m.opts.Region }
 
+// Account is the account's 12-digit ID.
+func (m *Model) Account() string { return m.opts.Account }
+
 // Partition is the region's, aws or aws-us-gov.
 func (m *Model) Partition() string {
 	if strings.HasPrefix(m.opts.Region, "us-gov-") {

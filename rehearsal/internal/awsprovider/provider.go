@@ -4,6 +4,7 @@
 package awsprovider
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -124,32 +125,65 @@ func (p *provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*p
 	return resp, nil
 }
 
-// Configure takes the region and the default tags; everything else that the real provider can be told is about
-// reaching AWS.
-func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	args := req.GetArgs().AsMap()
-	region, _ := args["region"].(string)
-	if region != p.model.Region() {
-		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", region, p.model.Region())
-	}
-	var tags struct {
+// settings are what the real provider is told; lists and objects come as JSON text.
+type settings struct {
+	Region              string   `json:"region"`
+	AllowedAccountIDs   []string `json:"allowedAccountIds"`
+	ForbiddenAccountIDs []string `json:"forbiddenAccountIds"`
+	DefaultTags         struct {
 		Tags map[string]string `json:"tags"`
+	} `json:"defaultTags"`
+	// The credentials: there is one account here, no profile and no role to assume, so what is said of them is taken.
+	Profile    string `json:"profile"`
+	AssumeRole struct {
+		RoleARN string `json:"roleArn"`
+	} `json:"assumeRole"`
+	// The SDK sets these two whatever the program says.
+	SkipCredentialsValidation any    `json:"skipCredentialsValidation"`
+	SkipRegionValidation      any    `json:"skipRegionValidation"`
+	Version                   string `json:"version"`
+}
+
+// read decodes the settings. One that it does not know is an error: it would have no effect here, and one on AWS.
+func (s *settings) read(args map[string]any) error {
+	for key, value := range args {
+		if text, ok := value.(string); ok && (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) {
+			if !json.Valid([]byte(text)) {
+				return fmt.Errorf("provider setting %s: found %q, which is no JSON", key, text)
+			}
+			args[key] = json.RawMessage(text)
+		}
 	}
-	// Settings that are objects come as JSON text.
-	switch v := args["defaultTags"].(type) {
-	case string:
-		if err := json.Unmarshal([]byte(v), &tags); err != nil {
-			return nil, fmt.Errorf("provider setting defaultTags: %w", err)
-		}
-	case map[string]any:
-		b, _ := json.Marshal(v)
-		if err := json.Unmarshal(b, &tags); err != nil {
-			return nil, fmt.Errorf("provider setting defaultTags: %w", err)
-		}
+	data, err := json.Marshal(args)
+	if err != nil {
+		return fmt.Errorf("provider settings: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(s); err != nil {
+		return fmt.Errorf("provider settings: %w", err)
+	}
+	return nil
+}
+
+// Configure takes the region and the default tags, and refuses a wrong account in the real provider's words
+// (https://github.com/hashicorp/terraform-provider-aws/pull/32352, VerifyAccountIDAllowed in hashicorp/aws-sdk-go-base
+// internal/config/config.go).
+func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	var s settings
+	if err := s.read(req.GetArgs().AsMap()); err != nil {
+		return nil, err
+	}
+	if s.Region != p.model.Region() {
+		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", s.Region, p.model.Region())
+	}
+	account := p.model.Account()
+	if slices.Contains(s.ForbiddenAccountIDs, account) || len(s.AllowedAccountIDs) > 0 && !slices.Contains(s.AllowedAccountIDs, account) {
+		return nil, fmt.Errorf("AWS account ID not allowed: %s", account)
 	}
 	p.renew()
 	p.mu.Lock()
-	p.tags = tags.Tags
+	p.tags = s.DefaultTags.Tags
 	p.mu.Unlock()
 	// Without AcceptSecrets the engine takes secrets out of inputs and marks the outputs of the same name.
 	return &pulumirpc.ConfigureResponse{SupportsPreview: true}, nil

@@ -87,6 +87,8 @@ func TestInfoAndConfig(t *testing.T) {
 	require.ErrorContains(t, err, `the provider's region is "eu-west-1", the rehearsal's account is in us-east-1`)
 	_, err = p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, in{"region": "us-east-1", "defaultTags": "{"})})
 	require.ErrorContains(t, err, "defaultTags")
+	_, err = p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, in{"region": "us-east-1", "ignoreTags": "{}"})})
+	require.ErrorContains(t, err, `provider settings: json: unknown field "ignoreTags"`)
 
 	for _, c := range []struct {
 		olds, news in
@@ -101,6 +103,30 @@ func TestInfoAndConfig(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c.want, resp.GetChanges())
 		assert.Equal(t, c.replaces, resp.GetReplaces())
+	}
+}
+
+// The rehearsal's account is refused as AWS's would be, however the lists come; who signs in to it is of no matter.
+func TestAWrongAccountIsRefused(t *testing.T) {
+	p := client(t, awsmodel.New(awsmodel.Options{}), "")
+	for _, c := range []struct {
+		args    in
+		refused bool
+	}{
+		{in{"allowedAccountIds": `["111122223333"]`, "profile": "work", "assumeRole": `{"roleArn": "arn:aws:iam::111122223333:role/a"}`}, false},
+		{in{"allowedAccountIds": []any{"999999999999", "111122223333"}, "assumeRole": in{"roleArn": "arn:aws:iam::111122223333:role/a"}}, false},
+		{in{"forbiddenAccountIds": `["999999999999"]`}, false},
+		{in{"allowedAccountIds": `["999999999999"]`}, true},
+		{in{"allowedAccountIds": []any{"999999999999"}}, true},
+		{in{"forbiddenAccountIds": `["999999999999", "111122223333"]`}, true},
+	} {
+		c.args["region"] = "us-east-1"
+		_, err := p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, c.args)})
+		if c.refused {
+			assert.ErrorContains(t, err, "AWS account ID not allowed: 111122223333")
+		} else {
+			assert.NoError(t, err)
+		}
 	}
 }
 

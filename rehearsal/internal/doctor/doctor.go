@@ -44,8 +44,12 @@ type Finding struct {
 
 // Options are what an examination needs.
 type Options struct {
-	// Config has the credentials; its region is the environment's, "" if that names none.
+	// Config has the credentials that the stack's file names; its region is the environment's, "" if that names none.
 	Config aws.Config
+	// SignedOut is why there is no Config, and so nothing is asked of AWS; nil if there is one.
+	SignedOut error
+	// Account is what the file says of the account.
+	Account config.Account
 	// Stack is the stack's name.
 	Stack string
 	// Settings are the stack's, nil if they are wrong; Problems are what is wrong with them.
@@ -66,7 +70,6 @@ type examination struct {
 	logs       *cloudwatchlogs.Client
 	opensearch *opensearch.Client
 	quotas     *servicequotas.Client
-	sts        *sts.Client
 	// up tells that the stack's cluster is there: what it needs, it has.
 	up bool
 	// zoneIDs are the IDs of the account's zones, nil until they are known to hold the network's.
@@ -74,9 +77,10 @@ type examination struct {
 	findings []Finding
 }
 
-// Examine makes all checks that can be made.
+// Examine makes all checks that can be made. The first is of the account: in another than the stack's nothing else is of use.
 func Examine(ctx context.Context, options Options) []Finding {
 	e := &examination{Options: options}
+	signedIn := e.credentials(ctx)
 	e.tools(ctx)
 	e.settings()
 	if e.Settings != nil {
@@ -89,8 +93,8 @@ func Examine(ctx context.Context, options Options) []Finding {
 	}
 	cfg := e.Config
 	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
-	e.opensearch, e.quotas, e.sts = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg), sts.NewFromConfig(cfg)
-	if e.credentials(ctx) && e.Settings != nil {
+	e.opensearch, e.quotas = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg)
+	if signedIn && e.Settings != nil {
 		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.vcpus, e.limits} {
 			check(ctx)
 		}
@@ -165,17 +169,37 @@ func (e *examination) region(environment string) {
 	e.ok(check, "%s", e.Settings.Region)
 }
 
+// credentials tells whose they are, and whether the stack's file allows them.
 func (e *examination) credentials(ctx context.Context) bool {
 	const check = "credentials"
-	if e.Config.Region == "" {
-		e.Config.Region = "us-east-1"
+	if e.SignedOut != nil {
+		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true, Says: e.SignedOut.Error()})
+		return false
 	}
-	caller, err := e.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	cfg := e.Config
+	if e.Settings != nil {
+		cfg.Region = e.Settings.Region
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	caller, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true,
-			Says: fmt.Sprintf("%v; sign in with: aws sso login, AWS_PROFILE or aws configure", err)})
+			Says: fmt.Sprintf("%v; sign in with: %s", err, signIn(e.Account.Profile))})
+		return false
+	}
+	if err := e.Account.Check(aws.ToString(caller.Account)); err != nil {
+		e.problem("account", "%v", err)
 		return false
 	}
 	e.ok(check, "account %s as %s", aws.ToString(caller.Account), aws.ToString(caller.Arn))
 	return true
+}
+
+func signIn(profile string) string {
+	if profile != "" {
+		return "aws sso login --profile " + profile + ", or aws configure --profile " + profile
+	}
+	return "aws sso login, AWS_PROFILE or aws configure"
 }

@@ -17,6 +17,7 @@ import (
 
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/stackfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
@@ -31,6 +32,8 @@ type patient struct {
 	model  *awsmodel.Model
 	server *awshttp.Server
 	config aws.Config
+	// signedOut is why there are no credentials.
+	signedOut error
 	// file edits the stack's file.
 	file func(text string) string
 	// said are the programs' answers to being asked for their versions.
@@ -112,7 +115,8 @@ func (p *patient) examine(t *testing.T) []Finding {
 	}
 	settings, problems, err := Settings(dir, "dev")
 	require.NoError(t, err)
-	return Examine(context.Background(), Options{Config: p.config, Stack: "dev", Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
+	account, _, _ := stackfile.Account(dir, "dev")
+	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
 }
 
 // endpoints puts an endpoint service into zones only.
@@ -133,6 +137,53 @@ func TestWhereNothingIsWrongEverythingIsOK(t *testing.T) {
 	var text bytes.Buffer
 	require.NoError(t, Text(&text, findings))
 	assert.Equal(t, len(findings)+2, strings.Count(text.String(), "\n"), "one line for each check")
+}
+
+// In a wrong account the quotas and names are another stack's: that is said before all else, and nothing more is asked.
+func TestAWrongAccountIsSaidFirst(t *testing.T) {
+	region := "aws:region: us-east-1\n"
+	for keys, want := range map[string]string{
+		"  aws:allowedAccountIds: ['999999999999']\n":                                        "allows: 999999999999; use another account's, for example with: export AWS_PROFILE=NAME",
+		"  aws:allowedAccountIds: ['999999999999']\n  aws:profile: work\n":                   "for example with: pulumi config set aws:profile NAME",
+		"  aws:forbiddenAccountIds: ['111122223333']\n  expense:wrong: whatever it may be\n": "which is in aws:forbiddenAccountIds",
+	} {
+		p := healthy(t)
+		edit(region, region+keys)(p)
+		findings := p.examine(t)
+		assert.Equal(t, "account", findings[0].Check)
+		assert.Equal(t, Problem, findings[0].Status)
+		assert.Contains(t, findings[0].Says, "the credentials are of account 111122223333")
+		assert.Contains(t, findings[0].Says, want)
+		var checks []string
+		for _, f := range findings {
+			checks = append(checks, f.Check)
+		}
+		assert.Contains(t, checks, "settings", "what needs no account is looked at")
+		assert.NotContains(t, strings.Join(checks, ","), "log group", "what needs one is not")
+	}
+	p := healthy(t)
+	edit(region, region+"  aws:allowedAccountIds: ['111122223333']\n")(p)
+	findings := p.examine(t)
+	assert.Equal(t, OK, findings[0].Status)
+	assert.Empty(t, of(findings, Problem))
+
+	p.signedOut = errors.New("this machine has no such profile")
+	findings = p.examine(t)
+	assert.Equal(t, Finding{Status: Unchecked, Check: "credentials", Says: "this machine has no such profile", Essential: true}, findings[0])
+	assert.Equal(t, 1, Code(findings))
+}
+
+// The keys that the program refuses in a run, doctor finds before it.
+func TestAKeyThatNothingReadsIsFound(t *testing.T) {
+	p := healthy(t)
+	edit("aws:region: us-east-1\n", "aws:region: us-east-1\n  aws:profil: work\n  expense:cluter: {}\n")(p)
+	var says []string
+	for _, f := range of(p.examine(t), Problem) {
+		says = append(says, f.Says)
+	}
+	require.Len(t, says, 2)
+	assert.Contains(t, says[0], "did you mean profile?")
+	assert.Contains(t, says[1], "did you mean cluster?")
 }
 
 // edit replaces text of the stack's file.

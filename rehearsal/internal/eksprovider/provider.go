@@ -186,7 +186,8 @@ func checkCLI(ctx context.Context) error {
 // real component register more than the stand-in does.
 var (
 	passed = []string{"name", "version", "vpcId", "publicSubnetIds", "privateSubnetIds", "subnetIds", "endpointPublicAccess", "endpointPrivateAccess",
-		"publicAccessCidrs", "enabledClusterLogTypes", "encryptionConfigKeyArn", "kubernetesServiceIpAddressRange", "tags", "clusterTags"}
+		"publicAccessCidrs", "enabledClusterLogTypes", "encryptionConfigKeyArn", "kubernetesServiceIpAddressRange", "tags", "clusterTags",
+		"providerCredentialOpts"}
 	fixed = []struct {
 		argument, why string
 		value         any
@@ -229,6 +230,9 @@ func checkInputs(req *pulumirpc.ConstructRequest) error {
 	if !has("vpcId") {
 		problems = append(problems, "vpcId is not set: the real component would look up the account's default VPC")
 	}
+	if !has("providerCredentialOpts") {
+		problems = append(problems, "providerCredentialOpts is not set: the real component would take the shell's AWS_PROFILE, and each person would see another preview")
+	}
 	if has("subnetIds") && (has("publicSubnetIds") || has("privateSubnetIds")) {
 		problems = append(problems, "subnetIds, and the use of publicSubnetIds and/or privateSubnetIds are mutually exclusive. Choose a single approach.")
 	}
@@ -265,6 +269,7 @@ type clusterArgs struct {
 	KubernetesServiceIPAddressRange pulumi.StringPtrInput   `pulumi:"kubernetesServiceIpAddressRange"`
 	Tags                            pulumi.StringMapInput   `pulumi:"tags"`
 	ClusterTags                     pulumi.StringMapInput   `pulumi:"clusterTags"`
+	Credentials                     pulumi.StringMapInput   `pulumi:"providerCredentialOpts"`
 }
 
 // cluster is the component; its fields are the outputs, "" where the real one has nothing for these arguments.
@@ -327,12 +332,24 @@ func construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.Constr
 		return nil, err
 	}
 
-	c.Kubeconfig = pulumi.All(eks.Name, eks.Endpoint, eks.CertificateAuthority, eks.ARN).ApplyT(func(v []any) any {
-		ca, _ := v[2].(map[string]any)["data"].(string)
-		return kubeconfig(v[0].(string), v[1].(string), ca, regionOf(v[3].(string)))
-	}).(pulumi.AnyOutput)
+	// What is handed over has the role and not the profile: people may have other names for it (kubeconfigWithoutProfile).
+	withProfile := func(profile bool) pulumi.AnyOutput {
+		return pulumi.All(eks.Name, eks.Endpoint, eks.CertificateAuthority, eks.ARN, args.Credentials).ApplyT(func(v []any) any {
+			ca, _ := v[2].(map[string]any)["data"].(string)
+			credentials := v[4].(map[string]string)
+			var options []string
+			if role := credentials["roleArn"]; role != "" {
+				options = append(options, "--role", role)
+			}
+			if name := credentials["profileName"]; profile && name != "" {
+				options = append(options, "--profile", name)
+			}
+			return kubeconfig(v[0].(string), v[1].(string), ca, regionOf(v[3].(string)), options)
+		}).(pulumi.AnyOutput)
+	}
+	c.Kubeconfig = withProfile(false)
 	c.KubeconfigJSON = pulumi.JSONMarshal(c.Kubeconfig)
-	if err := ctx.RegisterResource("pulumi:providers:kubernetes", name+"-eks-k8s", pulumi.Map{"kubeconfig": c.KubeconfigJSON},
+	if err := ctx.RegisterResource("pulumi:providers:kubernetes", name+"-eks-k8s", pulumi.Map{"kubeconfig": pulumi.JSONMarshal(withProfile(true))},
 		&pulumi.ProviderResourceState{}, child, pulumi.Version(kubernetesVersion)); err != nil {
 		return nil, fmt.Errorf("kubernetes provider: %w", err)
 	}
@@ -491,7 +508,7 @@ func regionOf(arn string) string {
 }
 
 // kubeconfig logs in with `aws eks get-token`; it has no secret in it.
-func kubeconfig(name, endpoint, ca, region string) map[string]any {
+func kubeconfig(name, endpoint, ca, region string, options []string) map[string]any {
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "aws",
 		"clusters": []any{map[string]any{"name": "kubernetes", "cluster": map[string]any{"server": endpoint, "certificate-authority-data": ca}}},
@@ -499,7 +516,7 @@ func kubeconfig(name, endpoint, ca, region string) map[string]any {
 		"users": []any{map[string]any{"name": "aws", "user": map[string]any{"exec": map[string]any{
 			"apiVersion": "client.authentication.k8s.io/v1beta1",
 			"command":    "aws",
-			"args":       []string{"--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"},
+			"args":       append([]string{"--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"}, options...),
 			"env":        []any{map[string]any{"name": "KUBERNETES_EXEC_INFO", "value": `{"apiVersion": "client.authentication.k8s.io/v1beta1"}`}},
 		}}}},
 	}

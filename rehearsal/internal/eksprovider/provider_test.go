@@ -139,6 +139,7 @@ func arguments(subnets ...any) map[string]any {
 		"endpointPrivateAccess": true, "endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"}, "enabledClusterLogTypes": []any{"api"},
 		"kubernetesServiceIpAddressRange": "10.100.0.0/16", "skipDefaultNodeGroup": true, "skipDefaultSecurityGroups": true, "createOidcProvider": false,
 		"useDefaultVpcCni": true, "kubeProxyAddonOptions": map[string]any{"enabled": false, "resolveConflictsOnCreate": "OVERWRITE", "resolveConflictsOnUpdate": "OVERWRITE"}, "tags": map[string]any{"team": "a"},
+		"providerCredentialOpts": map[string]any{},
 	}
 }
 
@@ -210,22 +211,46 @@ func TestConstruct(t *testing.T) {
 	assert.Regexp(t, `^https://oidc\.eks\.us-east-1\.amazonaws\.com/id/`, state["oidcProviderUrl"])
 	assert.Equal(t, state["oidcProviderUrl"], "https://"+state["oidcIssuer"].(string))
 	assert.Empty(t, state["oidcProviderArn"])
-	var kubeconfig struct {
-		Clusters []struct{ Cluster map[string]string }
-		Users    []struct {
-			User struct {
-				Exec struct {
-					Command string
-					Args    []string
-				}
+	kubeconfig := parse(t, state["kubeconfigJson"])
+	assert.Equal(t, "aws", kubeconfig.Users[0].User.Exec.Command)
+	assert.Equal(t, getToken, kubeconfig.Users[0].User.Exec.Args)
+	assert.Regexp(t, `^https://`, kubeconfig.Clusters[0].Cluster["server"])
+	assert.NotEmpty(t, kubeconfig.Clusters[0].Cluster["certificate-authority-data"])
+}
+
+var getToken = []string{"--region", "us-east-1", "eks", "get-token", "--cluster-name", "expense", "--output", "json"}
+
+type config struct {
+	Clusters []struct{ Cluster map[string]string }
+	Users    []struct {
+		User struct {
+			Exec struct {
+				Command string
+				Args    []string
 			}
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(state["kubeconfigJson"].(string)), &kubeconfig))
-	assert.Equal(t, "aws", kubeconfig.Users[0].User.Exec.Command)
-	assert.Equal(t, []string{"--region", "us-east-1", "eks", "get-token", "--cluster-name", "expense", "--output", "json"}, kubeconfig.Users[0].User.Exec.Args)
-	assert.Regexp(t, `^https://`, kubeconfig.Clusters[0].Cluster["server"])
-	assert.NotEmpty(t, kubeconfig.Clusters[0].Cluster["certificate-authority-data"])
+}
+
+func parse(t *testing.T, text any) (c config) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text.(string)), &c))
+	return c
+}
+
+// The component's own provider gets the profile; what it hands over has the role only.
+func TestTheProfileIsNotHandedOver(t *testing.T) {
+	cli(t, "2.15.0")
+	e := &engine{model: awsmodel.New(awsmodel.Options{})}
+	address := e.serve(t)
+	args := arguments(subnets(t, e.model)...)
+	args["providerCredentialOpts"] = map[string]any{"profileName": "work", "roleArn": "arn:aws:iam::111122223333:role/Deploy"}
+	resp, err := client(t, address).Construct(t.Context(), constructRequest(t, address, args, false))
+	require.NoError(t, err)
+	want := append(slices.Clone(getToken), "--role", "arn:aws:iam::111122223333:role/Deploy")
+	assert.Equal(t, want, parse(t, resp.GetState().AsMap()["kubeconfigJson"]).Users[0].User.Exec.Args)
+	own := slices.IndexFunc(e.registered, func(r *pulumirpc.RegisterResourceRequest) bool { return r.GetName() == "expense-eks-k8s" })
+	assert.Equal(t, append(want, "--profile", "work"), parse(t, e.registered[own].GetObject().AsMap()["kubeconfig"]).Users[0].User.Exec.Args)
 }
 
 func TestConstructInPreview(t *testing.T) {
@@ -274,6 +299,7 @@ func TestRefusedArguments(t *testing.T) {
 		"corednsAddonOptions":       {map[string]any{}, "argument corednsAddonOptions is not modelled"},
 		"accessEntries":             {map[string]any{}, "argument accessEntries is not modelled"},
 		"vpcId":                     {nil, "default VPC"},
+		"providerCredentialOpts":    {nil, "the shell's AWS_PROFILE"},
 		"subnetIds":                 {[]any{"a"}, "mutually exclusive"},
 		"endpointPublicAccess":      {false, "can only be set when"},
 	} {

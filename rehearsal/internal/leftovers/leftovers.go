@@ -151,6 +151,9 @@ func newFinder(ctx context.Context, options Options) (*finder, error) {
 		return nil, fmt.Errorf("credentials: %s", explain(err))
 	}
 	f.account = aws.ToString(caller.Account)
+	if err := f.Stack.Account.Check(f.account); err != nil {
+		return nil, err
+	}
 	f.report.Account = f.account
 	if f.State != nil {
 		if err := f.State.elsewhere(f.account, f.Stack); err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"expense/internal/config"
 	"expense/internal/program"
 	"expense/rehearsal/internal/doctor"
 
@@ -27,8 +28,30 @@ func TestTagsAndNamesAreTheProgramsOwn(t *testing.T) {
 }
 
 func TestAStackWithoutARegionIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config: {}\n"), 0o600))
-	_, err := Settings(dir, "dev")
+	_, err := Settings(project(t, "config: {}\n"), "dev")
 	assert.ErrorContains(t, err, "pulumi config set aws:region us-east-1 --stack dev")
+}
+
+// project is a project with a stack's file.
+func project(t *testing.T, file string) string {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte(file), 0o600))
+	return dir
+}
+
+// What removes things must not do it in another account than the stack's.
+func TestItIsLookedInTheStacksAccountOnly(t *testing.T) {
+	stack, err := Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:profile: work\n  aws:allowedAccountIds: ['999999999999']\n  expense:cluster:\n    name: shop\n"), "dev")
+	require.NoError(t, err)
+	assert.Equal(t, Stack{
+		Name: "dev", Region: "us-east-1", Cluster: "shop", Domain: "expense", Account: config.Account{Profile: "work", AllowedIDs: []string{"999999999999"}},
+	}, stack)
+	_, err = Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:endpoints: x\n"), "dev")
+	assert.ErrorContains(t, err, "aws:endpoints: found a key that is not passed on")
+
+	options := newAccount(t).options()
+	options.Stack.Account = stack.Account
+	_, err = Find(t.Context(), options)
+	assert.ErrorContains(t, err, "the credentials are of account 111122223333; aws:allowedAccountIds allows: 999999999999")
 }

@@ -15,6 +15,7 @@ import (
 
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/estimate"
+	"expense/rehearsal/internal/stackfile"
 	"expense/rehearsal/internal/stage"
 )
 
@@ -105,7 +106,12 @@ func open(ctx context.Context, options Options, stack string) (*comparison, erro
 			return nil, err
 		}
 	}
-	s, err := stage.New(ctx, stage.Options{Project: from, Stack: stack, Tools: options.Tools, Out: io.Discard})
+	// The base may name no account yet: then both are of the one that the project names. Two different ones are an error on AWS too.
+	account, _, _ := stackfile.Account(from, stack)
+	if account.ID() == "" {
+		account, _, _ = stackfile.Account(options.Project, stack)
+	}
+	s, err := stage.New(ctx, stage.Options{Project: from, Stack: stack, Account: account.ID(), Tools: options.Tools, Out: io.Discard})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/estimate"
+	"expense/rehearsal/internal/stage"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -165,7 +166,7 @@ func kinds(findings []change.Finding) map[string]int {
 	return out
 }
 
-const devFile, nodeGroup, domainName = "Pulumi.dev.yaml", "cluster/nodegroup.go", "\n    domain:\n"
+const devFile, nodeGroup, domainName, region = "Pulumi.dev.yaml", "cluster/nodegroup.go", "\n    domain:\n", "  aws:region: us-east-1\n"
 
 var (
 	instanceTypes   = edit{devFile, "[m5.large]", "[m6i.large]"}
@@ -209,6 +210,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 				"kubernetes:apps/v1:Deployment web: update, spec.template.spec.containers[0].envFrom[0].configMapRef.name: web-SUFFIX -> web-SUFFIX",
 			},
 		},
+		{
+			name: "a safeguard against wrong accounts", edits: []edit{{devFile, region, region + "  aws:allowedAccountIds: ['111122223333']\n"}},
+			want: []string{`pulumi:providers:aws expense: update, allowedAccountIds: (none) -> ["111122223333"]`},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stack, verdict := preview(t, test.edits...)
@@ -217,6 +222,20 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			assert.GreaterOrEqual(t, stack.Unchanged, 100)
 		})
 	}
+
+	t.Run("a profile, which is in kubeconfigs too", func(t *testing.T) {
+		stack, verdict := preview(t, edit{devFile, region, region + "  aws:profile: work\n"})
+		assert.True(t, verdict.Passes())
+		var got []string
+		for _, c := range stack.Changes {
+			assert.Equal(t, change.Update, c.Operation, c.Resource())
+			assert.Contains(t, what(c), "work")
+			got = append(got, c.Resource())
+		}
+		assert.Equal(t, []string{
+			"pulumi:providers:aws expense", "pulumi:providers:kubernetes expense", "pulumi:providers:kubernetes expense-eks-k8s", "pulumi:pulumi:Stack expense-dev",
+		}, got)
+	})
 
 	// The changes below move much. What the guard must stop is said exactly, of the rest what matters.
 	t.Run("the VPC's range", func(t *testing.T) {
@@ -306,6 +325,25 @@ func acknowledge(t *testing.T, findings []change.Finding) string {
 	data, err := yaml.Marshal(list)
 	require.NoError(t, err)
 	return string(data)
+}
+
+// A stack that names its real account is rehearsed as if that were the model's, and another account is refused as on AWS.
+func TestAStackThatNamesItsAccountIsRehearsedInIt(t *testing.T) {
+	r := newRepository(t)
+	const allowed = "  aws:allowedAccountIds: ['999999999999']\n"
+	base := r.on("main", edit{devFile, region, region + allowed + "  aws:profile: work\n  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n"})
+	c := r.open(base, "dev")
+	stack, err := c.preview(t.Context(), r.checkout(base))
+	require.NoError(t, err)
+	assert.Empty(t, whats(stack))
+	state, err := c.stage.Output(t.Context(), "stack", "export")
+	require.NoError(t, err)
+	assert.Contains(t, string(state), "arn:aws:eks:us-east-1:999999999999:cluster/expense")
+
+	_, err = c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n", ""}, edit{devFile, "['999999999999']", "['888888888888']"})))
+	var failure *stage.PulumiError
+	require.ErrorAs(t, err, &failure)
+	assert.Contains(t, failure.Output, "AWS account ID not allowed: 999999999999")
 }
 
 // Without the autoscaler the desired size is the program's own.

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Stands in for the aws CLI while a rehearsal runs: the eks component asks for its version, and a kubeconfig for a token.
+# It has one token for every --profile and --role: a rehearsal has neither, and no account to reach with them.
 case "$*" in
 --version)
     echo "aws-cli/2.31.0 rehearsal"

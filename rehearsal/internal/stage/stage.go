@@ -25,6 +25,7 @@ import (
 	"expense/rehearsal/internal/eksprovider"
 	"expense/rehearsal/internal/incluster"
 	"expense/rehearsal/internal/kubeprovider"
+	"expense/rehearsal/internal/stackfile"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
@@ -41,6 +42,9 @@ type Options struct {
 	Tools string
 	// Out receives what Pulumi prints.
 	Out io.Writer
+	// Account is the ID of the account that the model is; default the one that the stack's file names, or else the model's own. A
+	// real account's settings are then rehearsed as they are.
+	Account string
 	// Scale is how much of AWS's typical time the model takes: 0 answers at once.
 	Scale float64
 	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
@@ -92,6 +96,11 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 		return nil, err
 	}
 	s.stop = append(s.stop, s.ControlPlane.Stop)
+	if options.Account == "" {
+		// What is wrong with the keys, the program says itself.
+		account, _, _ := stackfile.Account(options.Project, options.Stack)
+		options.Account = account.ID()
+	}
 	if err := s.startProviders(ctx, options); err != nil {
 		return nil, err
 	}
@@ -104,7 +113,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 // startProviders starts the model and the three provider stand-ins, and makes the environment in which Pulumi finds them.
 func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	bridge := &bridge{controlPlane: s.ControlPlane}
-	s.Model = awsmodel.New(awsmodel.Options{Scale: options.Scale, Cluster: bridge})
+	s.Model = awsmodel.New(awsmodel.Options{Account: options.Account, Scale: options.Scale, Cluster: bridge})
 	controllers, err := incluster.Start(ctx, s.ControlPlane.RESTConfig(), s.Model)
 	if err != nil {
 		return fmt.Errorf("in-cluster stand-ins: %w", err)

@@ -1,0 +1,84 @@
+package stackfile
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"expense/internal/config"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const role = "arn:aws:iam::111122223333:role/Deploy"
+
+// write makes a project with a stack's file.
+func write(t *testing.T, keys string) string {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n"+keys), 0o600))
+	return dir
+}
+
+// However the CLI writes a list or a map into the file, it is read.
+func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
+	want := config.Account{Profile: "work", RoleARN: role, AllowedIDs: []string{"111122223333", "000011112222"}}
+	for name, keys := range map[string]string{
+		"structured": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
+		"texts":      "  aws:profile: work\n  aws:assumeRole: '{\"roleArn\": \"" + role + "\"}'\n  aws:allowedAccountIds: '[\"111122223333\", \"000011112222\"]'\n",
+		"old":        "  aws:config:profile: work\n  aws:config:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
+		"beside what is wrong": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n" +
+			"  expense:cluster: nonsense\n  expense:webSecret:\n    TOKEN: plain\n",
+	} {
+		got, _, err := Account(write(t, keys), "dev")
+		require.NoError(t, err, name)
+		assert.Equal(t, want, got, name)
+	}
+	_, _, err := Account(write(t, "  aws:profil: work\n"), "dev")
+	assert.ErrorContains(t, err, "did you mean profile?")
+	_, _, err = Account(write(t, "  aws:profile:\n    secure: v1:abc:def\n"), "dev")
+	assert.ErrorContains(t, err, "an encrypted value")
+	_, _, err = Account(t.TempDir(), "dev")
+	assert.ErrorContains(t, err, "found no file Pulumi.dev.yaml")
+}
+
+// The profile is used although the environment has keys, and the role is assumed with its keys, in the stack's region.
+func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {
+	var asked []string
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, r.ParseForm())
+		asked = append(asked, r.Form.Get("Action")+" "+r.Form.Get("RoleArn")+" "+r.Header.Get("Authorization"))
+		w.Header().Set("Content-Type", "text/xml")
+		fmt.Fprint(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>AKIDROLE</AccessKeyId>`+
+			`<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
+	}))
+	t.Cleanup(listener.Close)
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte("[profile work]\naws_access_key_id = AKIDWORK\naws_secret_access_key = s\nregion = eu-west-1\n"), 0o600))
+	for key, value := range map[string]string{
+		"AWS_CONFIG_FILE": file, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "s",
+		"AWS_PROFILE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL": listener.URL,
+	} {
+		t.Setenv(key, value)
+	}
+	for want, account := range map[string]config.Account{
+		"AKIDENV": {}, "AKIDWORK": {Profile: "work"}, "AKIDROLE": {Profile: "work", RoleARN: role},
+	} {
+		cfg, err := SignIn(t.Context(), account, "us-east-1")
+		require.NoError(t, err)
+		credentials, err := cfg.Credentials.Retrieve(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, want, credentials.AccessKeyID)
+	}
+	require.Len(t, asked, 1)
+	assert.Contains(t, asked[0], "AssumeRole "+role)
+	assert.Contains(t, asked[0], "Credential=AKIDWORK/")
+	assert.Contains(t, asked[0], "/us-east-1/sts/")
+
+	_, err := SignIn(t.Context(), config.Account{Profile: "absent"}, "us-east-1")
+	assert.ErrorContains(t, err, "aws:profile absent: this machine has no such profile; make it with: aws configure sso --profile absent")
+}

@@ -252,8 +252,8 @@ func TestAFailureIsNoDrift(t *testing.T) {
 func answers(t *testing.T, kubectl string) outcome {
 	t.Helper()
 	return runScript(t, "answers.sh", commands{
-		"pulumi": `case "$5" in clusterName) echo expense ;; region) echo us-east-1 ;; namespace) echo project ;; *) exit 1 ;; esac`,
-		"aws":    "", "kubectl": kubectl,
+		"pulumi":  `case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo "the stack's own" ;; *) exit 1 ;; esac`,
+		"kubectl": `grep -q "the stack's own" "$KUBECONFIG" || exit 1; ` + kubectl,
 	}, "STACK=dev")
 }
 
@@ -261,7 +261,7 @@ func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
 	t.Parallel()
 	result := answers(t, `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; esac`)
 	assert.Zero(t, result.code, result.said)
-	assert.Len(t, result.calledWith("aws eks update-kubeconfig --name expense --region us-east-1 --kubeconfig "), 1)
+	assert.Len(t, result.calledWith("kubectl get --raw /readyz"), 1)
 	assert.Len(t, result.calledWith("kubectl rollout status deployment.apps/web --namespace project"), 1)
 
 	for name, kubectl := range map[string]string{

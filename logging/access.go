@@ -21,14 +21,19 @@ type AccessArgs struct {
 	// Namespace is where the sidecars run, and DashboardsNamespace where the dashboards' proxy does.
 	Namespace           string
 	DashboardsNamespace string
-	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends. With its Dashboards the proxy is admitted.
+	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends.
 	MasterRoleARN pulumi.StringOutput
 	Setup         SetupInput
 }
 
 // Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the
-// sidecars, which write, the dashboards' proxy where there is one, and the set-up. The policy speaks of paths; what somebody
-// may do with which index, the domain's own access control decides after it (SetupDocument).
+// sidecars, which write, the dashboards' proxy, and the set-up. The policy speaks of paths; what somebody may do with which
+// index, the domain's own access control decides after it (SetupDocument).
+//
+// The proxy's role is there without a proxy too: OpenSearch refuses a policy that names a role which IAM has not told it
+// of yet, and the provider does not ask again (https://github.com/cloudposse/terraform-aws-elasticsearch/issues/57). So
+// turning the dashboards on must name nobody new. Until then no pod has the role's service account, and inside the domain
+// the role may do nothing.
 //
 // A role here is assumed with its service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
 // fluentd, 1.1.6, builds its credentials by hand and never asks the pod identity agent.
@@ -36,7 +41,7 @@ type Access struct {
 	pulumi.ResourceState
 
 	WriterRoleARN pulumi.StringOutput `pulumi:"writerRoleArn"`
-	// ReaderRoleARN is the proxy's; empty without one.
+	// ReaderRoleARN is the proxy's, with or without one.
 	ReaderRoleARN pulumi.StringOutput `pulumi:"readerRoleArn"`
 
 	// Policies admit the roles; a pod that starts before them is refused until it tries again.
@@ -57,11 +62,8 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", args.Namespace, ServiceAccount, args, writes); err != nil {
 		return nil, fmt.Errorf("writer: %w", err)
 	}
-	a.ReaderRoleARN = pulumi.String("").ToStringOutput()
-	if args.Setup.Dashboards {
-		if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, dashboardsName, args, reads); err != nil {
-			return nil, fmt.Errorf("reader: %w", err)
-		}
+	if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, dashboardsName, args, reads); err != nil {
+		return nil, fmt.Errorf("reader: %w", err)
 	}
 	policy, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
 		DomainName: args.DomainName,
@@ -105,16 +107,14 @@ func (a *Access) role(ctx *pulumi.Context, name, namespace, serviceAccount strin
 	return role.Arn, nil
 }
 
-// accessPolicy is the domain's; reader is empty without a proxy.
+// accessPolicy is the domain's.
 func accessPolicy(domain string, setup SetupInput, master, writer, reader string) (string, error) {
 	statements, err := setsUp(iampolicy.Principal{AWS: master}, domain, setup)
 	if err != nil {
 		return "", err
 	}
 	statements = append(statements, writes(iampolicy.Principal{AWS: writer}, domain, setup.IndexPrefix)...)
-	if reader != "" {
-		statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, setup.IndexPrefix)...)
-	}
+	statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, setup.IndexPrefix)...)
 	return iampolicy.Document(statements...)
 }
 

@@ -37,7 +37,7 @@ func calls(t *testing.T, policy, principal string) map[string][]string {
 
 // The writer adds documents to its own indices, and reads, changes and deletes nothing.
 func TestTheWriterOnlyWrites(t *testing.T) {
-	policy, err := accessPolicy(domainARN, project, "master", "writer", "")
+	policy, err := accessPolicy(domainARN, project, "master", "writer", "reader")
 	require.NoError(t, err)
 	assert.Equal(t, map[string][]string{
 		domainARN + "/":                {"es:ESHttpGet"},
@@ -55,13 +55,6 @@ func TestTheReaderStaysBelowTheDashboards(t *testing.T) {
 	}
 	assert.Len(t, calls(t, policy, "reader"), 2)
 	assert.Len(t, calls(t, policy, "writer"), 3)
-}
-
-func TestWithoutAProxyThePolicyAdmitsNoReader(t *testing.T) {
-	policy, err := accessPolicy(domainARN, project, "master", "writer", "")
-	require.NoError(t, err)
-	assert.Empty(t, calls(t, policy, ""))
-	assert.NotContains(t, policy, "_dashboards")
 }
 
 // The master may do everything inside the domain, so IAM lets it make the calls of the set-up and no other: it reads no

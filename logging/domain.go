@@ -42,7 +42,7 @@ type DomainArgs struct {
 	// MasterRoleARN is the role of the one who sets the domain up: it may do everything with the domain, and make others'
 	// roles there. A change is made in place.
 	MasterRoleARN pulumi.StringInput
-	// SlowResources take minutes to make. With CreateServiceLinkedRole the domain waits for them.
+	// SlowResources take minutes to make. The domain waits for them, so that OpenSearch knows what it refers to.
 	SlowResources []pulumi.Resource
 }
 
@@ -91,7 +91,11 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		return nil, err
 	}
 
-	var dependsOn []pulumi.Resource
+	// OpenSearch does not see new roles and log policies for a while after they were made, and the provider does not try
+	// again (https://github.com/pulumi/pulumi-aws/issues/2349 and
+	// https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1769): what takes minutes anyway fills
+	// that gap.
+	dependsOn := slices.Clone(args.SlowResources)
 	if args.CreateServiceLinkedRole {
 		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
 			AwsServiceName: pulumi.String("opensearchservice.amazonaws.com"),
@@ -100,9 +104,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		if err != nil {
 			return nil, fmt.Errorf("service-linked role: %w", err)
 		}
-		// OpenSearch does not see the role for a while after it was made, and the provider does not try again
-		// (https://github.com/pulumi/pulumi-aws/issues/2349): what takes minutes anyway fills that gap.
-		dependsOn = append([]pulumi.Resource{role}, args.SlowResources...)
+		dependsOn = append(dependsOn, role)
 	}
 	publishing, policy, err := d.logs(ctx, name, args)
 	if err != nil {
@@ -211,17 +213,15 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 // logs makes a log group for each of the domain's logs, and lets this one domain write to them.
 func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
-	var arns pulumi.StringArray
 	types := domainLogs(args.Domain)
 	for _, kind := range slices.Sorted(maps.Keys(types)) {
 		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
-			Name:            pulumi.String("/aws/OpenSearchService/domains/" + args.Domain.Name + "/" + kind),
+			Name:            pulumi.String(logGroups(args.Domain.Name) + kind),
 			RetentionInDays: pulumi.Int(args.LogRetentionDays),
 		}, pulumi.Parent(d))
 		if err != nil {
 			return nil, nil, fmt.Errorf("log group %s: %w", kind, err)
 		}
-		arns = append(arns, group.Arn)
 		options = append(options, opensearch.DomainLogPublishingOptionArgs{
 			LogType: pulumi.String(types[kind]), CloudwatchLogGroupArn: group.Arn,
 		})
@@ -229,8 +229,8 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{
 		// An account has room for ten of these in a region: a name that says whose it is.
 		PolicyName: pulumi.String("opensearch-" + args.Domain.Name),
-		PolicyDocument: arns.ToStringArrayOutput().ApplyT(func(groups []string) (string, error) {
-			return logPolicy(args.Region, args.Domain.Name, groups)
+		PolicyDocument: args.MasterRoleARN.ToStringOutput().ApplyT(func(role string) (string, error) {
+			return logPolicy(args.Region, args.Domain.Name, role)
 		}).(pulumi.StringOutput),
 	}, pulumi.Parent(d))
 	if err != nil {
@@ -239,25 +239,32 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 	return options, policy, nil
 }
 
-// logPolicy lets OpenSearch write to the groups, for this domain only: the conditions keep another account's domain from
-// using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
-func logPolicy(region, domain string, groups []string) (string, error) {
-	account, err := iampolicy.Account(groups[0])
+// logGroups begins the names of a domain's log groups.
+func logGroups(domain string) string { return "/aws/OpenSearchService/domains/" + domain + "/" }
+
+// logPolicy lets OpenSearch write to the domain's groups, for this domain only: the conditions keep another account's domain
+// from using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
+// That page's logs:PutLogEventsBatch is no action (https://github.com/awsdocs/amazon-opensearch-service-developer-guide/pull/62).
+//
+// It takes the account from the ARN of a role and names no group, so it is there before them, and the same with audit logs
+// and without: a policy that changes seconds before the domain is one that OpenSearch does not know yet. When the domain is
+// renamed, it is replaced while the old domain is being deleted; after the new groups it would be seconds before the new one.
+func logPolicy(region, domain, role string) (string, error) {
+	account, err := iampolicy.Account(role)
 	if err != nil {
 		return "", err
 	}
-	streams := make([]string, len(groups))
-	for i, group := range groups {
-		streams[i] = group + ":*"
+	arn := func(service, resource string) string {
+		return fmt.Sprintf("arn:%s:%s:%s:%s:%s", iampolicy.Partition(region), service, region, account, resource)
 	}
 	return iampolicy.Document(iampolicy.Statement{
 		Sid:       "DomainLogs",
 		Principal: iampolicy.Principal{Service: "es.amazonaws.com"},
-		Actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:PutLogEventsBatch"},
-		Resources: streams,
+		Actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+		Resources: []string{arn("logs", "log-group:"+logGroups(domain)+"*:*")},
 		Conditions: map[string]map[string]string{
 			"StringEquals": {"aws:SourceAccount": account},
-			"ArnLike":      {"aws:SourceArn": fmt.Sprintf("arn:%s:es:%s:%s:domain/%s", iampolicy.Partition(region), region, account, domain)},
+			"ArnLike":      {"aws:SourceArn": arn("es", "domain/"+domain)},
 		},
 	})
 }

@@ -157,20 +157,19 @@ func TestProtectionIsTheDomainsAlone(t *testing.T) {
 
 // Another account's domain must not be able to use OpenSearch as its deputy to write into these groups.
 func TestOnlyThisDomainWritesItsLogs(t *testing.T) {
-	group := "arn:aws:logs:us-east-1:111122223333:log-group:/aws/OpenSearchService/domains/expense/application"
-	policy, err := logPolicy("us-east-1", "expense", []string{group})
+	policy, err := logPolicy("us-east-1", "expense", "arn:aws:iam::111122223333:role/expense-log-master")
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": [{
 		"Sid": "DomainLogs", "Effect": "Allow", "Principal": {"Service": "es.amazonaws.com"},
-		"Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:PutLogEventsBatch"],
-		"Resource": ["`+group+`:*"],
+		"Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+		"Resource": ["arn:aws:logs:us-east-1:111122223333:log-group:/aws/OpenSearchService/domains/expense/*:*"],
 		"Condition": {
 			"StringEquals": {"aws:SourceAccount": "111122223333"},
 			"ArnLike": {"aws:SourceArn": "`+domainARN+`"}
 		}
 	}]}`, policy)
 
-	_, err = logPolicy("us-east-1", "expense", []string{"expense-application"})
+	_, err = logPolicy("us-east-1", "expense", "expense-log-master")
 	assert.ErrorContains(t, err, "expected arn:partition:service")
 }
 

@@ -90,7 +90,8 @@ type SetupArgs struct {
 	// Settings are the set-up's input without what only AWS knows.
 	Settings SetupInput
 	Endpoint pulumi.StringOutput
-	// WriterRoleARN and ReaderRoleARN are mapped to what they may do in the domain; the reader's is empty without a proxy.
+	// WriterRoleARN and ReaderRoleARN are mapped to what they may do in the domain, the reader's only where Settings has
+	// dashboards.
 	WriterRoleARN pulumi.StringOutput
 	ReaderRoleARN pulumi.StringOutput
 	// DependsOn are the namespace's guards and the policies that admit the master.
@@ -123,7 +124,10 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 	document := pulumix.Cast[pulumi.StringOutput](pulumix.Apply3Err(args.Endpoint, args.WriterRoleARN, args.ReaderRoleARN,
 		func(endpoint, writer, reader string) (string, error) {
 			in := args.Settings
-			in.Endpoint, in.WriterRoleARN, in.ReaderRoleARN = endpoint, writer, reader
+			in.Endpoint, in.WriterRoleARN = endpoint, writer
+			if in.Dashboards {
+				in.ReaderRoleARN = reader
+			}
 			data, err := SetupDocument(in)
 			return string(data), err
 		}))

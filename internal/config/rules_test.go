@@ -68,7 +68,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"aws:region", "us-gov-east-1"}, {"network/zones", `["usge1-az1", "usge1-az2"]`},
 			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-us-gov:iam::123456789012:user/me@example.com"]`},
 		},
-		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.48.0-eksbuild.12"}`}},
+		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview"}`}},
 		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},
 		"long group name":         {group(strings.Repeat("x", 36), "")},
 		"ARM group":               {group("arm", `, "amiType": "AL2023_ARM_64_STANDARD", "instanceTypes": ["m7g.large", "c6gn.metal", "a1.large", "im4gn.large", "x2gd.medium", "hpc7g.4xlarge"]`)},

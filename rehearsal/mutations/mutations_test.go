@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"expense/internal/program"
 	"expense/rehearsal/internal/awsmodel"
@@ -31,6 +32,8 @@ type mutation struct {
 	of string
 	// edit changes its inputs; nil means that the program forgot the resource.
 	edit func(in resource.PropertyMap, ids map[string]string)
+	// late is how much later than it could be the resource is made.
+	late time.Duration
 	// account is another account than the model's usual one.
 	account awsmodel.Options
 	// stack is the committed stack that the mistake is made in; default dev.
@@ -137,7 +140,7 @@ var mutations = []mutation{
 	{name: "access control without a master", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions", map[string]any{}), want: "you must provide a master user ARN"},
 	{name: "a master that does not exist", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions.masterUserArn", "arn:aws:iam::111122223333:role/nobody"), want: "role/nobody does not exist"},
 	{name: "audit logs without access control", stack: "prod", of: "Domain expense", edit: set("advancedSecurityOptions.enabled", false), want: "audit log publishing cannot be enabled"},
-	{name: "audit logs where the domain may not write", stack: "prod", of: "LogResourcePolicy expense", edit: replace("policyDocument", "/audit:*", "/audits:*"), want: "does not grant sufficient permissions"},
+	{name: "audit logs where the domain may not write", stack: "prod", of: "LogResourcePolicy expense", edit: replace("policyDocument", "/*:*", "/a*:*"), want: "does not grant sufficient permissions"},
 	{name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800), want: "Volume size must be between 10 and 768"},
 	{name: "a volume slower than AWS lets one of its size be", stack: "prod", of: "Domain expense", edit: set("ebsOptions.throughput", 125), want: "LimitExceededException: Throughput must be between 250 and 1250"},
 	{name: "a volume with more IOPS than its instance has", of: "Domain expense", edit: set("ebsOptions.iops", 16000), want: "LimitExceededException: IOPS must be between 3000 and 11800"},
@@ -149,19 +152,69 @@ var mutations = []mutation{
 	{name: "alarms to somebody else's topic", logging: map[string]any{"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:ops"}}, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 60), want: "topic does not exist"},
 	{name: "a mail of alarms from a topic that does not exist", logging: byMail, of: "TopicSubscription expense-alarms", edit: set("topic", "arn:aws:sns:us-east-1:111122223333:ops"), want: "Topic does not exist"},
 	{name: "logs that the domain may not write", of: "LogResourcePolicy expense", want: "ValidationException"},
-	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:PutLogEventsBatch"`, `"logs:PutLogEvents"`), want: "ValidationException"},
+	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:CreateLogStream"`, `"logs:PutLogEvents"`), want: "ValidationException"},
 	{name: "a writer that does not exist", of: "DomainPolicy expense-log", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
+	// What AWS does not know yet.
+	{name: "a log policy right before the domain", of: "LogResourcePolicy expense", late: time.Hour, want: "does not grant sufficient permissions"},
+	{name: "a service-linked role right before the domain", of: "ServiceLinkedRole expense", late: time.Hour, want: "you must enable a service-linked role"},
+	{name: "a master right before the domain", of: "Role expense-log-master", late: time.Hour, want: "The master user ARN"},
+	{name: "a writer right before the domain's policy", of: "Role expense-log-writer", late: time.Hour, want: "InvalidTypeException: Error setting policy"},
+	{name: "a reader right before the domain's policy", of: "Role expense-log-reader", late: time.Hour, want: "InvalidTypeException: Error setting policy"},
+	{name: "a node role right before the nodes", of: "Role expense-node", late: time.Hour, want: "cannot be found"},
+	{name: "a key whose tags do not count yet", of: "Key expense", edit: set("enableKeyRotation", false), account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "User not authorized to perform kms:CreateGrant operation"},
+	{name: "a key that may not be rotated yet", of: "Key expense", edit: set("enableKeyRotation", true), account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "is not authorized to perform: kms:EnableKeyRotation"},
+	// Add-ons' values.
+	{name: "a network policy switch that is no text", of: "Addon expense-node-vpc-cni", edit: replace("configurationValues", `"true"`, `true`), want: "Json schema validation failed with error: [$.enableNetworkPolicy: boolean found, string expected]"},
+	{name: "volume tags in the wrong place", of: "Addon expense-pod-aws-ebs-csi-driver", edit: replace("configurationValues", "controller", "controllers"), want: "[$.controllers: is not defined in the schema and the schema does not allow additional properties]"},
 	{name: "a policy that is not JSON", of: "RolePolicy expense-log-writer", edit: replace("policy", "}", ""), want: "policy"},
 }
 
-// cloud answers the program's registrations from the AWS model. Inside the cluster nothing can go wrong here.
+// cloud answers the program's registrations from the AWS model. Inside the cluster nothing can go wrong here, and takes no
+// time.
 type cloud struct {
 	model    *awsmodel.Model
 	mutation mutation
+	before   *cloud // the command before, if it is not the first
 
 	mu      sync.Mutex
 	ids     map[string]string
+	made    map[string]thing
 	mutated int
+	// began is when the command began on the account's clock, and ends when each resource was done.
+	began time.Duration
+	ends  map[string]time.Duration
+}
+
+// thing is a resource in the state.
+type thing struct {
+	id      string
+	in, out resource.PropertyMap
+}
+
+func newCloud(account *awsmodel.Model, m mutation, before *cloud) *cloud {
+	return &cloud{model: account, mutation: m, before: before, ids: map[string]string{}, made: map[string]thing{},
+		began: account.Now(), ends: map[string]time.Duration{}}
+}
+
+// key names a resource as a mutation does.
+func key(typ, name string) string { return typ[strings.LastIndex(typ, ":")+1:] + " " + name }
+
+// start is when all that a resource depends on was done.
+func (c *cloud) start(args pulumi.MockResourceArgs) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	start := c.began
+	for _, d := range args.RegisterRPC.GetDependencies() {
+		urn := resource.URN(d)
+		start = max(start, c.ends[key(string(urn.Type()), urn.Name())])
+	}
+	return start
+}
+
+func (c *cloud) done(typ, name string, end time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends[key(typ, name)] = end
 }
 
 func (c *cloud) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
@@ -170,25 +223,27 @@ func (c *cloud) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 
 func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	in := args.Inputs.Copy()
-	kind := args.TypeToken[strings.LastIndex(args.TypeToken, ":")+1:]
-	if c.mutation.of == kind+" "+args.Name && !strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasPrefix(args.TypeToken, "expense:") {
+	start := c.start(args)
+	if c.mutation.of == key(args.TypeToken, args.Name) && !strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasPrefix(args.TypeToken, "expense:") {
 		c.mu.Lock()
 		c.mutated++
 		if c.mutation.edit != nil {
 			c.mutation.edit(in, c.ids)
 		}
 		c.mu.Unlock()
-		if c.mutation.edit == nil {
+		if c.mutation.edit == nil && c.mutation.late == 0 {
 			in["arn"] = resource.NewStringProperty("arn:aws:iam::111122223333:forgotten/" + args.Name)
 			return "forgotten", in, nil
 		}
+		start += c.mutation.late
 	}
 	switch {
 	case args.TypeToken == "eks:index:Cluster":
-		out, err := c.component(args.Name, in)
+		out, err := c.component(start, args.Name, in)
+		c.done(args.TypeToken, args.Name, c.model.Done("aws:eks/cluster:Cluster", in["name"].StringValue()))
 		return "", out, err
 	case strings.HasPrefix(args.TypeToken, "aws:"):
-		id, out, err := c.create(args.TypeToken, args.Name, in)
+		id, out, err := c.create(start, args.TypeToken, args.Name, in)
 		return id, out, err
 	case strings.HasPrefix(args.TypeToken, "kubernetes:"):
 		metadata := in["metadata"].ObjectValue().Copy()
@@ -197,10 +252,12 @@ func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		}
 		in["metadata"] = resource.NewObjectProperty(metadata)
 	}
+	c.done(args.TypeToken, args.Name, start)
 	return args.Name, in, nil
 }
 
-func (c *cloud) create(typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
+// create makes a resource, or changes the one of the command before in place.
+func (c *cloud) create(start time.Duration, typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
 	property, physical, err := awsmodel.Autoname(typ, name, []byte(name), in)
 	if err != nil {
 		return "", nil, err
@@ -211,30 +268,53 @@ func (c *cloud) create(typ, name string, in resource.PropertyMap) (string, resou
 	for _, failure := range c.model.Check(typ, in) {
 		return "", nil, fmt.Errorf("%s: %s", failure.Property, failure.Reason)
 	}
-	id, out, err := c.model.Create(context.Background(), typ, name, in)
+	ctx := awsmodel.After(context.Background(), start)
+	id, out, err := c.apply(ctx, typ, name, in)
 	if err != nil {
 		return "", nil, err
 	}
+	c.done(typ, name, max(start, c.model.Done(typ, id)))
 	c.mu.Lock()
-	c.ids[typ[strings.LastIndex(typ, ":")+1:]+" "+name] = id
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.ids[key(typ, name)], c.made[key(typ, name)] = id, thing{id, in, out}
 	return id, out, nil
 }
 
+func (c *cloud) apply(ctx context.Context, typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
+	if c.before == nil {
+		return c.model.Create(ctx, typ, name, in)
+	}
+	old, known := c.before.made[key(typ, name)]
+	if !known {
+		return c.model.Create(ctx, typ, name, in)
+	}
+	changes, replaces, err := c.model.Diff(typ, old.id, old.in, in)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case replaces:
+		return "", nil, fmt.Errorf("%s %s would be replaced: %v", typ, name, changes)
+	case len(changes) == 0:
+		return old.id, old.out, nil
+	}
+	out, err := c.model.Update(ctx, typ, old.id, in)
+	return old.id, out, err
+}
+
 // component makes what the component of pulumi-eks makes: the control plane's role, its policy and the control plane.
-func (c *cloud) component(name string, in resource.PropertyMap) (resource.PropertyMap, error) {
+func (c *cloud) component(start time.Duration, name string, in resource.PropertyMap) (resource.PropertyMap, error) {
 	text := resource.NewStringProperty
-	_, role, err := c.create("aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{"assumeRolePolicy": text(
+	_, role, err := c.create(start, "aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{"assumeRolePolicy": text(
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := c.create("aws:iam/rolePolicyAttachment:RolePolicyAttachment", name+"-eksRole", resource.PropertyMap{
+	if _, _, err := c.create(start, "aws:iam/rolePolicyAttachment:RolePolicyAttachment", name+"-eksRole", resource.PropertyMap{
 		"role": role["name"], "policyArn": text("arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"),
 	}); err != nil {
 		return nil, err
 	}
-	_, cluster, err := c.create("aws:eks/cluster:Cluster", name+"-eksCluster", resource.PropertyMap{
+	_, cluster, err := c.create(start, "aws:eks/cluster:Cluster", name+"-eksCluster", resource.PropertyMap{
 		"name": in["name"], "roleArn": role["arn"], "version": in["version"],
 		"vpcConfig": resource.NewObjectProperty(resource.PropertyMap{
 			"subnetIds": in["privateSubnetIds"], "endpointPrivateAccess": in["endpointPrivateAccess"], "endpointPublicAccess": in["endpointPublicAccess"],
@@ -287,7 +367,7 @@ func run(t *testing.T, m mutation) (*cloud, error) {
 	}
 	values := settings(t, stack)
 	add(t, values, "expense:logging", m.logging)
-	c := &cloud{model: awsmodel.New(m.account), mutation: m, ids: map[string]string{}}
+	c := newCloud(awsmodel.New(m.account), m, nil)
 	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) { info.Config = values })
 	return c, err
 }
@@ -304,8 +384,12 @@ func add(t *testing.T, values map[string]string, section string, more map[string
 
 func TestTheRightProgramPasses(t *testing.T) {
 	for _, stack := range []string{"dev", "prod"} {
-		for _, more := range []map[string]any{nil, byMail} {
-			_, err := run(t, mutation{stack: stack, logging: more})
+		for _, more := range []map[string]any{nil, byMail, {"createServiceLinkedRole": false}} {
+			var account awsmodel.Options
+			if more["createServiceLinkedRole"] == false {
+				account.ServiceLinkedRoles = []string{"opensearchservice.amazonaws.com"}
+			}
+			_, err := run(t, mutation{stack: stack, logging: more, account: account})
 			require.NoError(t, err, stack)
 		}
 	}
@@ -323,7 +407,7 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 	} {
 		add(t, values, section, more)
 	}
-	c := &cloud{model: awsmodel.New(awsmodel.Options{}), ids: map[string]string{}}
+	c := newCloud(awsmodel.New(awsmodel.Options{}), mutation{}, nil)
 	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values }))
 	endpoints := 0
 	for _, item := range c.model.Inventory() {
@@ -346,4 +430,38 @@ func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {
 			assert.ErrorContains(t, err, m.want)
 		})
 	}
+}
+
+// What AWS does not know yet is no mistake where the provider asks again until it does.
+func TestTheProviderWaitsForSomeRoles(t *testing.T) {
+	for _, of := range []string{"Role expense-pod-ebs-csi", "Role expense-autoscaler"} {
+		c, err := run(t, mutation{of: of, late: time.Hour})
+		require.NoError(t, err, of)
+		assert.Equal(t, 1, c.mutated, of)
+	}
+}
+
+// dashboards is a command that turns the dashboards on in a stack that is up.
+func dashboards(t *testing.T, first *cloud) error {
+	first.model.Pass(time.Minute)
+	values := settings(t, "dev")
+	add(t, values, "expense:logging", map[string]any{"dashboards": map[string]any{"enabled": true, "image": "aws-sigv4-proxy:1"}})
+	c := newCloud(first.model, mutation{}, first)
+	return pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values })
+}
+
+func TestDashboardsAreTurnedOnAtTheFirstTry(t *testing.T) {
+	c, err := run(t, mutation{})
+	require.NoError(t, err)
+	require.NoError(t, dashboards(t, c))
+
+	// A stack without the reader would make it a second before the policy that names it.
+	const reader = "Role expense-log-reader"
+	c, err = run(t, mutation{of: "DomainPolicy expense-log", edit: func(in resource.PropertyMap, ids map[string]string) {
+		replace("accessPolicies", ":role/"+ids[reader], ":root")(in, ids)
+	}})
+	require.NoError(t, err)
+	require.True(t, c.model.Uproot("aws:iam/role:Role", c.made[reader].id))
+	delete(c.made, reader)
+	require.ErrorContains(t, dashboards(t, c), "InvalidTypeException: Error setting policy")
 }

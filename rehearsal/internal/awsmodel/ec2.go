@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -522,4 +523,13 @@ func (m *Model) egress(subnet string) (kind, address string) {
 func (m *Model) toInternetGateway(route props) bool {
 	igw := m.objects[tIGW][route.str("gatewayId")]
 	return igw != nil && igw.in.str("vpcId") != ""
+}
+
+// endpointTakes: apply logs show 6 s for a gateway endpoint and 1m53s for an interface endpoint, "private_ec2" in the README
+// of ibm-cloud-architecture/terraform-openshift4-aws.
+func endpointTakes(in props) time.Duration {
+	if in.str("vpcEndpointType") == "Interface" {
+		return 110 * seconds
+	}
+	return 6 * seconds
 }

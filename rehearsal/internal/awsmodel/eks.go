@@ -3,8 +3,8 @@ package awsmodel
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,9 +15,18 @@ import (
 // Rules of Amazon EKS: https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html and the pages of the
 // user guide named beside the rule.
 
-// kubernetesVersions are those that EKS still creates clusters of, standard and extended support, in November 2026.
-// Source: https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
-var kubernetesVersions = []string{"1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"}
+// supportEnds are the Kubernetes versions that EKS offered on today, "any version offered in standard or extended support",
+// and the last day of standard support; extended support is a year more. Newer ones than 1.36 were not seen. Sources:
+// https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and, for the dates of 2026 and later,
+// https://endoflife.date/amazon-eks.
+var supportEnds = map[string]string{
+	"1.31": "2025-11-26", "1.32": "2026-03-23", "1.33": "2026-07-29", "1.34": "2026-12-02", "1.35": "2027-03-27", "1.36": "2027-08-02",
+}
+
+// today is the day whose offer supportEnds is, and not the day of the rehearsal: what passes must not depend on that.
+const today = "2026-11-25"
+
+var kubernetesVersions = slices.Sorted(maps.Keys(supportEnds))
 
 const defaultKubernetes = "1.35"
 
@@ -48,7 +57,7 @@ func createCluster(m *Model, o *object) error {
 	if v := orElse(in.str("version"), defaultKubernetes); !slices.Contains(kubernetesVersions, v) {
 		return invalidParameter("unsupported Kubernetes version %s; supported are %s", v, strings.Join(kubernetesVersions, ", "))
 	}
-	role := m.first(tRole, "arn", in.str("roleArn"))
+	role := m.role(o, in.str("roleArn"))
 	if role == nil || !trusts(role, "Service", "eks.amazonaws.com", "sts:AssumeRole") {
 		return invalidParameter("Role with arn: %s, could not be assumed because it does not exist or the trusted entity is not correct", in.str("roleArn"))
 	}
@@ -63,6 +72,10 @@ func createCluster(m *Model, o *object) error {
 	}
 	if err := m.clusterEncryption(in); err != nil {
 		return err
+	}
+	// EKS makes a grant in the caller's name (kubernetes-sigs/cluster-api-provider-aws#2432).
+	if key := m.usableKey(in.str("encryptionConfig.provider.keyArn")); key != nil && !m.tagsCount(key, o) {
+		return refuse("InvalidRequestException", "User not authorized to perform kms:CreateGrant operation")
 	}
 	vpc := m.objects[tVPC][m.objects[tSubnet][in.strs("vpcConfig.subnetIds")[0]].in.str("vpcId")]
 	if cidr := in.str("kubernetesNetworkConfig.serviceIpv4Cidr"); cidr != "" {
@@ -297,6 +310,12 @@ func updateCluster(m *Model, o *object, before props) error {
 	if b < 0 || b < a || b > a+1 {
 		return invalidParameter("Unsupported Kubernetes minor version update from %s to %s", from, to)
 	}
+	// "You can't disable extended support once your cluster has entered it"
+	// (https://docs.aws.amazon.com/eks/latest/userguide/disable-extended-support.html); the answer's wording is ours.
+	policy := func(p props) string { return orElse(p.str("upgradePolicy.supportType"), "EXTENDED") }
+	if policy(before) == "EXTENDED" && policy(o.in) == "STANDARD" && supportEnds[to] < today {
+		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to, supportEnds[to])
+	}
 	modes := []string{"CONFIG_MAP", "API_AND_CONFIG_MAP", "API"}
 	mode := func(p props) int {
 		return slices.Index(modes, orElse(p.str("accessConfig.authenticationMode"), modes[0]))
@@ -389,17 +408,17 @@ func createAddon(m *Model, o *object) error {
 	if _, known := addons[name]; !known {
 		return invalidParameter("Addon %s specified is not supported in %s kubernetes version", name, version)
 	}
-	if v := o.in.str("addonVersion"); v != "" && !re(`^v\d+\.\d+\.\d+-eksbuild\.\d+$`).MatchString(v) {
+	if v := o.in.str("addonVersion"); v != "" && !re(`^v\d+\.\d+\.\d+-eksbuild\.[0-9a-z]+$`).MatchString(v) {
 		return invalidParameter("Addon version specified is not supported: %s (versions look like v1.2.3-eksbuild.4)", v)
 	}
-	if v := o.in.str("configurationValues"); v != "" && strings.HasPrefix(strings.TrimSpace(v), "{") && !json.Valid([]byte(v)) {
-		return invalidParameter("ConfigurationValue provided in request is not supported: not valid JSON")
+	if err := addonValues(name, o.in.str("configurationValues")); err != nil {
+		return err
 	}
-	if arn := o.in.str("serviceAccountRoleArn"); arn != "" && m.first(tRole, "arn", arn) == nil {
+	if arn := o.in.str("serviceAccountRoleArn"); arn != "" && m.role(o, arn) == nil {
 		return invalidParameter("Role with arn %s does not exist", arn)
 	}
 	for _, p := range o.in.objs("podIdentityAssociations") {
-		if err := podIdentityRole(m, p.str("roleArn")); err != nil {
+		if err := podIdentityRole(m, o, p.str("roleArn")); err != nil {
 			return err
 		}
 	}
@@ -500,7 +519,7 @@ func createAccessEntry(m *Model, o *object) error {
 	if !m.entriesAllowed(m.objects[tCluster][o.in.str("clusterName")].in) {
 		return refuse("InvalidRequestException", "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
 	}
-	if !m.principal(o.in.str("principalArn")) {
+	if !m.principal(o, o.in.str("principalArn")) {
 		return invalidParameter("The specified principalArn is invalid: invalid principal: %s", o.in.str("principalArn"))
 	}
 	return nil
@@ -549,8 +568,8 @@ func fillAccessPolicy(_ *Model, o *object) {
 }
 
 // podIdentityRole: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
-func podIdentityRole(m *Model, arn string) error {
-	role := m.first(tRole, "arn", arn)
+func podIdentityRole(m *Model, o *object, arn string) error {
+	role := m.role(o, arn)
 	if role == nil {
 		return invalidParameter("Role provided in the request does not exist: %s", arn)
 	}
@@ -568,7 +587,7 @@ func createPodIdentity(m *Model, o *object) error {
 			return refuse("ResourceInUseException", "Association already exists: %s", p.id)
 		}
 	}
-	return podIdentityRole(m, o.in.str("roleArn"))
+	return podIdentityRole(m, o, o.in.str("roleArn"))
 }
 
 func fillPodIdentity(m *Model, o *object) {

@@ -21,6 +21,8 @@ type APIError struct {
 	Code string
 	// Message is AWS's sentence.
 	Message string
+	// Attempts is how often the request was sent before the SDK gave up; 0 if the first answer was final.
+	Attempts int
 }
 
 // Error gives the SDK's text.
@@ -32,8 +34,12 @@ func (e *APIError) Error() string {
 	if e.Service == "EC2" || e.Code == "ValidationError" || e.Code == "ValidationException" && e.Service != "OpenSearch" {
 		generic = "api error "
 	}
-	return fmt.Sprintf("operation error %s: %s, https response error StatusCode: %d, RequestID: %x-%x-%x-%x-%x, %s%s: %s",
-		e.Service, e.Operation, e.Status, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16], generic, e.Code, e.Message)
+	gaveUp := ""
+	if e.Attempts > 0 { // retry.MaxAttemptsError's words
+		gaveUp = fmt.Sprintf("exceeded maximum number of attempts, %d, ", e.Attempts)
+	}
+	return fmt.Sprintf("operation error %s: %s, %shttps response error StatusCode: %d, RequestID: %x-%x-%x-%x-%x, %s%s: %s",
+		e.Service, e.Operation, gaveUp, e.Status, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16], generic, e.Code, e.Message)
 }
 
 // Code gives the AWS error code inside err, or "" if err is no answer of AWS.

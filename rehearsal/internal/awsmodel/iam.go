@@ -138,11 +138,11 @@ func (c *checker) policyDocument(path string, kind documentKind, limit int) {
 	}
 }
 
-// principalsExist checks the IAM principals that a document names.
-func (m *Model) principalsExist(doc, code, text string) error {
+// principalsExist checks the IAM principals that a document of o's names.
+func (m *Model) principalsExist(o *object, doc, code, text string) error {
 	for _, s := range parse(doc).Statement {
 		for _, p := range s.principals("AWS") {
-			if p != "*" && !m.principal(p) {
+			if p != "*" && !m.principal(o, p) {
 				return refuse(code, "%s: %q", text, p)
 			}
 		}
@@ -155,8 +155,9 @@ func (m *Model) Caller() string {
 	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.Partition(), m.opts.Account)
 }
 
-// principal tells whether an IAM user, role or account exists; those of other accounts are taken on trust.
-func (m *Model) principal(arn string) bool {
+// principal tells whether an IAM user, role or account exists as far as the service knows that is asked for o; those of
+// other accounts are taken on trust.
+func (m *Model) principal(o *object, arn string) bool {
 	if arn == m.opts.Account || arn == m.Caller() || slices.Contains(m.opts.Principals, arn) {
 		return true
 	}
@@ -167,7 +168,15 @@ func (m *Model) principal(arn string) bool {
 	if parts[1] != m.Partition() || parts[2] != "iam" {
 		return parts[2] == "sts" && parts[1] == m.Partition()
 	}
-	return parts[4] != m.opts.Account || parts[5] == "root" || m.first(tRole, "arn", arn) != nil || m.first(tSLR, "arn", arn) != nil
+	return parts[4] != m.opts.Account || parts[5] == "root" || m.role(o, arn) != nil || m.first(tSLR, "arn", arn) != nil
+}
+
+// role finds a role that the service knows which is asked for o.
+func (m *Model) role(o *object, arn string) *object {
+	if role := m.first(tRole, "arn", arn); role != nil && o.spread(role.made, roleSpread) {
+		return role
+	}
+	return nil
 }
 
 func checkRole(c *checker) {
@@ -181,7 +190,7 @@ func checkRole(c *checker) {
 
 func createRole(m *Model, o *object) error {
 	doc := o.in.str("assumeRolePolicy")
-	if err := m.principalsExist(doc, "MalformedPolicyDocument", "Invalid principal in policy"); err != nil {
+	if err := m.principalsExist(o, doc, "MalformedPolicyDocument", "Invalid principal in policy"); err != nil {
 		return err
 	}
 	for _, s := range parse(doc).Statement {
@@ -366,7 +375,7 @@ func fillSLR(m *Model, o *object) {
 func (m *Model) ensureSLR(service string) {
 	if m.objects[tSLR][m.slrARN(service)] == nil {
 		o := m.made(tSLR, m.slrARN(service), AWS, map[string]any{"awsServiceName": service})
-		o.born = time.Time{} // as if it had always been there
+		o.made = -linkedRoleSpread // as if it had always been there
 		fillSLR(m, o)
 	}
 }
@@ -379,19 +388,8 @@ func removeSLR(m *Model, o *object) error {
 	return nil
 }
 
-// slrVisibleAfter is how long a new service-linked role takes until OpenSearch sees it; people who hit the error
-// (pulumi/pulumi-aws#2349) help themselves with pauses of 10 to 60 seconds.
-const slrVisibleAfter = time.Minute
-
-// slrVisible tells whether OpenSearch sees its role: it is a minute old, or, where no time passes, something that takes
-// AWS a minute or more was made meanwhile.
-func (m *Model) slrVisible() bool {
+// slrVisible tells whether OpenSearch sees its role when it is asked for o.
+func (m *Model) slrVisible(o *object) bool {
 	role := m.objects[tSLR][m.slrARN("opensearchservice.amazonaws.com")]
-	if role == nil || role.status != active {
-		return false
-	}
-	if m.opts.Scale > 0 || role.born.IsZero() {
-		return time.Since(role.born) >= m.Scaled(slrVisibleAfter)
-	}
-	return !m.slow.IsZero()
+	return role != nil && role.status == active && o.spread(role.made, linkedRoleSpread)
 }

@@ -22,9 +22,15 @@ type Options struct {
 	Region string
 	// Account is the 12-digit account ID; default 111122223333.
 	Account string
-	// Scale multiplies AWS's typical durations: 1 is real time, 0.01 a hundredth of it. 0 (the default) never waits, and
-	// then whatever would settle after some minutes (a node that waits for its network plugin) fails at once.
+	// Scale multiplies AWS's typical durations: 1 is real time, 0.01 a hundredth of it. 0 (the default) never waits: a
+	// clock of the account's own counts instead, and whatever would settle after some minutes (a node that waits for its
+	// network plugin) fails at once.
 	Scale float64
+	// KeyTagDelay is how long tags of a KMS key take until they count for the caller, whose permissions depend on them.
+	// 0 (the default) is a caller whose permissions do not. AWS says "up to five minutes"
+	// (https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html); whether tags that a key was created
+	// with take as long is not published.
+	KeyTagDelay time.Duration
 	// Quotas are the account's limits; zero fields take the defaults of Quotas.
 	Quotas Quotas
 	// EndpointZones are the zones, by ID, of endpoint services, by the services' names as in com.amazonaws.REGION.NAME. A
@@ -112,10 +118,12 @@ type object struct {
 	status           string
 	kept             string
 	seq              int
-	born             time.Time
-	node             *Instance // of an instance
-	joined, doomed   bool      // of an instance: in the cluster; to be terminated
-	cniGone          bool      // of a cluster: its vpc-cni add-on was deleted while nodes ran
+	// On the account's clock: when it was made, when it last changed, when the operation under way began, and when its
+	// request was sent last.
+	made, changed, began, asked time.Duration
+	node                        *Instance // of an instance
+	joined, doomed              bool      // of an instance: in the cluster; to be terminated
+	cniGone                     bool      // of a cluster: its vpc-cni add-on was deleted while nodes ran
 }
 
 func (o *object) arn() string { return o.out.str("arn") }
@@ -141,7 +149,9 @@ type Model struct {
 	seq     int
 	noSpot  map[string]bool // zones, by ID, in which EC2 has no spot nodes to give
 	changed chan struct{}   // closed and renewed whenever something changes
-	slow    time.Time       // when something that takes a minute or more last became ready; see slrVisible
+	// The clock, see clock.go: when it began, and with Scale 0 its time and when the command under way began.
+	opened         time.Time
+	clock, session time.Duration
 }
 
 // New makes an empty account. It panics on a region that it does not know, because every test would fail later for a
@@ -167,7 +177,7 @@ func New(opts Options) *Model {
 		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
 			strings.Join(slices.Sorted(maps.Keys(regions)), ", ")))
 	}
-	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, changed: make(chan struct{})}
+	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, changed: make(chan struct{}), opened: time.Now()}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
 	}
@@ -366,10 +376,7 @@ func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.Pr
 	o := &object{typ: typ, logical: name, in: in, out: props{in.m.Copy()}, origin: Program, status: creating,
 		bookkeeping: bookkeeping(inputs)}
 
-	m.mu.Lock()
-	err = m.admit(r, o)
-	m.mu.Unlock()
-	if err != nil {
+	if err := m.request(ctx, r, o, true, func() error { return m.admit(r, o) }); err != nil {
 		return "", nil, r.wrap("creating", o, r.createOp(), err)
 	}
 	if err := m.bringUp(ctx, r, o); err != nil {
@@ -423,8 +430,8 @@ func (m *Model) fill(r *row, o *object) {
 // bringUp waits until the new object is ready. An object that cannot come up yet is looked at again whenever something
 // in the account changes, until AWS would give up.
 func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
-	deadline := time.Now().Add(m.Scaled(max(r.times.create, r.times.fail)))
-	waitErr := m.wait(ctx, r.times.create)
+	deadline := time.Now().Add(m.Scaled(max(r.creation(o), r.times.fail)))
+	waitErr := m.wait(ctx, r.creation(o))
 	for {
 		m.mu.Lock()
 		var err error
@@ -437,9 +444,8 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 			if o.out.has("status") {
 				o.out.set("status", active)
 			}
-			if r.times.create >= time.Minute {
-				m.slow = time.Now()
-			}
+			m.finish(o, r.creation(o))
+			o.made = o.changed
 			m.notify()
 			m.mu.Unlock()
 			break
@@ -518,27 +524,37 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 		return nil, fmt.Errorf("updating %s (%s): %v cannot be changed in place", r.noun, id, changes)
 	}
 	before, beforeOut := o.in, o.out
-	o.in, o.out, o.bookkeeping = in, props{o.out.m.Copy()}, bookkeeping(news)
+	o.bookkeeping = bookkeeping(news)
 	if len(changes) == 0 {
+		o.in = in
 		return m.recover(ctx, r, o)
 	}
-	for k := range before.m {
-		delete(o.out.m, k)
-	}
-	maps.Copy(o.out.m, in.m)
-	err = m.checkRefs(r, in)
-	if err == nil && r.update != nil {
-		err = r.update(m, o, before)
-	}
+	m.mu.Unlock()
+	err = m.request(ctx, r, o, false, func() error {
+		o.in, o.out = in, props{beforeOut.m.Copy()}
+		for k := range before.m {
+			delete(o.out.m, k)
+		}
+		maps.Copy(o.out.m, in.m)
+		err := m.checkRefs(r, in)
+		if err == nil && r.update != nil {
+			err = r.update(m, o, before)
+		}
+		if err != nil {
+			o.in, o.out = before, beforeOut
+			return err
+		}
+		m.fill(r, o)
+		m.notify()
+		return nil
+	})
 	if err != nil {
-		o.in, o.out = before, beforeOut
-		m.mu.Unlock()
 		return nil, r.wrap("updating", o, r.updateOp(), err)
 	}
-	m.fill(r, o)
-	m.notify()
-	m.mu.Unlock()
 	err = m.wait(ctx, r.times.update)
+	m.mu.Lock()
+	m.finish(o, r.times.update)
+	m.mu.Unlock()
 	if err == nil && r.after != nil {
 		err = r.after(ctx, m, o)
 	}
@@ -576,27 +592,36 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	if err != nil {
 		return err
 	}
-	var o *object
+	m.mu.Lock()
+	o, ok := m.objects[typ][id]
+	m.mu.Unlock()
+	if !ok {
+		return nil
+	}
 	deadline := time.Now().Add(m.Scaled(r.times.retryDelete()))
+	gone := false
 	for {
-		m.mu.Lock()
-		var ok bool
-		if o, ok = m.objects[typ][id]; !ok || o.status == pending {
-			m.mu.Unlock()
-			return nil
-		}
-		err = nil
-		if r.remove != nil {
-			err = r.remove(m, o)
-		}
-		if err == nil {
+		var changed chan struct{}
+		err := m.request(ctx, r, o, false, func() error {
+			changed = m.changed
+			if gone = m.objects[typ][id] != o || o.status == pending; gone {
+				return nil
+			}
+			if r.remove != nil {
+				if err := r.remove(m, o); err != nil {
+					return err
+				}
+			}
 			o.status = deleting
 			m.notify()
-			m.mu.Unlock()
+			return nil
+		})
+		if gone {
+			return nil
+		}
+		if err == nil {
 			break
 		}
-		changed := m.changed
-		m.mu.Unlock()
 		left := time.Until(deadline)
 		if Code(err) != "DependencyViolation" || m.opts.Scale == 0 || left <= 0 {
 			return r.wrap("deleting", o, r.deleteOp(), err)
@@ -622,6 +647,7 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	waitErr := m.wait(ctx, r.times.remove)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.finish(o, r.times.remove)
 	if r.gone == nil || !r.gone(m, o) {
 		delete(m.objects[typ], id)
 	}
@@ -658,7 +684,7 @@ func (m *Model) put(o *object) {
 		m.objects[o.typ] = map[string]*object{}
 	}
 	m.seq++
-	o.seq, o.born = m.seq, time.Now()
+	o.seq, o.made, o.changed = m.seq, m.now(), m.now()
 	m.objects[o.typ][o.id] = o
 	m.notify()
 }

@@ -123,7 +123,7 @@ func createNodeGroup(m *Model, o *object) error {
 			return invalidParameter("Subnet %s is not in the cluster's VPC %s", id, vpc)
 		}
 	}
-	role := m.first(tRole, "arn", in.str("nodeRoleArn"))
+	role := m.role(o, in.str("nodeRoleArn"))
 	if role == nil {
 		return invalidParameter("The role with name %s cannot be found.", in.str("nodeRoleArn"))
 	}

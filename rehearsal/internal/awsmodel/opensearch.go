@@ -212,7 +212,7 @@ func (m *Model) domainRules(o *object) error {
 	if _, own := optimized[family]; own && !encrypted {
 		return invalid("Enable encryption at rest to use the %s instance family", strings.ToUpper(family))
 	}
-	if err := m.accessControl(in, encrypted); err != nil {
+	if err := m.accessControl(o, encrypted); err != nil {
 		return err
 	}
 	if key := in.str("encryptAtRest.kmsKeyId"); key != "" && m.usableKey(key) == nil {
@@ -298,7 +298,8 @@ func tuning(in props, burst bool) error {
 
 // accessControl is fine-grained access control and what it needs: .../fgac.html. That AWS looks for the master's role is
 // an assumption; a domain whose master does not exist is of no use to anybody.
-func (m *Model) accessControl(in props, encrypted bool) error {
+func (m *Model) accessControl(o *object, encrypted bool) error {
+	in := o.in
 	if !in.flag("advancedSecurityOptions.enabled", false) {
 		return nil
 	}
@@ -318,7 +319,7 @@ func (m *Model) accessControl(in props, encrypted bool) error {
 		return invalid("You must provide a master username and password when the internal user database is enabled.")
 	case !internal && arn == "" && !in.unknown(user+"Arn"):
 		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
-	case arn != "" && !m.principal(arn):
+	case arn != "" && !m.principal(o, arn):
 		return invalid("The master user ARN %s does not exist", arn)
 	}
 	return nil
@@ -332,7 +333,7 @@ func (m *Model) domainNetwork(o *object) error {
 	if !o.in.has("vpcOptions") {
 		return nil
 	}
-	if !m.slrVisible() {
+	if !m.slrVisible(o) {
 		return invalid("Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC.")
 	}
 	want := 1
@@ -414,17 +415,20 @@ func (m *Model) domainPolicies(o *object) error {
 		if m.first(tLogGroup, "arn", arn) == nil {
 			return refuse("ResourceNotFoundException", "The Resource Access Policy specified for the CloudWatch Logs log group %s does not exist", arn)
 		}
-		if !m.mayPublish(arn) {
+		if !m.mayPublish(o, arn) {
 			return invalid("The Resource Access Policy specified for the CloudWatch Logs log group %s does not grant sufficient permissions for Amazon OpenSearch Service to create a log stream. Please check the Resource Access Policy.", l.str("cloudwatchLogGroupArn"))
 		}
 	}
 	return nil
 }
 
-// mayPublish tells whether a resource policy lets the service write to the group, with all three actions.
-func (m *Model) mayPublish(group string) bool {
-	need := map[string]bool{"logs:PutLogEvents": false, "logs:PutLogEventsBatch": false, "logs:CreateLogStream": false}
+// mayPublish tells whether a resource policy that the service knows lets it write to the group.
+func (m *Model) mayPublish(o *object, group string) bool {
+	need := map[string]bool{"logs:PutLogEvents": false, "logs:CreateLogStream": false}
 	for _, p := range m.all(tLogPolicy) {
+		if !o.spread(p.changed, logPolicySpread) {
+			continue
+		}
 		for _, s := range parse(p.in.str("policyDocument")).Statement {
 			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"), "opensearchservice.amazonaws.com")
 			where := slices.ContainsFunc(s.Resource, func(r string) bool { return like(r, group) || like(r, group+":*") })
@@ -523,5 +527,5 @@ func domainGone(m *Model, o *object) bool {
 
 func createDomainPolicy(m *Model, o *object) error {
 	doc := o.in.str("accessPolicies")
-	return m.principalsExist(doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal")
+	return m.principalsExist(o, doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal")
 }

@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ func createKey(m *Model, o *object) error {
 	if doc == "" {
 		return nil
 	}
-	if err := m.principalsExist(doc, "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."); err != nil {
+	if err := m.principalsExist(o, doc, "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."); err != nil {
 		return err
 	}
 	// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html: the caller must stay able to change the policy
@@ -46,6 +47,23 @@ func fillKey(m *Model, o *object) {
 	if o.in.flag("enableKeyRotation", false) {
 		o.out.setDefault("rotationPeriodInDays", 365)
 	}
+}
+
+// keyUp enables rotation, which is a request of its own, right after the key was made.
+func keyUp(_ context.Context, m *Model, o *object) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !o.out.flag("enableKeyRotation", false) || m.tagsCount(o, o) {
+		return nil
+	}
+	o.out.set("enableKeyRotation", false)
+	return &APIError{Service: "KMS", Operation: "EnableKeyRotation", Status: 400, Code: "AccessDeniedException", Message: fmt.Sprintf(
+		"User: %s is not authorized to perform: kms:EnableKeyRotation on resource: %s because no identity-based policy allows the kms:EnableKeyRotation action", m.Caller(), o.arn())}
+}
+
+// tagsCount tells whether the caller's permissions know the tags of a key already when o is asked for.
+func (m *Model) tagsCount(key, o *object) bool {
+	return m.opts.KeyTagDelay == 0 || o.spread(key.made, m.opts.KeyTagDelay)
 }
 
 func keyGone(_ *Model, o *object) bool {

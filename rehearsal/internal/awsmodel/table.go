@@ -134,8 +134,15 @@ type row struct {
 	defaults    map[string]any
 	refs        []ref
 	times       times
+	takes       func(in props) time.Duration // creation, where times.create is that of some only
 
 	takenCode, takenText string
+	// repeats are the answers after which the provider sends its request again. Sources are files of
+	// hashicorp/terraform-provider-aws below internal/service. A node group (eks/node_group.go) and a domain policy
+	// (opensearch/domain_policy.go) have none for a role. Nor has a domain for the log resource policy and for its
+	// service-linked role: the first came with #43033, after the version that pulumi-aws 6.83 has, and the second
+	// knows only the words of "Amazon ES".
+	repeats []again
 
 	// Rules. All but after and drain run with the lock held.
 	check  func(c *checker)                                     // inputs alone
@@ -147,6 +154,13 @@ type row struct {
 	remove func(m *Model, o *object) error                      // may it go?
 	drain  func(ctx context.Context, m *Model, o *object) error // before the wait of a deletion
 	gone   func(m *Model, o *object) (stays bool)               // after it
+}
+
+func (r *row) creation(o *object) time.Duration {
+	if r.takes != nil {
+		return r.takes(o.in)
+	}
+	return r.times.create
 }
 
 func (r *row) createOp() string { return r.ops[0] }
@@ -316,7 +330,7 @@ func init() {
 			defaults: map[string]any{"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{}, "dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false},
 			refs:     []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
 			times:    times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, check: func(c *checker) { c.json("policy") },
-			create: createEndpoint, fill: fillEndpoint, gone: dropENIs},
+			takes: endpointTakes, create: createEndpoint, fill: fillEndpoint, gone: dropENIs},
 		tTemplate: {service: "EC2", noun: "EC2 Launch Template", ops: [3]string{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
 			replaces: []string{"name", "namePrefix"}, idPrefix: "lt-", arn: "ec2|launch-template/{id}", outputs: with("latestVersion"), recomputed: []string{"latestVersion"},
 			name:  &naming{property: "name", prefixProperty: "namePrefix", max: 128, auto: true, pattern: re(`^[a-zA-Z0-9().\-/_]{3,}$`)},
@@ -335,7 +349,8 @@ func init() {
 			required: []string{"assumeRolePolicy"}, replaces: []string{"name", "namePrefix", "path"}, name: iamName(64), arn: "iam|role{path}{name}",
 			outputs: with("createDate", "uniqueId"), defaults: map[string]any{"path": "/", "maxSessionDuration": 3600, "forceDetachPolicies": false, "description": ""},
 			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.",
-			times: instant, check: checkRole, create: createRole, update: func(m *Model, o *object, _ props) error { return createRole(m, o) }, fill: fillRole, remove: removeRole},
+			repeats: []again{{"MalformedPolicyDocument", "Invalid principal in policy", 2 * minutes, true}}, // iam/role.go
+			times:   instant, check: checkRole, create: createRole, update: func(m *Model, o *object, _ props) error { return createRole(m, o) }, fill: fillRole, remove: removeRole},
 		tRolePolicy: {service: "IAM", noun: "IAM Role Policy", ops: [3]string{"PutRolePolicy", "PutRolePolicy", "DeleteRolePolicy"},
 			required: []string{"policy", "role"}, replaces: []string{"name", "namePrefix", "role"}, name: iamName(128), refs: []ref{roleName},
 			id:    func(_ *Model, o *object) string { return o.in.str("role") + ":" + o.name() },
@@ -377,6 +392,8 @@ func init() {
 				"enabledClusterLogTypes": {"api", "audit", "authenticator", "controllerManager", "scheduler"}, "kubernetesNetworkConfig.ipFamily": {"ipv4", "ipv6"}},
 			outputs:   with("certificateAuthorities", "certificateAuthority", "clusterId", "createdAt", "endpoint", "identities", "platformVersion", "status"),
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
+			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}, // eks/cluster.go
+				{"InvalidParameterException", "doesn't have the Amazon EKS Managed Policies associated with it", 2 * minutes, true}},
 			times: times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes}, check: checkCluster, create: createCluster, fill: fillCluster,
 			after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone},
 		tNodeGroup: {service: "EKS", noun: "EKS Node Group", ops: [3]string{"CreateNodegroup", "UpdateNodegroupConfig", "DeleteNodegroup"},
@@ -395,7 +412,8 @@ func init() {
 			enums: map[string][]string{"resolveConflictsOnCreate": {"NONE", "OVERWRITE"}, "resolveConflictsOnUpdate": {"NONE", "OVERWRITE", "PRESERVE"}},
 			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") },
 			refs:  []ref{clusterRef}, outputs: with("createdAt", "modifiedAt"), takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
-			times: times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes}, check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon,
+			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}}, // eks/addon.go
+			times:   times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes}, check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon,
 			update: func(m *Model, o *object, _ props) error { return createAddon(m, o) }, gone: addonGone},
 		tAccessEntry: {service: "EKS", noun: "EKS Access Entry", ops: [3]string{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
 			required: []string{"clusterName", "principalArn"}, replaces: []string{"clusterName", "principalArn", "type"},
@@ -403,7 +421,8 @@ func init() {
 			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") },
 			refs:  []ref{clusterRef}, outputs: []string{"accessEntryArn", "createdAt", "modifiedAt", "tagsAll"}, defaults: map[string]any{"type": "STANDARD"},
 			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
-			times: instant, check: checkAccessEntry, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone},
+			repeats: []again{{"InvalidParameterException", "The specified principalArn is invalid: invalid principal", 2 * minutes, true}}, // eks/access_entry.go
+			times:   instant, check: checkAccessEntry, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone},
 		tAccessPolicy: {service: "EKS", noun: "EKS Access Policy Association", ops: [3]string{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
 			required: []string{"accessScope", "accessScope.type", "clusterName", "policyArn", "principalArn"},
 			replaces: []string{"accessScope", "accessScope.namespaces", "accessScope.type", "clusterName", "policyArn", "principalArn"},
@@ -416,7 +435,8 @@ func init() {
 			required: []string{"clusterName", "namespace", "serviceAccount", "roleArn"}, replaces: []string{"clusterName", "namespace", "serviceAccount"},
 			id:   func(m *Model, o *object) string { return "a-" + m.hex(o.typ)[:17] },
 			refs: []ref{clusterRef}, outputs: []string{"associationArn", "associationId", "tagsAll"},
-			times: instant, create: createPodIdentity, update: func(m *Model, o *object, _ props) error { return podIdentityRole(m, o.in.str("roleArn")) }, fill: fillPodIdentity},
+			repeats: []again{{"InvalidParameterException", "Role provided in the request does not exist", 2 * minutes, false}}, // eks/pod_identity_association.go
+			times:   instant, create: createPodIdentity, update: func(m *Model, o *object, _ props) error { return podIdentityRole(m, o, o.in.str("roleArn")) }, fill: fillPodIdentity},
 
 		// KMS, CloudWatch, SNS
 		tKey: {service: "KMS", noun: "KMS Key", ops: [3]string{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
@@ -424,7 +444,8 @@ func init() {
 			id:      func(m *Model, o *object) string { return m.uuid(o.typ) },
 			enums:   map[string][]string{"keyUsage": {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"}},
 			outputs: with("keyId"), defaults: map[string]any{"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "enableKeyRotation": false, "multiRegion": false, "description": ""},
-			times: times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds}, check: checkKey, create: createKey, fill: fillKey,
+			repeats: []again{{"MalformedPolicyDocumentException", "", 2 * minutes, false}}, // kms/key.go
+			times:   times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds}, check: checkKey, create: createKey, after: keyUp, fill: fillKey,
 			update: func(m *Model, o *object, _ props) error { return createKey(m, o) }, gone: keyGone},
 		tAlias: {service: "KMS", noun: "KMS Alias", ops: [3]string{"CreateAlias", "UpdateAlias", "DeleteAlias"},
 			required: []string{"targetKeyId"}, replaces: []string{"name", "namePrefix"},
@@ -441,7 +462,7 @@ func init() {
 		tLogPolicy: {service: "CloudWatch Logs", noun: "CloudWatch Logs Resource Policy", ops: [3]string{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
 			required: []string{"policyDocument", "policyName"}, replaces: []string{"policyName"},
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
-			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 5120) }, create: createLogPolicy},
+			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 51200) }, create: createLogPolicy},
 		tAlarm: {service: "CloudWatch", noun: "CloudWatch Metric Alarm", ops: [3]string{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
 			required: []string{"comparisonOperator", "evaluationPeriods"}, replaces: []string{"name"}, name: &naming{property: "name", max: 255, auto: true},
 			arn: "cloudwatch|alarm:{name}", outputs: arnTags, defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"},
@@ -466,9 +487,10 @@ func init() {
 			times:    instant, fill: fillSubscription},
 		tTopicPolicy: {service: "SNS", noun: "SNS Topic Policy", ops: [3]string{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"},
 			required: []string{"arn", "policy"}, replaces: []string{"arn"}, id: func(_ *Model, o *object) string { return o.in.str("arn") },
-			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"owner"}, times: instant,
+			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"owner"}, repeats: []again{{"InvalidParameter", "", 2 * minutes, false}}, // sns/topic.go, putTopicAttribute
+			times: instant,
 			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 30720) }, create: func(m *Model, o *object) error {
-				return m.principalsExist(o.in.str("policy"), "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound")
+				return m.principalsExist(o, o.in.str("policy"), "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound")
 			},
 			fill: func(m *Model, o *object) { o.out.setDefault("owner", m.opts.Account) }},
 
@@ -481,7 +503,8 @@ func init() {
 				"ebsOptions.volumeType": {"standard", "gp2", "gp3", "io1"}, "ipAddressType": {"ipv4", "dualstack"}},
 			outputs:   with("dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2", "kibanaEndpoint"),
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
-			times: times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},
+			repeats: []again{{"InvalidTypeException", "Error setting policy", 30 * minutes, false}}, // opensearch/domain.go, consts.go; updates since #36281
+			times:   times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},
 		tDomainPolicy: {service: "OpenSearch", noun: "OpenSearch Domain Policy", ops: [3]string{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
 			required: []string{"accessPolicies", "domainName"},
 			id:       func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },

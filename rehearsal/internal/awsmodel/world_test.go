@@ -160,7 +160,7 @@ var steps = []step{
 	}},
 	{"domainLogs", tLogGroup, func(*world) in { return in{"name": "/aws/opensearch/expense", "retentionInDays": 7} }},
 	{"domainLogPolicy", tLogPolicy, func(w *world) in {
-		return in{"policyName": "expense-search", "policyDocument": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},"Action":["logs:PutLogEvents","logs:PutLogEventsBatch","logs:CreateLogStream"],"Resource":"%s:*"}]}`, w.arn("domainLogs"))}
+		return in{"policyName": "expense-search", "policyDocument": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},"Action":["logs:PutLogEvents","logs:CreateLogStream"],"Resource":"%s:*"}]}`, w.arn("domainLogs"))}
 	}},
 	{"domain", tDomain, func(w *world) in {
 		return in{"domainName": "expense", "engineVersion": "OpenSearch_2.19", "clusterConfig": in{"instanceType": "t3.small.search", "instanceCount": 1},

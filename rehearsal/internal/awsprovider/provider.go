@@ -30,6 +30,9 @@ import (
 // Version is the version of the aws provider that the stand-in reports: that of the SDK which the program is built with.
 const Version = "6.83.0"
 
+// betweenCommands is how long nobody asks AWS for anything, at the least.
+const betweenCommands = time.Minute
+
 const (
 	defaultsKey  = "__defaults" // which inputs the provider filled in; the real provider's own key
 	getPartition = "aws:index/getPartition:getPartition"
@@ -181,6 +184,9 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	if slices.Contains(s.ForbiddenAccountIDs, account) || len(s.AllowedAccountIDs) > 0 && !slices.Contains(s.AllowedAccountIDs, account) {
 		return nil, fmt.Errorf("AWS account ID not allowed: %s", account)
 	}
+	// A command begins. Whoever types it has read what the last one said, and the CLI compiles the program first: what that
+	// one made is known everywhere now.
+	p.model.Pass(betweenCommands)
 	p.renew()
 	p.mu.Lock()
 	p.tags = s.DefaultTags.Tags
@@ -429,7 +435,7 @@ func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, erro
 }
 
 // operation joins the request's context, Cancel and the custom timeout, which is AWS's time and so is scaled; an account
-// where no time passes has no timeouts.
+// where nobody waits has no timeouts.
 func (p *provider) operation(ctx context.Context, seconds float64) (context.Context, context.CancelFunc) {
 	p.mu.Lock()
 	run := p.ctx

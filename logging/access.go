@@ -24,6 +24,9 @@ type AccessArgs struct {
 	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends.
 	MasterRoleARN pulumi.StringOutput
 	Setup         SetupInput
+	// SlowResources take minutes to make and come after the cluster, as the roles do. The domain's policy waits for them, so
+	// that OpenSearch knows the roles.
+	SlowResources []pulumi.Resource
 }
 
 // Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the
@@ -71,7 +74,7 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 			func(domain, master, writer, reader string) (string, error) {
 				return accessPolicy(domain, args.Setup, master, writer, reader)
 			})),
-	}, pulumi.Parent(a))
+	}, pulumi.Parent(a), pulumi.DependsOn(args.SlowResources))
 	if err != nil {
 		return nil, fmt.Errorf("domain access policy: %w", err)
 	}

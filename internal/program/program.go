@@ -82,7 +82,32 @@ func Run(ctx *pulumi.Context) error {
 			return fmt.Errorf("alarms: %w", err)
 		}
 	}
-	if err := newWorkloads(ctx, cfg, controlPlane, nodes, master, domain, provider); err != nil {
+	access, err := logging.NewAccess(ctx, name+"-log", &logging.AccessArgs{
+		DomainName:          domain.Name,
+		DomainARN:           domain.ARN,
+		OIDCProviderARN:     controlPlane.OIDCProviderARN,
+		OIDCIssuer:          controlPlane.OIDCIssuer,
+		Namespace:           cfg.Workloads.Namespace,
+		DashboardsNamespace: config.LoggingNamespace,
+		MasterRoleARN:       master.RoleARN,
+		Setup:               setupInput(cfg),
+		SlowResources:       nodes.running,
+	}, onAWS)
+	if err != nil {
+		return fmt.Errorf("log access: %w", err)
+	}
+
+	// From here on the program waits: a component's end waits for its URN, which comes when its Kubernetes provider does
+	// (RegisterResourceOutputs of https://github.com/pulumi/pulumi/blob/master/sdk/go/pulumi/context.go). So all that needs
+	// AWS only is declared before.
+	if cfg.Cluster.Autoscaler.Enabled {
+		if _, err := cluster.NewAutoscaler(ctx, name+"-autoscaler", &cluster.AutoscalerArgs{
+			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, DependsOn: nodes.addons,
+		}, onAWS, pulumi.Provider(nodes.kubernetes)); err != nil {
+			return err
+		}
+	}
+	if err := newWorkloads(ctx, cfg, nodes, master, domain, access, provider); err != nil {
 		return err
 	}
 
@@ -121,6 +146,8 @@ func providerArgs(cfg *config.Config, tags map[string]string) *aws.ProviderArgs 
 // nodes is a cluster that can run pods.
 type nodes struct {
 	groups map[string]*cluster.NodeGroup
+	// addons are those that nodes need, running the groups themselves.
+	addons, running []pulumi.Resource
 	// kubernetes waits for all that pods need.
 	kubernetes   *kubernetes.Provider
 	storageClass pulumi.StringOutput
@@ -180,19 +207,13 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 		return nil, err
 	}
 	out.storageClass = class.Metadata.Name().Elem()
-	if cfg.Cluster.Autoscaler.Enabled {
-		if _, err := cluster.NewAutoscaler(ctx, name+"-autoscaler", &cluster.AutoscalerArgs{
-			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, DependsOn: nodeAddons.All,
-		}, onAWS, pulumi.Provider(out.kubernetes)); err != nil {
-			return nil, err
-		}
-	}
+	out.addons, out.running = nodeAddons.All, groups
 	return out, nil
 }
 
 // newWorkloads makes the namespaces, the shipping of logs out of them, and what runs in them.
-func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *nodes,
-	master *logging.Master, domain *logging.Domain, provider *aws.Provider,
+func newWorkloads(ctx *pulumi.Context, cfg *config.Config, nodes *nodes,
+	master *logging.Master, domain *logging.Domain, access *logging.Access, provider *aws.Provider,
 ) error {
 	inCluster := pulumi.Providers(nodes.kubernetes, provider)
 	namespace, err := workloads.NewNamespace(ctx, cfg.Workloads.Namespace, &workloads.NamespaceArgs{
@@ -205,7 +226,7 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 	if err != nil {
 		return fmt.Errorf("namespace %s: %w", cfg.Workloads.Namespace, err)
 	}
-	sidecar, logs, err := newLogs(ctx, cfg, controlPlane, namespace, master, domain, provider, inCluster)
+	sidecar, logs, err := newLogs(ctx, cfg, namespace, master, domain, access, inCluster)
 	if err != nil {
 		return err
 	}
@@ -231,10 +252,22 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster
 	return nil
 }
 
-// newLogs makes everything between a pod's log files and the domain: who may call it, its set-up, the dashboards' proxy, and
+// setupInput is what the set-up sends, without what only AWS knows.
+func setupInput(cfg *config.Config) logging.SetupInput {
+	return logging.SetupInput{
+		Region:        cfg.Region,
+		IndexPrefix:   cfg.Logging.IndexPrefix,
+		RetentionDays: cfg.Logging.RetentionDays,
+		Replicas:      cfg.Logging.Domain.Replicas(),
+		AuditLogs:     cfg.Logging.Domain.AuditLogs,
+		Dashboards:    cfg.Logging.Dashboards.Enabled,
+	}
+}
+
+// newLogs makes everything in the cluster between a pod's log files and the domain: its set-up, the dashboards' proxy, and
 // the sidecar. What it returns beside the sidecar is in place before anything logs.
-func newLogs(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.ControlPlane, source *workloads.Namespace,
-	master *logging.Master, domain *logging.Domain, provider *aws.Provider, inCluster pulumi.ResourceOption,
+func newLogs(ctx *pulumi.Context, cfg *config.Config, source *workloads.Namespace,
+	master *logging.Master, domain *logging.Domain, access *logging.Access, inCluster pulumi.ResourceOption,
 ) (*logging.Sidecar, []pulumi.Resource, error) {
 	namespace, err := workloads.NewNamespace(ctx, config.LoggingNamespace, &workloads.NamespaceArgs{
 		Name:        config.LoggingNamespace,
@@ -247,34 +280,13 @@ func newLogs(ctx *pulumi.Context, cfg *config.Config, controlPlane *cluster.Cont
 	if err != nil {
 		return nil, nil, fmt.Errorf("namespace %s: %w", config.LoggingNamespace, err)
 	}
-	settings := logging.SetupInput{
-		Region:        cfg.Region,
-		IndexPrefix:   cfg.Logging.IndexPrefix,
-		RetentionDays: cfg.Logging.RetentionDays,
-		Replicas:      cfg.Logging.Domain.Replicas(),
-		AuditLogs:     cfg.Logging.Domain.AuditLogs,
-		Dashboards:    cfg.Logging.Dashboards.Enabled,
-	}
-	access, err := logging.NewAccess(ctx, name+"-log", &logging.AccessArgs{
-		DomainName:          domain.Name,
-		DomainARN:           domain.ARN,
-		OIDCProviderARN:     controlPlane.OIDCProviderARN,
-		OIDCIssuer:          controlPlane.OIDCIssuer,
-		Namespace:           cfg.Workloads.Namespace,
-		DashboardsNamespace: config.LoggingNamespace,
-		MasterRoleARN:       master.RoleARN,
-		Setup:               settings,
-	}, pulumi.Providers(provider))
-	if err != nil {
-		return nil, nil, fmt.Errorf("log access: %w", err)
-	}
 	setup, err := logging.NewSetup(ctx, name+"-log-setup", &logging.SetupArgs{
 		Image:         cfg.Logging.Image,
 		ClusterName:   cfg.Cluster.Name,
 		Namespace:     namespace.Name,
 		Master:        master,
 		DomainARN:     domain.ARN,
-		Settings:      settings,
+		Settings:      setupInput(cfg),
 		Endpoint:      domain.Endpoint,
 		WriterRoleARN: access.WriterRoleARN,
 		ReaderRoleARN: access.ReaderRoleARN,

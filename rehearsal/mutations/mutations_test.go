@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -439,6 +440,47 @@ func TestTheProviderWaitsForSomeRoles(t *testing.T) {
 		require.NoError(t, err, of)
 		assert.Equal(t, 1, c.mutated, of)
 	}
+}
+
+// patient answers for the Kubernetes provider only when everything is made that needs nothing of Kubernetes.
+type patient struct {
+	*cloud
+	want map[string]bool
+	made chan struct{}
+}
+
+func (p *patient) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	if args.TypeToken == "pulumi:providers:kubernetes" {
+		select {
+		case <-p.made:
+		case <-time.After(20 * time.Second):
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return "", nil, fmt.Errorf("the program waits for Kubernetes before it declares %v", slices.Sorted(maps.Keys(p.want)))
+		}
+	}
+	id, out, err := p.cloud.NewResource(args)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if name := key(args.TypeToken, args.Name); p.want[name] {
+		delete(p.want, name)
+		if len(p.want) == 0 {
+			close(p.made)
+		}
+	}
+	return id, out, err
+}
+
+// The SDK ends a component when its URN is known, and the program stops until then: whatever it declares after a component
+// inside Kubernetes begins a quarter of an hour late, the domain seconds after what it refers to.
+func TestWhatNeedsNoKubernetesDoesNotWaitForIt(t *testing.T) {
+	values := settings(t, "prod")
+	add(t, values, "expense:logging", byMail)
+	p := &patient{newCloud(awsmodel.New(awsmodel.Options{}), mutation{}, nil), map[string]bool{
+		"Role expense-log-master": true, "LogResourcePolicy expense": true, "Domain expense": true, "MetricAlarm expense-alarms-cluster-red": true,
+		"Role expense-log-writer": true, "Role expense-log-reader": true, "DomainPolicy expense-log": true,
+	}, make(chan struct{})}
+	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "prod", p), func(info *pulumi.RunInfo) { info.Config = values }))
 }
 
 // dashboards is a command that turns the dashboards on in a stack that is up.

@@ -341,6 +341,16 @@ func TestInvoke(t *testing.T) {
 	}
 }
 
+// What one command made is known everywhere when the next begins.
+func TestTimePassesBetweenCommands(t *testing.T) {
+	m := awsmodel.New(awsmodel.Options{})
+	p := client(t, m, "")
+	before := m.Now()
+	_, err := p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, in{"region": "us-east-1"})})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, m.Now()-before, time.Minute)
+}
+
 // Whoever uses what AWS added to an object would else seem to change with every change of the object.
 func TestPreviewOfAnUpdateKeepsWhatAWSAdded(t *testing.T) {
 	p := client(t, awsmodel.New(awsmodel.Options{}), "")

@@ -510,7 +510,9 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	}
 	m.mu.Lock()
 	o, ok := m.objects[typ][id]
-	if !ok {
+	if !ok && r.upserts {
+		o = &object{typ: typ, id: id, logical: id, in: props{resource.PropertyMap{}}, out: props{resource.PropertyMap{}}, origin: Program, status: active}
+	} else if !ok {
 		m.mu.Unlock()
 		return nil, fmt.Errorf("updating %s (%s): couldn't find resource", r.noun, id)
 	}
@@ -545,6 +547,9 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 			return err
 		}
 		m.fill(r, o)
+		if m.objects[typ][id] == nil {
+			m.put(o)
+		}
 		m.notify()
 		return nil
 	})

@@ -1026,6 +1026,31 @@ func TestUpdates(t *testing.T) {
 }
 
 // TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
+// A domain's policy goes with it, and an update sets it on the domain's successor, whatever its name.
+func TestThePolicyOfADomainThatWasReplaced(t *testing.T) {
+	w := whole(t, Options{})
+	policy := w.id("domainPolicy")
+	require.NoError(t, w.m.Delete(t.Context(), tDomain, w.id("domain")))
+	_, _, found := w.m.Read(tDomainPolicy, policy)
+	require.False(t, found)
+	for _, s := range steps {
+		if s.name == "domain" {
+			inputs := s.inputs(w)
+			inputs["domainName"] = "renamed"
+			require.NoError(t, w.make(s, inputs))
+		}
+	}
+	news := resource.NewPropertyMapFromMap(in{"domainName": "renamed", "accessPolicies": roleInside})
+	w.m.opts.Principals = []string{newRole}
+	_, err := w.m.Update(t.Context(), tDomainPolicy, policy, news)
+	require.NoError(t, err)
+	got, _, found := w.m.Read(tDomainPolicy, policy)
+	require.True(t, found)
+	assert.Equal(t, news, got)
+	_, err = w.m.Update(t.Context(), tAlarm, "nothing", resource.PropertyMap{})
+	require.Error(t, err, "nothing else comes back so")
+}
+
 func TestDiff(t *testing.T) {
 	m := New(Options{})
 	replaces := map[string][]string{

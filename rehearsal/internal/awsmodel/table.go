@@ -125,6 +125,7 @@ type row struct {
 	replaces    []string // property paths; an object's own path means that it appears or disappears
 	replacesIf  func(olds, news props) []string
 	deleteFirst bool
+	upserts     bool // an update makes what is gone: the provider's creation and update are one call
 	name        *naming
 	id          func(m *Model, o *object) string
 	idPrefix    string
@@ -507,6 +508,7 @@ func init() {
 			times:   times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},
 		tDomainPolicy: {service: "OpenSearch", noun: "OpenSearch Domain Policy", ops: [3]string{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
 			required: []string{"accessPolicies", "domainName"},
+			upserts:  true, // resourceDomainPolicyUpsert of opensearch/domain_policy.go: also for another domain, if this one was replaced
 			id:       func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:     []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
 			times:    times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},

@@ -248,7 +248,7 @@ func logGroups(domain string) string { return "/aws/OpenSearchService/domains/" 
 //
 // It takes the account from the ARN of a role and names no group, so it is there before them, and the same with audit logs
 // and without: a policy that changes seconds before the domain is one that OpenSearch does not know yet. When the domain is
-// renamed, it is replaced while the old domain is being deleted; after the new groups it would be seconds before the new one.
+// renamed, it is older than the new one by the deletion of the old one.
 func logPolicy(region, domain, role string) (string, error) {
 	account, err := iampolicy.Account(role)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -268,29 +269,51 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	known := []string{writer, master}
-	for _, proxy := range proxies.Items {
-		reader := environment(&proxy.Spec.Template.Spec.Containers[0], "AWS_ROLE_ARN")
-		known = append(known, reader)
-		if err := errors.Join(
-			ask(reader, []question{
-				{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
-				{"es:ESHttpDelete", "/_dashboards/api/saved_objects/x", false}, {"es:ESHttpPost", "/_bulk", false},
-				{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
-			}),
-			assume(reader, awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}, true),
-			assume(reader, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "dashboards", Audience: stsAudience}, false),
-		); err != nil {
-			return "", err
+	// The reader is there without its proxy; then no pod can become it, and the domain knows nobody as the reader.
+	token := awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}
+	var readers []string
+	for _, role := range roles(model) {
+		if model.AssumeWithToken(role, token) == nil {
+			readers = append(readers, role)
 		}
 	}
-	others := 0
-	for _, item := range model.Inventory() {
-		if item.Type != "aws:iam/role:Role" {
-			continue
+	if len(readers) != 1 {
+		return "", fmt.Errorf("%d roles open to the dashboards' proxy, expected one: %v", len(readers), readers)
+	}
+	reader := readers[0]
+	for _, proxy := range proxies.Items {
+		if role := environment(&proxy.Spec.Template.Spec.Containers[0], "AWS_ROLE_ARN"); role != reader {
+			return "", fmt.Errorf("the proxy has the role %s, expected %s", role, reader)
 		}
-		_, out, _ := model.Read(item.Type, item.ID)
-		role := out["arn"].StringValue()
+	}
+	token.Namespace = c.namespace
+	if err := errors.Join(
+		ask(reader, []question{
+			{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
+			{"es:ESHttpDelete", "/_dashboards/api/saved_objects/x", false}, {"es:ESHttpPost", "/_bulk", false},
+			{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+		}),
+		assume(reader, token, false),
+	); err != nil {
+		return "", err
+	}
+	var mapping struct {
+		BackendRoles []string `json:"backend_roles"`
+	}
+	if err := document.body("/_plugins/_security/api/rolesmapping/"+prefix+"-reader", &mapping); err != nil {
+		return "", err
+	}
+	if on := len(proxies.Items) > 0; slices.Contains(mapping.BackendRoles, reader) != on || len(mapping.BackendRoles) > 1 {
+		return "", fmt.Errorf("with dashboards %v the domain knows %v as the reader", on, mapping.BackendRoles)
+	}
+	if len(proxies.Items) == 0 {
+		if _, err := c.client.CoreV1().ServiceAccounts(loggingNamespace).Get(ctx, "dashboards", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return "", fmt.Errorf("a service account for the dashboards' proxy without a proxy: %v", err)
+		}
+	}
+	known := []string{writer, master, reader}
+	others := 0
+	for _, role := range roles(model) {
 		if slices.Contains(known, role) {
 			continue
 		}
@@ -303,6 +326,17 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		return "", errors.New("there is no other role that could be kept out")
 	}
 	return fmt.Sprintf("%d questions, %d of the stack's roles kept out", asked, others), nil
+}
+
+// roles are the ARNs of the account's roles.
+func roles(model *awsmodel.Model) (arns []string) {
+	for _, item := range model.Inventory() {
+		if item.Type == "aws:iam/role:Role" {
+			_, out, _ := model.Read(item.Type, item.ID)
+			arns = append(arns, out["arn"].StringValue())
+		}
+	}
+	return arns
 }
 
 func environment(container *corev1.Container, name string) string {

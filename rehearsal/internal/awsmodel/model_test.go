@@ -1026,6 +1026,25 @@ func TestUpdates(t *testing.T) {
 }
 
 // TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
+// Extended support cannot be left, and is entered on a day that is known.
+func TestVersionsHaveASupport(t *testing.T) {
+	for version, want := range map[string]string{"1.33": "its standard support ended on 2026-07-29", "1.34": "", "1.36": ""} {
+		w, s := until(t, Options{}, "cluster")
+		inputs := s.inputs(w)
+		inputs["version"], inputs["upgradePolicy"] = version, in{"supportType": "EXTENDED"}
+		require.NoError(t, w.make(s, inputs))
+		inputs["upgradePolicy"] = in{"supportType": "STANDARD"}
+		_, err := w.m.Update(t.Context(), tCluster, "expense", resource.NewPropertyMapFromMap(inputs))
+		if want == "" {
+			require.NoError(t, err, version)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
+	_, err := newWorld(Options{}).build(map[string]func(*world, in){"cluster": set("version", "1.37")})
+	require.ErrorContains(t, err, "unsupported Kubernetes version 1.37; supported are 1.31, 1.32, 1.33, 1.34, 1.35, 1.36")
+}
+
 // A domain's policy goes with it, and an update sets it on the domain's successor, whatever its name.
 func TestThePolicyOfADomainThatWasReplaced(t *testing.T) {
 	w := whole(t, Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 
 	"expense/internal/config"
@@ -210,7 +211,8 @@ func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPla
 	entry, err := awseks.NewAccessEntry(ctx, resource, &awseks.AccessEntryArgs{
 		ClusterName:  pulumi.String(args.Name),
 		PrincipalArn: pulumi.String(principal),
-		Tags:         nameTag(resource),
+		// Without the path: a tag's value has 256 characters, and a path may have twice as many.
+		Tags: nameTag(name + "-" + path.Base(principal)),
 	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{c.Cluster}))
 	if err != nil {
 		return fmt.Errorf("access entry for %s: %w", principal, err)

@@ -286,7 +286,7 @@ func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArg
 		IpProtocol:                pulumi.String("tcp"),
 		FromPort:                  pulumi.Int(443),
 		ToPort:                    pulumi.Int(443),
-		Description:               pulumi.String("HTTPS from the cluster's nodes and pods"),
+		Description:               pulumi.String("HTTPS from the nodes and pods of the cluster"),
 		Tags:                      pulumi.StringMap{"Name": pulumi.String(name + "-cluster")},
 	}, pulumi.Parent(d)); err != nil {
 		return nil, fmt.Errorf("ingress rule: %w", err)

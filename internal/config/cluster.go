@@ -51,8 +51,9 @@ var (
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 	clusterName       = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 	kubernetesVersion = regexp.MustCompile(`^1\.([1-9][0-9])$`)
-	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
-	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$`)
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns, and of a path 512 and a name
+	// 64 characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(?:role|user)/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}$`)
 	assumedRoleARN = regexp.MustCompile(`^arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/([\w+=,.@-]+)/`)
 	addonVersion   = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9a-z]+$`)
 )

@@ -15,7 +15,7 @@ var (
 	// All of OpenSearch's versions have fine-grained access control, audit logs and Auto-Tune; Elasticsearch's have not
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/features-by-version.html).
 	engineVersion = regexp.MustCompile(`^OpenSearch_([1-9][0-9]?)\.([0-9]{1,2})$`)
-	searchType    = regexp.MustCompile(`^(([a-z]+)[0-9]+([a-z]*))\.([a-z0-9]+)\.search$`)
+	searchType    = regexp.MustCompile(`^(([a-z]{1,9})[0-9]{1,2}([a-z]{0,5}))\.(small|medium|large|[0-9]{0,2}xlarge)\.search$`)
 	// Families that keep data on disks of their own, or have no gp3 volume or no encryption at rest, all of which the domain
 	// uses (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html and
 	// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource).

@@ -68,6 +68,10 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"aws:region", "us-gov-east-1"}, {"network/zones", `["usge1-az1", "usge1-az2"]`},
 			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-us-gov:iam::123456789012:user/me@example.com"]`},
 		},
+		"principals with paths": {
+			{"cluster/admins", `["arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws:iam::123456789012:user/` +
+				strings.Repeat("p", 510) + `/` + strings.Repeat("n", 64) + `"]`},
+		},
 		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview"}`}},
 		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},
 		"long group name":         {group(strings.Repeat("x", 36), "")},

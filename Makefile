@@ -35,6 +35,12 @@ test: ## Runs all tests: no account, no network; those that need the built tools
 	go test -race -shuffle=on ./...
 	cd rehearsal && go test -race -shuffle=on ./...
 
+.PHONY: aws-rules
+aws-rules: ## Renews the table of AWS's rules from the models that AWS publishes: needs pip.
+	@wheels=$$(mktemp -d) && trap 'rm -rf "$$wheels"' EXIT && \
+		pip download --quiet --no-deps --dest "$$wheels" botocore cfn-lint && \
+		cd rehearsal && go run ./cmd/aws-rules -wheels "$$wheels" -rules internal/awsrules/rules.yaml
+
 .PHONY: rehearse
 rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine, and writes .rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/rehearse -stack $(STACK) $(if $(KEEP),-keep)

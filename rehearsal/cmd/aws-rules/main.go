@@ -1,0 +1,358 @@
+// Command aws-rules renews what rules.yaml has of AWS's machine-readable models, and leaves what people wrote in it alone:
+//
+//	aws-rules -wheels FOLDER -rules rules.yaml
+//
+// The folder holds the wheels of botocore and cfn-lint, as `pip download --no-deps botocore cfn-lint` makes it. Nothing of
+// them is run: a wheel is a zip file, and what is read in it is JSON.
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func main() {
+	wheels := flag.String("wheels", "", "folder with the wheels of botocore and cfn-lint")
+	rules := flag.String("rules", "", "the table to renew in place")
+	flag.Parse()
+	if err := renew(*wheels, *rules); err != nil {
+		fmt.Fprintln(os.Stderr, "aws-rules:", err)
+		os.Exit(1)
+	}
+}
+
+func renew(wheels, rules string) error {
+	botocore, err := open(wheels, "botocore")
+	if err != nil {
+		return err
+	}
+	cfnlint, err := open(wheels, "cfn_lint")
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(rules)
+	if err != nil {
+		return err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return fmt.Errorf("%s: %w", rules, err)
+	}
+	var errs []error
+	arguments := get(document.Content[0], "arguments")
+	for i := 0; i+1 < len(arguments.Content); i += 2 {
+		types := arguments.Content[i+1]
+		for j := 0; j+1 < len(types.Content); j += 2 {
+			argument, row := types.Content[j].Value, types.Content[j+1]
+			if err := renewRow(botocore, cfnlint, row); err != nil {
+				errs = append(errs, fmt.Errorf("%s %s: %w", arguments.Content[i].Value, argument, err))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	var schemas struct {
+		Date string `json:"schema_date"`
+	}
+	if err := cfnlint.read("cfnlint/data/schemas/version.json", &schemas); err != nil {
+		return err
+	}
+	set(document.Content[0], "versions", map[string]any{"botocore": botocore.version, "cfnlint": cfnlint.version, "schemas": schemas.Date})
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(&document); err != nil {
+		return err
+	}
+	return os.WriteFile(rules, out.Bytes(), 0o644)
+}
+
+// renewRow sets what the two models say of one argument. CloudFormation's rules count only where the API's own model and
+// AWS's words have none of the kind: where both have one they differ at times, and the API decides.
+func renewRow(botocore, cfnlint *wheel, row *yaml.Node) error {
+	call, property, documented := value(row, "call"), value(row, "property"), get(row, "documented")
+	typ, api, err := botocore.member(call)
+	if err != nil {
+		return err
+	}
+	if get(row, "stale") != nil {
+		delete(api, "enum")
+	}
+	set(row, "type", typ)
+	set(row, "botocore", api)
+	schema := map[string]any{}
+	if property != "" {
+		if schema, err = cfnlint.property(property); err != nil {
+			return err
+		}
+	}
+	for key := range schema {
+		if _, known := api[key]; known || documented != nil && get(documented, key) != nil {
+			delete(schema, key)
+		}
+	}
+	if len(api) > 0 || documented != nil || get(row, "free") != nil || schema["min"] == 0.0 {
+		// That a text is not empty is no news; and an empty tag is taken, whatever the schemas of some types say.
+		delete(schema, "min")
+	}
+	set(row, "cloudformation", schema)
+	return nil
+}
+
+func get(node *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func value(node *yaml.Node, key string) string {
+	if found := get(node, key); found != nil {
+		return found.Value
+	}
+	return ""
+}
+
+// order is the one of a row's keys, and of a rule's.
+var order = []string{"call", "property", "type", "botocore", "cloudformation", "documented", "source", "stale", "free",
+	"pattern", "not", "min", "max", "format", "enum", "cfnlint", "schemas"}
+
+// set writes one key, or removes it if there is nothing to write.
+func set(node *yaml.Node, key string, v any) {
+	i := 0
+	for i < len(node.Content) && node.Content[i].Value != key {
+		i += 2
+	}
+	written := encode(v)
+	switch found := i < len(node.Content); {
+	case found && written != nil:
+		node.Content[i+1] = written // The key keeps its comment.
+		return
+	case found:
+		node.Content = slices.Delete(node.Content, i, i+2)
+		return
+	case written == nil:
+		return
+	}
+	i = 0
+	for i < len(node.Content) && slices.Index(order, node.Content[i].Value) < slices.Index(order, key) {
+		i += 2
+	}
+	node.Content = slices.Insert(node.Content, i, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, written)
+}
+
+func encode(v any) *yaml.Node {
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
+		out := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			set(out, key, v[key])
+		}
+		return out
+	case []any:
+		out := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, item := range v {
+			out.Content = append(out.Content, encode(item))
+		}
+		return out
+	case string:
+		if v == "" {
+			return nil
+		}
+		out := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		if regexp.MustCompile(`[^A-Za-z0-9_.:/-]`).MatchString(v) {
+			out.Style = yaml.SingleQuotedStyle
+		}
+		return out
+	case float64:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatFloat(v, 'f', -1, 64)}
+	}
+	return nil
+}
+
+// wheel is a Python package as the registry has it.
+type wheel struct {
+	version string
+	files   map[string]*zip.File
+	parsed  map[string]map[string]any
+}
+
+func open(folder, name string) (*wheel, error) {
+	found, err := filepath.Glob(filepath.Join(folder, name+"-*.whl"))
+	if err != nil || len(found) != 1 {
+		return nil, fmt.Errorf("%s: found %d wheels of %s, expected one: pip download --no-deps -d FOLDER botocore cfn-lint", folder, len(found), name)
+	}
+	archive, err := zip.OpenReader(found[0])
+	if err != nil {
+		return nil, err
+	}
+	w := &wheel{version: strings.Split(filepath.Base(found[0]), "-")[1], files: map[string]*zip.File{}, parsed: map[string]map[string]any{}}
+	for _, f := range archive.File {
+		w.files[f.Name] = f
+	}
+	return w, nil
+}
+
+func (w *wheel) read(name string, out any) error {
+	f, ok := w.files[name]
+	if !ok {
+		return fmt.Errorf("no file %s", name)
+	}
+	reader, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	var plain io.Reader = reader
+	if strings.HasSuffix(name, ".gz") {
+		if plain, err = gzip.NewReader(reader); err != nil {
+			return err
+		}
+	}
+	return json.NewDecoder(plain).Decode(out)
+}
+
+func (w *wheel) object(name string) (map[string]any, error) {
+	if w.parsed[name] == nil {
+		out := map[string]any{}
+		if err := w.read(name, &out); err != nil {
+			return nil, err
+		}
+		w.parsed[name] = out
+	}
+	return w.parsed[name], nil
+}
+
+// member finds "eks CreateCluster resourcesVpcConfig.subnetIds[]" in the newest model of the service. A call without a
+// member is a switch: it is made or not.
+func (w *wheel) member(call string) (typ string, rule map[string]any, err error) {
+	parts := strings.Fields(call)
+	if len(parts) == 2 {
+		return "boolean", nil, nil
+	}
+	if len(parts) != 3 {
+		return "", nil, fmt.Errorf("call %q: expected service, operation and member", call)
+	}
+	newest := ""
+	for name := range w.files {
+		if ok, _ := path.Match("botocore/data/"+parts[0]+"/*/service-2.json.gz", name); ok && name > newest {
+			newest = name
+		}
+	}
+	model, err := w.object(newest)
+	if err != nil {
+		return "", nil, fmt.Errorf("service %s: %w", parts[0], err)
+	}
+	shapes, _ := model["shapes"].(map[string]any)
+	operation := dig(model, "operations", parts[1])
+	shape := dig(shapes, fmt.Sprint(dig(operation, "input")["shape"]))
+	for _, step := range regexp.MustCompile(`\[\]|\{key\}|\{value\}|[^.\[{]+`).FindAllString(parts[2], -1) {
+		var next map[string]any
+		switch step {
+		case "[]":
+			next = dig(shape, "member")
+		case "{key}", "{value}":
+			next = dig(shape, strings.Trim(step, "{}"))
+		default:
+			next = dig(shape, "members", step)
+		}
+		if next == nil {
+			return "", nil, fmt.Errorf("call %q: no %s", call, step)
+		}
+		shape = dig(shapes, fmt.Sprint(next["shape"]))
+	}
+	switch typ = fmt.Sprint(shape["type"]); typ {
+	case "string":
+		typ = ""
+	case "long":
+		typ = "integer"
+	}
+	return typ, ruleOf(shape, map[string]string{"pattern": "pattern", "min": "min", "max": "max", "enum": "enum"}), nil
+}
+
+// property finds "AWS::EKS::Cluster ResourcesVpcConfig.SubnetIds[]" in the schemas of us-east-1.
+func (w *wheel) property(name string) (map[string]any, error) {
+	typ, at, _ := strings.Cut(name, " ")
+	types, err := w.object("cfnlint/data/schemas/providers/us-east-1.json")
+	if err != nil {
+		return nil, err
+	}
+	schema, err := w.object(fmt.Sprintf("cfnlint/data/schemas/resources/%v.json", types[typ]))
+	if err != nil {
+		return nil, fmt.Errorf("type %s: %w", typ, err)
+	}
+	follow := func(node map[string]any) map[string]any {
+		for {
+			ref, ok := node["$ref"].(string)
+			if !ok {
+				return node
+			}
+			node = dig(schema, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+		}
+	}
+	node := schema
+	for _, step := range regexp.MustCompile(`\[\]|\{\}|[^.\[{]+`).FindAllString(at, -1) {
+		switch step {
+		case "[]":
+			node = follow(dig(node, "items"))
+		case "{}":
+			var values map[string]any
+			for _, v := range dig(node, "patternProperties") {
+				values, _ = v.(map[string]any)
+			}
+			node = follow(values)
+		default:
+			node = follow(dig(node, "properties", step))
+		}
+		if node == nil {
+			return nil, fmt.Errorf("property %q: no %s", name, step)
+		}
+	}
+	return ruleOf(node, map[string]string{"pattern": "pattern", "minLength": "min", "maxLength": "max", "minimum": "min", "maximum": "max",
+		"enum": "enum", "format": "format"}), nil
+}
+
+// ruleOf takes over the constraints of a shape or a schema, patterns in Go's syntax.
+func ruleOf(from map[string]any, keys map[string]string) map[string]any {
+	out := map[string]any{}
+	for key, as := range keys {
+		switch v := from[key].(type) {
+		case nil:
+		case string:
+			v = regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`).ReplaceAllString(v, `\x{$1}`)
+			out[as] = strings.ReplaceAll(v, `\Z`, `\z`)
+		default:
+			out[as] = v
+		}
+	}
+	return out
+}
+
+func dig(from map[string]any, keys ...string) map[string]any {
+	for _, key := range keys {
+		from, _ = from[key].(map[string]any)
+	}
+	return from
+}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"expense/internal/iampolicy"
 	"expense/internal/program"
 	"expense/rehearsal/internal/awsmodel"
 
@@ -89,6 +90,9 @@ func both(first, second func(resource.PropertyMap, map[string]string)) func(reso
 	}
 }
 
+// userTopic is an SNS topic that the account has without the program.
+const userTopic = "arn:aws:sns:us-east-1:111122223333:users"
+
 // byMail turns alarms on.
 var byMail = map[string]any{"alarms": map[string]any{"email": "ops@example.com"}}
 
@@ -119,13 +123,14 @@ var mutations = []mutation{
 	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
 	{name: "a disk size beside a launch template", of: "NodeGroup expense", edit: set("diskSize", 80), want: "InvalidParameterException"},
 	{name: "instances of another architecture than the image", of: "NodeGroup expense", edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException"},
-	{name: "more nodes desired than allowed", of: "NodeGroup expense", edit: set("scalingConfig.maxSize", 2), want: "InvalidParameterException"},
+	{name: "more nodes desired than allowed", of: "NodeGroup expense", edit: set("scalingConfig.maxSize", 2), want: "scalingConfig.desiredSize: 3 is above"},
 	{name: "a node role that nobody may assume", of: "Role expense-node", edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException"},
 	// Add-ons.
 	{name: "CoreDNS without a node", of: "NodeGroup expense", want: "DEGRADED"},
 	{name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"), want: "InvalidParameterException"},
 	{name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi", edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
 	{name: "a Pod Identity role whose sessions may not be tagged", of: "Role expense-autoscaler", edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException"},
+	{name: "ports from above to", of: "SecurityGroupIngressRule expense-cluster", edit: set("fromPort", 444), want: "fromPort"},
 	// Logging.
 	{name: "a domain before its service-linked role", of: "ServiceLinkedRole expense", want: "you must enable a service-linked role"},
 	{name: "a service-linked role that exists", of: "ServiceLinkedRole expense", edit: set("awsServiceName", "opensearchservice.amazonaws.com"), account: awsmodel.Options{ServiceLinkedRoles: []string{"opensearchservice.amazonaws.com"}}, want: "has been taken in this account"},
@@ -145,7 +150,7 @@ var mutations = []mutation{
 	{name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800), want: "Volume size must be between 10 and 768"},
 	{name: "a volume slower than AWS lets one of its size be", stack: "prod", of: "Domain expense", edit: set("ebsOptions.throughput", 125), want: "LimitExceededException: Throughput must be between 250 and 1250"},
 	{name: "a volume with more IOPS than its instance has", of: "Domain expense", edit: set("ebsOptions.iops", 16000), want: "LimitExceededException: IOPS must be between 3000 and 11800"},
-	{name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4), want: "not 4"},
+	{name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4), want: "must be one of [3 5]"},
 	{name: "masters that are described and not enabled", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True"},
 	{name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4), want: "multiple of the number of Availability Zones"},
 	{name: "a family that the version does not have", of: "Domain expense", edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")), want: "Invalid instance type: or2.medium.search"},
@@ -174,6 +179,7 @@ var mutations = []mutation{
 // time.
 type cloud struct {
 	model    *awsmodel.Model
+	stack    string
 	mutation mutation
 	before   *cloud // the command before, if it is not the first
 
@@ -181,9 +187,17 @@ type cloud struct {
 	ids     map[string]string
 	made    map[string]thing
 	mutated int
+	// sent is what went to AWS.
+	sent []sent
 	// began is when the command began on the account's clock, and ends when each resource was done.
 	began time.Duration
 	ends  map[string]time.Duration
+}
+
+// sent is one resource with its arguments.
+type sent struct {
+	typ, name string
+	inputs    resource.PropertyMap
 }
 
 // thing is a resource in the state.
@@ -192,8 +206,8 @@ type thing struct {
 	in, out resource.PropertyMap
 }
 
-func newCloud(account *awsmodel.Model, m mutation, before *cloud) *cloud {
-	return &cloud{model: account, mutation: m, before: before, ids: map[string]string{}, made: map[string]thing{},
+func newCloud(account *awsmodel.Model, stack string, m mutation, before *cloud) *cloud {
+	return &cloud{model: account, stack: stack, mutation: m, before: before, ids: map[string]string{}, made: map[string]thing{},
 		began: account.Now(), ends: map[string]time.Duration{}}
 }
 
@@ -266,8 +280,22 @@ func (c *cloud) create(start time.Duration, typ, name string, in resource.Proper
 	if property != "" && !in.HasValue(resource.PropertyKey(property)) {
 		in[resource.PropertyKey(property)] = resource.NewStringProperty(physical)
 	}
+	if awsmodel.Taggable(typ) {
+		// The provider adds its default tags.
+		all := resource.PropertyMap{}
+		for key, value := range program.Tags(c.stack) {
+			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
+		}
+		if given := in["tags"]; given.IsObject() {
+			maps.Copy(all, given.ObjectValue())
+		}
+		in["tags"] = resource.NewObjectProperty(all)
+	}
+	c.mu.Lock()
+	c.sent = append(c.sent, sent{typ, name, in})
+	c.mu.Unlock()
 	for _, failure := range c.model.Check(typ, in) {
-		return "", nil, fmt.Errorf("%s: %s", failure.Property, failure.Reason)
+		return "", nil, fmt.Errorf("%s %s: %s: %s", typ, name, failure.Property, failure.Reason)
 	}
 	ctx := awsmodel.After(context.Background(), start)
 	id, out, err := c.apply(ctx, typ, name, in)
@@ -305,13 +333,14 @@ func (c *cloud) apply(ctx context.Context, typ, name string, in resource.Propert
 // component makes what the component of pulumi-eks makes: the control plane's role, its policy and the control plane.
 func (c *cloud) component(start time.Duration, name string, in resource.PropertyMap) (resource.PropertyMap, error) {
 	text := resource.NewStringProperty
-	_, role, err := c.create(start, "aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{"assumeRolePolicy": text(
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
+	_, role, err := c.create(start, "aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{
+		"description": text("Allows EKS to manage clusters on your behalf."), "assumeRolePolicy": text(
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
 	if err != nil {
 		return nil, err
 	}
 	if _, _, err := c.create(start, "aws:iam/rolePolicyAttachment:RolePolicyAttachment", name+"-eksRole", resource.PropertyMap{
-		"role": role["name"], "policyArn": text("arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"),
+		"role": role["name"], "policyArn": text(iampolicy.ManagedPolicy(c.model.Region(), "AmazonEKSClusterPolicy")),
 	}); err != nil {
 		return nil, err
 	}
@@ -324,8 +353,11 @@ func (c *cloud) component(start time.Duration, name string, in resource.Property
 		"accessConfig": resource.NewObjectProperty(resource.PropertyMap{
 			"authenticationMode": text("API"), "bootstrapClusterCreatorAdminPermissions": resource.NewBoolProperty(true),
 		}),
-		"kubernetesNetworkConfig": resource.NewObjectProperty(resource.PropertyMap{"serviceIpv4Cidr": in["kubernetesServiceIpAddressRange"]}),
-		"enabledClusterLogTypes":  in["enabledClusterLogTypes"],
+		"kubernetesNetworkConfig": resource.NewObjectProperty(resource.PropertyMap{
+			"ipFamily": text("ipv4"), "serviceIpv4Cidr": in["kubernetesServiceIpAddressRange"],
+		}),
+		"upgradePolicy":          resource.NewObjectProperty(resource.PropertyMap{"supportType": text("STANDARD")}),
+		"enabledClusterLogTypes": in["enabledClusterLogTypes"],
 		"encryptionConfig": resource.NewObjectProperty(resource.PropertyMap{
 			"provider":  resource.NewObjectProperty(resource.PropertyMap{"keyArn": in["encryptionConfigKeyArn"]}),
 			"resources": resource.NewArrayProperty([]resource.PropertyValue{text("secrets")}),
@@ -368,8 +400,20 @@ func run(t *testing.T, m mutation) (*cloud, error) {
 	}
 	values := settings(t, stack)
 	add(t, values, "expense:logging", m.logging)
-	c := newCloud(awsmodel.New(m.account), m, nil)
-	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) { info.Config = values })
+	return runWith(m, stack, values)
+}
+
+// runWith runs the program with the settings.
+func runWith(m mutation, stack string, values map[string]string) (*cloud, error) {
+	if m.account.Region == "" {
+		m.account.Region = values["aws:region"]
+	}
+	c := newCloud(awsmodel.New(m.account), stack, m, nil)
+	c.model.Plant("aws:sns/topic:Topic", userTopic, "users", awsmodel.Program, map[string]any{"arn": userTopic})
+	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) {
+		info.Config = values
+		info.ConfigSecretKeys = []string{"expense:webSecret"}
+	})
 	return c, err
 }
 
@@ -408,8 +452,8 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 	} {
 		add(t, values, section, more)
 	}
-	c := newCloud(awsmodel.New(awsmodel.Options{}), mutation{}, nil)
-	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values }))
+	c, err := runWith(mutation{}, "dev", values)
+	require.NoError(t, err)
 	endpoints := 0
 	for _, item := range c.model.Inventory() {
 		assert.NotEqual(t, "aws:ec2/natGateway:NatGateway", item.Type)
@@ -476,7 +520,7 @@ func (p *patient) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 func TestWhatNeedsNoKubernetesDoesNotWaitForIt(t *testing.T) {
 	values := settings(t, "prod")
 	add(t, values, "expense:logging", byMail)
-	p := &patient{newCloud(awsmodel.New(awsmodel.Options{}), mutation{}, nil), map[string]bool{
+	p := &patient{newCloud(awsmodel.New(awsmodel.Options{}), "prod", mutation{}, nil), map[string]bool{
 		"Role expense-log-master": true, "LogResourcePolicy expense": true, "Domain expense": true, "MetricAlarm expense-alarms-cluster-red": true,
 		"Role expense-log-writer": true, "Role expense-log-reader": true, "DomainPolicy expense-log": true,
 	}, make(chan struct{})}
@@ -488,7 +532,7 @@ func dashboards(t *testing.T, first *cloud) error {
 	first.model.Pass(time.Minute)
 	values := settings(t, "dev")
 	add(t, values, "expense:logging", map[string]any{"dashboards": map[string]any{"enabled": true, "image": "aws-sigv4-proxy:1"}})
-	c := newCloud(first.model, mutation{}, first)
+	c := newCloud(first.model, "dev", mutation{}, first)
 	return pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "dev", c), func(info *pulumi.RunInfo) { info.Config = values })
 }
 

@@ -14,7 +14,6 @@ import (
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 func checkVPC(c *checker) {
-	c.cidr("cidrBlock")
 	if !c.has("cidrBlock") && !c.has("ipv4IpamPoolId") {
 		c.fail("cidrBlock", "one of cidrBlock, ipv4IpamPoolId must be specified")
 	}
@@ -51,7 +50,6 @@ func removeVPC(m *Model, o *object) error {
 }
 
 func checkSubnet(c *checker) {
-	c.cidr("cidrBlock")
 	if c.has("availabilityZone") && c.has("availabilityZoneId") {
 		c.fail("availabilityZone", "\"availabilityZone\": conflicts with availabilityZoneId")
 	}
@@ -231,7 +229,6 @@ func destination(p props) string {
 }
 
 func checkRoute(c *checker) {
-	c.cidr("destinationCidrBlock")
 	c.exactlyOne("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
 	c.exactlyOne("gatewayId", "natGatewayId", "carrierGatewayId", "coreNetworkArn", "egressOnlyGatewayId", "localGatewayId",
 		"networkInterfaceId", "transitGatewayId", "vpcEndpointId", "vpcPeeringConnectionId")
@@ -337,26 +334,6 @@ func fillEndpoint(m *Model, o *object) {
 	o.out.setDefault("policy", `{"Version":"2008-10-17","Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}`)
 }
 
-func checkTemplate(c *checker) {
-	c.between("metadataOptions.httpPutResponseHopLimit", 1, 64)
-	for i, d := range c.objs("blockDeviceMappings") {
-		ebs := "blockDeviceMappings[" + itoa(i) + "].ebs"
-		if t := d.str("ebs.volumeType"); t != "" && !slices.Contains([]string{"standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"}, t) {
-			c.fail(ebs+".volumeType", "expected volumeType to be one of [standard io1 io2 gp2 sc1 st1 gp3], got %s", t)
-		}
-		// Ranges of gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
-		if v := d.num("ebs.throughput"); v != 0 && (v < 125 || v > 2000) {
-			c.fail(ebs+".throughput", "expected throughput to be in the range (125 - 2000), got %v", v)
-		}
-	}
-	for i, s := range c.objs("tagSpecifications") {
-		kinds := []string{"instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"}
-		if t := s.str("resourceType"); t != "" && !slices.Contains(kinds, t) {
-			c.fail("tagSpecifications["+itoa(i)+"].resourceType", "expected resourceType to be one of %v, got %s", kinds, t)
-		}
-	}
-}
-
 func createTemplate(m *Model, o *object) error {
 	if len(m.where(tTemplate, "name", o.name())) > 0 {
 		return refuse("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
@@ -383,12 +360,6 @@ func updateTemplate(_ *Model, o *object, _ props) error {
 }
 
 func checkSG(c *checker) {
-	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
-	const allowed = "a-z, A-Z, 0-9, spaces, and ._-:/()#,@[]+=&;{}!$*"
-	d := c.str("description")
-	if len(d) > 255 || !re(`^[0-9A-Za-z_ .:/()#,@\[\]+=&;{}!$*-]*$`).MatchString(d) {
-		c.fail("description", "invalid value for description %q: at most 255 characters of %s", d, allowed)
-	}
 	for _, side := range []string{"ingress", "egress"} {
 		for i, r := range c.objs(side) {
 			checkPorts(c, side+"["+itoa(i)+"].", r, "protocol")
@@ -460,8 +431,6 @@ func checkPorts(c *checker, prefix string, r props, protocol string) {
 }
 
 func checkRule(c *checker) {
-	c.cidr("cidrIpv4")
-	c.cidr("cidrIpv6")
 	c.exactlyOne("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 	checkPorts(c, "", c.props, "ipProtocol")
 }

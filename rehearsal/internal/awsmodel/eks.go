@@ -30,21 +30,6 @@ var kubernetesVersions = slices.Sorted(maps.Keys(supportEnds))
 
 const defaultKubernetes = "1.35"
 
-func checkCluster(c *checker) {
-	c.arn("roleArn", "encryptionConfig.provider.keyArn")
-	c.cidr("kubernetesNetworkConfig.serviceIpv4Cidr")
-	for _, r := range c.strs("encryptionConfig.resources") {
-		if r != "secrets" {
-			c.fail("encryptionConfig.resources", "expected resources to be one of [secrets], got %s", r)
-		}
-	}
-	for _, v := range c.strs("vpcConfig.publicAccessCidrs") {
-		if p, err := netip.ParsePrefix(v); err != nil || p.Masked() != p {
-			c.fail("vpcConfig.publicAccessCidrs", "\"publicAccessCidrs\" must contain valid network CIDRs, got %q", v)
-		}
-	}
-}
-
 func invalidParameter(format string, args ...any) error {
 	return refuse("InvalidParameterException", format, args...)
 }
@@ -407,9 +392,6 @@ func createAddon(m *Model, o *object) error {
 	version := cluster.out.str("version")
 	if _, known := addons[name]; !known {
 		return invalidParameter("Addon %s specified is not supported in %s kubernetes version", name, version)
-	}
-	if v := o.in.str("addonVersion"); v != "" && !re(`^v\d+\.\d+\.\d+-eksbuild\.[0-9a-z]+$`).MatchString(v) {
-		return invalidParameter("Addon version specified is not supported: %s (versions look like v1.2.3-eksbuild.4)", v)
 	}
 	if err := addonValues(name, o.in.str("configurationValues")); err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"expense/rehearsal/internal/awsrules"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
@@ -291,17 +293,6 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 			c.fail(path, "Missing required argument. The argument %q is required, but no definition was found", path)
 		}
 	}
-	for path, allowed := range r.enums {
-		values := c.strs(path)
-		if v := c.str(path); v != "" {
-			values = append(values, v)
-		}
-		for _, v := range values {
-			if !slices.Contains(allowed, v) {
-				c.fail(path, "expected %s to be one of [%s], got %s", path, strings.Join(allowed, " "), v)
-			}
-		}
-	}
 	if r.name != nil {
 		r.name.check(c)
 	}
@@ -311,13 +302,16 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 			c.fail("tags", "at most 50 tags, found %d", len(tags))
 		}
 		for k, v := range tags {
-			if strings.HasPrefix(strings.ToLower(k), "aws:") || k == "" || len(k) > 128 || len(v) > 256 {
-				c.fail("tags", "tag %q=%q is not valid: keys have 1 to 128 characters and do not begin with aws:, values at most 256", k, v)
+			if strings.HasPrefix(strings.ToLower(k), "aws:") {
+				c.fail("tags", "tag %q=%q is not valid: keys do not begin with aws:", k, v)
 			}
 		}
 	}
 	if r.check != nil {
 		r.check(c)
+	}
+	for _, f := range awsrules.Check(typ, c.m) {
+		c.fail(f.At, "%s", f.Reason)
 	}
 	slices.SortStableFunc(c.failures, func(a, b CheckFailure) int { return strings.Compare(a.Property, b.Property) })
 	return c.failures

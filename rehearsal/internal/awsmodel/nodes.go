@@ -68,17 +68,11 @@ func shapeOf(instanceType string) (shape, bool) {
 }
 
 func checkNodeGroup(c *checker) {
-	c.arn("nodeRoleArn")
-	c.between("scalingConfig.minSize", 0, 450)
-	c.between("scalingConfig.maxSize", 1, 450) // https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html
-	c.between("scalingConfig.desiredSize", 0, 450)
 	for _, p := range []string{"desiredSize", "maxSize", "minSize"} {
 		if !c.has("scalingConfig." + p) {
 			c.fail("scalingConfig."+p, "Missing required argument. The argument %q is required, but no definition was found", "scalingConfig."+p)
 		}
 	}
-	c.between("updateConfig.maxUnavailable", 1, 100)
-	c.between("updateConfig.maxUnavailablePercentage", 1, 100)
 	if c.has("updateConfig") && !c.unknown("updateConfig") {
 		c.exactlyOne("updateConfig.maxUnavailable", "updateConfig.maxUnavailablePercentage")
 	}
@@ -86,14 +80,6 @@ func checkNodeGroup(c *checker) {
 		c.exactlyOne("launchTemplate.id", "launchTemplate.name")
 		if !c.has("launchTemplate.version") {
 			c.fail("launchTemplate.version", "Missing required argument. The argument \"version\" is required, but no definition was found")
-		}
-	}
-	for i, t := range c.objs("taints") {
-		if e := t.str("effect"); e != "" && taintEffects[e] == "" {
-			c.fail("taints["+itoa(i)+"].effect", "expected effect to be one of [NO_SCHEDULE NO_EXECUTE PREFER_NO_SCHEDULE], got %s", e)
-		}
-		if k := t.str("key"); len(k) > 63 {
-			c.fail("taints["+itoa(i)+"].key", "expected length of key to be in the range (1 - 63), got %s", k)
 		}
 	}
 	if n := len(c.objs("taints")); n > 50 {
@@ -146,7 +132,7 @@ func createNodeGroup(m *Model, o *object) error {
 	if err := m.nodeTypes(o, cluster); err != nil {
 		return err
 	}
-	if err := nodeSizes(in); err != nil {
+	if err := nodeLabels(in); err != nil {
 		return err
 	}
 	o.id = cluster.id + ":" + o.name()
@@ -164,14 +150,7 @@ func createNodeGroup(m *Model, o *object) error {
 	return nil
 }
 
-func nodeSizes(in props) error {
-	low, want, high := in.num("scalingConfig.minSize"), in.num("scalingConfig.desiredSize"), in.num("scalingConfig.maxSize")
-	if low > want {
-		return invalidParameter("Minimum capacity %v can't be greater than desired size %v", low, want)
-	}
-	if want > high {
-		return invalidParameter("desired capacity %v can't be greater than max size %v", want, high)
-	}
+func nodeLabels(in props) error {
 	if labels := in.strMap("labels"); len(labels) > 50 {
 		return invalidParameter("Too many labels: at most 50, found %d", len(labels))
 	}
@@ -585,7 +564,7 @@ func (m *Model) terminated(list []*object) {
 }
 
 func updateNodeGroup(m *Model, o *object, before props) error {
-	if err := nodeSizes(o.in); err != nil {
+	if err := nodeLabels(o.in); err != nil {
 		return err
 	}
 	if err := m.nodeTemplate(o); err != nil {

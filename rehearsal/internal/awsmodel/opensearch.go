@@ -59,28 +59,12 @@ func searchType(v string) (family, size string, ok bool) {
 }
 
 func checkDomain(c *checker) {
-	if v := c.str("engineVersion"); v != "" && !re(`^(Elasticsearch_[0-9]{1}\.[0-9]{1,2}|OpenSearch_[0-9]{1,2}\.[0-9]{1,2})$`).MatchString(v) {
-		c.fail("engineVersion", "must follow the format 'OpenSearch_X.Y' or 'Elasticsearch_X.Y', got %s", v)
-	}
 	if v := c.str("accessPolicies"); v != "" {
 		c.policyDocument("accessPolicies", resourcePolicy, 102400)
 	}
-	if n := c.value("clusterConfig.zoneAwarenessConfig.availabilityZoneCount"); n.IsNumber() && n.NumberValue() != 2 && n.NumberValue() != 3 {
-		c.fail("clusterConfig.zoneAwarenessConfig.availabilityZoneCount", "expected availability_zone_count to be one of [2 3], got %v", n.NumberValue())
-	}
-	kinds := []string{"INDEX_SLOW_LOGS", "SEARCH_SLOW_LOGS", "ES_APPLICATION_LOGS", "AUDIT_LOGS"}
-	for i, l := range c.objs("logPublishingOptions") {
-		if !l.unknown("logType") && !slices.Contains(kinds, l.str("logType")) {
-			c.fail("logPublishingOptions["+itoa(i)+"].logType", "expected log_type to be one of %v, got %s", kinds, l.str("logType"))
-		}
-	}
-	c.arn("advancedSecurityOptions.masterUserOptions.masterUserArn")
 	// The provider's schema: desired_state is required, start and length of a schedule too.
 	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {
 		c.fail("autoTuneOptions.desiredState", "Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
-	}
-	if state := c.str("autoTuneOptions.desiredState"); state != "" && state != "ENABLED" && state != "DISABLED" {
-		c.fail("autoTuneOptions.desiredState", "expected desired_state to be one of [ENABLED DISABLED], got %s", state)
 	}
 }
 
@@ -142,15 +126,6 @@ func (m *Model) domainRules(o *object) error {
 	}
 	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
 	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
-		switch n := in.num("clusterConfig.dedicatedMasterCount"); {
-		case n < 2:
-			return invalid("Dedicated master node count should be greater than 1.")
-		case n > 5:
-			return refuse("LimitExceededException", "Dedicated master instances count should be between 2 and 5.")
-		case n == 2 || n == 4:
-			// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_ClusterConfig.html; the wording is ours.
-			return invalid("Dedicated master node count must be greater than 2 and not 4, found %v", n)
-		}
 		master := in.str("clusterConfig.dedicatedMasterType")
 		f, _, ok := searchType(master)
 		if !ok {

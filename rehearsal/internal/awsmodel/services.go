@@ -12,9 +12,6 @@ import (
 
 func checkKey(c *checker) {
 	c.policyDocument("policy", resourcePolicy, 32768)
-	// https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html
-	c.between("deletionWindowInDays", 7, 30)
-	c.between("rotationPeriodInDays", 90, 2560)
 }
 
 func createKey(m *Model, o *object) error {
@@ -90,12 +87,6 @@ func (m *Model) usableKey(ref string) *object {
 	return k
 }
 
-func checkAlias(c *checker) {
-	if strings.HasPrefix(c.str("name"), "alias/aws/") {
-		c.fail("name", "name %q must begin with 'alias/' and be comprised of only [a-zA-Z0-9/_-], and must not begin with alias/aws/", c.str("name"))
-	}
-}
-
 func createAlias(m *Model, o *object) error {
 	if m.usableKey(o.in.str("targetKeyId")) == nil {
 		return refuse("NotFoundException", "Key '%s' does not exist", o.in.str("targetKeyId"))
@@ -107,19 +98,6 @@ func fillAlias(m *Model, o *object) {
 	if k := m.usableKey(o.in.str("targetKeyId")); k != nil {
 		o.out.set("targetKeyArn", k.arn())
 	}
-}
-
-// retentions: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-var retentions = []float64{0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
-
-func checkLogGroup(c *checker) {
-	if v := c.value("retentionInDays"); v.IsNumber() && !slices.Contains(retentions, v.NumberValue()) {
-		c.fail("retentionInDays", "expected retention_in_days to be one of %v, got %v", retentions, v.NumberValue())
-	}
-	if strings.HasPrefix(c.str("name"), "aws/") {
-		c.fail("name", "log group names that begin with aws/ are reserved, found %s", c.str("name"))
-	}
-	c.arn("kmsKeyId")
 }
 
 func createLogGroup(m *Model, o *object) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -74,8 +73,7 @@ type ref struct {
 // naming is how a type gets its physical name.
 type naming struct {
 	property, prefixProperty string
-	max, autoMax             int // autoMax 0 means 255, the provider's default
-	pattern                  *regexp.Regexp
+	autoMax                  int // of a name that the provider makes; 0 means 255, its default
 	// auto tells that the provider invents a name when the program gives none; alias that it begins with "alias/".
 	auto, alias bool
 }
@@ -88,24 +86,13 @@ func (n *naming) limit() int {
 }
 
 func (n *naming) check(c *checker) {
-	v := c.str(n.property)
-	if v != "" && (len(v) > n.max || n.pattern != nil && !n.pattern.MatchString(v)) {
-		c.fail(n.property, "invalid value for %s %q: at most %d characters of the form %s", n.property, v, n.max, n.pattern)
-	}
-	if p := c.str(n.prefixProperty); p != "" {
-		if c.has(n.property) {
-			c.fail(n.prefixProperty, "%q: conflicts with %s", n.prefixProperty, n.property)
-		}
-		if len(p)+prefixSuffix > n.max {
-			c.fail(n.prefixProperty, "%s %q is too long: at most %d characters, because %d are appended", n.prefixProperty, p, n.max-prefixSuffix, prefixSuffix)
-		}
+	if p := c.str(n.prefixProperty); p != "" && c.has(n.property) {
+		c.fail(n.prefixProperty, "%q: conflicts with %s", n.prefixProperty, n.property)
 	}
 }
 
-// prefixSuffix is the length of what the provider appends to a name prefix: a timestamp of 18 digits and a counter of 8
+// expandPrefix appends what the provider appends to a name prefix: a timestamp of 18 digits and a counter of 8
 // (terraform-plugin-sdk, helper/id.PrefixedUniqueId).
-const prefixSuffix = 26
-
 func (n *naming) expandPrefix(m *Model, o *object) {
 	if n == nil || n.prefixProperty == "" || o.out.has(n.property) || !o.in.has(n.prefixProperty) {
 		return
@@ -115,13 +102,12 @@ func (n *naming) expandPrefix(m *Model, o *object) {
 	o.out.set(n.property, fmt.Sprintf("%s%s%08x", o.in.str(n.prefixProperty), stamp, m.seq))
 }
 
-// row is everything the model knows of one resource type.
+// row is everything the model knows of one resource type, but for what its arguments may be: that is in package awsrules.
 type row struct {
 	service, noun string    // AWS SDK service ID; what the provider calls the thing in its errors
 	ops           [3]string // API calls of create, update, delete
 
 	required    []string
-	enums       map[string][]string
 	replaces    []string // property paths; an object's own path means that it appears or disappears
 	replacesIf  func(olds, news props) []string
 	deleteFirst bool
@@ -220,15 +206,6 @@ func (c *checker) exactlyOne(paths ...string) {
 	}
 }
 
-func (c *checker) cidr(path string) {
-	if v := c.str(path); v != "" {
-		p, err := netip.ParsePrefix(v)
-		if err != nil || p.Masked() != p {
-			c.fail(path, "%q must contain a valid network CIDR, got %q", path, v)
-		}
-	}
-}
-
 func (c *checker) between(path string, low, high float64) {
 	if v := c.value(path); v.IsNumber() && (v.NumberValue() < low || v.NumberValue() > high) {
 		c.fail(path, "expected %s to be in the range (%v - %v), got %v", path, low, high, v.NumberValue())
@@ -276,14 +253,13 @@ func init() {
 	clusterRef := ref{"clusterName", tCluster, "name", "ResourceNotFoundException", "No cluster found for name: %s."}
 	instant := times{create: 2 * seconds, update: 2 * seconds, remove: 2 * seconds}
 	iamName := func(max int) *naming {
-		return &naming{property: "name", prefixProperty: "namePrefix", max: max, autoMax: max, auto: true, pattern: re(`^[\w+=,.@-]+$`)}
+		return &naming{property: "name", prefixProperty: "namePrefix", autoMax: max, auto: true}
 	}
 
 	table = map[string]*row{
 		// EC2 network
 		tVPC: {service: "EC2", noun: "EC2 VPC", ops: [3]string{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"},
 			replaces: []string{"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}, idPrefix: "vpc-", arn: "ec2|vpc/{id}",
-			enums:    map[string][]string{"instanceTenancy": {"default", "dedicated"}},
 			outputs:  with("defaultNetworkAclId", "defaultRouteTableId", "defaultSecurityGroupId", "dhcpOptionsId", "ipv6AssociationId", "mainRouteTableId", "ownerId"),
 			defaults: map[string]any{"enableDnsSupport": true, "enableDnsHostnames": false, "instanceTenancy": "default", "ipv6AssociationId": "", "enableNetworkAddressUsageMetrics": false, "assignGeneratedIpv6CidrBlock": false},
 			times:    times{create: 11 * seconds, update: 2 * seconds, remove: 1 * seconds},
@@ -298,13 +274,12 @@ func init() {
 			create: createIGW, remove: removeIGW},
 		tEIP: {service: "EC2", noun: "EC2 EIP", ops: [3]string{"AllocateAddress", "AssociateAddress", "ReleaseAddress"},
 			replaces: []string{"address", "domain", "networkBorderGroup", "publicIpv4Pool", "vpc"}, idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
-			enums:   map[string][]string{"domain": {"vpc"}},
 			outputs: with("allocationId", "associationId", "carrierIp", "customerOwnedIp", "privateDns", "privateIp", "ptrRecord", "publicDns", "publicIp"),
 			times:   instant, create: createEIP, fill: fillEIP, remove: removeEIP},
 		tNAT: {service: "EC2", noun: "EC2 NAT Gateway", ops: [3]string{"CreateNatGateway", "AssignPrivateNatGatewayAddress", "DeleteNatGateway"},
 			required: []string{"subnetId"}, replaces: []string{"allocationId", "connectivityType", "privateIp", "secondaryPrivateIpAddressCount", "subnetId"},
-			enums: map[string][]string{"connectivityType": {"public", "private"}}, idPrefix: "nat-",
-			outputs: []string{"associationId", "networkInterfaceId", "publicIp", "tagsAll"}, defaults: map[string]any{"connectivityType": "public"},
+			idPrefix: "nat-",
+			outputs:  []string{"associationId", "networkInterfaceId", "publicIp", "tagsAll"}, defaults: map[string]any{"connectivityType": "public"},
 			refs:  []ref{subnetRef("subnetId"), {"allocationId", tEIP, "id", "InvalidAllocationID.NotFound", "The allocation ID '%s' does not exist"}},
 			times: times{create: 105 * seconds, update: 2 * seconds, remove: 75 * seconds}, create: createNAT, settle: settleNAT, gone: dropENIs},
 		tRouteTable: {service: "EC2", noun: "Route Table", ops: [3]string{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"},
@@ -326,7 +301,6 @@ func init() {
 			check: func(c *checker) { c.exactlyOne("subnetId", "gatewayId") }, create: createRouteAssoc},
 		tEndpoint: {service: "EC2", noun: "EC2 VPC Endpoint", ops: [3]string{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"},
 			required: []string{"vpcId"}, replaces: []string{"serviceName", "vpcEndpointType", "vpcId"}, idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}",
-			enums:    map[string][]string{"vpcEndpointType": {"Gateway", "Interface", "GatewayLoadBalancer", "Resource", "ServiceNetwork"}},
 			outputs:  with("cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state"),
 			defaults: map[string]any{"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{}, "dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false},
 			refs:     []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
@@ -334,12 +308,11 @@ func init() {
 			takes: endpointTakes, create: createEndpoint, fill: fillEndpoint, gone: dropENIs},
 		tTemplate: {service: "EC2", noun: "EC2 Launch Template", ops: [3]string{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
 			replaces: []string{"name", "namePrefix"}, idPrefix: "lt-", arn: "ec2|launch-template/{id}", outputs: with("latestVersion"), recomputed: []string{"latestVersion"},
-			name:  &naming{property: "name", prefixProperty: "namePrefix", max: 128, auto: true, pattern: re(`^[a-zA-Z0-9().\-/_]{3,}$`)},
-			enums: map[string][]string{"metadataOptions.httpTokens": {"optional", "required"}, "metadataOptions.httpEndpoint": {"enabled", "disabled"}},
-			refs:  []ref{sgRef("vpcSecurityGroupIds")}, times: instant, check: checkTemplate, create: createTemplate, fill: fillTemplate, update: updateTemplate, remove: nil},
+			name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
+			refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant, create: createTemplate, fill: fillTemplate, update: updateTemplate, remove: nil},
 		tSG: {service: "EC2", noun: "Security Group", ops: [3]string{"CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"},
 			replaces: []string{"description", "name", "namePrefix", "vpcId"}, idPrefix: "sg-", arn: "ec2|security-group/{id}", outputs: with("ownerId"),
-			name:     &naming{property: "name", prefixProperty: "namePrefix", max: 255, auto: true, pattern: re(`^[^s].*|^s[^g].*|^sg[^-].*`)},
+			name:     &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			defaults: map[string]any{"description": "Managed by Pulumi", "revokeRulesOnDelete": false},
 			refs:     []ref{vpcRef}, times: times{create: 3 * seconds, update: 2 * seconds, remove: 1 * seconds}, check: checkSG, create: createSG, remove: removeSG},
 		tIngress: ruleRow("AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", sgRef),
@@ -388,46 +361,39 @@ func init() {
 			required:   []string{"roleArn", "vpcConfig", "vpcConfig.subnetIds"},
 			replaces:   []string{"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons", "kubernetesNetworkConfig.ipFamily", "kubernetesNetworkConfig.serviceIpv4Cidr", "name", "outpostConfig.controlPlaneInstanceType", "outpostConfig.controlPlanePlacement.groupName", "roleArn"},
 			replacesIf: replacesCluster, arn: "eks|cluster/{name}",
-			name: &naming{property: "name", max: 100, auto: true, pattern: re(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)},
-			enums: map[string][]string{"accessConfig.authenticationMode": {"API", "API_AND_CONFIG_MAP", "CONFIG_MAP"}, "upgradePolicy.supportType": {"EXTENDED", "STANDARD"},
-				"enabledClusterLogTypes": {"api", "audit", "authenticator", "controllerManager", "scheduler"}, "kubernetesNetworkConfig.ipFamily": {"ipv4", "ipv6"}},
+			name:      &naming{property: "name", auto: true},
 			outputs:   with("certificateAuthorities", "certificateAuthority", "clusterId", "createdAt", "endpoint", "identities", "platformVersion", "status"),
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
 			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}, // eks/cluster.go
 				{"InvalidParameterException", "doesn't have the Amazon EKS Managed Policies associated with it", 2 * minutes, true}},
-			times: times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes}, check: checkCluster, create: createCluster, fill: fillCluster,
+			times: times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes}, create: createCluster, fill: fillCluster,
 			after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone},
 		tNodeGroup: {service: "EKS", noun: "EKS Node Group", ops: [3]string{"CreateNodegroup", "UpdateNodegroupConfig", "DeleteNodegroup"},
 			required: []string{"clusterName", "nodeRoleArn", "scalingConfig", "subnetIds"},
 			replaces: []string{"amiType", "capacityType", "clusterName", "diskSize", "instanceTypes", "launchTemplate.id", "launchTemplate.name", "nodeGroupName", "nodeGroupNamePrefix", "nodeRoleArn", "remoteAccess", "remoteAccess.ec2SshKey", "remoteAccess.sourceSecurityGroupIds", "subnetIds"},
-			name:     &naming{property: "nodeGroupName", prefixProperty: "nodeGroupNamePrefix", max: 63, auto: true, pattern: re(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)},
-			enums: map[string][]string{"capacityType": {"ON_DEMAND", "SPOT", "CAPACITY_BLOCK"}, "amiType": {"AL2_x86_64", "AL2_x86_64_GPU", "AL2_ARM_64", "CUSTOM", "AL2023_x86_64_STANDARD", "AL2023_ARM_64_STANDARD", "AL2023_x86_64_NEURON", "AL2023_x86_64_NVIDIA", "AL2023_ARM_64_NVIDIA",
-				"BOTTLEROCKET_ARM_64", "BOTTLEROCKET_x86_64", "BOTTLEROCKET_ARM_64_FIPS", "BOTTLEROCKET_x86_64_FIPS", "BOTTLEROCKET_ARM_64_NVIDIA", "BOTTLEROCKET_x86_64_NVIDIA"}},
-			id:   func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
-			refs: []ref{clusterRef}, outputs: with("resources", "status"), arn: "eks|nodegroup/{cluster}/{name}/{uuid}",
+			name:     &naming{property: "nodeGroupName", prefixProperty: "nodeGroupNamePrefix", auto: true},
+			id:       func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
+			refs:     []ref{clusterRef}, outputs: with("resources", "status"), arn: "eks|nodegroup/{cluster}/{name}/{uuid}",
 			takenCode: "ResourceInUseException", takenText: "NodeGroup already exists with name %s",
 			times: times{create: 150 * seconds, update: 3 * minutes, remove: 380 * seconds, fail: 25 * minutes}, check: checkNodeGroup, create: createNodeGroup, fill: fillNodeGroup,
 			settle: settleNodeGroup, after: syncNodes, update: updateNodeGroup, drain: drainNodeGroup, gone: nodeGroupGone},
 		tAddon: {service: "EKS", noun: "EKS Add-On", ops: [3]string{"CreateAddon", "UpdateAddon", "DeleteAddon"},
 			required: []string{"addonName", "clusterName"}, replaces: []string{"addonName", "clusterName"},
-			enums: map[string][]string{"resolveConflictsOnCreate": {"NONE", "OVERWRITE"}, "resolveConflictsOnUpdate": {"NONE", "OVERWRITE", "PRESERVE"}},
-			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") },
-			refs:  []ref{clusterRef}, outputs: with("createdAt", "modifiedAt"), takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
+			id:   func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") },
+			refs: []ref{clusterRef}, outputs: with("createdAt", "modifiedAt"), takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
 			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}}, // eks/addon.go
 			times:   times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes}, check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon,
 			update: func(m *Model, o *object, _ props) error { return createAddon(m, o) }, gone: addonGone},
 		tAccessEntry: {service: "EKS", noun: "EKS Access Entry", ops: [3]string{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
 			required: []string{"clusterName", "principalArn"}, replaces: []string{"clusterName", "principalArn", "type"},
-			enums: map[string][]string{"type": {"STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "EC2", "HYBRID_LINUX", "HYPERPOD_LINUX"}},
-			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") },
-			refs:  []ref{clusterRef}, outputs: []string{"accessEntryArn", "createdAt", "modifiedAt", "tagsAll"}, defaults: map[string]any{"type": "STANDARD"},
+			id:   func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") },
+			refs: []ref{clusterRef}, outputs: []string{"accessEntryArn", "createdAt", "modifiedAt", "tagsAll"}, defaults: map[string]any{"type": "STANDARD"},
 			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
 			repeats: []again{{"InvalidParameterException", "The specified principalArn is invalid: invalid principal", 2 * minutes, true}}, // eks/access_entry.go
 			times:   instant, check: checkAccessEntry, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone},
 		tAccessPolicy: {service: "EKS", noun: "EKS Access Policy Association", ops: [3]string{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
 			required: []string{"accessScope", "accessScope.type", "clusterName", "policyArn", "principalArn"},
 			replaces: []string{"accessScope", "accessScope.namespaces", "accessScope.type", "clusterName", "policyArn", "principalArn"},
-			enums:    map[string][]string{"accessScope.type": {"cluster", "namespace"}},
 			id: func(_ *Model, o *object) string {
 				return o.in.str("clusterName") + "#" + o.in.str("principalArn") + "#" + o.in.str("policyArn")
 			},
@@ -443,35 +409,31 @@ func init() {
 		tKey: {service: "KMS", noun: "KMS Key", ops: [3]string{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
 			replaces: []string{"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"}, arn: "kms|key/{id}",
 			id:      func(m *Model, o *object) string { return m.uuid(o.typ) },
-			enums:   map[string][]string{"keyUsage": {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"}},
 			outputs: with("keyId"), defaults: map[string]any{"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "enableKeyRotation": false, "multiRegion": false, "description": ""},
 			repeats: []again{{"MalformedPolicyDocumentException", "", 2 * minutes, false}}, // kms/key.go
 			times:   times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds}, check: checkKey, create: createKey, after: keyUp, fill: fillKey,
 			update: func(m *Model, o *object, _ props) error { return createKey(m, o) }, gone: keyGone},
 		tAlias: {service: "KMS", noun: "KMS Alias", ops: [3]string{"CreateAlias", "UpdateAlias", "DeleteAlias"},
 			required: []string{"targetKeyId"}, replaces: []string{"name", "namePrefix"},
-			name: &naming{property: "name", prefixProperty: "namePrefix", max: 256, autoMax: 238, auto: true, alias: true, pattern: re(`^alias/[a-zA-Z0-9/_-]+$`)},
+			name: &naming{property: "name", prefixProperty: "namePrefix", autoMax: 238, auto: true, alias: true},
 			arn:  "kms|{name}", outputs: []string{"arn", "targetKeyArn"},
 			takenCode: "AlreadyExistsException", takenText: "An alias with the name %s already exists",
-			times: instant, check: checkAlias, create: createAlias, update: func(m *Model, o *object, _ props) error { return createAlias(m, o) }, fill: fillAlias},
+			times: instant, create: createAlias, update: func(m *Model, o *object, _ props) error { return createAlias(m, o) }, fill: fillAlias},
 		tLogGroup: {service: "CloudWatch Logs", noun: "CloudWatch Logs Log Group", ops: [3]string{"CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup"},
-			replaces: []string{"logGroupClass", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", max: 512, auto: true, pattern: re(`^[.\-_/#A-Za-z0-9]+$`)},
+			replaces: []string{"logGroupClass", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			arn: "logs|log-group:{name}", outputs: arnTags, defaults: map[string]any{"retentionInDays": 0, "skipDestroy": false, "logGroupClass": "STANDARD"},
-			enums:     map[string][]string{"logGroupClass": {"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"}},
 			takenCode: "ResourceAlreadyExistsException", takenText: "The specified log group already exists: %s",
-			times: instant, check: checkLogGroup, create: createLogGroup, gone: logGroupGone},
+			times: instant, create: createLogGroup, gone: logGroupGone},
 		tLogPolicy: {service: "CloudWatch Logs", noun: "CloudWatch Logs Resource Policy", ops: [3]string{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
 			required: []string{"policyDocument", "policyName"}, replaces: []string{"policyName"},
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
 			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 51200) }, create: createLogPolicy},
 		tAlarm: {service: "CloudWatch", noun: "CloudWatch Metric Alarm", ops: [3]string{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
-			required: []string{"comparisonOperator", "evaluationPeriods"}, replaces: []string{"name"}, name: &naming{property: "name", max: 255, auto: true},
+			required: []string{"comparisonOperator", "evaluationPeriods"}, replaces: []string{"name"}, name: &naming{property: "name", auto: true},
 			arn: "cloudwatch|alarm:{name}", outputs: arnTags, defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"},
-			enums: map[string][]string{"comparisonOperator": {"GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold", "LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold"},
-				"statistic": {"SampleCount", "Average", "Sum", "Minimum", "Maximum"}, "treatMissingData": {"breaching", "notBreaching", "ignore", "missing"}},
 			times: instant, check: checkAlarm, create: createAlarm, update: func(m *Model, o *object, _ props) error { return createAlarm(m, o) }},
 		tTopic: {service: "SNS", noun: "SNS Topic", ops: [3]string{"CreateTopic", "SetTopicAttributes", "DeleteTopic"},
-			replaces: []string{"fifoTopic", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", max: 256, auto: true, pattern: re(`^[A-Za-z0-9_-]+(\.fifo)?$`)},
+			replaces: []string{"fifoTopic", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			arn: "sns|{name}", id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, outputs: with("beginningArchiveTime", "owner"),
 			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
 			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 30720) }, create: createTopic,
@@ -481,9 +443,8 @@ func init() {
 			}},
 		tSubscription: {service: "SNS", noun: "SNS Topic Subscription", ops: [3]string{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"},
 			required: []string{"endpoint", "protocol", "topic"}, replaces: []string{"endpoint", "protocol", "topic"},
-			enums: map[string][]string{"protocol": {"application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"}},
-			id:    func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
-			refs:  []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"arn", "confirmationWasAuthenticated", "ownerId", "pendingConfirmation"},
+			id:   func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
+			refs: []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"arn", "confirmationWasAuthenticated", "ownerId", "pendingConfirmation"},
 			defaults: map[string]any{"confirmationWasAuthenticated": false, "confirmationTimeoutInMinutes": 1, "endpointAutoConfirms": false, "rawMessageDelivery": false},
 			times:    instant, fill: fillSubscription},
 		tTopicPolicy: {service: "SNS", noun: "SNS Topic Policy", ops: [3]string{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"},
@@ -498,10 +459,8 @@ func init() {
 		// OpenSearch
 		tDomain: {service: "OpenSearch", noun: "OpenSearch Domain", ops: [3]string{"CreateDomain", "UpdateDomainConfig", "DeleteDomain"},
 			replaces: []string{"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, replacesIf: replacesDomain,
-			name: &naming{property: "domainName", max: 28, auto: true, pattern: re(`^[a-z][0-9a-z-]{2,27}$`)}, arn: "es|domain/{name}",
-			id: func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
-			enums: map[string][]string{"domainEndpointOptions.tlsSecurityPolicy": {"Policy-Min-TLS-1-0-2019-07", "Policy-Min-TLS-1-2-2019-07", "Policy-Min-TLS-1-2-PFS-2023-10"},
-				"ebsOptions.volumeType": {"standard", "gp2", "gp3", "io1"}, "ipAddressType": {"ipv4", "dualstack"}},
+			name: &naming{property: "domainName", auto: true}, arn: "es|domain/{name}",
+			id:        func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
 			outputs:   with("dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2", "kibanaEndpoint"),
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
 			repeats: []again{{"InvalidTypeException", "Error setting policy", 30 * minutes, false}}, // opensearch/domain.go, consts.go; updates since #36281

@@ -118,10 +118,10 @@ var steps = []step{
 		return in{"url": w.outs["cluster"].objs("identities")[0].objs("oidcs")[0].str("issuer"), "clientIdLists": []any{"sts.amazonaws.com"}}
 	}},
 	{"admin", tAccessEntry, func(w *world) in {
-		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::111122223333:root"}
+		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::444455556666:role/admin"}
 	}},
 	{"adminPolicy", tAccessPolicy, func(w *world) in {
-		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::111122223333:root", "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": in{"type": "cluster"}}
+		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::444455556666:role/admin", "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": in{"type": "cluster"}}
 	}},
 	{"nodeRole", tRole, func(*world) in { return in{"assumeRolePolicy": trust("ec2.amazonaws.com", "sts:AssumeRole")} }},
 	attach("worker", "nodeRole", "AmazonEKSWorkerNodePolicy"), attach("cni", "nodeRole", "AmazonEKS_CNI_Policy"),

@@ -242,8 +242,8 @@ func TestPreviewOfACreation(t *testing.T) {
 
 func TestRefusalLeavesNothing(t *testing.T) {
 	m := awsmodel.New(awsmodel.Options{})
-	_, _, err := run(t, client(t, m, ""), "aws:ec2/subnet:Subnet", "s", in{"vpcId": "vpc-0", "cidrBlock": "10.0.0.0/24"})
-	require.ErrorContains(t, err, "api error InvalidVpcID.NotFound: The vpc ID 'vpc-0' does not exist")
+	_, _, err := run(t, client(t, m, ""), "aws:ec2/subnet:Subnet", "s", in{"vpcId": "vpc-00000000000000000", "cidrBlock": "10.0.0.0/24"})
+	require.ErrorContains(t, err, "api error InvalidVpcID.NotFound: The vpc ID 'vpc-00000000000000000' does not exist")
 	for _, d := range rpcerror.Convert(err).Details() {
 		_, partial := d.(*pulumirpc.ErrorResourceInitFailed)
 		assert.False(t, partial)

@@ -1,0 +1,630 @@
+package mutations
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"expense/internal/config"
+	"expense/internal/iampolicy"
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/awsrules"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// document is a stack's settings, as the stack's file has them.
+type document map[string]any
+
+// everything is a stack in which each setting is set.
+func everything(t testing.TB) document {
+	d := document{
+		"aws:region":      "us-east-1",
+		"expense:network": map[string]any{"cidr": "10.20.0.0/16", "zones": []any{"use1-az1", "use1-az2", "use1-az4"}, "nat": "perZone"},
+		"expense:cluster": map[string]any{
+			"name": "expense", "version": "1.35", "serviceCidr": "172.20.0.0/16", "publicAccess": true,
+			"publicAccessCidrs": []any{"203.0.113.7/32"}, "admins": []any{"arn:aws:iam::444455556666:role/Admin"},
+			"readers": []any{"arn:aws:iam::444455556666:user/Reader"}, "logRetentionDays": 7, "keyDeletionDays": 7,
+			"addonVersions": map[string]any{"vpc-cni": "v1.20.4-eksbuild.1"},
+			"autoscaler":    map[string]any{"enabled": true, "image": "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"},
+			"nodeGroups": map[string]any{"expense": map[string]any{
+				"capacityType": "SPOT", "instanceTypes": []any{"m5.large"}, "amiType": "AL2023_x86_64_STANDARD",
+				"minSize": 1, "desiredSize": 2, "maxSize": 3, "diskSizeGiB": 80, "labels": map[string]any{"team": "web"},
+				"taints":                   []any{map[string]any{"key": "dedicated", "value": "web", "effect": "PREFER_NO_SCHEDULE"}},
+				"maxUnavailablePercentage": 33, "nodeRepair": true,
+			}},
+		},
+		"expense:workloads": map[string]any{
+			"namespace": "project", "environment": "dev", "volumeSizeGiB": 1,
+			"images": map[string]any{"nginx": "public.ecr.aws/docker/library/nginx:1.30.5", "alma": "public.ecr.aws/docker/library/almalinux:9.7"},
+			"web": map[string]any{"minReplicas": 2, "maxReplicas": 6, "targetCpuPercent": 60, "public": true,
+				"settings": map[string]any{"GREETING": "hello"}},
+			"quota": map[string]any{"pods": 40, "cpu": 8, "memoryGiB": 24, "storageGiB": 20},
+		},
+		"expense:logging": map[string]any{
+			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "indexPrefix": "project",
+			"image":  "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
+			"fields": map[string]any{"team": "web"}, "dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
+			"alarms":     map[string]any{"email": "ops@example.com"},
+			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11"},
+			"domain": map[string]any{
+				"name": "expense", "engineVersion": "OpenSearch_2.19", "instanceType": "m7g.large.search", "instanceCount": 3, "zoneCount": 3,
+				"masterInstanceType": "m7g.medium.search", "iops": 3000, "throughputMiB": 125, "protect": true, "auditLogs": true,
+			},
+		},
+	}
+	return d.clone()
+}
+
+// A setting that everything lacks would not be tried.
+func TestEverythingHasEachSetting(t *testing.T) {
+	visited := 0
+	var look func(path string, typ reflect.Type, v any)
+	look = func(path string, typ reflect.Type, v any) {
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				field := typ.Field(i)
+				name := field.Tag.Get("json")
+				if path == "expense:logging.alarms" && name == "topicArn" {
+					continue // in place of an address, see shapes
+				}
+				entry, there := v.(map[string]any)[name]
+				if assert.True(t, there, "%s.%s is not set", path, name) {
+					look(path+"."+name, field.Type, entry)
+				}
+			}
+		case reflect.Map:
+			for name, entry := range v.(map[string]any) {
+				look(path+"."+name, typ.Elem(), entry)
+			}
+		case reflect.Slice:
+			for _, item := range v.([]any) {
+				look(path, typ.Elem(), item)
+			}
+		default:
+			visited++
+		}
+	}
+	d := everything(t)
+	for section, typ := range map[string]reflect.Type{
+		"network": reflect.TypeFor[config.Network](), "cluster": reflect.TypeFor[config.Cluster](),
+		"workloads": reflect.TypeFor[config.Workloads](), "logging": reflect.TypeFor[config.Logging](),
+	} {
+		look("expense:"+section, typ, d["expense:"+section])
+	}
+	assert.Greater(t, visited, 60)
+}
+
+func (d document) clone() document {
+	text, err := json.Marshal(d)
+	if err != nil {
+		panic(err)
+	}
+	var out document
+	if err := json.Unmarshal(text, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// settings are the document as the engine hands it to the program.
+func (d document) settings() map[string]string {
+	out := map[string]string{}
+	for key, value := range d {
+		if text, ok := value.(string); ok {
+			out[key] = text
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			panic(err)
+		}
+		out[key] = string(text)
+	}
+	return out
+}
+
+// accepts says whether the loader takes the settings.
+func (d document) accepts() bool {
+	values := d.settings()
+	return pulumi.RunErr(func(ctx *pulumi.Context) error {
+		_, err := config.Load(ctx)
+		return err
+	}, pulumi.WithMocks("expense", "dev", &cloud{}), func(info *pulumi.RunInfo) { info.Config = values }) == nil
+}
+
+// leaf is one value in a document, or the key of a map whose keys the user chooses.
+type leaf struct {
+	path  []string
+	isKey bool
+}
+
+func (l leaf) String() string {
+	if l.isKey {
+		return strings.Join(l.path, ".") + " (its name)"
+	}
+	return strings.Join(l.path, ".")
+}
+
+// named are the maps whose keys the user chooses freely.
+var named = []string{"nodeGroups", "labels", "settings", "fields"}
+
+func (d document) leaves() []leaf {
+	var out []leaf
+	var walk func(path []string, v any)
+	walk = func(path []string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				at := append(slices.Clone(path), key)
+				if slices.Contains(named, path[len(path)-1]) {
+					out = append(out, leaf{at, true})
+				}
+				walk(at, v[key])
+			}
+		case []any:
+			for i, item := range v {
+				walk(append(slices.Clone(path), strconv.Itoa(i)), item)
+			}
+		default:
+			out = append(out, leaf{path, false})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(d)) {
+		walk([]string{key}, d[key])
+	}
+	return out
+}
+
+func (d document) value(l leaf) any {
+	if l.isKey {
+		return l.path[len(l.path)-1]
+	}
+	var v any = map[string]any(d)
+	for _, step := range l.path {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, _ := strconv.Atoi(step)
+			v = at[i]
+		}
+	}
+	return v
+}
+
+// with is the document with one leaf changed. The change of a key comes last: it moves what is below it.
+func (d document) with(l leaf, value any) document {
+	out := d.clone()
+	var v any = map[string]any(out)
+	last := len(l.path) - 1
+	for _, step := range l.path[:last] {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, _ := strconv.Atoi(step)
+			v = at[i]
+		}
+	}
+	switch at := v.(type) {
+	case map[string]any:
+		if l.isKey {
+			moved := at[l.path[last]]
+			delete(at, l.path[last])
+			at[value.(string)] = moved
+		} else {
+			at[l.path[last]] = value
+		}
+	case []any:
+		i, _ := strconv.Atoi(l.path[last])
+		at[i] = value
+	}
+	return out
+}
+
+// characters are what people and programs put into texts: each kind that some rule of the table may refuse.
+var characters = func() []string {
+	var out []string
+	for c := rune(' '); c < 127; c++ {
+		if !strings.ContainsRune("bcdefghijklmnopqrstuvwyzBCDEFGHIJKLMNOPQRSTUVWXYZ2345678", c) {
+			out = append(out, string(c))
+		}
+	}
+	return append(out, "\t", "\n", "\x00", "é", "ÿ", "’", "漢", "😀", "aws:", "alias/aws/", "sg-")
+}()
+
+// limits are all numbers of the table, and those beside them.
+func limits() []float64 {
+	set := map[float64]bool{-1: true, 0: true, 1: true, math.MaxInt32: true}
+	for _, rows := range awsrules.All.Arguments {
+		for _, row := range rows {
+			for _, rule := range row.Sources() {
+				for _, bound := range []*float64{rule.Min, rule.Max} {
+					if bound != nil {
+						set[*bound-1], set[*bound], set[*bound+1] = true, true, true
+					}
+				}
+				for _, e := range rule.Enum {
+					if n, ok := e.(int); ok {
+						set[float64(n-1)], set[float64(n)], set[float64(n+1)] = true, true, true
+					}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// words are all enumerated texts of the table.
+func words() []string {
+	set := map[string]bool{}
+	for _, rows := range awsrules.All.Arguments {
+		for _, row := range rows {
+			for _, rule := range row.Sources() {
+				for _, e := range rule.Enum {
+					set[fmt.Sprint(e)] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// choices are what the loader takes in place of a leaf's value, of what the table gives to try: texts with each character in
+// their middle and, if it is taken there, at both ends, the longest and the shortest, each word, the numbers at each limit.
+func (d document) choices(l leaf) (taken []any, tried int) {
+	ok := func(value any) bool {
+		tried++
+		return d.with(l, value).accepts()
+	}
+	add := func(value any) {
+		if ok(value) {
+			taken = append(taken, value)
+		}
+	}
+	switch value := d.value(l).(type) {
+	case bool:
+		add(!value)
+	case float64:
+		for _, n := range limits() {
+			add(n)
+		}
+		if few := 25; len(taken) > few {
+			taken = []any{taken[0], taken[len(taken)-1]} // a range, and no enumeration
+		}
+	case string:
+		half := len(value) / 2
+		middle := ""
+		for _, c := range characters {
+			if !ok(value[:half] + c + value[half:]) {
+				continue
+			}
+			add(c + value)
+			add(value + c)
+			if ok(value[:half] + middle + c + value[half:]) {
+				middle += c
+			}
+		}
+		add(value[:half] + middle + value[half:])
+		sizes := limits()
+		slices.Reverse(sizes)
+		for _, at := range []int{0, half, len(value)} {
+			for _, n := range sizes {
+				if more := int(n) - len(value); more > 0 && n < 5000 {
+					if text := value[:at] + strings.Repeat("a", more) + value[at:]; ok(text) {
+						taken = append(taken, text) // the longest
+						break
+					}
+				}
+			}
+		}
+		for n := range half {
+			if ok(value[:n]) {
+				taken = append(taken, value[:n]) // the shortest
+				break
+			}
+		}
+		for _, w := range words() {
+			add(w)
+		}
+	}
+	return taken, tried
+}
+
+// passes runs the program with the settings.
+func (d document) passes(stack string) (*cloud, error) {
+	return runWith(mutation{}, stack, d.settings())
+}
+
+// digest is what a run sent, to compare.
+func (c *cloud) digest() string {
+	slices.SortFunc(c.sent, func(a, b sent) int { return strings.Compare(a.typ+a.name, b.typ+b.name) })
+	var b strings.Builder
+	for _, s := range c.sent {
+		fmt.Fprintln(&b, s.typ, s.name, s.inputs)
+	}
+	return regexp.MustCompile(`(?i)[0-9a-f]{8,}|-[0-9a-f]{4}\b`).ReplaceAllString(b.String(), "")
+}
+
+// leftToAWS are settings of which AWS alone knows all values, with its answer to others: what it offers changes from month to
+// month. `make doctor` asks it.
+var leftToAWS = map[string]string{
+	"instanceTypes":           "does not know the instance type",
+	"domain.instanceType":     "Member must satisfy enum value set",
+	"masterInstanceType":      "Member must satisfy enum value set",
+	"engineVersion":           "Invalid engine version",
+	"zones":                   "Subnets can currently only be created in",
+	"createServiceLinkedRole": "you must enable a service-linked role",
+}
+
+func (l leaf) leftToAWS() (answer string, left bool) {
+	for setting, answer := range leftToAWS {
+		if strings.Contains(l.String(), "."+setting) {
+			return answer, true
+		}
+	}
+	return "", false
+}
+
+// Whatever the loader takes, AWS takes: each setting that reaches AWS is set to everything that the table gives to try and
+// the loader lets through, all settings at a time, and what is sent keeps the table.
+func TestTheTableTakesWhatTheLoaderTakes(t *testing.T) {
+	d := everything(t)
+	base, err := d.passes("dev")
+	require.NoError(t, err)
+	before := base.digest()
+
+	choices := map[string][]any{}
+	var leaves []leaf
+	tried, taken, rounds := 0, 0, 0
+	for _, l := range d.leaves() {
+		values, n := d.choices(l)
+		tried += n
+		for i, value := range values {
+			// One that changes what is sent is enough: the setting reaches AWS. None of three: it does not.
+			if i == 3 {
+				break
+			}
+			changed, err := d.with(l, value).passes("dev")
+			if err != nil || changed.digest() != before {
+				leaves, choices[l.String()] = append(leaves, l), values
+				taken += len(values)
+				rounds = max(rounds, len(values))
+				break
+			}
+		}
+	}
+	// Keys last: with their maps' values under another name, the paths of those would be wrong.
+	slices.SortStableFunc(leaves, func(a, b leaf) int {
+		if a.isKey == b.isKey {
+			return len(b.path) - len(a.path)
+		}
+		if a.isKey {
+			return 1
+		}
+		return -1
+	})
+	alone := map[string]bool{}
+	single := func(l leaf, value any) {
+		_, err := d.with(l, value).passes("dev")
+		if answer, left := l.leftToAWS(); err == nil || left && strings.Contains(err.Error(), answer) {
+			return
+		}
+		if first := l.String() + err.Error(); !alone[first] {
+			alone[first] = true
+			assert.NoError(t, err, "%s: %.200q", l, fmt.Sprint(value))
+		}
+	}
+	for round := range rounds {
+		together := d.clone()
+		var part []leaf
+		for _, l := range leaves {
+			if round >= len(choices[l.String()]) {
+				continue
+			}
+			if _, left := l.leftToAWS(); left {
+				single(l, choices[l.String()][round])
+			} else if next := together.with(l, choices[l.String()][round]); next.accepts() {
+				together, part = next, append(part, l)
+			} else {
+				single(l, choices[l.String()][round])
+			}
+		}
+		if _, err := together.passes("dev"); err != nil {
+			for _, l := range part {
+				single(l, choices[l.String()][round])
+			}
+		}
+	}
+	t.Logf("%d settings, of which %d reach AWS; %d values tried, %d of them taken and sent in %d rounds", len(d.leaves()), len(leaves), tried, taken, rounds)
+	assert.Greater(t, len(leaves), 30)
+	assert.Greater(t, taken, 500)
+}
+
+// shapes are the settings that make the program send everything that it can send.
+func shapes(t *testing.T) map[string]document {
+	out := map[string]document{"everything": everything(t)}
+	for _, stack := range []string{"dev", "prod"} {
+		d := document{}
+		for key, text := range settings(t, stack) {
+			if !strings.HasPrefix(key, "expense:") {
+				d[key] = text
+				continue
+			}
+			var section any
+			require.NoError(t, json.Unmarshal([]byte(text), &section))
+			d[key] = section
+		}
+		out[stack] = d
+	}
+	change := func(name, of string, edit func(network, cluster, workloads, logging map[string]any)) {
+		d := out[of].clone()
+		section := func(key string) map[string]any { return d["expense:"+key].(map[string]any) }
+		edit(section("network"), section("cluster"), section("workloads"), section("logging"))
+		out[name] = d
+	}
+	change("no way to the internet", "everything", func(network, cluster, workloads, logging map[string]any) {
+		const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
+		network["nat"] = "none"
+		cluster["publicAccess"] = false
+		delete(cluster, "publicAccessCidrs")
+		cluster["autoscaler"] = map[string]any{"image": registry + "autoscaler:v1.35.0"}
+		workloads["images"] = map[string]any{"nginx": registry + "nginx:1", "alma": registry + "alma:9"}
+		logging["image"] = registry + "fluentd:1"
+		logging["dashboards"] = map[string]any{"enabled": true, "image": registry + "proxy:1"}
+	})
+	change("alarms to a topic of the user's", "everything", func(_, _, _, logging map[string]any) {
+		logging["alarms"] = map[string]any{"topicArn": userTopic}
+	})
+	for region, zones := range map[string][]any{
+		"eu-central-1":  {"euc1-az1", "euc1-az2", "euc1-az3"},
+		"us-gov-west-1": {"usgw1-az1", "usgw1-az2", "usgw1-az3"},
+	} {
+		change(region, "everything", func(network, cluster, _, _ map[string]any) {
+			network["zones"] = zones
+			for _, list := range []string{"admins", "readers"} {
+				cluster[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
+			}
+		})
+		out[region]["aws:region"] = region
+	}
+	return out
+}
+
+// sentBy is what all shapes send.
+func sentBy(t *testing.T) []sent {
+	var all []sent
+	for name, d := range shapes(t) {
+		// The longest name that Pulumi gives a stack is in the tags.
+		c, err := d.passes(strings.Repeat("s", 100))
+		require.NoError(t, err, name)
+		all = append(all, c.sent...)
+	}
+	return all
+}
+
+// No argument goes to AWS without a row, no row is without an argument, and no value breaks its row.
+func TestEveryArgumentHasARow(t *testing.T) {
+	used := map[string]bool{}
+	sources := map[string]int{}
+	for _, s := range sentBy(t) {
+		for _, v := range awsrules.Values(s.typ, s.inputs) {
+			if assert.Contains(t, awsrules.All.Arguments[s.typ], v.Path, "%s %s: an argument without a row in rules.yaml", s.typ, s.name) {
+				used[s.typ+" "+v.Path] = true
+			}
+		}
+		assert.Empty(t, awsrules.Check(s.typ, s.inputs), "%s %s", s.typ, s.name)
+	}
+	rows := 0
+	for typ, arguments := range awsrules.All.Arguments {
+		for path, row := range arguments {
+			rows++
+			assert.True(t, used[typ+" "+path], "%s %s: a row that nothing uses", typ, path)
+			for source := range row.Sources() {
+				sources[source]++
+			}
+			switch {
+			case row.Free != "":
+				sources["free"]++
+				assert.Empty(t, row.Sources(), "%s %s is free", typ, path)
+			case len(row.Sources()) == 0:
+				sources["type only"]++
+				assert.NotEmpty(t, row.Type, "%s %s: no rule, and no reason why there is none", typ, path)
+			}
+			assert.Equal(t, row.Documented != nil, row.Source != "", "%s %s: a documented rule has its page", typ, path)
+		}
+	}
+	t.Logf("%d arguments, %d rows; rules by source: %v", len(used), rows, sources)
+	assert.Greater(t, rows, 220)
+}
+
+// Each rule of the table refuses what breaks it, where the program sends it.
+func TestEveryRuleRefuses(t *testing.T) {
+	samples := map[string]sent{}
+	for _, s := range sentBy(t) {
+		for _, v := range awsrules.Values(s.typ, s.inputs) {
+			if key := s.typ + " " + v.Path; samples[key].typ == "" {
+				samples[key] = s
+			}
+		}
+	}
+	caught, rows := 0, 0
+	for typ, arguments := range awsrules.All.Arguments {
+		for path, row := range arguments {
+			if row.Free != "" && row.Type == "" {
+				continue
+			}
+			rows++
+			s, found := samples[typ+" "+path]
+			if !assert.True(t, found, "%s %s is not sent", typ, path) {
+				continue
+			}
+			bad := row.Bad(value(s, path))
+			assert.NotEmpty(t, bad, "%s %s: nothing breaks this row", typ, path)
+			for what, v := range bad {
+				inputs, at := replaced(s, path, v)
+				failed := slices.ContainsFunc(newModel().Check(typ, inputs), func(f awsmodel.CheckFailure) bool { return f.Property == at })
+				if assert.True(t, failed, "%s %s: %s: %.100q is taken", typ, path, what, fmt.Sprint(v)) {
+					caught++
+				}
+			}
+		}
+	}
+	t.Logf("%d rows, %d values that break them, all caught", rows, caught)
+	assert.Greater(t, caught, 350)
+}
+
+func newModel() *awsmodel.Model { return awsmodel.New(awsmodel.Options{}) }
+
+// value is the first value of an argument.
+func value(s sent, path string) awsrules.Value {
+	for _, v := range awsrules.Values(s.typ, s.inputs) {
+		if v.Path == path {
+			return v
+		}
+	}
+	return awsrules.Value{}
+}
+
+// replaced are the inputs with the first value of an argument replaced, and where that is.
+func replaced(s sent, path string, v resource.PropertyValue) (resource.PropertyMap, string) {
+	at := value(s, path).At
+	root := resource.NewObjectProperty(resource.NewPropertyMapFromMap(s.inputs.Mappable()))
+	parsed, err := resource.ParsePropertyPath(at)
+	if err != nil {
+		panic(err)
+	}
+	if strings.HasSuffix(path, ".~") {
+		old, _ := parsed.Get(root)
+		parsed.Delete(root)
+		parsed[len(parsed)-1] = v.StringValue()
+		at = fmt.Sprintf("%s[%q]", at[:strings.LastIndex(at, "[\"")], v.StringValue())
+		v = old
+	}
+	if !parsed.Set(root, v) {
+		panic("no such input: " + at)
+	}
+	return root.ObjectValue(), at
+}
+
+// The rules between arguments are shown by a mistake that the model answers, or are an account's to tell.
+func TestEveryRuleBetweenArgumentsIsShown(t *testing.T) {
+	for _, b := range awsrules.All.Between {
+		assert.NotEqual(t, b.Doctor, b.Mutation != "", "%s %s%v", b.Type, b.Rule, b.Order)
+		assert.True(t, b.Doctor || slices.ContainsFunc(mutations, func(m mutation) bool { return m.name == b.Mutation }), "no mistake %q", b.Mutation)
+		assert.NotEmpty(t, b.Source, b.Mutation)
+	}
+	assert.Greater(t, len(awsrules.All.Between), 10)
+}

@@ -116,11 +116,11 @@ func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
 
 // volumePerformance is made to agree with what AWS answered to others, testdata/published-volumes.csv.
 //
-// The least is what AWS includes in the volume's price: 3000 IOPS, or 3 for each GiB if that is more, and 250 MiB/s for each
-// 3000 GiB begun (AWS's price calculator, as quoted in https://github.com/hashicorp/terraform-provider-aws/issues/39136). A
-// small volume may have 125 MiB/s. How small, no page says that could be read: it was taken with 128 GiB and refused with
-// 256, so more than 128 get 250 here. The step is likely at 170 GiB, where the older type gp2 gets faster
-// (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html).
+// The least is what AWS includes in the volume's price: 3000 IOPS, or 3 for each GiB if that is more; 125 MiB/s for up to 170
+// GiB, and 250 MiB/s for each 3000 GiB begun of a larger one (AWS's price calculator, as quoted in
+// https://github.com/hashicorp/terraform-provider-aws/issues/39136 and followed by infracost/infracost
+// internal/resources/aws/search_domain.go, #2751). That what is included is what AWS insists on is an inference: it agrees with
+// all published answers, none of which lies between 128 and 256 GiB.
 //
 // The most is the instance type's, and gp3's own: 500 IOPS for each GiB, and 80000 IOPS and 2000 MiB/s for each of the
 // volumes that OpenSearch Service joins to one (aws/aws-cdk#29711, aws/aws-cdk#38000). AWS never wants more than the most:
@@ -129,7 +129,7 @@ func volumePerformance(size int, instanceType string) (iops, throughput Range) {
 	volumes := ceil(size, 3000)
 	iops = Range{max(3000, 3*size), min(500*size, 80000*volumes)}
 	throughput = Range{125, min(iops.Most/4, 2000*volumes)}
-	if size > 128 {
+	if size > 170 {
 		throughput.Least = 250 * volumes
 	}
 	if m := searchType.FindStringSubmatch(instanceType); m != nil {

@@ -217,9 +217,8 @@ var ebsOptimized = func() map[string][2]float64 {
 var ebsOptimizedCSV string
 
 // gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
-// answered others, internal/config/testdata/published-volumes.csv. What AWS does between those answers is not known. The
-// model's floors of throughput are AWS's price calculator's (https://github.com/hashicorp/terraform-provider-aws/issues/39136),
-// and up to the largest volume that was taken with it, 125. Its ceilings are EC2's for the same instance type, which all
+// answered others, internal/config/testdata/published-volumes.csv. Between those answers the model's floors are what
+// AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type, which all
 // published ones are; of types that EC2 does not have, gp3's own.
 func gp3(kind string, size, iops, throughput float64) error {
 	// https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; a large volume is several ones (aws/aws-cdk#29711).
@@ -229,7 +228,7 @@ func gp3(kind string, size, iops, throughput float64) error {
 		mostIOPS, mostThroughput = min(mostIOPS, most[0]), min(mostThroughput, math.Floor(most[1]))
 	}
 	leastThroughput := 250 * volumes
-	if size <= 128 {
+	if size <= 170 {
 		leastThroughput = 125
 	}
 	for _, l := range []struct {

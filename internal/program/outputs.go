@@ -50,13 +50,17 @@ func outputs(cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *node
 func commands(cfg *config.Config) map[string]string {
 	namespace := cfg.Workloads.Namespace
 	out := map[string]string{
-		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region) + credentials(cfg.Account),
+		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region),
 		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
 		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
 		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
 		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
 		"logSetup":   fmt.Sprintf("kubectl logs -n %s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
+	}
+	if cfg.Account.Profile != "" || cfg.Account.RoleARN != "" {
+		// What update-kubeconfig writes loses to credentials in the environment, and takes no other profile for the role.
+		out["kubeconfig"] = fmt.Sprintf("mkdir -p ~/.kube && pulumi stack output kubeconfig >~/.kube/%[1]s && export KUBECONFIG=~/.kube/%[1]s", cfg.Cluster.Name)
 	}
 	if cfg.Logging.Dashboards.Enabled {
 		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", config.LoggingNamespace, logging.DashboardsPort)
@@ -65,17 +69,4 @@ func commands(cfg *config.Config) map[string]string {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}
 	return out
-}
-
-// credentials are the options with which the aws CLI looks at the cluster, and later gets a token, as the program does.
-// --assume-role-arn is for the first of these, and in the CLI since April 2025 (https://github.com/aws/aws-cli/pull/9443).
-func credentials(account config.Account) string {
-	var options string
-	if account.Profile != "" {
-		options += " --profile " + account.Profile
-	}
-	if account.RoleARN != "" {
-		options += fmt.Sprintf(" --role-arn %[1]s --assume-role-arn %[1]s", account.RoleARN)
-	}
-	return options
 }

@@ -34,10 +34,11 @@ class Setup
   RACES = 5
   BODY_LIMIT = 1000
   SECONDS_BETWEEN_WAITING_LINES = 60
-  # Why ISM may leave an index alone: it has a policy; nobody can write to it; or its time is up, and it goes as it is
-  # (https://docs.opensearch.org/latest/im-plugin/ism/api/#add-policy and RestChangePolicyAction.kt in
-  # https://github.com/opensearch-project/index-management).
-  LEFT_ALONE = /already has a policy|is closed|while transitioning to new state/
+  # Why ISM may leave an index alone: it has a policy; nobody can write to it; its time is up, and it goes as it is; or it is
+  # one without a policy that is closed, or came after the first of the two calls and gets its policy from the template
+  # (TransportAddPolicyAction.kt and TransportChangePolicyAction.kt in
+  # https://github.com/opensearch-project/index-management/tree/2.19).
+  LEFT_ALONE = /already has a policy|is closed|while transitioning to new state|is not being managed/
 
   def initialize(document)
     @endpoint, @region, @requests = document.fetch_values("endpoint", "region", "requests")

@@ -633,6 +633,7 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 		"an index that ISM cannot write down": {"/_plugins/_ism/change_policy/project-*", failed("failed to index"), 1},
 		"an index that is being deleted":      {"/_plugins/_ism/change_policy/project-*", failed("Cannot change policy while transitioning to new state"), 0},
 		"a closed index":                      {"/_plugins/_ism/add/project-*", failed("This index is closed"), 0},
+		"a closed index without a policy":     {"/_plugins/_ism/change_policy/project-*", failed("This index is not being managed"), 0},
 		"an import":                           {"/_dashboards/api/saved_objects/_import?overwrite=true", map[string]any{"success": false, "errors": []any{"missing_references"}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -451,8 +451,8 @@ var calls = slices.Concat(
 		{"kms:CreateAlias", aKey, bare, true},
 		{"kms:CreateAlias", arnOf("kms", "alias/eks/expense"), bare, true},
 	},
-	// CreateCluster. "The condition kms:GrantIsForAWSResource is not supported for the CreateCluster action": the end of
-	// https://github.com/awsdocs/amazon-eks-user-guide/blob/mainline/latest/ug/security/security-k8s.adoc; what a refusal looks
+	// CreateCluster. "The condition kms:GrantIsForAWSResource is not supported for the CreateCluster action":
+	// https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html; what a refusal looks
 	// like: https://github.com/kubernetes-sigs/cluster-api-provider-aws/issues/2432. The grant needs the tag: without it the role
 	// could let anybody use any key.
 	[]call{

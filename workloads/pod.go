@@ -101,10 +101,10 @@ func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs 
 	return corev1.ContainerArgs{
 		Name:  pulumi.String(nginxContainer),
 		Image: pulumi.String(image),
-		// In place of the image's entrypoint, which says nothing when it passes over a script: it starts those that are
-		// executable, and none where it finds links only, as in a config map's folder
-		// (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh, issue 731). Its own scripts
-		// edit files, which a read-only root forbids.
+		// In place of the image's entrypoint, which goes on when it passes over a script: it starts those that are executable,
+		// and none where it finds links only, as in a config map's folder
+		// (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit files,
+		// which a read-only root forbids.
 		Command:        pulumi.ToStringArray([]string{"sh", rotatePath, "nginx", "-g", "daemon off;"}),
 		Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(Port)}},
 		VolumeMounts:   all,

@@ -97,7 +97,7 @@ var notPassedOn = map[string]string{
 	"endpoints":                      "export AWS_ENDPOINT_URL_SERVICE instead, as in AWS_ENDPOINT_URL_EC2",
 	"httpProxy":                      "export HTTP_PROXY instead",
 	"httpsProxy":                     "export HTTPS_PROXY instead",
-	"ignoreTags":                     nothingInstead,
+	"ignoreTags":                     "export TF_AWS_IGNORE_TAGS_KEYS or TF_AWS_IGNORE_TAGS_KEY_PREFIXES instead",
 	"insecure":                       "export AWS_CA_BUNDLE with the certificate of whom you trust instead",
 	"maxRetries":                     nothingInstead,
 	"noProxy":                        "export NO_PROXY instead",

@@ -138,7 +138,7 @@ func TestAnEncryptedKeyOfAWSIsNotShown(t *testing.T) {
 
 // The remedies name variables, and each is one that AWS's tools document.
 func TestTheRemediesNameVariables(t *testing.T) {
-	variable := regexp.MustCompile(`\b(AWS|HTTPS?|NO)_[A-Z0-9_]+\b`)
+	variable := regexp.MustCompile(`\b(TF_AWS|AWS|HTTPS?|NO)_[A-Z0-9_]+\b`)
 	named := 0
 	for key, remedy := range notPassedOn {
 		if remedy != nothingInstead && key != "defaultTags" {

@@ -99,7 +99,7 @@ func Run(ctx *pulumi.Context) error {
 
 	// From here on the program waits: a component's end waits for its URN, which comes when its Kubernetes provider does
 	// (RegisterResourceOutputs of https://github.com/pulumi/pulumi/blob/master/sdk/go/pulumi/context.go). So all that needs
-	// AWS only is declared before.
+	// AWS only is declared before, but for what the set-up and the autoscaler have of their own.
 	if cfg.Cluster.Autoscaler.Enabled {
 		if _, err := cluster.NewAutoscaler(ctx, name+"-autoscaler", &cluster.AutoscalerArgs{
 			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, DependsOn: nodes.addons,

@@ -154,7 +154,8 @@ type Web struct {
 	TargetCPUPercent int `json:"targetCpuPercent"`
 	// Public makes the Service an internet-facing network load balancer. Default false: reachable inside the namespace only.
 	Public bool `json:"public"`
-	// Settings are environment variables of the web container, kept in a ConfigMap. A change rolls the pods.
+	// Settings are environment variables of the web container, kept in a ConfigMap; none that its start reads, such as PATH.
+	// A change rolls the pods.
 	Settings map[string]string `json:"settings"`
 }
 

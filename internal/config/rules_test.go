@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -141,4 +142,15 @@ func TestProblemsOfAllSectionsComeTogether(t *testing.T) {
 		"aws:region", "cluster.keyDeletionDays", "cluster.nodeGroups.expense.minSize", "logging.domain.instanceCount", "network.nat", "workloads.names",
 	}, paths)
 	assert.Contains(t, err.Error(), "6 to correct")
+}
+
+// A setting must not reach what starts nginx.
+func TestTheVariablesOfTheStartAreNoSettings(t *testing.T) {
+	script, err := os.ReadFile("../../workloads/files/rotate-logs.sh")
+	require.NoError(t, err)
+	read := regexp.MustCompile(`\$\{?([A-Z][A-Z_]+)`).FindAllStringSubmatch(string(script), -1)
+	assert.Greater(t, len(read), 4)
+	for _, variable := range read {
+		assert.Contains(t, startVariables, variable[1])
+	}
 }

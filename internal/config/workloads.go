@@ -17,6 +17,10 @@ var (
 	secretKey    = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 )
 
+// startVariables are read by what starts nginx, workloads/files/rotate-logs.sh, and by nginx itself: NGINX would hand it
+// sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
+var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE", "PATH"}
+
 func (r *report) workloads(c *Config) {
 	w := c.Workloads
 	r.match("workloads.namespace", w.Namespace, dnsLabel, 63, "1 to 63 lower-case letters, digits and '-', starting and ending with a letter or digit")
@@ -35,6 +39,10 @@ func (r *report) workloads(c *Config) {
 	}
 	r.between("workloads.web.targetCpuPercent", w.Web.TargetCPUPercent, 1, 100, "")
 	for _, name := range slices.Sorted(maps.Keys(w.Web.Settings)) {
+		if slices.Contains(startVariables, name) || strings.HasPrefix(name, "LD_") {
+			r.add(child("workloads.web.settings", name), "a variable that decides how nginx starts or rotates its logs",
+				"other names than "+strings.Join(startVariables, ", ")+" and LD_...", "")
+		}
 		if !variableName.MatchString(name) || len(name) > 253 {
 			r.add(child("workloads.web.settings", name), "this name", "an environment variable's name: letters, digits and '_', not starting with a digit", "")
 		}

@@ -627,13 +627,17 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		path string
-		body map[string]any
+		body any
 		exit int
 	}{
 		"an index that ISM cannot write down": {"/_plugins/_ism/change_policy/project-*", failed("failed to index"), 1},
 		"an index that is being deleted":      {"/_plugins/_ism/change_policy/project-*", failed("Cannot change policy while transitioning to new state"), 0},
 		"a closed index":                      {"/_plugins/_ism/add/project-*", failed("This index is closed"), 0},
 		"a closed index without a policy":     {"/_plugins/_ism/change_policy/project-*", failed("This index is not being managed"), 0},
+		"failures that are not listed":        {"/_plugins/_ism/add/project-*", map[string]any{"failures": true}, 1},
+		"failures without a reason":           {"/_plugins/_ism/add/project-*", map[string]any{"failures": true, "failed_indices": []any{map[string]any{"reason": nil}}}, 1},
+		"no word about failures":              {"/_plugins/_ism/add/project-*", map[string]any{}, 1},
+		"a list":                              {"/_plugins/_ism/add/project-*", []any{}, 1},
 		"an import":                           {"/_dashboards/api/saved_objects/_import?overwrite=true", map[string]any{"success": false, "errors": []any{"missing_references"}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -653,7 +657,7 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 			require.Equal(t, c.exit, p.run())
 			assert.Equal(t, 1, intercepted)
 			if c.exit != 0 {
-				assert.Contains(t, p.failure(), "POST "+c.path+": 200 {")
+				assert.Contains(t, p.failure(), "POST "+c.path+": 200 ")
 			}
 		})
 	}

@@ -17,9 +17,9 @@ var (
 	secretKey    = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 )
 
-// startVariables are read by what starts nginx, workloads/files/rotate-logs.sh, and by nginx itself: NGINX would hand it
-// sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
-var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE", "PATH"}
+// startVariables are read by what starts nginx, workloads/files/rotate-logs.sh, and by nginx and its libraries: NGINX would hand
+// it sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
+var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE", "OPENSSL_CONF", "PATH"}
 
 func (r *report) workloads(c *Config) {
 	w := c.Workloads

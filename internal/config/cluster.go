@@ -34,10 +34,10 @@ func (r *report) endpoint(c *Config) {
 	for i, text := range cidrs {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		prefix, ok := r.cidr(at, text, 0, 32, nil, "")
-		// EKS refuses reserved addresses (https://docs.aws.amazon.com/eks/latest/userguide/config-cluster-endpoint.html):
-		// who comes from a private address uses the private endpoint.
-		if ok && insideAny(unroutable, prefix) {
-			r.add(at, quote(text)+", which is not on the internet", "the public addresses that requests come from", remedy)
+		// EKS refuses a network with reserved addresses in it (https://docs.aws.amazon.com/eks/latest/userguide/config-cluster-endpoint.html),
+		// but for the network of all: who comes from a private address uses the private endpoint.
+		if ok && prefix.Bits() > 0 && slices.ContainsFunc(unroutable, prefix.Overlaps) {
+			r.add(at, quote(text)+", in which are addresses that are not on the internet", "the public addresses that requests come from", remedy)
 		}
 	}
 	r.unique(path, cidrs)

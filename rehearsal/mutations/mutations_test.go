@@ -154,6 +154,7 @@ var mutations = []mutation{
 	{name: "masters that are described and not enabled", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True"},
 	{name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4), want: "multiple of the number of Availability Zones"},
 	{name: "a family that the version does not have", of: "Domain expense", edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")), want: "Invalid instance type: or2.medium.search"},
+	{name: "a period that CloudWatch does not have", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 45), want: "multiple of 60"},
 	{name: "an alarm to a topic that does not exist", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:ops"}), want: "topic does not exist"},
 	{name: "alarms to somebody else's topic", logging: map[string]any{"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:ops"}}, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 60), want: "topic does not exist"},
 	{name: "a mail of alarms from a topic that does not exist", logging: byMail, of: "TopicSubscription expense-alarms", edit: set("topic", "arn:aws:sns:us-east-1:111122223333:ops"), want: "Topic does not exist"},

@@ -1,10 +1,13 @@
 package mutations
 
 import (
+	"cmp"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -250,7 +253,7 @@ func limits() []float64 {
 	set := map[float64]bool{-1: true, 0: true, 1: true, math.MaxInt32: true}
 	for _, rows := range awsrules.All.Arguments {
 		for _, row := range rows {
-			for _, rule := range row.Sources() {
+			for _, rule := range row.Rules() {
 				for _, bound := range []*float64{rule.Min, rule.Max} {
 					if bound != nil {
 						set[*bound-1], set[*bound], set[*bound+1] = true, true, true
@@ -272,7 +275,7 @@ func words() []string {
 	set := map[string]bool{}
 	for _, rows := range awsrules.All.Arguments {
 		for _, row := range rows {
-			for _, rule := range row.Sources() {
+			for _, rule := range row.Rules() {
 				for _, e := range rule.Enum {
 					set[fmt.Sprint(e)] = true
 				}
@@ -282,8 +285,8 @@ func words() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// choices are what the loader takes in place of a leaf's value, of what the table gives to try: texts with each character in
-// their middle and, if it is taken there, at both ends, the longest and the shortest, each word, the numbers at each limit.
+// choices are what the loader takes in place of a leaf's value, of what the table gives to try: texts with each character at
+// the start, in the middle and at the end, the longest and the shortest, each word, the numbers at each limit.
 func (d document) choices(l leaf) (taken []any, tried int) {
 	ok := func(value any) bool {
 		tried++
@@ -308,13 +311,12 @@ func (d document) choices(l leaf) (taken []any, tried int) {
 		half := len(value) / 2
 		middle := ""
 		for _, c := range characters {
-			if !ok(value[:half] + c + value[half:]) {
-				continue
-			}
 			add(c + value)
 			add(value + c)
 			if ok(value[:half] + middle + c + value[half:]) {
 				middle += c
+			} else {
+				add(value[:half] + c + value[half:])
 			}
 		}
 		add(value[:half] + middle + value[half:])
@@ -367,6 +369,8 @@ var leftToAWS = map[string]string{
 	"engineVersion":           "Invalid engine version",
 	"zones":                   "Subnets can currently only be created in",
 	"createServiceLinkedRole": "you must enable a service-linked role",
+	"version":                 "unsupported Kubernetes version",
+	"alarms":                  "Invalid arn syntax or topic does not exist",
 }
 
 func (l leaf) leftToAWS() (answer string, left bool) {
@@ -453,6 +457,138 @@ func TestTheTableTakesWhatTheLoaderTakes(t *testing.T) {
 	assert.Greater(t, taken, 500)
 }
 
+// forms are values of the settings that have a form of their own, which a changed character breaks at once.
+var forms = map[string][]any{
+	"expense:network.nat":                                {"none", "single", "perZone"},
+	"expense:cluster.publicAccess":                       {true, false},
+	"expense:logging.createServiceLinkedRole":            {true, false},
+	"expense:cluster.nodeGroups.expense.taints.0.effect": {"NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE", "NoSchedule", "NoExecute"},
+	"expense:cluster.publicAccessCidrs.0": {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "203.0.113.0/24", "203.0.113.7/24", "203.0.113.7", "::/0",
+		"2001:db8::/32", "224.0.0.0/4", "127.0.0.1/32", "169.254.0.0/16"},
+	"expense:network.zones": {[]any{"use1-az1"}, []any{"use1-az1", "use1-az2"}, []any{"use1-az2", "use1-az1"},
+		[]any{"use1-az1", "use1-az2", "use1-az4", "use1-az5"}, []any{"use1-az1", "use1-az3", "use1-az6"}, []any{"us-east-1a", "us-east-1b"},
+		[]any{"use1-az1", "use1-az1"}, []any{"use1-az1", "use1-bos1-az1"}, []any{"use1-wl1-bos-wlz1", "use1-az1"}, []any{"euw1-az1", "euw1-az2"}},
+	"expense:logging.alarms": {
+		map[string]any{"topicArn": userTopic}, map[string]any{"topicArn": userTopic + ".fifo"},
+		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:" + strings.Repeat("a", 256)},
+		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:" + strings.Repeat("a", 257)},
+		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:"}, map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:a b"},
+		map[string]any{"topicArn": "arn:aws:sns:us-east-1:444455556666:theirs"}, map[string]any{"topicArn": "arn:aws:sns:eu-west-1:111122223333:users"},
+		map[string]any{"topicArn": "arn:aws-us-gov:sns:us-east-1:111122223333:users"}, map[string]any{"topicArn": "arn:aws:sqs:us-east-1:111122223333:users"},
+		map[string]any{"topicArn": userTopic + ":0f0e0d0c"}, map[string]any{"topicArn": userTopic + "é"},
+	},
+}
+
+func init() {
+	for _, first := range []string{"10.20.0.0", "10.0.0.0", "172.16.0.0", "172.31.0.0", "172.17.0.0", "192.168.0.0", "100.64.0.0", "198.18.0.0", "198.19.0.0",
+		"192.0.2.0", "169.254.0.0", "127.0.0.0", "224.0.0.0", "0.0.0.0", "8.8.0.0", "10.20.3.4"} {
+		for _, bits := range []int{8, 12, 15, 16, 17, 21, 22, 23, 24, 25, 28, 29} {
+			for _, setting := range []string{"expense:network.cidr", "expense:cluster.serviceCidr"} {
+				forms[setting] = append(forms[setting], fmt.Sprintf("%s/%d", first, bits))
+			}
+		}
+	}
+	for minor := range 45 {
+		forms["expense:cluster.version"] = append(forms["expense:cluster.version"], fmt.Sprintf("1.%d", minor), fmt.Sprintf("1.%d.0", minor))
+	}
+	for _, engine := range []string{"OpenSearch", "Elasticsearch", "opensearch"} {
+		for major := range 10 {
+			for _, minor := range []int{0, 3, 19} {
+				forms["expense:logging.domain.engineVersion"] = append(forms["expense:logging.domain.engineVersion"], fmt.Sprintf("%s_%d.%d", engine, major, minor))
+			}
+		}
+	}
+	for _, partition := range []string{"aws", "aws-us-gov", "aws-cn", ""} {
+		for _, account := range []string{"444455556666", "1234", "aws"} {
+			for _, rest := range []string{"role/a", "user/a", "root", "group/a", "role/path/of/a", "user/a/b", "role/", "role//a", "role/a b", "role/a+=,.@_-", "role/é",
+				"role/" + strings.Repeat("a", 64), "role/" + strings.Repeat("a", 65), "user/" + strings.Repeat("a", 65), "federated-user/a",
+				"role/" + strings.Repeat("p", 500) + "/a", "user/" + strings.Repeat("p", 510) + "/" + strings.Repeat("a", 64),
+				"role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef", "role/aws-service-role/eks.amazonaws.com/a"} {
+				for _, list := range []string{"admins", "readers"} {
+					arn := fmt.Sprintf("arn:%s:iam::%s:%s", partition, account, rest)
+					forms["expense:cluster."+list+".0"] = append(forms["expense:cluster."+list+".0"], arn, strings.Replace(arn, ":iam:", ":sts:", 1))
+				}
+			}
+		}
+	}
+}
+
+// The same for the settings that have a form of their own, one at a time.
+func TestTheTableTakesEachFormThatTheLoaderTakes(t *testing.T) {
+	tried, taken := 0, map[string]int{}
+	try := func(setting string, d document, value any) {
+		tried++
+		if !d.accepts() {
+			return
+		}
+		taken[setting]++
+		_, err := d.passes("dev")
+		if answer, left := (leaf{path: []string{"", setting}}).leftToAWS(); err == nil || left && strings.Contains(err.Error(), answer) {
+			return
+		}
+		assert.NoError(t, err, "%s: %v", setting, value)
+	}
+	for setting, values := range forms {
+		for _, value := range values {
+			d := everything(t).with(leaf{path: strings.Split(setting, ".")}, value)
+			switch value {
+			case "none":
+				d = noInternet(d)
+			case false:
+				delete(d["expense:cluster"].(map[string]any), "publicAccessCidrs")
+			}
+			if setting == "expense:network.zones" { // the domain's zones follow
+				domain := d["expense:logging"].(map[string]any)["domain"].(map[string]any)
+				delete(domain, "zoneCount")
+				domain["instanceCount"] = 6
+			}
+			try(setting, d, value)
+		}
+	}
+	file, err := os.Open("../../internal/config/testdata/regions.csv")
+	require.NoError(t, err)
+	defer file.Close()
+	reader := csv.NewReader(file)
+	reader.Comment = '#'
+	regions, err := reader.ReadAll()
+	require.NoError(t, err)
+	for _, region := range regions {
+		prefix := cmp.Or(region[2], "abc1")
+		try("aws:region", in(everything(t), region[0], prefix+"-az1", prefix+"-az2", prefix+"-az3"), region[0])
+	}
+	for setting := range forms {
+		assert.NotZero(t, taken[setting], "%s: the loader takes none of its forms", setting)
+	}
+	t.Logf("%d values tried; taken and sent: %v", tried, taken)
+	assert.Greater(t, taken["aws:region"], 30)
+}
+
+// noInternet is the document without a way to the internet.
+func noInternet(d document) document {
+	const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
+	d = d.clone()
+	section := func(key string) map[string]any { return d["expense:"+key].(map[string]any) }
+	section("network")["nat"] = "none"
+	section("cluster")["publicAccess"] = false
+	delete(section("cluster"), "publicAccessCidrs")
+	section("cluster")["autoscaler"] = map[string]any{"image": registry + "autoscaler:v1.35.0"}
+	section("workloads")["images"] = map[string]any{"nginx": registry + "nginx:1", "alma": registry + "alma:9"}
+	section("logging")["image"] = registry + "fluentd:1"
+	section("logging")["dashboards"] = map[string]any{"enabled": true, "image": registry + "proxy:1"}
+	return d
+}
+
+// in is the document in another region.
+func in(d document, region string, zones ...any) document {
+	d = d.clone()
+	d["aws:region"] = region
+	d["expense:network"].(map[string]any)["zones"] = zones
+	for _, list := range []string{"admins", "readers"} {
+		d["expense:cluster"].(map[string]any)[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
+	}
+	return d
+}
+
 // shapes are the settings that make the program send everything that it can send.
 func shapes(t *testing.T) map[string]document {
 	out := map[string]document{"everything": everything(t)}
@@ -469,37 +605,10 @@ func shapes(t *testing.T) map[string]document {
 		}
 		out[stack] = d
 	}
-	change := func(name, of string, edit func(network, cluster, workloads, logging map[string]any)) {
-		d := out[of].clone()
-		section := func(key string) map[string]any { return d["expense:"+key].(map[string]any) }
-		edit(section("network"), section("cluster"), section("workloads"), section("logging"))
-		out[name] = d
-	}
-	change("no way to the internet", "everything", func(network, cluster, workloads, logging map[string]any) {
-		const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
-		network["nat"] = "none"
-		cluster["publicAccess"] = false
-		delete(cluster, "publicAccessCidrs")
-		cluster["autoscaler"] = map[string]any{"image": registry + "autoscaler:v1.35.0"}
-		workloads["images"] = map[string]any{"nginx": registry + "nginx:1", "alma": registry + "alma:9"}
-		logging["image"] = registry + "fluentd:1"
-		logging["dashboards"] = map[string]any{"enabled": true, "image": registry + "proxy:1"}
-	})
-	change("alarms to a topic of the user's", "everything", func(_, _, _, logging map[string]any) {
-		logging["alarms"] = map[string]any{"topicArn": userTopic}
-	})
-	for region, zones := range map[string][]any{
-		"eu-central-1":  {"euc1-az1", "euc1-az2", "euc1-az3"},
-		"us-gov-west-1": {"usgw1-az1", "usgw1-az2", "usgw1-az3"},
-	} {
-		change(region, "everything", func(network, cluster, _, _ map[string]any) {
-			network["zones"] = zones
-			for _, list := range []string{"admins", "readers"} {
-				cluster[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
-			}
-		})
-		out[region]["aws:region"] = region
-	}
+	out["no way to the internet"] = noInternet(out["everything"])
+	out["alarms to a topic of the user's"] = out["everything"].with(leaf{path: []string{"expense:logging", "alarms"}}, map[string]any{"topicArn": userTopic})
+	out["eu-central-1"] = in(out["everything"], "eu-central-1", "euc1-az1", "euc1-az2", "euc1-az3")
+	out["us-gov-west-1"] = in(out["everything"], "us-gov-west-1", "usgw1-az1", "usgw1-az2", "usgw1-az3")
 	return out
 }
 
@@ -532,14 +641,17 @@ func TestEveryArgumentHasARow(t *testing.T) {
 		for path, row := range arguments {
 			rows++
 			assert.True(t, used[typ+" "+path], "%s %s: a row that nothing uses", typ, path)
-			for source := range row.Sources() {
-				sources[source]++
+			for _, rule := range row.Rules() {
+				if rule.Source == row.Source {
+					rule.Source = "documented"
+				}
+				sources[rule.Source]++
 			}
 			switch {
 			case row.Free != "":
 				sources["free"]++
-				assert.Empty(t, row.Sources(), "%s %s is free", typ, path)
-			case len(row.Sources()) == 0:
+				assert.Empty(t, row.Rules(), "%s %s is free", typ, path)
+			case len(row.Rules()) == 0:
 				sources["type only"]++
 				assert.NotEmpty(t, row.Type, "%s %s: no rule, and no reason why there is none", typ, path)
 			}
@@ -572,10 +684,12 @@ func TestEveryRuleRefuses(t *testing.T) {
 				continue
 			}
 			bad := row.Bad(value(s, path))
-			assert.NotEmpty(t, bad, "%s %s: nothing breaks this row", typ, path)
+			assert.Len(t, bad, row.Parts(), "%s %s: a part that nothing breaks", typ, path)
 			for what, v := range bad {
 				inputs, at := replaced(s, path, v)
-				failed := slices.ContainsFunc(newModel().Check(typ, inputs), func(f awsmodel.CheckFailure) bool { return f.Property == at })
+				failed := slices.ContainsFunc(newModel().Check(typ, inputs), func(f awsmodel.CheckFailure) bool {
+					return f.Property == at && strings.Contains(f.Reason, what)
+				})
 				if assert.True(t, failed, "%s %s: %s: %.100q is taken", typ, path, what, fmt.Sprint(v)) {
 					caught++
 				}

@@ -92,17 +92,18 @@ func renewRow(botocore, cfnlint *wheel, row *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if get(row, "stale") != nil {
-		delete(api, "enum")
-	}
-	set(row, "type", typ)
-	set(row, "botocore", api)
 	schema := map[string]any{}
 	if property != "" {
 		if schema, err = cfnlint.property(property); err != nil {
 			return err
 		}
 	}
+	if get(row, "stale") != nil {
+		delete(api, "enum")
+		delete(schema, "enum")
+	}
+	set(row, "type", typ)
+	set(row, "botocore", api)
 	for key := range schema {
 		if _, known := api[key]; known || documented != nil && get(documented, key) != nil {
 			delete(schema, key)
@@ -187,9 +188,9 @@ func encode(v any) *yaml.Node {
 		}
 		return out
 	case float64:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatFloat(v, 'f', -1, 64)}
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatFloat(v, 'f', -1, 64)}
 	}
-	return nil
+	panic(fmt.Sprintf("a model has a %T, of which this command knows nothing: %[1]v", v))
 }
 
 // wheel is a Python package as the registry has it.

@@ -217,7 +217,7 @@ func TestRefused(t *testing.T) {
 		{"template of no version", map[string]func(*world, in){"nodes": set("launchTemplate.version", "7")}, "", "version 7"},
 		{"no such template", map[string]func(*world, in){"nodes": set("launchTemplate.id", "lt-00000000000000000")}, "", "Launch template lt-00000000000000000 not found"},
 		{"reserved label", map[string]func(*world, in){"nodes": set("labels", in{"eks.amazonaws.com/x": "y"})}, "", "Label cannot contain reserved prefixes"},
-		{"bad label", map[string]func(*world, in){"nodes": set("labels", in{"team": "a b"})}, "", "Label team=a b is not valid"},
+		{"bad label", map[string]func(*world, in){"nodes": set("labels", in{"team": "a b"})}, "", `value "a b": must match`},
 		// add-ons
 		{"unknown add-on", map[string]func(*world, in){"metrics-server": set("addonName", "metric-server")}, "", "Addon metric-server specified is not supported in 1.35"},
 		{"bad add-on settings", map[string]func(*world, in){"coredns": set("configurationValues", `{"a":`)}, "", "ConfigurationValue provided in request is not supported"},

@@ -150,24 +150,16 @@ func createNodeGroup(m *Model, o *object) error {
 	return nil
 }
 
+// nodeLabels checks what the table of rules has not (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
 func nodeLabels(in props) error {
 	if labels := in.strMap("labels"); len(labels) > 50 {
 		return invalidParameter("Too many labels: at most 50, found %d", len(labels))
 	}
-	for k, v := range in.strMap("labels") {
-		// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html and Kubernetes' label syntax
+	for k := range in.strMap("labels") {
 		for _, p := range []string{"kubernetes.io/", "k8s.io/", "eks.amazonaws.com/"} {
 			if strings.HasPrefix(k, p) {
 				return invalidParameter("Label cannot contain reserved prefixes [kubernetes.io/ k8s.io/ eks.amazonaws.com/], found %s", k)
 			}
-		}
-		_, name, prefixed := strings.Cut(k, "/")
-		if !prefixed {
-			name = k
-		}
-		form := re(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
-		if !form.MatchString(name) || v != "" && !form.MatchString(v) {
-			return invalidParameter("Label %s=%s is not valid: at most 63 characters of A-Z a-z 0-9 - _ . that begin and end with a letter or digit", k, v)
 		}
 	}
 	return nil

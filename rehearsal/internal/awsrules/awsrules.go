@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -90,28 +91,24 @@ var All = func() *Table {
 	}
 	for _, rows := range table.Arguments {
 		for _, row := range rows {
-			for source, rule := range row.Sources() {
-				pattern := rule.Pattern
-				if source != "CloudFormation" {
-					// The other patterns are of the whole value, a JSON schema's is of a part.
-					pattern = "^(?s:" + pattern + ")$"
-				}
-				rule.matches, rule.excludes = matches(pattern), matches(rule.Not)
+			for _, rule := range row.Rules() {
+				rule.compile(rule.Source != "CloudFormation")
 			}
 		}
 	}
 	return table
 }()
 
-// Sources gives the rules of an argument by where they are from.
-func (a *Argument) Sources() map[string]*Rule {
-	out := map[string]*Rule{}
-	for name, rule := range map[string]*Rule{"botocore": a.Botocore, "CloudFormation": a.CloudFormation, "documented": a.Documented} {
-		if rule != nil {
-			out[name] = rule
-		}
-	}
-	return out
+// Sourced is a rule with where it is from: botocore, CloudFormation or the page.
+type Sourced struct {
+	*Rule
+	Source string
+}
+
+// Rules are the rules of an argument that it has.
+func (a *Argument) Rules() []Sourced {
+	all := []Sourced{{a.Botocore, "botocore"}, {a.CloudFormation, "CloudFormation"}, {a.Documented, a.Source}}
+	return slices.DeleteFunc(all, func(s Sourced) bool { return s.Rule == nil })
 }
 
 // Value is one argument of a resource, as it is sent.
@@ -143,7 +140,7 @@ func walk(rows map[string]*Argument, path, at string, v resource.PropertyValue, 
 		for _, key := range slices.Sorted(maps.Keys(v.ObjectValue())) {
 			name, value := string(key), v.ObjectValue()[key]
 			switch {
-			case strings.HasPrefix(name, "__"):
+			case name == "__defaults": // the provider's own bookkeeping
 			case rows[path+".~"] != nil:
 				entry := fmt.Sprintf("%s[%q]", at, name)
 				*out = append(*out, Value{path + ".~", entry, resource.NewStringProperty(name)})
@@ -183,84 +180,119 @@ func Check(typ string, inputs resource.PropertyMap) []Failure {
 
 func (b Between) broken(inputs resource.PropertyMap) []Failure {
 	var out []Failure
-	for i := 1; i < len(b.Order); i++ {
-		low, high := number(inputs, b.Order[i-1]), number(inputs, b.Order[i])
-		if low != nil && high != nil && *low > *high {
-			out = append(out, Failure{b.Order[i-1], fmt.Sprintf("%s: %v is above %s, which is %v (%s)", b.Order[i-1], *low, b.Order[i], *high, b.Source)})
+	highest, at := math.Inf(-1), ""
+	for _, path := range b.Order {
+		n, known := number(inputs, path)
+		if !known {
+			continue
 		}
+		if n < highest {
+			out = append(out, Failure{at, fmt.Sprintf("%s: %v is above %s, which is %v (%s)", at, highest, path, n, b.Source)})
+		}
+		highest, at = n, path
 	}
 	return out
 }
 
-func number(inputs resource.PropertyMap, path string) *float64 {
+func number(inputs resource.PropertyMap, path string) (n float64, known bool) {
 	parsed, err := resource.ParsePropertyPath(path)
 	if err != nil {
 		panic(err)
 	}
-	if v, ok := parsed.Get(resource.NewObjectProperty(inputs)); ok && v.IsNumber() {
-		n := v.NumberValue()
-		return &n
-	}
-	return nil
+	v, _ := parsed.Get(resource.NewObjectProperty(inputs))
+	n, err = strconv.ParseFloat(text(v), 64)
+	return n, err == nil
 }
 
-// breaks says which rule a value breaks, in one sentence; empty is none.
-func (a *Argument) breaks(v resource.PropertyValue) string {
-	text, isNumber := "", v.IsNumber()
+// text is a value as it is written.
+func text(v resource.PropertyValue) string {
 	switch {
 	case v.IsString():
-		text = v.StringValue()
+		return v.StringValue()
 	case v.IsBool():
-		text = strconv.FormatBool(v.BoolValue())
-	case isNumber:
-		text = strconv.FormatFloat(v.NumberValue(), 'f', -1, 64)
-	}
-	says := func(what, source string) string {
-		return fmt.Sprintf("%s: value %q: %s (%s)", a.Call, text, what, source)
-	}
-	switch _, err := strconv.ParseFloat(text, 64); {
-	case a.Type == "boolean" && text != "true" && text != "false":
-		return says("must be true or false", "botocore")
-	case (a.Type == "integer" || a.Type == "double") && err != nil, a.Type == "integer" && strings.Contains(text, "."):
-		return says("must be a number", "botocore")
-	}
-	for _, source := range slices.Sorted(maps.Keys(a.Sources())) {
-		where := source
-		if source == "documented" {
-			where = a.Source
-		}
-		if what := a.Sources()[source].broken(text, a.Type); what != "" {
-			return says(what, where)
-		}
+		return strconv.FormatBool(v.BoolValue())
+	case v.IsNumber():
+		return strconv.FormatFloat(v.NumberValue(), 'f', -1, 64)
 	}
 	return ""
 }
 
+// breaks says which rules a value breaks, in one sentence; empty is none.
+func (a *Argument) breaks(v resource.PropertyValue) string {
+	problems := a.problems(text(v))
+	if len(problems) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: value %q: %s", a.Call, text(v), strings.Join(problems, "; "))
+}
+
+func (a *Argument) problems(text string) []string {
+	var err error
+	switch a.Type {
+	case "boolean":
+		if text != "true" && text != "false" {
+			return []string{"must be true or false (botocore)"}
+		}
+	case "integer":
+		_, err = strconv.ParseInt(text, 10, 64)
+	case "double":
+		_, err = strconv.ParseFloat(text, 64)
+	}
+	if err != nil {
+		return []string{"must be a number (botocore)"}
+	}
+	var out []string
+	for _, rule := range a.Rules() {
+		out = append(out, rule.broken(text, a.Type)...)
+	}
+	return out
+}
+
+// compile prepares the patterns: the API's and the pages' are of the whole value, a JSON schema's is of a part.
+func (r *Rule) compile(whole bool) {
+	pattern := r.Pattern
+	if whole {
+		pattern = `\A(?s:` + pattern + `)\z`
+	}
+	r.matches, r.excludes = matches(pattern), matches(r.Not)
+}
+
 // broken says what of the rule a value breaks.
-func (r *Rule) broken(text, typ string) string {
+func (r Sourced) broken(text, typ string) []string {
 	size, unit := float64(utf8.RuneCountInString(text)), " characters"
 	if typ == "integer" || typ == "double" {
 		size, _ = strconv.ParseFloat(text, 64)
 		unit = ""
 	}
-	switch {
-	case r.Min != nil && size < *r.Min:
-		return fmt.Sprintf("at least %v%s, found %v", *r.Min, unit, size)
-	case r.Max != nil && size > *r.Max:
-		return fmt.Sprintf("at most %v%s, found %v", *r.Max, unit, size)
-	case r.Enum != nil && !slices.ContainsFunc(r.Enum, func(e any) bool { return fmt.Sprint(e) == text }):
-		return fmt.Sprintf("must be one of %v", r.Enum)
-	case r.Pattern != "" && !r.matches(text):
-		return "must match " + r.Pattern
-	case r.Not != "" && r.excludes(text):
-		return "must not match " + r.Not
-	case r.Format != "" && !formats[r.Format](text):
-		return "must have the format " + r.Format
+	var out []string
+	says := func(what string) { out = append(out, fmt.Sprintf("%s (%s)", what, r.Source)) }
+	limit := func(what string, bound float64) {
+		out = append(out, fmt.Sprintf("%s %v%s (%s), found %v", what, bound, unit, r.Source, size))
 	}
-	return ""
+	if r.Min != nil && size < *r.Min {
+		limit("at least", *r.Min)
+	}
+	if r.Max != nil && size > *r.Max {
+		limit("at most", *r.Max)
+	}
+	if r.Enum != nil && !slices.ContainsFunc(r.Enum, func(e any) bool { return fmt.Sprint(e) == text }) {
+		says(fmt.Sprintf("must be one of %v", r.Enum))
+	}
+	if r.Pattern != "" && !r.matches(text) {
+		says("must match " + r.Pattern)
+	}
+	if r.Not != "" && r.excludes(text) {
+		says("must not match " + r.Not)
+	}
+	if r.Format != "" && !formats[r.Format](text) {
+		says("must have the format " + r.Format)
+	}
+	return out
 }
 
 func matches(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }
+
+var dnsSubdomain = matches(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 // formats are those of cfn-lint (aws-cloudformation/cfn-lint, src/cfnlint/rules/formats and docs/format_keyword.md), and
 // Kubernetes' two kinds of names (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/).
@@ -274,7 +306,9 @@ var formats = map[string]func(string) bool{
 	"AWS::Logs::LogGroup.Name":     matches(`^[.\-_/#A-Za-z0-9]{1,512}$`),
 	"AWS::SNS::Topic.Arn":          matches(`^arn:aws[a-zA-Z-]*:sns:[a-z0-9-]+:\d{12}:.+$`),
 	"dns-label":                    matches(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`),
-	"dns-subdomain":                matches(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`),
+	"dns-subdomain": func(s string) bool {
+		return len(s) <= 253 && dnsSubdomain(s)
+	},
 	"ipv4-network": func(s string) bool {
 		p, err := netip.ParsePrefix(s)
 		return err == nil && p.Addr().Is4() && p == p.Masked()
@@ -282,42 +316,56 @@ var formats = map[string]func(string) bool{
 	"json": func(s string) bool { return json.Valid([]byte(s)) },
 }
 
-// Bad gives, for each part of an argument's rules, a value that breaks it and as little else as can be: a value that is sent,
-// changed.
+// Bad gives, for each part of an argument's rules, a value that breaks it, and nothing else if there is one: the sample,
+// changed. The keys are what Check then says.
 func (a *Argument) Bad(sample Value) map[string]resource.PropertyValue {
 	out := map[string]resource.PropertyValue{}
-	text := func(s string) resource.PropertyValue { return resource.NewStringProperty(s) }
-	if a.Type != "" {
-		out["type"] = text("many")
+	good := text(sample.Value)
+	half := len(good) / 2
+	candidates := []string{
+		"", good + "\n", good + "'", good + "é", good + "漢", "-" + good, "aws:" + good, "sg-" + good, "alias/aws/" + good, "aws/" + good, good + "?",
+		good[:half] + " " + good[half:], "?", "7",
 	}
-	number := a.Type == "integer" || a.Type == "double"
-	for source, r := range a.Sources() {
-		for name, bound := range map[string]*float64{"min": r.Min, "max": r.Max} {
-			over := map[string]float64{"min": -1, "max": 1}[name]
-			switch {
-			case bound == nil:
-			case number:
-				out[source+" "+name] = resource.NewNumberProperty(*bound + over)
-			case name == "max":
-				// Longer by what it has in its middle already, which most patterns take.
-				s := sample.Value.StringValue()
-				half := len(s) / 2
-				more := int(*bound) + 1 - utf8.RuneCountInString(s)
-				out[source+" max"] = text(s[:half] + strings.Repeat("a", max(more, 1)) + s[half:])
-			case *bound > 0:
-				out[source+" min"] = text(strings.Repeat("a", int(*bound)-1))
+	for _, rule := range a.Rules() {
+		for _, bound := range []*float64{rule.Min, rule.Max} {
+			if bound == nil {
+				continue
 			}
-		}
-		for name, rule := range map[string]Rule{
-			"pattern": {Pattern: r.Pattern, matches: r.matches}, "not": {Not: r.Not, excludes: r.excludes}, "format": {Format: r.Format}, "enum": {Enum: r.Enum},
-		} {
-			for _, bad := range []string{"", "'", "a b", "~", "é", "漢", "\x00", "aws:a", "sg-a", "alias/aws/a", ":", "-1", "\n"} {
-				if rule.broken(bad, a.Type) != "" {
-					out[source+" "+name] = text(bad)
-					break
+			for _, beside := range []float64{*bound - 1, *bound + 1} {
+				if a.Type == "integer" || a.Type == "double" {
+					candidates = append(candidates, strconv.FormatFloat(beside, 'f', -1, 64))
+				} else if more := int(beside) - utf8.RuneCountInString(good); more > 0 {
+					candidates = append(candidates, good[:half]+strings.Repeat("a", more)+good[half:])
+				} else if beside >= 0 {
+					candidates = append(candidates, string([]rune(good)[:int(beside)]))
 				}
 			}
 		}
 	}
+	for _, candidate := range candidates {
+		problems := a.problems(candidate)
+		for _, problem := range problems {
+			part, _, _ := strings.Cut(problem, ", found")
+			if _, known := out[part]; !known || len(problems) == 1 {
+				out[part] = resource.NewStringProperty(candidate)
+			}
+		}
+	}
 	return out
+}
+
+// Parts are how many values Bad must find: one for each part of the rules, and one for a type.
+func (a *Argument) Parts() int {
+	n := 0
+	if a.Type != "" {
+		n++
+	}
+	for _, r := range a.Rules() {
+		for _, part := range []bool{r.Min != nil && (*r.Min > 0 || a.Type != ""), r.Max != nil, r.Enum != nil, r.Pattern != "" && r.Pattern != ".*", r.Not != "", r.Format != ""} {
+			if part {
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -36,27 +36,40 @@ func (a Account) ID() string {
 	return ""
 }
 
-// Check is an error if credentials are of an account that the settings rule out.
-func (a Account) Check(id string) error {
+// Check is an error if credentials are of an account that the settings of a stack rule out.
+func (a Account) Check(id, stack string) error {
 	switch {
 	case len(a.AllowedIDs) > 0 && !slices.Contains(a.AllowedIDs, id):
-		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use another account's, for example with: %s", id, strings.Join(a.AllowedIDs, ", "), a.Remedy())
+		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use another account's, for example with: %s", id, strings.Join(a.AllowedIDs, ", "), a.Remedy(stack))
 	case slices.Contains(a.ForbiddenIDs, id):
-		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use another account's, for example with: %s", id, a.Remedy())
+		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use another account's, for example with: %s", id, a.Remedy(stack))
 	}
 	return nil
 }
 
-// Remedy is the command that leads to other credentials than those in use.
-func (a Account) Remedy() string {
+// Remedy is the command that leads to other credentials than those in use, for a stack.
+func (a Account) Remedy(stack string) string {
 	switch {
 	case a.RoleARN != "":
-		return "pulumi config set --path " + keyAssumeRole + ".roleArn ARN"
+		return "pulumi config set --path " + keyAssumeRole + ".roleArn ARN --stack " + stack
 	case a.Profile != "":
-		return "pulumi config set " + keyProfile + " NAME"
+		return "pulumi config set " + keyProfile + " NAME --stack " + stack
 	}
-	return "export AWS_PROFILE=NAME"
+	return takeProfile
 }
+
+// SignIn is how credentials are got that AWS accepts, where those in use are none or have expired.
+func (a Account) SignIn() string {
+	if a.Profile != "" {
+		return "aws sso login --profile " + a.Profile + ", or aws configure --profile " + a.Profile
+	}
+	return "aws sso login, or aws configure; then, because keys in the environment win over both: " + takeProfile
+}
+
+// takeProfile takes keys out of the environment first, because they win over AWS_PROFILE (resolveCredentialChain in
+// https://github.com/aws/aws-sdk-go-v2/blob/config/v1.33.18/config/resolve_credentials.go, and
+// https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#precedence).
+const takeProfile = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME"
 
 // ReadAccount reads the aws: keys among a stack's settings, and nothing else, as Read does. It is for whoever must find the
 // account of a stack whose other settings are wrong.
@@ -79,7 +92,7 @@ const (
 var (
 	// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
-	roleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
+	roleARN   = arnOf("role")
 	// The name becomes an argument of the aws CLI and a word of a command that people copy.
 	profileName = regexp.MustCompile(`^[A-Za-z0-9_.@][A-Za-z0-9_.@+=,:/-]*$`)
 )
@@ -144,88 +157,113 @@ func (r *report) account(src source) (a Account) {
 	known := strings.Fields(passedOn)
 	for _, key := range src.keys {
 		provider, name, _ := strings.Cut(key, ":")
-		remove := "remove it with: pulumi config rm " + key
 		switch instead, exists := notPassedOn[name]; {
 		case provider == "eks" || provider == "kubernetes":
-			r.add(key, "a key that nothing reads", "no key of "+provider, remove+"; the program configures this provider itself")
+			r.add(key, "a key that nothing reads", "no key of "+provider, removeWith(key)+"; the program configures this provider itself")
 		case provider == "aws" && exists:
-			r.add(key, "a key that is not passed on", strings.Join(known, ", "), remove+"; "+instead)
+			r.add(key, "a key that is not passed on", strings.Join(known, ", "), removeWith(key)+"; "+instead)
 		case provider == "aws" && !slices.Contains(known, name):
 			r.unknown(key, name, known)
 		}
 	}
-	for _, name := range known {
-		if key := "aws:" + name; src.secret(key) {
-			r.add(key, "an encrypted value", "plain text", "remove it with: pulumi config rm "+key+"; then set it without --secret")
+	// The provider takes one of them (ConflictsWith in hashicorp/terraform-provider-aws internal/provider/provider.go).
+	if _, ok := src.get(keyAllowed); ok {
+		if _, ok := src.get(keyForbidden); ok {
+			r.add(keyForbidden, "this key and "+keyAllowed, "one of the two", removeWith(keyForbidden))
+		}
+	}
+	region, _ := src.get(keyRegion)
+	for _, key := range []string{keyRegion, keyProfile, keyAllowed, keyForbidden} {
+		if src.secret(key) {
+			r.encrypted(key)
 		}
 	}
 
-	if text, ok := src.get(keyProfile); ok && r.ok(keyProfile) &&
-		r.match(keyProfile, text, profileName, 128, "a profile's name of up to 128 letters, digits and _ . @ + = , : / -, not beginning with any of the last six") {
-		a.Profile = text
+	if text, ok := src.get(keyProfile); ok && r.ok(keyProfile) {
+		if profileName.MatchString(text) && len(text) <= 128 {
+			a.Profile = text
+		} else {
+			r.add(keyProfile, quote(text), "a profile's name of up to 128 ASCII letters, digits and _ . @ + = , : / -, not beginning with any of the last six",
+				"rename the profile in ~/.aws/config, or take it from the environment: pulumi config rm "+keyProfile+"; "+takeProfile+" (a name with spaces in quotes)")
+		}
 	}
-	a.RoleARN = r.assumeRole(src)
+	a.RoleARN = r.assumeRole(src, region)
 	a.AllowedIDs, a.ForbiddenIDs = r.accountIDs(src, keyAllowed), r.accountIDs(src, keyForbidden)
-	// The provider takes one of them (ConflictsWith in hashicorp/terraform-provider-aws internal/provider/provider.go).
-	if len(a.AllowedIDs) > 0 && len(a.ForbiddenIDs) > 0 {
-		r.add(keyForbidden, "a list, and one in "+keyAllowed, "one of the two", "")
-	}
-	if a.RoleARN != "" && r.ok(keyAllowed, keyForbidden) && a.Check(a.ID()) != nil {
+	if a.RoleARN != "" && r.ok(keyAllowed, keyForbidden) && a.Check(a.ID(), "") != nil {
 		r.add(keyAssumeRole+".roleArn", "a role of account "+a.ID(), "a role of an account that "+keyAllowed+" and "+keyForbidden+" allow", "")
 	}
 	return a
 }
 
+func removeWith(key string) string { return "remove it with: pulumi config rm " + key }
+
+// encrypted notes an encrypted key: its value goes into plain resource properties and into errors.
+func (r *report) encrypted(key string) {
+	r.add(key, "an encrypted value", "plain text", removeWith(key)+"; then set it without --secret")
+}
+
 // assumeRole reads the one field of aws:assumeRole that everybody can follow.
-func (r *report) assumeRole(src source) (arn string) {
-	const allowed = "the ARN of an IAM role, such as arn:aws:iam::123456789012:role/NAME"
+func (r *report) assumeRole(src source, region string) (arn string) {
+	const (
+		at      = keyAssumeRole + ".roleArn"
+		allowed = "the ARN of an IAM role, such as arn:aws:iam::123456789012:role/NAME"
+	)
 	text, ok := src.get(keyAssumeRole)
-	if !ok || !r.ok(keyAssumeRole) {
+	if !ok {
 		return ""
 	}
 	value, _ := parseJSON(text)
 	fields, isMap := value.(map[string]any)
-	if !isMap {
-		r.add(keyAssumeRole, "something else than a map", "a map with roleArn", "set it with: pulumi config set --path "+keyAssumeRole+".roleArn ARN")
-		return ""
-	}
+	encrypted, refused := src.secret(keyAssumeRole), false
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		at := child(keyAssumeRole, field)
 		if instead, exists := notOfRole[field]; exists {
-			r.add(at, "a field that `aws eks get-token` does not take", "roleArn", instead)
-		} else if field != "roleArn" {
-			r.unknown(at, field, []string{"roleArn"})
+			r.add(child(keyAssumeRole, field), "a field that `aws eks get-token` does not take", "roleArn", instead)
+			refused = true
+		} else if field != "roleArn" && !encrypted {
+			r.unknown(child(keyAssumeRole, field), field, []string{"roleArn"})
 		}
 	}
-	at := keyAssumeRole + ".roleArn"
-	if _, given := fields["roleArn"]; !given {
+	switch arnText, given := fields["roleArn"]; {
+	case encrypted && refused: // What would be refused in plain text too is no better without --secret.
+	case encrypted:
+		r.encrypted(keyAssumeRole)
+	case !isMap:
+		// The CLI sets no path within a value of another kind.
+		r.add(keyAssumeRole, "something else than a map", "a map with roleArn", removeWith(keyAssumeRole)+"; then set it with: pulumi config set --path "+at+" ARN")
+	case !given:
 		r.add(at, "nothing", allowed, "")
-		return ""
+	default:
+		r.decode(at, arnText, reflect.ValueOf(&arn).Elem())
+		if r.ok(at) && r.match(at, arn, roleARN, 2048, allowed) && r.ownPartition(at, arn, region) {
+			return arn
+		}
 	}
-	r.decode(at, fields["roleArn"], reflect.ValueOf(&arn).Elem())
-	if r.ok(at) && !r.match(at, arn, roleARN, 2048, allowed) {
-		return ""
-	}
-	return arn
+	return ""
 }
 
 // accountIDs reads a list of accounts. An empty one would look like a safeguard and be none.
 func (r *report) accountIDs(src source, key string) (ids []string) {
+	const allowed = "an account ID of 12 digits, in quotes"
 	text, ok := src.get(key)
 	if !ok || !r.ok(key) {
 		return nil
 	}
-	set := "set it with: pulumi config set --path --type string '" + key + "[0]' 123456789012"
+	set := func(i int) string {
+		return fmt.Sprintf("set it with: pulumi config set --path --type string '%s[%d]' ID", key, i)
+	}
 	value, _ := parseJSON(text)
 	list, isList := value.([]any)
 	if !isList || len(list) == 0 {
-		r.add(key, quote(text), "a list of 12-digit account IDs", set)
+		r.add(key, quote(text), "a list of account IDs of 12 digits, in quotes", removeWith(key)+"; then "+set(0))
 		return nil
 	}
-	r.decode(key, list, reflect.ValueOf(&ids).Elem())
-	for i, id := range ids {
-		if at := fmt.Sprintf("%s[%d]", key, i); r.ok(at) {
-			r.match(at, id, accountID, 12, "an account ID of 12 digits")
+	for i, element := range list {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		if id, isText := element.(string); !isText {
+			// Without quotes YAML drops zeros in front, or reads an octal number: what is shown would be another ID.
+			r.add(at, kindOf(element), allowed, set(i))
+		} else if r.match(at, id, accountID, 12, allowed) {
+			ids = append(ids, id)
 		}
 	}
 	return ids

@@ -113,19 +113,56 @@ func TestCredentialsOfAnotherAccountAreRefused(t *testing.T) {
 	assert.Empty(t, Account{Profile: "x", ForbiddenIDs: []string{"111122223333"}}.ID())
 
 	for _, a := range []Account{{}, {Profile: "x"}, {AllowedIDs: []string{"123456789012", "111122223333"}}, {ForbiddenIDs: []string{"123456789012"}}} {
-		assert.NoError(t, a.Check("111122223333"))
+		assert.NoError(t, a.Check("111122223333", "dev"))
 	}
 	for say, a := range map[string]Account{
-		"aws:allowedAccountIds allows: 123456789012; use another account's, for example with: export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
-		"use another account's, for example with: pulumi config set aws:profile NAME":                                  {AllowedIDs: []string{"123456789012"}, Profile: "x"},
-		"which is in aws:forbiddenAccountIds; use another account's, for example with: pulumi config set --path aws:assumeRole.roleArn ARN": {
+		"aws:allowedAccountIds allows: 123456789012; use another account's, for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
+		"use another account's, for example with: pulumi config set aws:profile NAME --stack dev":                                                                                       {AllowedIDs: []string{"123456789012"}, Profile: "x"},
+		"which is in aws:forbiddenAccountIds; use another account's, for example with: pulumi config set --path aws:assumeRole.roleArn ARN --stack dev": {
 			ForbiddenIDs: []string{"111122223333"}, Profile: "x", RoleARN: "arn:aws:iam::123456789012:role/a",
 		},
 	} {
-		err := a.Check("111122223333")
+		err := a.Check("111122223333", "dev")
 		require.ErrorContains(t, err, "the credentials are of account 111122223333")
 		assert.ErrorContains(t, err, say)
 	}
+	// The keys in the environment win over all but aws:profile.
+	assert.Contains(t, Account{}.SignIn(), "unset AWS_ACCESS_KEY_ID ")
+	assert.NotContains(t, Account{Profile: "x"}.SignIn(), "unset")
+}
+
+// A role's field that is refused in plain text too is refused at once, and not after the value was set again.
+func TestAnEncryptedFieldOfARoleIsRefusedAtOnce(t *testing.T) {
+	for field := range notOfRole {
+		got := problems(t, settings(t, edit{keyAssumeRole, `{"roleArn": "` + sentinel + `", "` + field + `": "` + sentinel + `", "` + sentinel + `": 1}`}).encrypted(keyAssumeRole))
+		require.Len(t, got, 1, field)
+		assert.Contains(t, got[0], "aws:assumeRole."+field+": found a field that ")
+		assert.NotContains(t, got[0], sentinel)
+	}
+	got := problems(t, settings(t, edit{keyAssumeRole, `{"roleArn": "` + sentinel + `"}`}).encrypted(keyAssumeRole))
+	require.Len(t, got, 1)
+	assert.Contains(t, got[0], "aws:assumeRole: found an encrypted value")
+}
+
+// The CLI sets no path within a value of another kind: the value has to go first.
+func TestAValueOfAnotherKindIsRemovedBeforeAPathIsSet(t *testing.T) {
+	visited := 0
+	for key, right := range map[string]string{keyAssumeRole: "a map", keyAllowed: "a list", keyForbidden: "a list", keySecret: "a map"} {
+		for kind, value := range map[string]string{"text": "x", "a map": `{"a": "b"}`, "a list": `[{"a": "b"}]`, "a number": "1"} {
+			if kind == right {
+				continue
+			}
+			src := settings(t, edit{key, value})
+			if key == keySecret {
+				src = src.encrypted(key)
+			}
+			got := problems(t, src)
+			require.Len(t, got, 1, "%s: %s", key, value)
+			assert.Regexp(t, "; remove it with: pulumi config rm "+key+"; then .*pulumi config set ", got[0])
+			visited++
+		}
+	}
+	assert.Equal(t, 12, visited)
 }
 
 func TestAnEncryptedKeyOfAWSIsNotShown(t *testing.T) {

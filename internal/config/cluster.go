@@ -51,12 +51,28 @@ var (
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 	clusterName       = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 	kubernetesVersion = regexp.MustCompile(`^1\.([1-9][0-9])$`)
-	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns, and of a path 512 and a name
-	// 64 characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
-	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(?:role|user)/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}$`)
-	assumedRoleARN = regexp.MustCompile(`^arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/([\w+=,.@-]+)/`)
-	addonVersion   = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9a-z]+$`)
+	principalARN      = arnOf("role|user")
+	assumedRoleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/([\w+=,.@-]+)/`)
+	addonVersion      = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9a-z]+$`)
 )
+
+// arnOf matches ARNs of IAM's kinds
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns), of a path of up to 512 and a
+// name of up to 64 characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+func arnOf(kinds string) *regexp.Regexp {
+	return regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(?:` + kinds + `)/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}$`)
+}
+
+// ownPartition notes a problem for an ARN of another partition than a region that is right: nobody of one partition is known
+// in another (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
+func (r *report) ownPartition(path, arn, region string) bool {
+	own := "arn:" + iampolicy.Partition(region) + ":"
+	if _, known := zonePrefix(region); !known || !r.ok(keyRegion) || strings.HasPrefix(arn, own) {
+		return true
+	}
+	r.add(path, quote(arn)+", of another partition than "+region, "an ARN that starts with "+own, "")
+	return false
+}
 
 // addons are the EKS add-ons that the program installs.
 var addons = []string{
@@ -91,12 +107,8 @@ func (r *report) cluster(c *Config) {
 			// A session's ARN matches nobody's access entry (https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html).
 			if m := assumedRoleARN.FindStringSubmatch(arn); m != nil {
 				r.add(path, quote(arn)+", a session of a role", "the role's own ARN", "show it with: aws iam get-role --query Role.Arn --role-name "+m[1])
-			} else if r.match(path, arn, principalARN, 2048, "the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/NAME") && r.ok(keyRegion) {
-				// Nobody of one partition is known in another
-				// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
-				if own := "arn:" + iampolicy.Partition(c.Region) + ":"; !strings.HasPrefix(arn, own) {
-					r.add(path, quote(arn)+", of another partition than "+c.Region, "an ARN that starts with "+own, "")
-				}
+			} else if r.match(path, arn, principalARN, 2048, "the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/NAME") {
+				r.ownPartition(path, arn, c.Region)
 			}
 		}
 		r.unique("cluster."+list, arns)

@@ -112,12 +112,15 @@ func (r *report) decodeStruct(path string, entries map[string]any, out reflect.V
 // unknown notes a key that nothing reads, with the known one that it may be meant to be. It does not show the value,
 // which may be a secret in the wrong place.
 func (r *report) unknown(path, key string, known []string) {
-	remedy := ""
+	var remedies []string
 	nearest := slices.MinFunc(known, func(a, b string) int { return distance(key, a) - distance(key, b) })
 	if d := distance(key, nearest); d <= 2 && 2*d <= len(nearest) {
-		remedy = "did you mean " + nearest + "?"
+		remedies = append(remedies, "did you mean "+nearest+"?")
 	}
-	r.add(path, "an unknown key", strings.Join(known, ", "), remedy)
+	if strings.HasSuffix(path, ":"+key) { // a whole key, with its namespace
+		remedies = append(remedies, removeWith(path))
+	}
+	r.add(path, "an unknown key", strings.Join(known, ", "), strings.Join(remedies, " "))
 }
 
 func distance(a, b string) int {

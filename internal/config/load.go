@@ -121,10 +121,10 @@ func (r *report) webSecret(src source) pulumi.StringMapInput {
 	case isMap && len(entries) == 0:
 		return nil
 	case !src.secret(keySecret):
-		r.add(path, "a value in plain text", "encrypted values", "remove it with: pulumi config rm "+keySecret+"; then "+secretRemedy)
+		r.add(path, "a value in plain text", "encrypted values", removeWith(keySecret)+"; then "+secretRemedy)
 		return nil
 	case !isMap:
-		r.add(path, "something else than a map", "a map of keys to encrypted text", secretRemedy)
+		r.add(path, "something else than a map", "a map of keys to encrypted text", removeWith(keySecret)+"; then "+secretRemedy)
 		return nil
 	}
 	values := map[string]string{}

@@ -80,13 +80,14 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 
 func TestAKeyThatNothingReadsIsAProblem(t *testing.T) {
 	assert.Equal(t, []string{
-		"expense:cluter: found an unknown key; allowed: cluster, logging, network, workloads, webSecret; did you mean cluster?",
-		"expense:verbose: found an unknown key; allowed: cluster, logging, network, workloads, webSecret",
+		"expense:cluter: found an unknown key; allowed: cluster, logging, network, workloads, webSecret; did you mean cluster? remove it with: pulumi config rm expense:cluter",
+		"expense:verbose: found an unknown key; allowed: cluster, logging, network, workloads, webSecret; remove it with: pulumi config rm expense:verbose",
 	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"}, edit{"pulumi:autonaming", "{}"})))
 }
 
 func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {
 	const (
+		remove  = "remove it with: pulumi config rm expense:webSecret; then "
 		command = "set each value with: pulumi config set --secret --path 'expense:webSecret.KEY'"
 		key     = "found this key; allowed: a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'"
 	)
@@ -94,9 +95,9 @@ func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{"TOKEN": "` + sentinel + `", "tls.crt": ""}`: nil,
 		`{}`:                   nil,
-		sentinel:               {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + command},
-		`"` + sentinel + `"`:   {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + command},
-		`["` + sentinel + `"]`: {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + command},
+		sentinel:               {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
+		`"` + sentinel + `"`:   {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
+		`["` + sentinel + `"]`: {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
 		`{"A": {"B": "` + sentinel + `"}, "C": ["` + sentinel + `"], "D": 5, "E": null}`: {
 			"webSecret.A: found a map; allowed: encrypted text; " + command,
 			"webSecret.C: found a list; allowed: encrypted text; " + command,

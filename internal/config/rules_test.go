@@ -65,6 +65,10 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"private endpoint":       {{"cluster/publicAccess", ""}, {"cluster/publicAccessCidrs", ""}},
 		"everyone":               {{"cluster/publicAccessCidrs", `["0.0.0.0/0"]`}},
 		"long cluster name":      {{"cluster/name", `"` + strings.Repeat("x", 100) + `"`}},
+		"a role of GovCloud": {
+			{"aws:region", "us-gov-west-1"}, {"network/zones", `["usgw1-az1", "usgw1-az2"]`},
+			{"aws:assumeRole", `{"roleArn": "arn:aws-us-gov:iam::123456789012:role/` + strings.Repeat("p", 510) + "/" + strings.Repeat("n", 64) + `"}`},
+		},
 		"principals of GovCloud": {
 			{"aws:region", "us-gov-east-1"}, {"network/zones", `["usge1-az1", "usge1-az2"]`},
 			{"cluster/admins", `["arn:aws-us-gov:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws-us-gov:iam::123456789012:user/me@example.com"]`},

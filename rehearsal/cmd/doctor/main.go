@@ -51,7 +51,7 @@ func run(ctx context.Context, out io.Writer, project, stack string) (code int, e
 		cfg, err = stackfile.SignIn(ctx, account, region, config.WithRetryMode(aws.RetryModeAdaptive))
 	}
 	findings := doctor.Examine(ctx, doctor.Options{
-		Config: cfg, SignedOut: err, Account: account, Stack: stack, Settings: settings, Problems: problems,
+		Config: cfg, SignedOut: err, Account: account, Stack: stack, Region: region, Settings: settings, Problems: problems,
 		Run: doctor.Exec, HTTP: &http.Client{Timeout: 15 * time.Second},
 	})
 	return doctor.Code(findings), doctor.Text(out, findings)

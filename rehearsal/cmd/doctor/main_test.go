@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,6 +37,39 @@ func TestAStackWithoutAFileIsRefused(t *testing.T) {
 	code, err := run(t.Context(), &bytes.Buffer{}, "../../..", "pord")
 	assert.Equal(t, 1, code)
 	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")
+}
+
+// STS is asked in the file's region, although other settings are wrong, and a role that it refuses is named.
+func TestSTSIsAskedInTheFilesRegion(t *testing.T) {
+	asked := ""
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusForbidden)
+		_, err := io.WriteString(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>`)
+		assert.NoError(t, err)
+	}))
+	t.Cleanup(listener.Close)
+	for key, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_PROFILE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": "",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ENDPOINT_URL": listener.URL,
+	} {
+		t.Setenv(key, value)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
+	for keys, want := range map[string]string{
+		"": "sign in with: aws sso login",
+		"  aws:assumeRole:\n    roleArn: arn:aws-us-gov:iam::111122223333:role/Deploy\n": "credentials: aws:assumeRole.roleArn arn:aws-us-gov:iam::111122223333:role/Deploy: ",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n  aws:region: us-gov-west-1\n"+keys), 0o600))
+		var out bytes.Buffer
+		code, err := run(t.Context(), &out, dir, "dev")
+		require.NoError(t, err)
+		assert.Equal(t, 1, code)
+		assert.Contains(t, asked, "/us-gov-west-1/sts/")
+		assert.Contains(t, out.String(), want)
+		assert.Equal(t, keys == "", strings.Contains(out.String(), "aws sso login"))
+	}
 }
 
 // A profile that a colleague has and this machine lacks is no reason to say nothing.

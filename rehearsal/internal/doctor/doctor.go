@@ -5,6 +5,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -50,8 +51,8 @@ type Options struct {
 	SignedOut error
 	// Account is what the file says of the account.
 	Account config.Account
-	// Stack is the stack's name.
-	Stack string
+	// Stack is the stack's name, Region what the file says of the region, "" if that is nothing.
+	Stack, Region string
 	// Settings are the stack's, nil if they are wrong; Problems are what is wrong with them.
 	Settings *config.Config
 	Problems config.Problems
@@ -177,29 +178,18 @@ func (e *examination) credentials(ctx context.Context) bool {
 		return false
 	}
 	cfg := e.Config
-	if e.Settings != nil {
-		cfg.Region = e.Settings.Region
-	}
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
+	// Whatever else is wrong with the settings: another partition does not know the credentials.
+	cfg.Region = cmp.Or(e.Region, cfg.Region, "us-east-1")
 	caller, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true,
-			Says: fmt.Sprintf("%v; sign in with: %s", err, signIn(e.Account.Profile))})
+			Says: fmt.Sprintf("%v; sign in with: %s", err, e.Account.SignIn())})
 		return false
 	}
-	if err := e.Account.Check(aws.ToString(caller.Account)); err != nil {
+	if err := e.Account.Check(aws.ToString(caller.Account), e.Stack); err != nil {
 		e.problem("account", "%v", err)
 		return false
 	}
 	e.ok(check, "account %s as %s", aws.ToString(caller.Account), aws.ToString(caller.Arn))
 	return true
-}
-
-func signIn(profile string) string {
-	if profile != "" {
-		return "aws sso login --profile " + profile + ", or aws configure --profile " + profile
-	}
-	return "aws sso login, AWS_PROFILE or aws configure"
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -115,8 +116,8 @@ func (p *patient) examine(t *testing.T) []Finding {
 	}
 	settings, problems, err := Settings(dir, "dev")
 	require.NoError(t, err)
-	account, _, _ := stackfile.Account(dir, "dev")
-	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
+	account, region, _ := stackfile.Account(dir, "dev")
+	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Region: region, Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
 }
 
 // endpoints puts an endpoint service into zones only.
@@ -143,8 +144,8 @@ func TestWhereNothingIsWrongEverythingIsOK(t *testing.T) {
 func TestAWrongAccountIsSaidFirst(t *testing.T) {
 	region := "aws:region: us-east-1\n"
 	for keys, want := range map[string]string{
-		"  aws:allowedAccountIds: ['999999999999']\n":                                        "allows: 999999999999; use another account's, for example with: export AWS_PROFILE=NAME",
-		"  aws:allowedAccountIds: ['999999999999']\n  aws:profile: work\n":                   "for example with: pulumi config set aws:profile NAME",
+		"  aws:allowedAccountIds: ['999999999999']\n":                                        "allows: 999999999999; use another account's, for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME",
+		"  aws:allowedAccountIds: ['999999999999']\n  aws:profile: work\n":                   "for example with: pulumi config set aws:profile NAME --stack dev",
 		"  aws:forbiddenAccountIds: ['111122223333']\n  expense:wrong: whatever it may be\n": "which is in aws:forbiddenAccountIds",
 	} {
 		p := healthy(t)
@@ -171,6 +172,25 @@ func TestAWrongAccountIsSaidFirst(t *testing.T) {
 	findings = p.examine(t)
 	assert.Equal(t, Finding{Status: Unchecked, Check: "credentials", Says: "this machine has no such profile", Essential: true}, findings[0])
 	assert.Equal(t, 1, Code(findings))
+}
+
+// STS of one partition does not know the credentials of another, whatever else is wrong with the settings.
+func TestWhoseTheCredentialsAreIsAskedInTheFilesRegion(t *testing.T) {
+	for keys, want := range map[string]string{
+		"aws:region: eu-west-1\n": "eu-west-1", "aws:region: us-gov-west-1\n  expense:wrong: x\n": "us-gov-west-1", "pulumi:x: 1\n": "eu-north-1",
+	} {
+		p := healthy(t)
+		p.config.Region = "eu-north-1"
+		var asked []string
+		p.config.HTTPClient = smithyhttp.ClientDoFunc(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, r.Header.Get("Authorization"))
+			return http.DefaultClient.Do(r)
+		})
+		edit("aws:region: us-east-1\n", keys)(p)
+		p.examine(t)
+		require.NotEmpty(t, asked, keys)
+		assert.Contains(t, asked[0], "/"+want+"/sts/", keys)
+	}
 }
 
 // The keys that the program refuses in a run, doctor finds before it.

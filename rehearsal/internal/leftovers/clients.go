@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"expense/internal/config"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -94,8 +96,8 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// explain says what went wrong and what helps.
-func explain(err error) string {
+// explain says what went wrong and what helps, with the credentials of an account.
+func explain(err error, account config.Account) string {
 	var own refusal
 	if errors.As(err, &own) {
 		return own.Error()
@@ -112,7 +114,7 @@ func explain(err error) string {
 	case slices.Contains(throttledCodes, c):
 		return call + "AWS answered to all attempts that it is asked too often (" + c + "); try again in a few minutes"
 	case slices.Contains(expiredCodes, c):
-		return call + "the credentials have expired (" + c + "); sign in again, for example with: aws sso login"
+		return call + "the credentials have expired (" + c + "); sign in again, for example with: " + account.SignIn()
 	case slices.Contains(invalidCodes, c):
 		return call + "AWS does not accept the credentials (" + c + "); see which ones are used with: aws configure list"
 	case c == "":
@@ -120,7 +122,7 @@ func explain(err error) string {
 		if errors.As(err, &canceled) {
 			return call + "interrupted"
 		}
-		return fmt.Sprintf("%s%v; without credentials sign in first: aws sso login, AWS_PROFILE or aws configure", call, err)
+		return fmt.Sprintf("%s%v; without credentials sign in first: %s", call, err, account.SignIn())
 	}
 	return fmt.Sprintf("%s%s: %v", call, c, message(err))
 }

@@ -148,10 +148,10 @@ func newFinder(ctx context.Context, options Options) (*finder, error) {
 	f := &finder{clients: newClients(options.Config), Options: options, vpcs: map[string]bool{}, report: &Report{Stack: options.Stack}}
 	caller, err := f.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, fmt.Errorf("credentials: %s", explain(err))
+		return nil, fmt.Errorf("credentials: %s", explain(err, f.Stack.Account))
 	}
 	f.account = aws.ToString(caller.Account)
-	if err := f.Stack.Account.Check(f.account); err != nil {
+	if err := f.Stack.Account.Check(f.account, f.Stack.Name); err != nil {
 		return nil, err
 	}
 	f.report.Account = f.account
@@ -185,7 +185,7 @@ func (f *finder) note(format string, args ...any) {
 }
 
 func (f *finder) unchecked(what string, err error) {
-	f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: what, Problem: explain(err)})
+	f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: what, Problem: explain(err, f.Stack.Account)})
 }
 
 // claimCluster finds out whether the cluster's name is the stack's. If that cannot be found out, nothing is counted by it.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"expense/internal/config"
 )
 
 // errInUse is what waits for the removal of something else.
@@ -48,7 +50,7 @@ func (f *finder) removeKind(ctx context.Context, k kind, left []Item) {
 			err = k.prepare(ctx, f, there)
 		}
 		if err != nil {
-			f.Say(fmt.Sprintf("%s: %s", k.name, explain(err)))
+			f.Say(fmt.Sprintf("%s: %s", k.name, explain(err, f.Stack.Account)))
 			return
 		}
 		for _, i := range left {
@@ -65,7 +67,7 @@ func (f *finder) removeKind(ctx context.Context, k kind, left []Item) {
 		}
 		if round > k.rounds() {
 			for _, i := range left {
-				f.Say(fmt.Sprintf("%s %s is still there: %s", k.name, i.ID, reason(busy[i.ID])))
+				f.Say(fmt.Sprintf("%s %s is still there: %s", k.name, i.ID, reason(busy[i.ID], f.Stack.Account)))
 			}
 			return
 		}
@@ -79,7 +81,7 @@ func (f *finder) removeKind(ctx context.Context, k kind, left []Item) {
 				return false
 			}
 			if begun[i.ID] = err == nil || missing(err); !begun[i.ID] {
-				f.Say(fmt.Sprintf("%s %s stays: %s", k.name, i.ID, explain(err)))
+				f.Say(fmt.Sprintf("%s %s stays: %s", k.name, i.ID, explain(err, f.Stack.Account)))
 			}
 			return !begun[i.ID]
 		})
@@ -90,11 +92,11 @@ func (f *finder) removeKind(ctx context.Context, k kind, left []Item) {
 // network interfaces of load balancers and clusters away some minutes after these.
 func (k kind) rounds() int { return int(max(k.settle, 10*time.Minute) / every) }
 
-func reason(busy error) string {
+func reason(busy error, account config.Account) string {
 	if busy == nil {
 		return "AWS has not finished"
 	}
-	return explain(busy)
+	return explain(busy, account)
 }
 
 // again lists those of some items that are still there and still left over.

@@ -78,7 +78,7 @@ func (s *State) elsewhere(account string, stack Stack) error {
 			continue
 		}
 		if parts[4] != "" && parts[4] != "aws" && parts[4] != account {
-			return fmt.Errorf("the credentials are of account %s, and stack %s has %s: sign in to account %s, for example with: %s", account, stack.Name, arn, parts[4], stack.Account.Remedy())
+			return fmt.Errorf("the credentials are of account %s, and stack %s has %s: sign in to account %s, for example with: %s", account, stack.Name, arn, parts[4], stack.Account.Remedy(stack.Name))
 		}
 		if parts[3] != "" && parts[3] != stack.Region {
 			return fmt.Errorf("aws:region is %s, and stack %s has %s: set it back with: pulumi config set aws:region %s --stack %s", stack.Region, stack.Name, arn, parts[3], stack.Name)

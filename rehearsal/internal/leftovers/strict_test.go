@@ -351,14 +351,14 @@ func TestCredentialsThatDoNotWorkEndTheSearchWithARemedy(t *testing.T) {
 	a.server.Inject("*", awshttp.Expired)
 	_, err := Find(context.Background(), a.options())
 	assert.ErrorContains(t, err, "the credentials have expired")
-	assert.ErrorContains(t, err, "aws sso login")
+	assert.ErrorContains(t, err, "aws sso login, or aws configure; then, because keys in the environment win over both: unset AWS_ACCESS_KEY_ID ")
 
 	options := a.options()
 	options.Config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, assert.AnError
 	})
 	_, err = Find(context.Background(), options)
-	assert.ErrorContains(t, err, "without credentials sign in first")
+	assert.ErrorContains(t, err, "without credentials sign in first: aws sso login, or aws configure; then")
 }
 
 func TestAnotherAccountOrRegionThanTheStacksIsRefused(t *testing.T) {

@@ -2,6 +2,7 @@
 package stackfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
@@ -61,7 +63,8 @@ func Account(project, stack string) (account config.Account, region string, err 
 
 // SignIn loads the SDK's configuration with the account's credentials: its profile wins over the environment's, as in the provider
 // (https://github.com/hashicorp/aws-sdk-go-base/blob/v2.0.0-beta.65/credentials.go) and in the aws CLI of the kubeconfig. region
-// is where the role is assumed; the configuration's own region stays that of the environment or the profile.
+// is where the role is assumed, "" if the stack's file has none; the configuration's own region stays that of the environment or
+// the profile. An error says what to do.
 func SignIn(ctx context.Context, account config.Account, region string, options ...func(*awsconfig.LoadOptions) error) (aws.Config, error) {
 	if account.Profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(account.Profile))
@@ -75,8 +78,23 @@ func SignIn(ctx context.Context, account config.Account, region string, options 
 		return aws.Config{}, err
 	}
 	if account.RoleARN != "" {
-		client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.Region = region })
+		client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.Region = cmp.Or(region, cfg.Region, "us-east-1") })
 		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, account.RoleARN))
+		// Assumed at once, so that nobody takes a refusal of the role for one of the first call.
+		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+			return aws.Config{}, fmt.Errorf("aws:assumeRole.roleArn %s: %w; %s", account.RoleARN, err, remedy(err, account))
+		}
 	}
 	return cfg, nil
+}
+
+// remedy is what helps if the role is not assumed. For AccessDenied see https://repost.aws/knowledge-center/iam-assume-role-error;
+// a role that is not there gets the same answer (HackTricks-wiki/hacktricks-cloud
+// pentesting-cloud/aws-security/aws-unauthenticated-enum-access/aws-iam-and-sts-unauthenticated-enum.md).
+func remedy(err error, account config.Account) string {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() == "AccessDenied" {
+		return "the role has to be there, its trust policy has to allow the credentials, and they need sts:AssumeRole for it"
+	}
+	return "sign in with: " + account.SignIn()
 }

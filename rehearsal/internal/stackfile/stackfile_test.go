@@ -49,10 +49,16 @@ func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
 // The profile is used although the environment has keys, and the role is assumed with its keys, in the stack's region.
 func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {
 	var asked []string
+	denied := ""
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, r.ParseForm())
 		asked = append(asked, r.Form.Get("Action")+" "+r.Form.Get("RoleArn")+" "+r.Header.Get("Authorization"))
 		w.Header().Set("Content-Type", "text/xml")
+		if denied != "" {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>`, denied)
+			return
+		}
 		fmt.Fprint(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>AKIDROLE</AccessKeyId>`+
 			`<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
 	}))
@@ -79,6 +85,23 @@ func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {
 	assert.Contains(t, asked[0], "Credential=AKIDWORK/")
 	assert.Contains(t, asked[0], "/us-east-1/sts/")
 
-	_, err := SignIn(t.Context(), config.Account{Profile: "absent"}, "us-east-1")
+	// Without a region in the stack's file the environment's is taken.
+	t.Setenv("AWS_REGION", "us-gov-west-1")
+	_, err := SignIn(t.Context(), config.Account{RoleARN: role}, "")
+	require.NoError(t, err)
+	assert.Contains(t, asked[1], "/us-gov-west-1/sts/")
+
+	// A role that is refused is no reason to sign in again, and credentials that have expired are none to look at the role.
+	denied = "AccessDenied"
+	_, err = SignIn(t.Context(), config.Account{RoleARN: role}, "us-east-1")
+	require.ErrorContains(t, err, "aws:assumeRole.roleArn "+role+": ")
+	assert.ErrorContains(t, err, "its trust policy has to allow the credentials, and they need sts:AssumeRole for it")
+	assert.NotContains(t, err.Error(), "aws sso login")
+	denied = "ExpiredToken"
+	_, err = SignIn(t.Context(), config.Account{RoleARN: role, Profile: "work"}, "us-east-1")
+	require.ErrorContains(t, err, "sign in with: aws sso login --profile work")
+	assert.NotContains(t, err.Error(), "trust policy")
+
+	_, err = SignIn(t.Context(), config.Account{Profile: "absent"}, "us-east-1")
 	assert.ErrorContains(t, err, "aws:profile absent: this machine has no such profile; make it with: aws configure sso --profile absent")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"expense/internal/iampolicy"
 )
 
 var (
@@ -17,7 +19,7 @@ var (
 	// What mail servers accept in practice (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
 	mailAddress = regexp.MustCompile(`^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+$`)
 	// A standard topic: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html.
-	topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[a-zA-Z0-9_-]{1,256}$`)
+	topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,256}$`)
 )
 
 // setBySidecar are the fields that every record has already.
@@ -147,7 +149,8 @@ func (r *report) alarms(region string, a Alarms) {
 	}
 	const kind = "the ARN of a standard SNS topic, such as arn:aws:sns:us-east-1:123456789012:NAME"
 	// An alarm's actions are in its own region (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html).
-	if r.match(topic, a.TopicARN, topicARN, 2048, kind) && r.ok(keyRegion) && topicARN.FindStringSubmatch(a.TopicARN)[1] != region {
-		r.add(topic, quote(a.TopicARN), "a topic of the stack's region, "+region, "")
+	own := "arn:" + iampolicy.Partition(region) + ":sns:" + region + ":"
+	if r.match(topic, a.TopicARN, topicARN, 2048, kind) && r.ok(keyRegion) && !strings.HasPrefix(a.TopicARN, own) {
+		r.add(topic, quote(a.TopicARN), "a topic of the stack's region, whose ARN starts with "+own, "")
 	}
 }

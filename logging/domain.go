@@ -136,7 +136,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		NodeToNodeEncryption: opensearch.DomainNodeToNodeEncryptionArgs{Enabled: pulumi.Bool(true)},
 		DomainEndpointOptions: opensearch.DomainDomainEndpointOptionsArgs{
 			EnforceHttps: pulumi.Bool(true),
-			// TLS 1.2 with perfect forward secrecy and 1.3, the strictest there is
+			// TLS 1.2 with perfect forward secrecy and 1.3, the strictest but for those of FIPS
 			// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DomainEndpointOptions.html).
 			TlsSecurityPolicy: pulumi.String("Policy-Min-TLS-1-2-PFS-2023-10"),
 		},

@@ -120,7 +120,8 @@ func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
 // GiB, and 250 MiB/s for each 3000 GiB begun of a larger one (AWS's price calculator, as quoted in
 // https://github.com/hashicorp/terraform-provider-aws/issues/39136 and followed by infracost/infracost
 // internal/resources/aws/search_domain.go, #2751). That what is included is what AWS insists on is an inference: it agrees with
-// all published answers, none of which lies between 128 and 256 GiB.
+// all published answers up to the calculator's own ends, 16000 IOPS and 1000 MiB/s, and none lies between 128 and 256 GiB. Above
+// those ends AWS insists on more ("IOPS must be set to 20000" for 8000 GiB), and may charge for it.
 //
 // The most is the instance type's, and gp3's own: 500 IOPS for each GiB, and 80000 IOPS and 2000 MiB/s for each of the
 // volumes that OpenSearch Service joins to one (aws/aws-cdk#29711, aws/aws-cdk#38000). AWS never wants more than the most:

@@ -150,7 +150,7 @@ var mutations = []mutation{
 	{name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800), want: "Volume size must be between 10 and 768"},
 	{name: "a volume slower than AWS lets one of its size be", stack: "prod", of: "Domain expense", edit: set("ebsOptions.throughput", 125), want: "LimitExceededException: Throughput must be between 250 and 1250"},
 	{name: "a volume with more IOPS than its instance has", of: "Domain expense", edit: set("ebsOptions.iops", 16000), want: "LimitExceededException: IOPS must be between 3000 and 11800"},
-	{name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4), want: "must be one of [3 5]"},
+	{name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4), want: "must not match ^4$"},
 	{name: "masters that are described and not enabled", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True"},
 	{name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4), want: "multiple of the number of Availability Zones"},
 	{name: "a family that the version does not have", of: "Domain expense", edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")), want: "Invalid instance type: or2.medium.search"},

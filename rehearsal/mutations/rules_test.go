@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
@@ -607,6 +608,15 @@ func shapes(t *testing.T) map[string]document {
 	}
 	out["no way to the internet"] = noInternet(out["everything"])
 	out["alarms to a topic of the user's"] = out["everything"].with(leaf{path: []string{"expense:logging", "alarms"}}, map[string]any{"topicArn": userTopic})
+	long := out["everything"]
+	for path, length := range map[string]int{"cluster.name": 100, "logging.domain.name": 28, "logging.indexPrefix": 100, "workloads.namespace": 63} {
+		l := leaf{path: strings.Split("expense:"+path, ".")}
+		for ; !long.with(l, strings.Repeat("a", length)).accepts(); length-- {
+			require.Positive(t, length, path)
+		}
+		long = long.with(l, strings.Repeat("a", length))
+	}
+	out["the longest names"] = long
 	out["eu-central-1"] = in(out["everything"], "eu-central-1", "euc1-az1", "euc1-az2", "euc1-az3")
 	out["us-gov-west-1"] = in(out["everything"], "us-gov-west-1", "usgw1-az1", "usgw1-az2", "usgw1-az3")
 	return out
@@ -683,9 +693,9 @@ func TestEveryRuleRefuses(t *testing.T) {
 			if !assert.True(t, found, "%s %s is not sent", typ, path) {
 				continue
 			}
-			bad := row.Bad(value(s, path))
-			assert.Len(t, bad, row.Parts(), "%s %s: a part that nothing breaks", typ, path)
-			for what, v := range bad {
+			wrong := bad(row, fmt.Sprint(value(s, path).Value.V))
+			assert.Len(t, wrong, parts(row), "%s %s: a part that nothing breaks", typ, path)
+			for what, v := range wrong {
 				inputs, at := replaced(s, path, v)
 				failed := slices.ContainsFunc(newModel().Check(typ, inputs), func(f awsmodel.CheckFailure) bool {
 					return f.Property == at && strings.Contains(f.Reason, what)
@@ -698,6 +708,59 @@ func TestEveryRuleRefuses(t *testing.T) {
 	}
 	t.Logf("%d rows, %d values that break them, all caught", rows, caught)
 	assert.Greater(t, caught, 350)
+}
+
+// bad gives, for each part of an argument's rules, a value that breaks it, and nothing else if there is one: a good value,
+// changed. The keys are what Check then says.
+func bad(a *awsrules.Argument, good string) map[string]resource.PropertyValue {
+	out := map[string]resource.PropertyValue{}
+	half := len(good) / 2
+	candidates := []string{
+		"", good + "\n", good + "'", good + "é", good + "漢", "-" + good, "aws:" + good, "sg-" + good, "alias/aws/" + good, "aws/" + good, good + "?",
+		good[:half] + " " + good[half:], "?", "7",
+	}
+	for _, rule := range a.Rules() {
+		for _, bound := range []*float64{rule.Min, rule.Max} {
+			if bound == nil {
+				continue
+			}
+			for _, beside := range []float64{*bound - 1, *bound + 1} {
+				if a.Type == "integer" || a.Type == "double" {
+					candidates = append(candidates, strconv.FormatFloat(beside, 'f', -1, 64))
+				} else if more := int(beside) - utf8.RuneCountInString(good); more > 0 {
+					candidates = append(candidates, good[:half]+strings.Repeat("a", more)+good[half:])
+				} else if beside >= 0 {
+					candidates = append(candidates, string([]rune(good)[:int(beside)]))
+				}
+			}
+		}
+	}
+	for _, candidate := range candidates {
+		problems := a.Problems(candidate)
+		for _, problem := range problems {
+			part, _, _ := strings.Cut(problem, ", found")
+			if _, known := out[part]; !known || len(problems) == 1 {
+				out[part] = resource.NewStringProperty(candidate)
+			}
+		}
+	}
+	return out
+}
+
+// parts are how many values bad must find: one for each part of the rules, and one for a type.
+func parts(a *awsrules.Argument) int {
+	n := 0
+	if a.Type != "" {
+		n++
+	}
+	for _, r := range a.Rules() {
+		for _, part := range []bool{r.Min != nil && (*r.Min > 0 || a.Type != ""), r.Max != nil, r.Enum != nil, r.Pattern != "" && r.Pattern != ".*", r.Not != "", r.Format != ""} {
+			if part {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func newModel() *awsmodel.Model { return awsmodel.New(awsmodel.Options{}) }

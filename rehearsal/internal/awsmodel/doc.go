@@ -32,9 +32,9 @@ var NotModelled = []struct{ Area, What string }{
 	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
 	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
 	{"EKS", "node repair and the Cluster Autoscaler's effect on a group's size"},
-	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, available upgrades other than by order of version, the exact size from which a gp3 volume must have 250 MiB/s (the model is on the strict side), limits of performance of or1, or2 and om2"},
+	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, available upgrades other than by order of version, the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
-	{"quotas", "all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
+	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
 	{"provider", "requests that AWS really throttles; import and lookup of existing resources; functions other than getPartition"},
 }

@@ -60,7 +60,7 @@ func searchType(v string) (family, size string, ok bool) {
 
 func checkDomain(c *checker) {
 	if v := c.str("accessPolicies"); v != "" {
-		c.policyDocument("accessPolicies", resourcePolicy, 102400)
+		c.policyDocument("accessPolicies", resourcePolicy, 0)
 	}
 	// The provider's schema: desired_state is required, start and length of a schedule too.
 	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {

@@ -427,7 +427,7 @@ func init() {
 		tLogPolicy: {service: "CloudWatch Logs", noun: "CloudWatch Logs Resource Policy", ops: [3]string{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
 			required: []string{"policyDocument", "policyName"}, replaces: []string{"policyName"},
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
-			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 51200) }, create: createLogPolicy},
+			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) }, create: createLogPolicy},
 		tAlarm: {service: "CloudWatch", noun: "CloudWatch Metric Alarm", ops: [3]string{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
 			required: []string{"comparisonOperator", "evaluationPeriods"}, replaces: []string{"name"}, name: &naming{property: "name", auto: true},
 			arn: "cloudwatch|alarm:{name}", outputs: arnTags, defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"},
@@ -436,7 +436,7 @@ func init() {
 			replaces: []string{"fifoTopic", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			arn: "sns|{name}", id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, outputs: with("beginningArchiveTime", "owner"),
 			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
-			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 30720) }, create: createTopic,
+			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: createTopic,
 			fill: func(m *Model, o *object) {
 				o.out.setDefault("owner", m.opts.Account)
 				o.out.setDefault("policy", defaultTopicPolicy(m, o))
@@ -451,7 +451,7 @@ func init() {
 			required: []string{"arn", "policy"}, replaces: []string{"arn"}, id: func(_ *Model, o *object) string { return o.in.str("arn") },
 			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"owner"}, repeats: []again{{"InvalidParameter", "", 2 * minutes, false}}, // sns/topic.go, putTopicAttribute
 			times: instant,
-			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 30720) }, create: func(m *Model, o *object) error {
+			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: func(m *Model, o *object) error {
 				return m.principalsExist(o, o.in.str("policy"), "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound")
 			},
 			fill: func(m *Model, o *object) { o.out.setDefault("owner", m.opts.Account) }},
@@ -471,7 +471,7 @@ func init() {
 			id:       func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:     []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
 			times:    times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},
-			check:    func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 102400) }, create: createDomainPolicy,
+			check:    func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 0) }, create: createDomainPolicy,
 			update: func(m *Model, o *object, _ props) error { return createDomainPolicy(m, o) }},
 	}
 }

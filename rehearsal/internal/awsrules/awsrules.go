@@ -219,14 +219,15 @@ func text(v resource.PropertyValue) string {
 
 // breaks says which rules a value breaks, in one sentence; empty is none.
 func (a *Argument) breaks(v resource.PropertyValue) string {
-	problems := a.problems(text(v))
+	problems := a.Problems(text(v))
 	if len(problems) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s: value %q: %s", a.Call, text(v), strings.Join(problems, "; "))
 }
 
-func (a *Argument) problems(text string) []string {
+// Problems are the rules that a value breaks, as it is written.
+func (a *Argument) Problems(text string) []string {
 	var err error
 	switch a.Type {
 	case "boolean":
@@ -248,7 +249,8 @@ func (a *Argument) problems(text string) []string {
 	return out
 }
 
-// compile prepares the patterns: the API's and the pages' are of the whole value, a JSON schema's is of a part.
+// compile prepares the patterns. The API's and the pages' are taken as of the whole value, a JSON schema's as of a part (see
+// docs/aws-rules.md).
 func (r *Rule) compile(whole bool) {
 	pattern := r.Pattern
 	if whole {
@@ -314,58 +316,4 @@ var formats = map[string]func(string) bool{
 		return err == nil && p.Addr().Is4() && p == p.Masked()
 	},
 	"json": func(s string) bool { return json.Valid([]byte(s)) },
-}
-
-// Bad gives, for each part of an argument's rules, a value that breaks it, and nothing else if there is one: the sample,
-// changed. The keys are what Check then says.
-func (a *Argument) Bad(sample Value) map[string]resource.PropertyValue {
-	out := map[string]resource.PropertyValue{}
-	good := text(sample.Value)
-	half := len(good) / 2
-	candidates := []string{
-		"", good + "\n", good + "'", good + "é", good + "漢", "-" + good, "aws:" + good, "sg-" + good, "alias/aws/" + good, "aws/" + good, good + "?",
-		good[:half] + " " + good[half:], "?", "7",
-	}
-	for _, rule := range a.Rules() {
-		for _, bound := range []*float64{rule.Min, rule.Max} {
-			if bound == nil {
-				continue
-			}
-			for _, beside := range []float64{*bound - 1, *bound + 1} {
-				if a.Type == "integer" || a.Type == "double" {
-					candidates = append(candidates, strconv.FormatFloat(beside, 'f', -1, 64))
-				} else if more := int(beside) - utf8.RuneCountInString(good); more > 0 {
-					candidates = append(candidates, good[:half]+strings.Repeat("a", more)+good[half:])
-				} else if beside >= 0 {
-					candidates = append(candidates, string([]rune(good)[:int(beside)]))
-				}
-			}
-		}
-	}
-	for _, candidate := range candidates {
-		problems := a.problems(candidate)
-		for _, problem := range problems {
-			part, _, _ := strings.Cut(problem, ", found")
-			if _, known := out[part]; !known || len(problems) == 1 {
-				out[part] = resource.NewStringProperty(candidate)
-			}
-		}
-	}
-	return out
-}
-
-// Parts are how many values Bad must find: one for each part of the rules, and one for a type.
-func (a *Argument) Parts() int {
-	n := 0
-	if a.Type != "" {
-		n++
-	}
-	for _, r := range a.Rules() {
-		for _, part := range []bool{r.Min != nil && (*r.Min > 0 || a.Type != ""), r.Max != nil, r.Enum != nil, r.Pattern != "" && r.Pattern != ".*", r.Not != "", r.Format != ""} {
-			if part {
-				n++
-			}
-		}
-	}
-	return n
 }

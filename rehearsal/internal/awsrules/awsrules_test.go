@@ -43,7 +43,7 @@ func TestWhatIsTakenAndRefused(t *testing.T) {
 		// "a-z, A-Z, 0-9, spaces, and ._-:/()#,@[]+=&;{}!$*", at most 255: the published refusal was of an apostrophe.
 		{securityGroup, "description", []any{"Managed by Pulumi", "a.b_c-d:e/(f)#g,h@i[j]+k=l&m;n{o}p!q$r*"},
 			[]any{"the domain's nodes", "café", "a\nb", "a\n", strings.Repeat("a", 256)}},
-		// "must begin with an alphanumeric character", at most 100; a schema's pattern is of a whole name, and its end is no line's.
+		// "must begin with an alphanumeric character", at most 100; the end of a name is no line's.
 		{cluster, "name", []any{"expense", "1-a_b"}, []any{"-a", "a b", "a\n", "", strings.Repeat("a", 101), "é"}},
 		{cluster, "version", []any{"1.35"}, []any{"latest-1.35", "1.35.2", "1"}},
 		// "within one of the following private IP address blocks", /24 to /12.

@@ -201,7 +201,7 @@ func (b *biller) domain(r Resource) {
 		b.item(r, "masters of domain", int(masters), family(at(r.Inputs, "clusterConfig", "dedicatedMasterType")), "")
 	}
 	gib, _ := at(r.Inputs, "ebsOptions", "volumeSize").(float64)
-	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS and throughput above the least for the size, which AWS includes")
+	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS and throughput above the least for the size, and above 16000 and 1000 MiB/s")
 }
 
 // logs assumes an amount: nobody knows it before.

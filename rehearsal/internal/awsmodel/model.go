@@ -203,7 +203,8 @@ func Taggable(typ string) bool {
 	return ok && slices.Contains(r.outputs, "tagsAll")
 }
 
-// Outputs lists the output properties of a type that are no inputs: what is unknown in a preview of a creation.
+// Outputs lists the output properties of a type that are no inputs, as property paths: what is unknown in a preview of a
+// creation.
 func Outputs(typ string) []string {
 	if r, ok := table[typ]; ok {
 		return slices.Clone(r.outputs)

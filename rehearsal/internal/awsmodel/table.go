@@ -361,8 +361,9 @@ func init() {
 			required:   []string{"roleArn", "vpcConfig", "vpcConfig.subnetIds"},
 			replaces:   []string{"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons", "kubernetesNetworkConfig.ipFamily", "kubernetesNetworkConfig.serviceIpv4Cidr", "name", "outpostConfig.controlPlaneInstanceType", "outpostConfig.controlPlanePlacement.groupName", "roleArn"},
 			replacesIf: replacesCluster, arn: "eks|cluster/{name}",
-			name:      &naming{property: "name", auto: true},
-			outputs:   with("certificateAuthorities", "certificateAuthority", "clusterId", "createdAt", "endpoint", "identities", "platformVersion", "status"),
+			name: &naming{property: "name", auto: true},
+			outputs: with("certificateAuthorities", "certificateAuthority", "clusterId", "createdAt", "endpoint", "identities", "platformVersion", "status",
+				"vpcConfig.clusterSecurityGroupId", "vpcConfig.vpcId"),
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
 			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}, // eks/cluster.go
 				{"InvalidParameterException", "doesn't have the Amazon EKS Managed Policies associated with it", 2 * minutes, true}},
@@ -461,7 +462,7 @@ func init() {
 			replaces: []string{"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, replacesIf: replacesDomain,
 			name: &naming{property: "domainName", auto: true}, arn: "es|domain/{name}",
 			id:        func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
-			outputs:   with("dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2", "kibanaEndpoint"),
+			outputs:   with("dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2", "kibanaEndpoint", "vpcOptions.availabilityZones", "vpcOptions.vpcId"),
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
 			repeats: []again{{"InvalidTypeException", "Error setting policy", 30 * minutes, false}}, // opensearch/domain.go, consts.go; updates since #36281
 			times:   times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},

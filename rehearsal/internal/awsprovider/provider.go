@@ -302,8 +302,12 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	}
 	if req.GetPreview() {
 		out := withoutBookkeeping(inputs)
-		for _, k := range awsmodel.Outputs(typ) {
-			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
+		for _, output := range awsmodel.Outputs(typ) {
+			path, err := resource.ParsePropertyPath(output)
+			if err != nil {
+				return nil, err
+			}
+			path.Set(resource.NewObjectProperty(out), resource.MakeComputed(resource.NewStringProperty(""))) // not below what is unset or unknown
 		}
 		props, err := write(out)
 		return &pulumirpc.CreateResponse{Properties: props}, err

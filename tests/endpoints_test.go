@@ -1,12 +1,13 @@
 package tests
 
 import (
-	"encoding/csv"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"expense/internal/published"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,16 +23,8 @@ func TestEndpointsAreOfServicesThatAWSHas(t *testing.T) {
 	// Messages of Systems Manager went another way in the regions that AWS opened since 2024.
 	services = slices.DeleteFunc(services, func(s string) bool { return strings.HasPrefix(s, "#") || s == "ec2messages" })
 
-	file, err := os.Open("../internal/config/testdata/regions.csv")
-	require.NoError(t, err)
-	defer file.Close()
-	list := csv.NewReader(file)
-	list.Comment = '#'
-	rows, err := list.ReadAll()
-	require.NoError(t, err)
-
 	regions, endpoints, refused := 0, 0, 0
-	for _, row := range rows {
+	for _, row := range published.Regions() {
 		region, prefix := row[0], row[2]
 		if prefix == "" {
 			continue

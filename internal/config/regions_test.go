@@ -1,24 +1,17 @@
 package config
 
 import (
-	"encoding/csv"
 	"fmt"
-	"os"
 	"testing"
 
+	"expense/internal/published"
+
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // AWS's own list says which regions there are, and publishes how their zones' IDs start.
 func TestEachCommercialAndGovCloudRegionIsAllowedAndNoOther(t *testing.T) {
-	file, err := os.Open("testdata/regions.csv")
-	require.NoError(t, err)
-	defer file.Close()
-	list := csv.NewReader(file)
-	list.Comment = '#'
-	rows, err := list.ReadAll()
-	require.NoError(t, err)
+	rows := published.Regions()
 	count := map[string]int{}
 	for _, row := range rows {
 		region, partition, prefix := row[0], row[1], row[2]

@@ -114,7 +114,7 @@ func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
 	return volumePerformance(l.VolumeSizeGiB(), l.Domain.InstanceType)
 }
 
-// volumePerformance is made to agree with what AWS answered to others, testdata/published-volumes.csv.
+// volumePerformance is made to agree with what AWS answered to others, internal/published/volumes.csv.
 //
 // The least is what AWS includes in the volume's price: 3000 IOPS, or 3 for each GiB if that is more; 125 MiB/s for up to 170
 // GiB, and 250 MiB/s for each 3000 GiB begun of a larger one (AWS's price calculator, as quoted in

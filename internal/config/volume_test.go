@@ -1,10 +1,10 @@
 package config
 
 import (
-	"encoding/csv"
-	"os"
 	"strconv"
 	"testing"
+
+	"expense/internal/published"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,26 +99,14 @@ func TestLimitsOfVolumesAreInOrder(t *testing.T) {
 	assert.Greater(t, checked, 90)
 }
 
-// published reads what AWS answered to others. Rehearsal's model is tried with the same file.
-func published(t *testing.T) [][]string {
-	file, err := os.Open("testdata/published-volumes.csv")
-	require.NoError(t, err)
-	defer func() { _ = file.Close() }()
-	reader := csv.NewReader(file)
-	reader.Comment = '#'
-	rows, err := reader.ReadAll()
-	require.NoError(t, err)
-	require.Greater(t, len(rows), 20)
-	return rows
-}
-
 func TestWhatAWSAnsweredToOthersIsWhatTheSettingsSay(t *testing.T) {
 	number := func(text string) int {
 		n, err := strconv.Atoi(text)
 		require.NoError(t, err)
 		return n
 	}
-	for _, row := range published(t) {
+	assert.Greater(t, len(published.Volumes()), 20)
+	for _, row := range published.Volumes() {
 		iops, throughput := volumePerformance(number(row[1]), row[0]+".search")
 		accepted := true
 		for i, takes := range []Range{iops, throughput} {

@@ -2,10 +2,10 @@ package awsmodel
 
 import (
 	"context"
-	"encoding/csv"
-	"os"
 	"strings"
 	"testing"
+
+	"expense/internal/published"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
@@ -14,15 +14,8 @@ import (
 
 // The model knows the regions that the settings allow, no more and no fewer.
 func TestTheModelHasEachRegionThatIsAllowed(t *testing.T) {
-	file, err := os.Open("../../../internal/config/testdata/regions.csv")
-	require.NoError(t, err)
-	defer file.Close()
-	list := csv.NewReader(file)
-	list.Comment = '#'
-	rows, err := list.ReadAll()
-	require.NoError(t, err)
 	allowed := map[string]string{}
-	for _, row := range rows {
+	for _, row := range published.Regions() {
 		if row[2] != "" {
 			allowed[row[0]] = row[2]
 			assert.Equal(t, row[1], New(Options{Region: row[0]}).Partition(), row[0])

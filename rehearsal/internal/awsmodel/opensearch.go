@@ -217,7 +217,7 @@ var ebsOptimized = func() map[string][2]float64 {
 var ebsOptimizedCSV string
 
 // gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
-// answered others, internal/config/testdata/published-volumes.csv. Between those answers the model's floors are what
+// answered others, internal/published/volumes.csv. Between those answers the model's floors are what
 // AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type, which all
 // published ones are; of types that EC2 does not have, gp3's own.
 func gp3(kind string, size, iops, throughput float64) error {

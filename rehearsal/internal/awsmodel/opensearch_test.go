@@ -1,28 +1,19 @@
 package awsmodel
 
 import (
-	"encoding/csv"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
 
 	"expense/internal/config"
+	"expense/internal/published"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 func TestVolumesAreAnsweredAsAWSAnsweredOthers(t *testing.T) {
-	file, err := os.Open("../../../internal/config/testdata/published-volumes.csv")
-	require.NoError(t, err)
-	defer func() { _ = file.Close() }()
-	reader := csv.NewReader(file)
-	reader.Comment = '#'
-	rows, err := reader.ReadAll()
-	require.NoError(t, err)
-	require.Greater(t, len(rows), 20)
-	for _, row := range rows {
+	for _, row := range published.Volumes() {
 		volume := in{"ebsEnabled": true, "volumeType": "gp3"}
 		for i, name := range []string{"volumeSize", "iops", "throughput"} {
 			if row[1+i] != "" {

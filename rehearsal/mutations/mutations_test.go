@@ -212,8 +212,13 @@ func newCloud(account *awsmodel.Model, stack string, m mutation, before *cloud) 
 		began: account.Now(), ends: map[string]time.Duration{}}
 }
 
-// key names a resource as a mutation does.
-func key(typ, name string) string { return typ[strings.LastIndex(typ, ":")+1:] + " " + name }
+// key names a resource as a mutation does. A kind of Kubernetes keeps its whole token: it has a Role as well.
+func key(typ, name string) string {
+	if strings.HasPrefix(typ, "kubernetes:") {
+		return typ + " " + name
+	}
+	return typ[strings.LastIndex(typ, ":")+1:] + " " + name
+}
 
 // start is when all that a resource depends on was done.
 func (c *cloud) start(args pulumi.MockResourceArgs) time.Duration {

@@ -6,7 +6,7 @@ import "slices"
 // Each field is a list of IAM actions, separated by spaces.
 type permissions struct {
 	// source is the provider's file, below internal/service of
-	// https://github.com/hashicorp/terraform-provider-aws/tree/v5.100.0, which pulumi-aws 6.83.0 bridges. Where a type does more than
+	// https://github.com/hashicorp/terraform-provider-aws/tree/v5.100.0, which pulumi-aws 6.83 bridges. Where a type does more than
 	// create, describe, update and delete, its file was read, in versions around that one.
 	source                       string
 	read, create, update, delete string

@@ -98,7 +98,7 @@ var (
 )
 
 // notPassedOn are the other keys of the aws provider, each with what takes its place. The variables are read by the provider
-// (go/aws/provider.go of github.com/pulumi/pulumi-aws/sdk/v6 6.83.0), the AWS SDK of make doctor and make leftovers
+// (go/aws/provider.go of github.com/pulumi/pulumi-aws/sdk/v6 6.83.4), the AWS SDK of make doctor and make leftovers
 // (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html) and the aws CLI of the kubeconfig alike.
 var notPassedOn = map[string]string{
 	"accessKey":                      "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",

@@ -28,7 +28,7 @@ import (
 )
 
 // Version is the version of the aws provider that the stand-in reports: that of the SDK which the program is built with.
-const Version = "6.83.0"
+const Version = "6.83.4"
 
 // betweenCommands is how long nobody asks AWS for anything, at the least.
 const betweenCommands = time.Minute

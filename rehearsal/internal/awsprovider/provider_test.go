@@ -74,7 +74,7 @@ func TestInfoAndConfig(t *testing.T) {
 	p := client(t, awsmodel.New(awsmodel.Options{}), "")
 	info, err := p.GetPluginInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
-	assert.Equal(t, "6.83.0", info.GetVersion())
+	assert.Equal(t, "6.83.4", info.GetVersion())
 	_, err = p.Attach(t.Context(), &pulumirpc.PluginAttach{})
 	require.NoError(t, err)
 

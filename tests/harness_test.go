@@ -124,8 +124,12 @@ func arn(service, kind string) func(map[string]any, string) map[string]any {
 		if given, ok := in["name"].(string); ok {
 			name = given
 		}
+		region := "us-east-1"
+		if service == "iam" {
+			region = "" // IAM's ARNs have none
+		}
 		return map[string]any{
-			"arn": fmt.Sprintf("arn:aws:%s:us-east-1:%s:%s%s", service, account, kind, name), "name": name, "keyId": id,
+			"arn": fmt.Sprintf("arn:aws:%s:%s:%s:%s%s", service, region, account, kind, name), "name": name, "keyId": id,
 		}
 	}
 }

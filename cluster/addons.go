@@ -44,7 +44,9 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 			config any
 		}{
 			// Without the switch, NetworkPolicy objects are accepted and do nothing
-			// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html).
+			// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026
+			// cuts off pods that no policy selects (https://github.com/aws/aws-network-policy-agent/issues/553):
+			// docs/recovery.md has the way out.
 			{"vpc-cni", map[string]string{"enableNetworkPolicy": "true"}},
 			{"kube-proxy", nil},
 			{"eks-pod-identity-agent", nil},

@@ -73,8 +73,10 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	}
 	child := pulumi.Parent(c)
 
+	// Since 1.28 EKS encrypts all that the Kubernetes API stores with it (EncryptionConfig of the EKS API's model), not
+	// Secrets alone.
 	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
-		Description:          pulumi.String("Kubernetes secrets of EKS cluster " + args.Name),
+		Description:          pulumi.String("Kubernetes API data of EKS cluster " + args.Name),
 		EnableKeyRotation:    pulumi.Bool(true),
 		DeletionWindowInDays: pulumi.Int(args.KeyDeletionDays),
 		Tags:                 nameTag(name),

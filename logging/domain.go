@@ -210,7 +210,8 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 	return ids[:count], nil
 }
 
-// logs makes a log group for each of the domain's logs, and lets this one domain write to them.
+// logs makes a log group for each of the domain's logs, and lets this one domain write to them. CloudWatch encrypts them
+// with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
 func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
 	types := domainLogs(args.Domain)

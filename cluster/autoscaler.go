@@ -59,9 +59,9 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
 }
 
-// identity is the IAM side: what https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/aws/README.md
-// lists, with the two writing actions limited to groups that EKS tagged as this cluster's. The reading actions take
-// no resource-level permissions, so their resource is *
+// identity is the IAM side: the calls in the autoscaler's source (https://github.com/kubernetes/autoscaler at cluster-autoscaler-1.35.0,
+// cluster-autoscaler/cloudprovider/aws: auto_scaling_groups.go, aws_wrapper.go), with the two writing actions limited to groups
+// that EKS tagged as this cluster's. The reading actions take no resource-level permissions, so their resource is *
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html).
 func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *AutoscalerArgs) ([]pulumi.Resource, error) {
 	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, autoscalerNamespace, autoscalerName)
@@ -99,8 +99,7 @@ func autoscalerPolicy(region, cluster string) (string, error) {
 		iampolicy.Statement{
 			Sid: "Read",
 			Actions: []string{
-				"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
-				"autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities", "autoscaling:DescribeTags",
+				"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities",
 				"ec2:DescribeImages", "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions",
 				"ec2:GetInstanceTypesFromInstanceRequirements",
 			},
@@ -123,7 +122,8 @@ func autoscalerPolicy(region, cluster string) (string, error) {
 	)
 }
 
-// rbac is the Kubernetes side: read what scheduling looks at, evict pods, delete nodes, and its own lease and status.
+// rbac is the Kubernetes side: read what scheduling looks at, evict pods, taint nodes, and its own lease, status and priorities.
+// The Node of an instance that it ends is deleted by Kubernetes.
 func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAccount, []pulumi.Resource, error) {
 	meta := metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace)}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
@@ -144,11 +144,10 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 		Rules: rbacv1.PolicyRuleArray{
 			rule("", []string{"namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "replicationcontrollers", "services"}, read),
 			rule("", []string{"events"}, []string{"create", "patch"}),
-			rule("", []string{"nodes"}, append([]string{"delete", "update"}, read...)),
+			rule("", []string{"nodes"}, append([]string{"update"}, read...)),
 			rule("", []string{"pods/eviction"}, []string{"create"}),
-			rule("", []string{"pods/status"}, []string{"update"}),
 			rule("apps", []string{"daemonsets", "replicasets", "statefulsets"}, read),
-			rule("batch", []string{"cronjobs", "jobs"}, read),
+			rule("batch", []string{"jobs"}, read),
 			rule("policy", []string{"poddisruptionbudgets"}, read),
 			rule("resource.k8s.io", []string{"deviceclasses", "resourceclaims", "resourceslices"}, read),
 			rule("storage.k8s.io", []string{"csidrivers", "csinodes", "csistoragecapacities", "storageclasses", "volumeattachments"}, read),

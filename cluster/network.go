@@ -26,6 +26,9 @@ type Network struct {
 	// PrivateSubnetIDs are in the order of the zones.
 	PrivateSubnetIDs pulumi.StringArrayOutput `pulumi:"privateSubnetIds"`
 
+	// PrivateSubnets are the same by zone. Each is known without the others, so a zone that is appended changes none.
+	PrivateSubnets map[string]pulumi.StringOutput
+
 	// Egress is what private subnets need to reach AWS and, with NAT, the internet. What boots in a private subnet
 	// depends on it: a node that comes up before its route fails to join. On destroy it goes after them.
 	Egress []pulumi.Resource
@@ -41,7 +44,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{}
+	n := &Network{PrivateSubnets: map[string]pulumi.StringOutput{}}
 	if err := ctx.RegisterComponentResource(typeNetwork, name, n, opts...); err != nil {
 		return nil, err
 	}
@@ -122,7 +125,8 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 			}
 			n.Egress = append(n.Egress, route)
 		}
-		privateIDs = append(privateIDs, privateSubnet.ID().ToStringOutput())
+		n.PrivateSubnets[zone] = privateSubnet.ID().ToStringOutput()
+		privateIDs = append(privateIDs, n.PrivateSubnets[zone])
 		privateTables = append(privateTables, private.ID().ToStringOutput())
 	}
 	n.VpcID = network.ID()

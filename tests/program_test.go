@@ -116,7 +116,7 @@ func TestBadSettingsRegisterNothing(t *testing.T) {
 
 // Adding a zone must not touch what exists: the same resources with the same inputs, and new ones beside them. EKS refuses
 // a control plane in a zone that it was not made in.
-func TestAppendingAZoneChangesNoSubnetAndNoControlPlane(t *testing.T) {
+func TestAppendingAZoneReplacesNothing(t *testing.T) {
 	t.Parallel()
 	before, err := run(t, "dev", stackFile(t, "dev"))
 	require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestAppendingAZoneChangesNoSubnetAndNoControlPlane(t *testing.T) {
 	after, err := run(t, "dev", settings)
 	require.NoError(t, err)
 	checked := 0
-	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
+	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
 		for _, r := range of(before, typ) {
 			assert.Equal(t, r.Inputs, one(t, after, typ, r.Name).Inputs)
 			checked++
@@ -133,6 +133,10 @@ func TestAppendingAZoneChangesNoSubnetAndNoControlPlane(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, checked, 10)
 	assert.Len(t, of(after, "aws:ec2/subnet:Subnet"), len(of(before, "aws:ec2/subnet:Subnet"))+2)
+	for _, r := range of(before, "aws:eks/nodeGroup:NodeGroup") {
+		assert.Equal(t, r.Inputs["subnetIds"], one(t, after, r.Type, r.Name).Inputs["subnetIds"])
+	}
+	assert.Len(t, of(after, "aws:eks/nodeGroup:NodeGroup"), len(of(before, "aws:eks/nodeGroup:NodeGroup"))+1)
 }
 
 // With an autoscaler the number of nodes is its own; without one it is the setting's.
@@ -140,14 +144,14 @@ func TestTheAutoscalerOwnsTheNumberOfNodes(t *testing.T) {
 	t.Parallel()
 	all, err := run(t, "dev", stackFile(t, "dev"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"scalingConfig.desiredSize"}, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense").IgnoreChanges)
+	assert.Equal(t, []string{"scalingConfig.desiredSize"}, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense-use1-az1").IgnoreChanges)
 	assert.Len(t, of(all, "expense:cluster:Autoscaler"), 1)
 
 	settings := stackFile(t, "dev")
 	set(t, settings, "expense:cluster.autoscaler.enabled", false)
 	all, err = run(t, "dev", settings)
 	require.NoError(t, err)
-	assert.Empty(t, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense").IgnoreChanges)
+	assert.Empty(t, one(t, all, "aws:eks/nodeGroup:NodeGroup", "expense-use1-az1").IgnoreChanges)
 	assert.Empty(t, of(all, "expense:cluster:Autoscaler"))
 }
 
@@ -166,18 +170,19 @@ func TestOrder(t *testing.T) {
 	const job = "kubernetes:batch/v1:Job"
 	needs("eks:index:Cluster", "expense", "aws:cloudwatch/logGroup:LogGroup", "expense-control-plane")
 	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore"} {
-		needs(group, "expense", attachment, "expense-node-"+policy)
+		needs(group, "expense-use1-az2", attachment, "expense-node-"+policy)
 	}
-	needs(group, "expense", addon, "expense-node-vpc-cni")
-	needs(group, "expense", addon, "expense-node-kube-proxy")
-	needs(group, "expense", "aws:ec2/route:Route", "expense-private-use1-az1-nat")
-	needs(group, "expense", "aws:ec2/route:Route", "expense-private-use1-az2-nat")
+	needs(group, "expense-use1-az2", addon, "expense-node-vpc-cni")
+	needs(group, "expense-use1-az2", addon, "expense-node-kube-proxy")
+	needs(group, "expense-use1-az1", "aws:ec2/route:Route", "expense-private-use1-az1-nat")
+	needs(group, "expense-use1-az2", "aws:ec2/route:Route", "expense-private-use1-az2-nat")
 	for _, name := range []string{"coredns", "metrics-server", "aws-ebs-csi-driver"} {
-		needs(addon, "expense-pod-"+name, group, "expense")
+		needs(addon, "expense-pod-"+name, group, "expense-use1-az1")
+		needs(addon, "expense-pod-"+name, group, "expense-use1-az2")
 		needs("pulumi:providers:kubernetes", "expense", addon, "expense-pod-"+name)
 	}
 	needs(addon, "expense-pod-aws-ebs-csi-driver", attachment, "expense-pod-ebs-csi")
-	needs("pulumi:providers:kubernetes", "expense", group, "expense")
+	needs("pulumi:providers:kubernetes", "expense", group, "expense-use1-az2")
 	needs("kubernetes:storage.k8s.io/v1:StorageClass", "gp3", addon, "expense-pod-aws-ebs-csi-driver")
 	needs("kubernetes:core/v1:PersistentVolumeClaim", "multi-container", "kubernetes:storage.k8s.io/v1:StorageClass", "gp3")
 	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"}, {"kubernetes:apps/v1:Deployment", "web"}} {
@@ -195,7 +200,7 @@ func TestOrder(t *testing.T) {
 	needs(domain.Type, domain.Name, "aws:iam/role:Role", "expense-log-master")
 	// OpenSearch refuses both as long as IAM has not told it of a new role: what takes minutes comes in between.
 	needs(domain.Type, domain.Name, "aws:ec2/route:Route", "expense-private-use1-az1-nat")
-	needs("aws:opensearch/domainPolicy:DomainPolicy", "expense-log", group, "expense")
+	needs("aws:opensearch/domainPolicy:DomainPolicy", "expense-log", group, "expense-use1-az2")
 	for _, urn := range append(domain.DependsOn, one(t, all, "aws:iam/role:Role", "expense-log-master").DependsOn...) {
 		assert.NotContains(t, urn, "eks", "the two slowest resources are made side by side")
 	}

@@ -62,7 +62,7 @@ type Cluster struct {
 	LogRetentionDays int `json:"logRetentionDays"`
 	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
 	KeyDeletionDays int `json:"keyDeletionDays"`
-	// NodeGroups are the managed node groups by name; the name is the prefix of the group's name on AWS, at most 36 characters. At least one is required.
+	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25 characters.
 	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
 	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version when it is created, and keeps it.
 	AddonVersions map[string]string `json:"addonVersions"`
@@ -87,8 +87,12 @@ type NodeGroup struct {
 	InstanceTypes []string `json:"instanceTypes"`
 	// AMIType is the image family. Default AL2023_x86_64_STANDARD. A change replaces the group.
 	AMIType string `json:"amiType"`
-	// MinSize, DesiredSize and MaxSize are numbers of nodes, 0 <= min <= desired <= max, max >= 1. Required.
-	// With the autoscaler on, DesiredSize counts only when the group is created.
+	// PerZone makes one group on AWS for each zone of the network, where false makes one over all zones. Default true: a volume is in
+	// one zone, and the autoscaler does not know in which zone a group over several gets its next node
+	// (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html). A change replaces the group.
+	PerZone bool `json:"perZone"`
+	// MinSize, DesiredSize and MaxSize are numbers of nodes in all zones, 0 <= min <= desired <= max, max >= 1 or, with PerZone,
+	// the number of zones. Required. With the autoscaler on, DesiredSize counts only when the group is created.
 	MinSize     int `json:"minSize"`
 	DesiredSize int `json:"desiredSize"`
 	MaxSize     int `json:"maxSize"`

@@ -155,7 +155,7 @@ func (c *Cluster) setDefaults() {
 }
 
 func (g *NodeGroup) setDefaults() {
-	*g = NodeGroup{AMIType: "AL2023_x86_64_STANDARD", DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true}
+	*g = NodeGroup{AMIType: "AL2023_x86_64_STANDARD", PerZone: true, DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true}
 }
 
 func (w *Workloads) setDefaults() {

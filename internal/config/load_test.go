@@ -27,7 +27,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			LogRetentionDays: 30, KeyDeletionDays: 30,
 			NodeGroups: map[string]NodeGroup{"expense": {
 				CapacityType: Spot, InstanceTypes: []string{"m5.large"}, AMIType: "AL2023_x86_64_STANDARD",
-				MinSize: 3, DesiredSize: 3, MaxSize: 5, DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true,
+				PerZone: true, MinSize: 3, DesiredSize: 3, MaxSize: 5, DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true,
 			}},
 			Autoscaler: Autoscaler{Enabled: true, Image: "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"},
 		},
@@ -53,6 +53,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 	c, err := parse(settings(t,
 		edit{"cluster/autoscaler", `{"enabled": false}`}, edit{"cluster/nodeGroups/expense/nodeRepair", "false"},
+		edit{"cluster/nodeGroups/expense/perZone", "false"},
 		edit{"cluster/nodeGroups/expense/minSize", "0"}, edit{"logging/createServiceLinkedRole", "false"},
 		edit{"workloads/namespace", `"shop"`}, edit{"workloads/web/maxReplicas", "9"}, edit{"logging/domain/zoneCount", "1"},
 		edit{"logging/fields", `{"team": "shop"}`}, edit{"logging/dropLevels", `["debug"]`}, edit{"logging/redact", `["token=[^ ]+"]`},
@@ -63,6 +64,7 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 	assert.False(t, c.Cluster.Autoscaler.Enabled)
 	group := c.Cluster.NodeGroups["expense"]
 	assert.False(t, group.NodeRepair)
+	assert.False(t, group.PerZone)
 	assert.Zero(t, group.MinSize)
 	assert.Equal(t, 80, group.DiskSizeGiB)
 	assert.Equal(t, map[string]string{"a.b/c": "d"}, group.Labels)

@@ -10,9 +10,10 @@ import (
 
 var (
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html: 63 characters at most. Of these a hyphen
-	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk).
+	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk), and
+	// the longest zone ID with its hyphen.
 	nodeGroupName      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
-	nodeGroupNameLimit = 63 - 26 - len("-")
+	nodeGroupNameLimit = 63 - 26 - len("-") - len("-usgw1-az10")
 
 	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
 	instanceType = regexp.MustCompile(`^(([a-z]+)([0-9]+)([a-z]*)(?:-[a-z0-9]+)*)\.((?:nano|micro|small|medium|large|[0-9]*xlarge)|metal(?:-[0-9]+xl)?)$`)
@@ -30,8 +31,41 @@ var amiTypes = map[string]bool{
 	"AL2023_ARM_64_STANDARD": true, "AL2023_ARM_64_NVIDIA": true,
 }
 
-func (r *report) nodeGroups(groups map[string]NodeGroup) {
+// Group is one node group on AWS.
+type Group struct {
+	// Name is what its name on AWS starts with.
+	Name string
+	// Zones are where its nodes are, by ID.
+	Zones []string
+	// NodeGroup is the entry that it is of, with this group's share of the sizes.
+	NodeGroup
+}
+
+// Groups are the node groups on AWS. An entry of cluster.nodeGroups that is PerZone is one in each zone, named after both. The
+// zones share its sizes, and what cannot be divided goes to the first ones.
+func (c *Config) Groups() []Group {
+	var out []Group
+	zones := c.Network.Zones
+	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
+		entry := c.Cluster.NodeGroups[name]
+		if !entry.PerZone {
+			out = append(out, Group{name, zones, entry})
+			continue
+		}
+		for i, zone := range zones {
+			share := entry
+			for _, size := range []*int{&share.MinSize, &share.DesiredSize, &share.MaxSize} {
+				*size = (*size + len(zones) - 1 - i) / len(zones)
+			}
+			out = append(out, Group{name + "-" + zone, zones[i : i+1], share})
+		}
+	}
+	return out
+}
+
+func (r *report) nodeGroups(c *Config) {
 	const path = "cluster.nodeGroups"
+	groups := c.Cluster.NodeGroups
 	if r.require(path, "at least one node group", "") && len(groups) == 0 {
 		r.add(path, "no node group", "at least one", "")
 	}
@@ -40,9 +74,19 @@ func (r *report) nodeGroups(groups map[string]NodeGroup) {
 		at, g := child(path, name), groups[name]
 		r.nodeGroup(at, g)
 		r.match(at, name, nodeGroupName, nodeGroupNameLimit, fmt.Sprintf(
-			"a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit (AWS has 63; a unique suffix takes the rest)", nodeGroupNameLimit))
+			"a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit (AWS has 63; the zone and a unique suffix take the rest)", nodeGroupNameLimit))
+		if zones := len(c.Network.Zones); g.PerZone && r.ok(at+".maxSize", "network.zones") && g.MaxSize > 0 && g.MaxSize < zones {
+			// https://docs.aws.amazon.com/eks/latest/APIReference/API_NodegroupScalingConfig.html: at least 1 in each group.
+			r.add(at+".maxSize", fmt.Sprint(g.MaxSize), fmt.Sprintf("%d or more, one node in each zone of network.zones", zones),
+				fmt.Sprintf("or one group over all zones: pulumi config set --path 'expense:%s.perZone' false", at))
+		}
 		tainted := slices.ContainsFunc(g.Taints, func(t Taint) bool { return t.Effect == "NO_SCHEDULE" || t.Effect == "NO_EXECUTE" })
 		unusable = unusable && r.ok(at, at+".desiredSize") && (tainted || g.DesiredSize == 0)
+	}
+	for _, g := range c.Groups() {
+		if _, entry := groups[g.Name]; entry && len(g.Zones) == 1 {
+			r.add(child(path, g.Name), "the name that another group has in zone "+g.Zones[0], "a name that does not end in a zone ID", "")
+		}
 	}
 	if unusable {
 		// The coredns add-on stays DEGRADED, and its creation fails, until a node takes its pods

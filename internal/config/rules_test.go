@@ -49,13 +49,15 @@ func TestEachRuleNamesWhatIsWrongAndNothingElse(t *testing.T) {
 func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 	group := func(name, rest string) edit {
 		return edit{"cluster/nodeGroups/" + name,
-			`{"capacityType": "ON_DEMAND", "instanceTypes": ["m5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 1` + rest + `}`}
+			`{"capacityType": "ON_DEMAND", "instanceTypes": ["m5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 3` + rest + `}`}
 	}
 	for name, edits := range map[string][]edit{
-		"as it is":               nil,
-		"largest VPC":            {{"network/cidr", `"10.0.0.0/16"`}},
-		"smallest VPC":           {{"network/cidr", `"100.64.4.0/22"`}},
-		"six zones":              {{"network/zones", `["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6", "use1-az7"]`}},
+		"as it is":     nil,
+		"largest VPC":  {{"network/cidr", `"10.0.0.0/16"`}},
+		"smallest VPC": {{"network/cidr", `"100.64.4.0/22"`}},
+		"six zones":    {{"network/zones", `["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6", "use1-az7"]`}, {"cluster/nodeGroups/expense/maxSize", "6"}},
+		"fewer nodes than zones": {{"cluster/nodeGroups/expense/perZone", "false"}, {"cluster/nodeGroups/expense/minSize", "0"},
+			{"cluster/nodeGroups/expense/desiredSize", "1"}, {"cluster/nodeGroups/expense/maxSize", "1"}},
 		"region of another kind": {{"aws:region", "us-gov-west-1"}, {"network/zones", `["usgw1-az1", "usgw1-az2"]`}},
 		"region in Asia":         {{"aws:region", "ap-southeast-2"}, {"network/zones", `["apse2-az1", "apse2-az2"]`}},
 		"newer Kubernetes":       {{"cluster/version", `"1.41"`}},
@@ -79,7 +81,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		},
 		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview"}`}},
 		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},
-		"long group name":         {group(strings.Repeat("x", 36), "")},
+		"long group name":         {group(strings.Repeat("x", 25), "")},
 		"ARM group":               {group("arm", `, "amiType": "AL2023_ARM_64_STANDARD", "instanceTypes": ["m7g.large", "c6gn.metal", "a1.large", "im4gn.large", "x2gd.medium", "hpc7g.4xlarge"]`)},
 		"x86 group with g":        {group("gpu", `, "amiType": "AL2023_x86_64_NVIDIA", "instanceTypes": ["g4dn.xlarge", "g5.xlarge", "m7i-flex.large", "u7i-12tb.224xlarge", "c7i.metal-24xl", "p4de.24xlarge"]`)},
 		"labels and taints": {group("special", `, "labels": {"example.com/team": "a_b.c", "node.kubernetes.io/role": "x", "`+strings.Repeat("x", 63)+`": "`+strings.Repeat("y", 63)+`"},

@@ -13,7 +13,7 @@ func (r *report) validate(c *Config) {
 	r.network(c, r.region(c.Region))
 	r.endpoint(c)
 	r.cluster(c)
-	r.nodeGroups(c.Cluster.NodeGroups)
+	r.nodeGroups(c)
 	r.workloads(c)
 	r.logging(c)
 }

@@ -18,6 +18,12 @@ func (c *Config) Warnings() []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
 		g := c.Cluster.NodeGroups[name]
+		// The share of each zone must be able to grow, which it is when there is a node more for each.
+		zones := len(c.Network.Zones)
+		if room := g.MaxSize - g.DesiredSize; c.Cluster.Autoscaler.Enabled && g.PerZone && room > 0 && room < zones {
+			out = append(out, fmt.Sprintf("%s is %d, which lets the group grow in %d of %d zones: a pod whose volume is in another one gets no new node; set %d or more",
+				child("cluster.nodeGroups", name)+".maxSize", g.MaxSize, room, zones, g.DesiredSize+zones))
+		}
 		if g.CapacityType != Spot {
 			continue
 		}

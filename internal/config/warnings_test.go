@@ -49,8 +49,9 @@ func TestSimilarTypesAreOfOneArchitectureAndShape(t *testing.T) {
 func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	c, err := parse(settings(t,
 		edit{"cluster/publicAccessCidrs", `["203.0.113.7/32", "0.0.0.0/0"]`}, edit{"workloads/web/public", "true"},
+		edit{"cluster/nodeGroups/expense/maxSize", "6"},
 		edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "t3.large", "m5.xlarge", "c5.large"]`},
-		edit{"cluster/nodeGroups/beta", `{"capacityType": "SPOT", "instanceTypes": ["m5.large", "c5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 1}`}))
+		edit{"cluster/nodeGroups/beta", `{"capacityType": "SPOT", "instanceTypes": ["m5.large", "c5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 3}`}))
 	require.NoError(t, err)
 	want := []string{
 		"cluster.publicAccessCidrs holds 0.0.0.0/0: every address on the internet may try to sign in to the Kubernetes API",
@@ -63,9 +64,30 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	}
 
 	private, err := parse(settings(t, edit{"cluster/publicAccess", "false"}, edit{"cluster/publicAccessCidrs", ""},
-		edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`}))
+		edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`}))
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created",
 	}, private.Warnings())
+}
+
+// The zones share a group's sizes. A zone whose share is full has no node to give to a pod whose volume is there.
+func TestAZoneThatCannotGrowIsWarnedOf(t *testing.T) {
+	warnings := func(edits ...edit) []string {
+		c, err := parse(settings(t, append(edits, edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`})...))
+		require.NoError(t, err)
+		for _, g := range c.Groups() {
+			if len(g.Zones) == 1 && g.MaxSize == g.DesiredSize {
+				assert.Less(t, c.Cluster.NodeGroups["expense"].MaxSize, 6)
+			}
+		}
+		return c.Warnings()
+	}
+	assert.Equal(t, []string{
+		"cluster.nodeGroups.expense.maxSize is 5, which lets the group grow in 2 of 3 zones: a pod whose volume is in another one gets no new node; set 6 or more",
+	}, warnings())
+	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/maxSize", "6"}))
+	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/maxSize", "3"}), "a size that never changes is meant")
+	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/perZone", "false"}))
+	assert.Empty(t, warnings(edit{"cluster/autoscaler/enabled", "false"}))
 }

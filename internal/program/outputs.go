@@ -20,7 +20,7 @@ const (
 	OutputRegion = "region"
 	// OutputNamespace is the namespace of the workloads.
 	OutputNamespace = "namespace"
-	// OutputNodeGroups are the groups' names on AWS, by their names in the settings.
+	// OutputNodeGroups are the groups' names on AWS, by what they start with: the name in the settings and, with perZone, the zone.
 	OutputNodeGroups = "nodeGroups"
 	// OutputOpenSearchEndpoint is the domain's URL, which answers inside the VPC.
 	OutputOpenSearchEndpoint = "openSearchEndpoint"

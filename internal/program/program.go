@@ -4,7 +4,6 @@ package program
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"expense/cluster"
@@ -171,21 +170,25 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 
 	out := &nodes{groups: map[string]*cluster.NodeGroup{}}
 	var groups []pulumi.Resource
-	for _, key := range slices.Sorted(maps.Keys(cfg.Cluster.NodeGroups)) {
-		group, err := cluster.NewNodeGroup(ctx, key, &cluster.NodeGroupArgs{
-			NodeGroup:   cfg.Cluster.NodeGroups[key],
+	for _, g := range cfg.Groups() {
+		var subnets pulumi.StringArray
+		for _, zone := range g.Zones {
+			subnets = append(subnets, network.PrivateSubnets[zone])
+		}
+		group, err := cluster.NewNodeGroup(ctx, g.Name, &cluster.NodeGroupArgs{
+			NodeGroup:   g.NodeGroup,
 			ClusterName: controlPlane.Name,
 			Version:     cfg.Cluster.Version,
 			RoleARN:     role.ARN,
-			SubnetIDs:   network.PrivateSubnetIDs,
+			SubnetIDs:   subnets,
 			Autoscaled:  cfg.Cluster.Autoscaler.Enabled,
 			Tags:        tags,
 			DependsOn:   slices.Concat(network.Egress, role.Policies, nodeAddons.All),
 		}, onAWS)
 		if err != nil {
-			return nil, fmt.Errorf("node group %s: %w", key, err)
+			return nil, fmt.Errorf("node group %s: %w", g.Name, err)
 		}
-		out.groups[key] = group
+		out.groups[g.Name] = group
 		groups = append(groups, group.Group)
 	}
 	podAddons, err := cluster.NewPodAddons(ctx, name+"-pod", &cluster.PodAddonsArgs{

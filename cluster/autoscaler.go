@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
+	"expense/internal/config"
 	"expense/internal/iampolicy"
 	"expense/internal/podsecurity"
 
@@ -20,6 +23,8 @@ type AutoscalerArgs struct {
 	ClusterName string
 	Region      string
 	Image       string
+	// Groups are the node groups that it sizes.
+	Groups []config.Group
 	// DependsOn is the pod identity agent: without it the pod starts with no role and crashes.
 	DependsOn []pulumi.Resource
 }
@@ -53,7 +58,15 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 	if err != nil {
 		return nil, err
 	}
-	if err := a.deployment(ctx, name, args, account, append(permissions, identity...)); err != nil {
+	priorities, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
+		// The autoscaler looks for this name.
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("cluster-autoscaler-priority-expander"), Namespace: pulumi.String(autoscalerNamespace)},
+		Data:     pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.Groups))},
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, fmt.Errorf("autoscaler priorities: %w", err)
+	}
+	if err := a.deployment(ctx, name, args, account, slices.Concat(permissions, identity, []pulumi.Resource{priorities})); err != nil {
 		return nil, err
 	}
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
@@ -254,10 +267,26 @@ func autoscalerCommand(cluster string) []string {
 		"--cloud-provider=aws",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/" + cluster,
 		"--balance-similar-node-groups",
-		"--expander=least-waste",
+		// A pod goes to spot where both would do: an equal waste is a tie, which is broken at random.
+		"--expander=priority,least-waste",
 		// The pods here use emptyDir for temporary files and for log lines that are flushed when they stop: they may move.
 		"--skip-nodes-with-local-storage=false",
 		"--stderrthreshold=info",
 		"--v=2",
 	}
+}
+
+// autoscalerPriorities puts spot groups before all others, as YAML of priorities and regular expressions. These are about the
+// names of Auto Scaling groups, eks-NODEGROUP-UUID, where a node group's name ends in the provider's unique suffix
+// (https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.35.0/cluster-autoscaler/expander/priority/readme.md).
+func autoscalerPriorities(groups []config.Group) string {
+	var b strings.Builder
+	b.WriteString("10:\n- .*\n")
+	for i, g := range slices.DeleteFunc(slices.Clone(groups), func(g config.Group) bool { return g.CapacityType != config.Spot }) {
+		if i == 0 {
+			b.WriteString("20:\n")
+		}
+		fmt.Fprintf(&b, "- ^eks-%s-[0-9a-f]{26}-\n", g.Name)
+	}
+	return b.String()
 }

@@ -40,6 +40,7 @@ require (
 	k8s.io/client-go v0.35.4
 	k8s.io/cloud-provider v0.35.4
 	k8s.io/component-base v0.35.4
+	k8s.io/component-helpers v0.35.4
 	k8s.io/klog/v2 v2.130.1
 	k8s.io/metrics v0.35.4
 	k8s.io/utils v0.0.0-20251002143259-bc988d571ff4

@@ -31,7 +31,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"EKS", "upgrade insights, automatic upgrades at the end of support, EKS Auto Mode, Fargate, Outposts, hybrid nodes"},
 	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
 	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
-	{"EKS", "node repair and the Cluster Autoscaler's effect on a group's size"},
+	{"EKS", "node repair"},
 	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, available upgrades other than by order of version, the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},

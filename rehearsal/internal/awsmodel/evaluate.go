@@ -16,6 +16,8 @@ type Call struct {
 	Role string
 	// Action is what is asked for, for example es:ESHttpPost, and Resource the ARN that it is asked of.
 	Action, Resource string
+	// Keys are the condition keys of the request, such as aws:ResourceTag/team.
+	Keys map[string]string
 }
 
 // Allowed returns the statements that allow a call, each as "POLICY: SID", and AccessDenied if none does or one denies it.
@@ -68,7 +70,7 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 			case !s.covers(call.Action, call.Resource):
 			case s.Effect == "Deny":
 				return nil, denied(call, p.name+": "+s.Sid+" denies it")
-			case s.holds(nil):
+			case s.holds(call.Keys):
 				by = append(by, p.name+": "+s.Sid)
 			}
 		}

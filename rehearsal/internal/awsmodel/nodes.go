@@ -141,7 +141,7 @@ func createNodeGroup(m *Model, o *object) error {
 	if in.str("capacityType") == "SPOT" {
 		m.ensureSLR("spot.amazonaws.com")
 	}
-	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS, map[string]any{"owner": o.id, "tags": map[string]any{"eks:cluster-name": cluster.id, "eks:nodegroup-name": o.name()}})
+	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS, map[string]any{"owner": o.id, "tags": scalingTags(cluster.id, o.name())})
 	m.made(tTemplate, m.newID(o.id, "lt-"), AWS, map[string]any{"owner": o.id, "name": "eks-" + m.uuid(o.id)})
 	if m.entriesAllowed(cluster.in) {
 		m.entry(cluster.id, role.arn(), "EC2_LINUX")

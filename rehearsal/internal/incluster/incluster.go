@@ -21,7 +21,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"pods", "containers: no image is pulled, no probe runs, nothing is logged; pods are Ready because kwok says so"},
 	{"add-ons", "the pods of vpc-cni, kube-proxy, coredns, the pod identity agent, the monitoring agent, metrics-server and the EBS CSI driver take no room on nodes; the functions of the last two are served without pods"},
 	{"network", "addresses of the VPC for pods, Services, DNS, NetworkPolicy, targets of load balancers: nothing can be reached and nothing is blocked"},
-	{"nodes", "node repair, spot interruptions, decisions of the Cluster Autoscaler: nodes come and go with their group only"},
+	{"nodes", "node repair, spot interruptions; of the Cluster Autoscaler all but its growing of groups: similar groups are not balanced, no node is removed"},
 	{"nodes", "memory that firmware and kernel keep, about 3 %, and root volumes other than EKS's default of 20 GiB"},
 	{"storage", "attachment of volumes to nodes and its limit per instance, volume types other than gp3, snapshots, growth of claims"},
 	{"load balancers", "the end of the cloud's controller with its control plane: a load balancer is removed with its Service as long as the API server is there"},
@@ -51,6 +51,7 @@ type Controllers struct {
 	EvictionTimeout time.Duration
 
 	aws     AWS
+	config  *rest.Config
 	clients kubernetes.Interface
 	dynamic dynamic.Interface
 	metrics *metricsServer
@@ -75,7 +76,7 @@ func Start(ctx context.Context, config *rest.Config, aws AWS) (*Controllers, err
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Controllers{EvictionTimeout: 15 * time.Minute, aws: aws, clients: clients, dynamic: dynamicClient, cancel: cancel,
+	c := &Controllers{EvictionTimeout: 15 * time.Minute, aws: aws, config: config, clients: clients, dynamic: dynamicClient, cancel: cancel,
 		factory: informers.NewSharedInformerFactory(clients, 0)}
 	for _, part := range []struct {
 		name  string

@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -123,6 +122,7 @@ func (c *checks) all() []check {
 		{"volumes: the claim is bound in its pod's zone", c.claim},
 		{"scaling: load adds web pods", c.scaling},
 		{"scaling: the node autoscaler may do its work and no more", c.autoscaler},
+		{"scaling: a pod gets a node in the full zone of its volume", c.fullZone},
 		{"self-healing: a deleted web pod is replaced", c.selfHealing},
 		{"configuration: a changed setting rolls web", c.configuration},
 		{"security: a pod that asks for privileges is refused", c.refusesPrivileges},
@@ -375,7 +375,7 @@ func (c *checks) scaling(ctx context.Context) (string, error) {
 
 // autoscaler: its service account may do what adding and removing nodes takes, and nothing that would let it take over.
 func (c *checks) autoscaler(ctx context.Context) (string, error) {
-	if _, err := c.client.CoreV1().ServiceAccounts("kube-system").Get(ctx, "cluster-autoscaler", metav1.GetOptions{}); apierrors.IsNotFound(err) {
+	if !c.autoscaled(ctx) {
 		return "off in this stack", nil
 	}
 	reviews := 0
@@ -385,7 +385,8 @@ func (c *checks) autoscaler(ctx context.Context) (string, error) {
 	}{
 		{"", "pods", "", "list", "", "", true},
 		{"", "nodes", "", "watch", "", "", true},
-		{"", "nodes", "", "delete", "", "", true},
+		{"", "nodes", "", "update", "", "", true},
+		{"", "nodes", "", "delete", "", "", false},
 		{"", "pods", "eviction", "create", c.namespace, "", true},
 		{"policy", "poddisruptionbudgets", "", "list", "", "", true},
 		{"storage.k8s.io", "csinodes", "", "watch", "", "", true},

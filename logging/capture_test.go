@@ -99,6 +99,8 @@ func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
 			"long lines":                strings.Repeat("x", 100_000) + "\nafter\n",
 			"nothing":                   "",
 			"only an empty line":        "\n",
+			// A mark that can be guessed would let whoever is logged end the copy, and with it the container.
+			"what once marked the end": "a\x1eend of output\x1e\n\x1eend of output\x1e\nafter\n",
 		} {
 			t.Run(name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "text")

@@ -40,7 +40,7 @@ var images = map[string]image{
 		tools: []string{"sh", "cat", "mv", "sleep", "wc", "nginx"},
 	},
 	// github.com/AlmaLinux/container-images Containerfiles/9/Containerfile.default: bash, coreutils-single, findutils.
-	"almalinux": {tools: []string{"sh", "cat", "date", "find", "mkfifo", "mv", "rm", "sleep", "wc"}},
+	"almalinux": {tools: []string{"sh", "cat", "date", "find", "mkfifo", "mv", "rm", "sleep", "uname", "wc"}},
 	// github.com/fluent/fluentd-kubernetes-daemonset docker-image/v1.19/debian-opensearch/Dockerfile and entrypoint.sh, on
 	// github.com/fluent/fluentd-docker-image v1.19/debian/Dockerfile, on Docker's ruby:3.4-slim.
 	"fluentd-kubernetes-daemonset": {
@@ -352,8 +352,8 @@ var commentLine = regexp.MustCompile(`(?m)^\s*#.*$`)
 // has fails unless the container has a path or can make it: the root file system is read-only and the user is nobody's, so
 // what is not in a mount must be the image's.
 func (c container) has(t *testing.T, file string) {
-	if strings.HasPrefix(file, "/dev/") || slices.Contains(notFiles, file) {
-		return
+	if strings.HasPrefix(file, "/dev/") || strings.HasPrefix(file, "/proc/") || slices.Contains(notFiles, file) {
+		return // The runtime mounts these two in every container.
 	}
 	m, mounted := c.under(file)
 	if !mounted {

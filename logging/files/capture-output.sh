@@ -15,8 +15,8 @@ set -u
 log=$LOG_DIR/output.log
 pipe=$LOG_DIR/output.pipe
 # Tells the copy that the command has ended. The end of the pipe would not: a process that the command left behind may
-# hold it open.
-end=$(printf '\036end of output\036')
+# hold it open. It is another one at every start, so that no line that somebody wrote or sent can hold it.
+end=$(printf '\036%s\036' "$(cat /proc/sys/kernel/random/uuid)")
 
 rotate() {
     n=$LOG_GENERATIONS

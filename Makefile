@@ -22,16 +22,16 @@ tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes contr
 	@sh tools/build.sh
 
 .PHONY: lint
-lint: ## Checks formatting, go vet and staticcheck in every module, and the workflows and their scripts.
+lint: ## Checks formatting, go vet and staticcheck in every module, the workflows and all scripts.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@for module in . rehearsal tools/kubernetes; do \
 		echo "lint: $$module" && (cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
 	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
-	@if command -v shellcheck >/dev/null; then shellcheck .github/scripts/*.sh; else echo "lint: found no shellcheck: the scripts are not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); else echo "lint: found no shellcheck: the scripts are not checked"; fi
 
 .PHONY: test
-test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby, jq or chromium are skipped without them.
+test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby, jq, shellcheck or chromium are skipped without them.
 	go test -race -shuffle=on ./...
 	cd rehearsal && go test -race -shuffle=on ./...
 

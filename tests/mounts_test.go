@@ -501,6 +501,32 @@ func TestEveryContainerFindsWhatItIsTold(t *testing.T) {
 	t.Logf("%d containers of %d images, %d mounts, %d paths", len(all), len(known), mounts, named)
 }
 
+// The scripts that are files `make lint` checks; these are part of a container's command or probe.
+func TestTheScriptsInPodsAreLinted(t *testing.T) {
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		t.Skip("shellcheck is not on PATH")
+	}
+	all, _ := pods(t)
+	scripts := map[string]string{}
+	for _, c := range all {
+		for _, command := range [][]string{
+			c.command, words(at(c.spec, "livenessProbe.exec.command")), words(at(c.spec, "readinessProbe.exec.command")), words(at(c.spec, "startupProbe.exec.command")),
+			words(at(c.spec, "lifecycle.preStop.exec.command")),
+		} {
+			if len(command) > 2 && command[0] == "sh" && strings.HasPrefix(command[1], "-") && strings.HasSuffix(command[1], "c") {
+				scripts[command[2]] = c.String()
+			}
+		}
+	}
+	require.Len(t, scripts, 2, "the sidecar's and alma's")
+	for script, where := range scripts {
+		lint := exec.Command("shellcheck", "--shell=sh", "-")
+		lint.Stdin = strings.NewReader(script)
+		said, err := lint.CombinedOutput()
+		assert.NoError(t, err, "%s: %s", where, said)
+	}
+}
+
 // Whoever is told to rotate does so, once it is started as the kubelet starts it; and the volume holds twice what is left.
 func TestEveryLogIsRotatedByWhatTheContainerRuns(t *testing.T) {
 	all, sizes := pods(t)

@@ -15,7 +15,7 @@ while :; do
     mv -f "$PAGE_DIR/count.new" "$PAGE_DIR/count"
     # Renamed into place: nginx never serves half a page.
     printf '<!doctype html>\n<title>multi-container</title>\n<p>Page %s, written by alma in %s at %s.</p>\n' \
-        "$count" "${HOSTNAME:-unknown}" "$(date -u +%FT%TZ)" >"$PAGE_DIR/index.html.new"
+        "$count" "$(uname -n)" "$(date -u +%FT%TZ)" >"$PAGE_DIR/index.html.new"
     mv -f "$PAGE_DIR/index.html.new" "$PAGE_DIR/index.html"
     printf '{"level":"info","message":"page written","page":%s}\n' "$count"
     # In the background, so that the trap runs at once when the pod stops.

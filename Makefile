@@ -29,6 +29,7 @@ lint: ## Checks formatting, go vet and staticcheck in every module, the workflow
 	done
 	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); else echo "lint: found no shellcheck: the scripts are not checked"; fi
+	@if command -v zizmor >/dev/null; then zizmor --quiet --offline --min-severity medium .github; else echo "lint: found no zizmor: the workflows' safety is not checked"; fi
 
 .PHONY: test
 test: ## Runs all tests: no account, no network; those that need the built tools, nginx, ruby, jq, shellcheck or chromium are skipped without them.

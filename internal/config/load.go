@@ -179,7 +179,7 @@ func (l *Logging) setDefaults() {
 		// fluentd's own image with fluent-plugin-opensearch (https://github.com/fluent/fluentd-kubernetes-daemonset).
 		Image:            "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 		LogRetentionDays: 30,
-		Dashboards:       Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11"},
+		Dashboards:       Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 	}
 }
 

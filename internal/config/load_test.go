@@ -44,7 +44,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			},
 			CreateServiceLinkedRole: true, Image: "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 			IndexPrefix: "project", LogRetentionDays: 30,
-			Dashboards: Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11"},
+			Dashboards: Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 		},
 	}, c)
 }

@@ -59,7 +59,7 @@ func everything(t testing.TB) document {
 			"image":  "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
 			"fields": map[string]any{"team": "web"}, "dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
 			"alarms":     map[string]any{"email": "ops@example.com"},
-			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11"},
+			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 			"domain": map[string]any{
 				"name": "expense", "engineVersion": "OpenSearch_2.19", "instanceType": "m7g.large.search", "instanceCount": 3, "zoneCount": 3,
 				"masterInstanceType": "m7g.medium.search", "iops": 3000, "throughputMiB": 125, "protect": true, "auditLogs": true,

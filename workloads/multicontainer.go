@@ -102,6 +102,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 }
 
 // alma writes the page, and says so on its output. The probe looks for what it writes: a writer that hangs is restarted.
+// It has no readiness probe: it serves nobody, and nginx's tells whether the pod answers.
 func alma(image string) corev1.ContainerArgs {
 	return corev1.ContainerArgs{
 		Name:    pulumi.String(almaContainer),

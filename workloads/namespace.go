@@ -42,6 +42,11 @@ type NamespaceArgs struct {
 
 // Namespace is a namespace in which pods must meet Pod Security's level "restricted", stay within a quota, and talk to
 // nobody but DNS, the logging endpoints and what the arguments open.
+//
+// Its service account "default" is left as Kubernetes makes it. A pod that somebody starts without an account of its own
+// mounts that one's token, unless it says automountServiceAccountToken: false, as all pods here do. The token has no rights
+// but those of everybody who is signed in. To change the account, the program would have to patch what a controller makes
+// a moment after the namespace, and the first `pulumi up` would fail where it is not there yet.
 type Namespace struct {
 	pulumi.ResourceState
 

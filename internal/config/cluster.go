@@ -90,7 +90,7 @@ func (r *report) cluster(c *Config) {
 	// Native sidecars, which carry the logs, are stable since 1.33
 	// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/). Newer versions than today's are welcome.
 	const version = `a minor version from "1.33" on that EKS offers, in quotes`
-	if r.require("cluster.version", version, "list them with: aws eks describe-cluster-versions") {
+	if r.require("cluster.version", version, "list them with: aws eks describe-cluster-versions --region "+c.regionOr()) {
 		if m := kubernetesVersion.FindStringSubmatch(k.Version); m == nil || m[1] < "33" {
 			r.add("cluster.version", quote(k.Version), version, "")
 		}
@@ -131,7 +131,7 @@ func (r *report) cluster(c *Config) {
 			continue
 		}
 		r.match(path, k.AddonVersions[name], addonVersion, 64,
-			"a version such as v1.20.4-eksbuild.1; list them with: aws eks describe-addon-versions --addon-name "+name)
+			"a version such as v1.20.4-eksbuild.1; list them with: aws eks describe-addon-versions --addon-name "+name+" --region "+c.regionOr())
 	}
 	if k.Autoscaler.Enabled && r.ok("cluster.version") {
 		r.image(c, "cluster.autoscaler.image", k.Autoscaler.Image)

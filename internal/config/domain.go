@@ -36,7 +36,7 @@ func (r *report) domain(c *Config) {
 		kind = "an OpenSearch instance type such as m7g.large.search"
 	)
 	r.match(path+".name", d.Name, domainName, 28, "3 to 28 lower-case letters, digits and '-', starting with a letter")
-	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions")
+	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions --region "+c.regionOr())
 
 	var data []string
 	if r.require(path+".instanceType", kind, "") {

@@ -103,7 +103,7 @@ func (r *report) network(c *Config, prefix string) {
 
 	// EKS wants subnets in two zones at least (network-reqs, as above); the subnet plan has room for six.
 	const zones = "2 to 6 zone IDs such as use1-az1, in one region"
-	if !r.require("network.zones", zones, "list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId'") {
+	if !r.require("network.zones", zones, "list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId' --region "+c.regionOr()) {
 		return
 	}
 	for i, zone := range n.Zones {
@@ -111,7 +111,7 @@ func (r *report) network(c *Config, prefix string) {
 		switch {
 		case r.ok(keyRegion) && strings.TrimRight(zone, "abcdef") == c.Region:
 			r.add(path, quote(zone)+", a zone's name", "a zone ID such as "+prefix+"-az1",
-				"names differ between accounts; find the ID with: aws ec2 describe-availability-zones --zone-names "+zone)
+				"names differ between accounts; find the ID with: aws ec2 describe-availability-zones --zone-names "+zone+" --region "+c.regionOr())
 		case !zoneID.MatchString(zone):
 			r.add(path, quote(zone), "a zone ID such as use1-az1", "")
 		case slices.Contains(refusedZones, zone):

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -85,6 +86,9 @@ func (r *report) require(path, allowed, remedy string) bool {
 	}
 	return r.given[path] && r.ok(path)
 }
+
+// regionOr is the stack's region for a command, whatever the shell's is, or the word to replace by it.
+func (c *Config) regionOr() string { return cmp.Or(c.Region, "REGION") }
 
 // between notes a problem when n is outside of low to high. unit follows the numbers, as in " GiB".
 func (r *report) between(path string, n, low, high int, unit string) {

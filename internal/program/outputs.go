@@ -55,8 +55,9 @@ func commands(cfg *config.Config) map[string]string {
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
 		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
 		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
-		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd", namespace),
-		"logSetup":   fmt.Sprintf("kubectl logs -n %s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
+		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd --all-pods", namespace),
+		// The Job stays; its pod, and what that printed, goes with its node.
+		"logSetup": fmt.Sprintf("kubectl get jobs -n %[1]s && kubectl logs -n %[1]s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
 	}
 	if cfg.Account.Profile != "" || cfg.Account.RoleARN != "" {
 		// What update-kubeconfig writes loses to credentials in the environment, and takes no other profile for the role.

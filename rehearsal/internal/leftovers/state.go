@@ -61,8 +61,8 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 		return nil, errors.New("found no pulumi on PATH, which has the state: install it, see https://www.pulumi.com/docs/install/")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: pulumi stack init %s",
-			stack, err, strings.TrimSpace(stderr.String()), stack)
+		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: pulumi stack init %[1]s (with --secrets-provider if Pulumi.%[1]s.yaml has a secretsprovider)",
+			stack, err, strings.TrimSpace(stderr.String()))
 	}
 	return ParseState(data)
 }

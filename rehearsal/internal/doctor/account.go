@@ -83,7 +83,7 @@ func (e *examination) kubernetes(ctx context.Context) {
 	case err != nil:
 		e.unchecked(check, err)
 	case len(answer.ClusterVersions) == 0:
-		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.Stack)
+		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions --region %s, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.Settings.Region, e.Stack)
 	case answer.ClusterVersions[0].VersionStatus != ekstypes.VersionStatusStandardSupport:
 		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s", answer.ClusterVersions[0].VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
 	default:

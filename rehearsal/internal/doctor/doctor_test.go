@@ -238,8 +238,9 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		check, want string
 	}{
 		"no aws":                     {func(p *patient) { delete(p.said, "aws") }, "aws", "getting-started-install.html"},
-		"an old aws":                 {func(p *patient) { p.said["aws"] = "aws-cli/2.6.4 Python/3.9" }, "aws", "found 2.6.4"},
-		"an old aws of version 1":    {func(p *patient) { p.said["aws"] = "aws-cli/1.23.9 Python/3.9" }, "aws", "found 1.23.9"},
+		"an old aws":                 {func(p *patient) { p.said["aws"] = "aws-cli/2.9.19 Python/3.9" }, "aws", "found 2.9.19; allowed from 2.22.23"},
+		"an aws of version 1":        {func(p *patient) { p.said["aws"] = "aws-cli/1.46.3 Python/3.13" }, "aws", "found 1.46.3"},
+		"an old kubectl":             {func(p *patient) { p.said["kubectl"] = "Client Version: v1.30.9" }, "kubectl", "found 1.30.9; allowed from 1.31.0"},
 		"no pulumi":                  {func(p *patient) { delete(p.said, "pulumi") }, "pulumi", "pulumi.com/docs/install"},
 		"no kubectl":                 {func(p *patient) { delete(p.said, "kubectl") }, "kubectl", "kubernetes.io/docs/tasks/tools"},
 		"nobody may reach the API":   {edit("    publicAccessCidrs: [203.0.113.7/32]\n", ""), "settings", "pulumi config set --path 'expense:cluster.publicAccessCidrs[0]'"},
@@ -421,11 +422,17 @@ func TestImagesThatCannotBeAskedForAreNoProblem(t *testing.T) {
 	assert.Len(t, of(findings, Unchecked), 4)
 	assert.Equal(t, 0, Code(findings))
 
-	p = healthy(t)
-	edit("  expense:workloads:\n", "  expense:workloads:\n    images: {nginx: 111122223333.dkr.ecr.us-east-1.amazonaws.com/nginx:1}\n")(p)
-	unchecked := of(p.examine(t), Unchecked)
-	require.Len(t, unchecked, 1)
-	assert.Contains(t, unchecked[0].Says, "aws ecr describe-images")
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for image, command := range map[string]string{
+		"111122223333.dkr.ecr.us-east-1.amazonaws.com/a/nginx:1":              "--registry-id 111122223333 --region us-east-1 --repository-name a/nginx --image-ids imageTag=1",
+		"444455556666.dkr.ecr-fips.eu-west-1.amazonaws.com/nginx:1@" + digest: "--registry-id 444455556666 --region eu-west-1 --repository-name nginx --image-ids imageDigest=" + digest,
+	} {
+		p = healthy(t)
+		edit("  expense:workloads:\n", "  expense:workloads:\n    images: {nginx: '"+image+"'}\n")(p)
+		unchecked := of(p.examine(t), Unchecked)
+		require.Len(t, unchecked, 1)
+		assert.Contains(t, unchecked[0].Says, "aws ecr describe-images "+command)
+	}
 }
 
 func TestReferencesToImagesAreReadAsDockerReadsThem(t *testing.T) {

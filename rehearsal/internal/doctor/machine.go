@@ -20,18 +20,24 @@ type tool struct {
 	name    string
 	args    []string
 	version *regexp.Regexp
-	// oldest are the oldest versions that do, one for each major version; none is any.
-	oldest []string
-	remedy string
+	oldest  *semver.Version
+	remedy  string
 }
 
 var tools = []tool{
-	// The kubeconfig's API version is one that older ones do not write
-	// (https://docs.aws.amazon.com/eks/latest/userguide/create-kubeconfig.html).
-	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), []string{"1.24.0", "2.7.0"}, "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
-	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), []string{"3.0.0"}, "https://www.pulumi.com/docs/install/"},
-	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), nil, "https://kubernetes.io/docs/tasks/tools/"},
+	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), &OldestAWS, "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
+	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), &semver.Version{Major: 3}, "https://www.pulumi.com/docs/install/"},
+	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), &OldestKubectl, "https://kubernetes.io/docs/tasks/tools/"},
 }
+
+var (
+	// OldestAWS is the first aws CLI that has every command of the documents and messages: `aws eks describe-cluster-versions`
+	// came with it (https://github.com/aws/aws-cli/blob/2.22.23/.changes/2.22.23.json). Version 1 lacks `aws logs tail`.
+	OldestAWS = semver.MustParse("2.22.23")
+	// OldestKubectl is the first that knows `kubectl logs --all-pods`
+	// (https://github.com/kubernetes/kubectl/blob/v0.31.0/pkg/cmd/logs/logs.go).
+	OldestKubectl = semver.MustParse("1.31.0")
+)
 
 // Exec runs a command on this machine.
 func Exec(ctx context.Context, name string, args ...string) (string, error) {
@@ -48,26 +54,12 @@ func (e *examination) tools(ctx context.Context) {
 			e.problem(t.name, "not found on PATH or does not run (%v): install it, see %s", err, t.remedy)
 		case match == nil:
 			e.unchecked(t.name, fmt.Errorf("%s %s does not say its version: %.60q", t.name, strings.Join(t.args, " "), out))
-		case !t.does(match[1]):
-			e.problem(t.name, "found %s; allowed from %s: install a newer one, see %s", match[1], strings.Join(t.oldest, " or "), t.remedy)
+		case semver.MustParse(match[1]).LT(*t.oldest):
+			e.problem(t.name, "found %s; allowed from %s: install a newer one, see %s", match[1], t.oldest, t.remedy)
 		default:
 			e.ok(t.name, "%s", match[1])
 		}
 	}
-}
-
-// does tells whether a version is at least the oldest of its major version, or of a newer major version than any.
-func (t tool) does(found string) bool {
-	version, err := semver.Parse(found)
-	if err != nil || len(t.oldest) == 0 {
-		return err == nil
-	}
-	for _, text := range t.oldest {
-		if oldest := semver.MustParse(text); oldest.Major == version.Major {
-			return version.GE(oldest)
-		}
-	}
-	return version.GE(semver.MustParse(t.oldest[len(t.oldest)-1]))
 }
 
 // images asks registries for the images of all pods. A private ECR repository wants AWS's credentials, and is left out.
@@ -84,8 +76,8 @@ func (e *examination) images(ctx context.Context) {
 	for _, reference := range slices.Compact(references) {
 		check := "image " + reference
 		i := parseImage(reference)
-		if strings.Contains(i.host, ".dkr.ecr.") {
-			e.unchecked(check, fmt.Errorf("a private repository; look with: aws ecr describe-images --repository-name %s --image-ids imageTag=%s", i.repository, i.version))
+		if strings.Contains(i.host, ".dkr.ecr") {
+			e.unchecked(check, fmt.Errorf("a private repository; look with: %s", i.describe()))
 			continue
 		}
 		status, err := i.head(ctx, e.HTTP)
@@ -128,6 +120,17 @@ func parseImage(reference string) image {
 		}
 	}
 	return i
+}
+
+// describe is the command that looks for an image in a private ECR repository, whose registry is of an account and a region
+// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html).
+func (i image) describe() string {
+	version := "imageTag=" + i.version
+	if strings.HasPrefix(i.version, "sha256:") {
+		version = "imageDigest=" + i.version
+	}
+	host := append(strings.Split(i.host, "."), "", "") // ACCOUNT.dkr.ecr.REGION
+	return fmt.Sprintf("aws ecr describe-images --registry-id %s --region %s --repository-name %s --image-ids %s", host[0], host[3], i.repository, version)
 }
 
 // manifests are the forms in which a registry may have an image

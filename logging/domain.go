@@ -57,19 +57,17 @@ type Domain struct {
 	DashboardsEndpoint pulumi.StringOutput `pulumi:"dashboardsEndpoint"`
 }
 
-// domainLogs are what the domain writes about itself: what went wrong, what was slow and, where they are on, who asked.
-// OpenSearch writes audit logs only once its security plugin is told to, too
+// auditLog is the log of who asked the domain.
+const auditLog = "audit"
+
+// domainLogs are what the domain writes about itself: who asked, what went wrong and what was slow. OpenSearch writes audit
+// logs only once its security plugin is told to, too
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
-func domainLogs(c config.Domain) map[string]string {
-	logs := map[string]string{
-		"application": "ES_APPLICATION_LOGS",
-		"index-slow":  "INDEX_SLOW_LOGS",
-		"search-slow": "SEARCH_SLOW_LOGS",
-	}
-	if c.AuditLogs {
-		logs["audit"] = "AUDIT_LOGS"
-	}
-	return logs
+var domainLogs = map[string]string{
+	auditLog:      "AUDIT_LOGS",
+	"application": "ES_APPLICATION_LOGS",
+	"index-slow":  "INDEX_SLOW_LOGS",
+	"search-slow": "SEARCH_SLOW_LOGS",
 }
 
 // NewDomain makes the domain in the private subnets. A change of its name replaces it and its data; a change of
@@ -210,12 +208,13 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 	return ids[:count], nil
 }
 
-// logs makes a log group for each of the domain's logs, and lets this one domain write to them. CloudWatch encrypts them
-// with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
+// logs makes a log group for each of the domain's logs, and lets this one domain write to them. Audit logs are named when they
+// are off too: OpenSearch goes on with a log that is left out (https://github.com/hashicorp/terraform-provider-aws/issues/5752),
+// and a new domain takes them as off (integ.opensearch.disable-logging.ts of aws/aws-cdk, which AWS deploys). CloudWatch encrypts
+// the groups with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
 func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
-	types := domainLogs(args.Domain)
-	for _, kind := range slices.Sorted(maps.Keys(types)) {
+	for _, kind := range slices.Sorted(maps.Keys(domainLogs)) {
 		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
 			Name:            pulumi.String(logGroups(args.Domain.Name) + kind),
 			RetentionInDays: pulumi.Int(args.LogRetentionDays),
@@ -224,7 +223,7 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 			return nil, nil, fmt.Errorf("log group %s: %w", kind, err)
 		}
 		options = append(options, opensearch.DomainLogPublishingOptionArgs{
-			LogType: pulumi.String(types[kind]), CloudwatchLogGroupArn: group.Arn,
+			LogType: pulumi.String(domainLogs[kind]), CloudwatchLogGroupArn: group.Arn, Enabled: pulumi.Bool(kind != auditLog || args.Domain.AuditLogs),
 		})
 	}
 	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{
@@ -247,9 +246,9 @@ func logGroups(domain string) string { return "/aws/OpenSearchService/domains/" 
 // from using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
 // That page's logs:PutLogEventsBatch is no action (https://github.com/awsdocs/amazon-opensearch-service-developer-guide/pull/62).
 //
-// It takes the account from the ARN of a role and names no group, so it is there before them, and the same with audit logs
-// and without: a policy that changes seconds before the domain is one that OpenSearch does not know yet. When the domain is
-// renamed, it is older than the new one by the deletion of the old one.
+// It takes the account from the ARN of a role and names no group, so it is there before them and does not change: a policy that
+// changes seconds before the domain is one that OpenSearch does not know yet. When the domain is renamed, it is older than the
+// new one by the deletion of the old one.
 func logPolicy(region, domain, role string) (string, error) {
 	account, err := iampolicy.Account(role)
 	if err != nil {

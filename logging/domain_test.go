@@ -114,26 +114,22 @@ func TestAutoTuneIsOnWhereThereIsOne(t *testing.T) {
 	}
 }
 
-func TestAuditLogsGoWhereTheDomainMayWrite(t *testing.T) {
-	const audit = "/aws/OpenSearchService/domains/expense/audit"
+// A log that is left out goes on, so each is named, and says whether it is on.
+func TestEveryLogIsNamedOnOrOff(t *testing.T) {
 	var policies []string
 	for _, settings := range []config.Domain{small, large} {
 		in, aws := domainWith(t, "us-east-1", settings)
-		types := map[string]string{}
+		on := map[string]bool{}
 		for _, option := range in["logPublishingOptions"].ArrayValue() {
 			option := option.ObjectValue()
-			types[option["logType"].StringValue()] = option["cloudwatchLogGroupArn"].StringValue()
+			on[option["logType"].StringValue()] = option["enabled"].BoolValue()
+			assert.Contains(t, option["cloudwatchLogGroupArn"].StringValue(), "/aws/OpenSearchService/domains/expense/")
 		}
-		policy := aws.inputs["aws:cloudwatch/logResourcePolicy:LogResourcePolicy expense"]["policyDocument"].StringValue()
-		assert.Equal(t, settings.AuditLogs, types["AUDIT_LOGS"] != "")
-		if settings.AuditLogs {
-			assert.Len(t, types, 4)
-			assert.Contains(t, types["AUDIT_LOGS"], audit)
-			assert.Equal(t, 7.0, aws.inputs["aws:cloudwatch/logGroup:LogGroup expense-audit"]["retentionInDays"].NumberValue())
-		} else {
-			assert.Len(t, types, 3)
-		}
-		policies = append(policies, policy)
+		assert.Equal(t, map[string]bool{
+			"AUDIT_LOGS": settings.AuditLogs, "ES_APPLICATION_LOGS": true, "INDEX_SLOW_LOGS": true, "SEARCH_SLOW_LOGS": true,
+		}, on)
+		assert.Equal(t, 7.0, aws.inputs["aws:cloudwatch/logGroup:LogGroup expense-audit"]["retentionInDays"].NumberValue())
+		policies = append(policies, aws.inputs["aws:cloudwatch/logResourcePolicy:LogResourcePolicy expense"]["policyDocument"].StringValue())
 	}
 	assert.Equal(t, policies[0], policies[1], "the domain would be asked to write them seconds after the policy changed")
 	assert.Contains(t, policies[0], "log-group:/aws/OpenSearchService/domains/expense/*:*")

@@ -126,7 +126,8 @@ type again struct {
 
 // request sends a request as the provider does. The SDK in it repeats an answer that it takes for throttling, whatever
 // it means: LimitExceededException is on its list, so a quota or a limit shows only after maxAttempts. The provider
-// itself repeats what row.repeats says. Nothing else is repeated, and neither says anything meanwhile.
+// itself repeats what row.repeats says, unless the answer is to another request than the row's. Nothing else is repeated,
+// and neither says anything meanwhile.
 func (m *Model) request(ctx context.Context, r *row, o *object, creating bool, send func() error) error {
 	m.mu.Lock()
 	m.arrive(ctx, o)
@@ -152,7 +153,7 @@ func (m *Model) request(ctx context.Context, r *row, o *object, creating bool, s
 			attempt++
 		} else {
 			i := slices.IndexFunc(r.repeats, func(a again) bool {
-				return (creating || !a.creating) && (a.code == "" || a.code == api.Code) && strings.Contains(api.Message, a.text)
+				return api.Operation == "" && (creating || !a.creating) && (a.code == "" || a.code == api.Code) && strings.Contains(api.Message, a.text)
 			})
 			if i < 0 || o.asked-first >= r.repeats[i].patience {
 				return err

@@ -123,9 +123,10 @@ type object struct {
 	// On the account's clock: when it was made, when it last changed, when the operation under way began, and when its
 	// request was sent last.
 	made, changed, began, asked time.Duration
-	node                        *Instance // of an instance
-	joined, doomed              bool      // of an instance: in the cluster; to be terminated
-	cniGone                     bool      // of a cluster: its vpc-cni add-on was deleted while nodes ran
+	node                        *Instance     // of an instance
+	joined, doomed              bool          // of an instance: in the cluster; to be terminated
+	busy                        time.Duration // of a domain: until when, on the account's clock, a change of it is in progress
+	cniGone                     bool          // of a cluster: its vpc-cni add-on was deleted while nodes ran
 }
 
 func (o *object) arn() string { return o.out.str("arn") }
@@ -595,14 +596,19 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	m.mu.Lock()
 	o, ok := m.objects[typ][id]
 	m.mu.Unlock()
+	if !ok && r.missed != nil {
+		return r.missed(m, id)
+	}
 	if !ok {
 		return nil
 	}
 	deadline := time.Now().Add(m.Scaled(r.times.retryDelete()))
 	gone := false
+	once := *r
+	once.repeats = nil // what the provider repeats is creations and updates
 	for {
 		var changed chan struct{}
-		err := m.request(ctx, r, o, false, func() error {
+		err := m.request(ctx, &once, o, false, func() error {
 			changed = m.changed
 			if gone = m.objects[typ][id] != o || o.status == pending; gone {
 				return nil

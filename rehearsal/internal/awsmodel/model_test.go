@@ -1019,6 +1019,15 @@ func TestThePolicyOfADomainThatWasReplaced(t *testing.T) {
 	require.Error(t, err, "nothing else comes back so")
 }
 
+// wrapped are inputs with one of them, by its path.
+func wrapped(path string, v any) resource.PropertyMap {
+	keys := strings.Split(path, ".")
+	for _, k := range slices.Backward(keys[1:]) {
+		v = in{k: v}
+	}
+	return resource.NewPropertyMapFromMap(in{keys[0]: v})
+}
+
 func TestDiff(t *testing.T) {
 	m := New(Options{})
 	replaces := map[string][]string{
@@ -1038,13 +1047,6 @@ func TestDiff(t *testing.T) {
 		tCluster: {"version", "vpcConfig.subnetIds", "enabledClusterLogTypes", "upgradePolicy.supportType", "vpcConfig.publicAccessCidrs"}, tNodeGroup: {"scalingConfig.desiredSize", "labels", "taints", "launchTemplate.version", "version", "updateConfig.maxUnavailable", "nodeRepairConfig.enabled"},
 		tAddon: {"addonVersion", "configurationValues", "preserve"}, tRole: {"assumeRolePolicy", "description"}, tDomain: {"vpcOptions.subnetIds", "clusterConfig.instanceCount", "ebsOptions.volumeSize", "accessPolicies"},
 		tLogGroup: {"retentionInDays"}, tKey: {"policy", "enableKeyRotation"}, tAlias: {"targetKeyId"}, tPodIdentity: {"roleArn"}, tIngress: {"cidrIpv4", "fromPort"}, tDomainPolicy: {"accessPolicies"},
-	}
-	wrapped := func(path string, v any) resource.PropertyMap {
-		keys := strings.Split(path, ".")
-		for _, k := range slices.Backward(keys[1:]) {
-			v = in{k: v}
-		}
-		return resource.NewPropertyMapFromMap(in{keys[0]: v})
 	}
 	n := 0
 	for typ, paths := range replaces {
@@ -1095,9 +1097,6 @@ func TestDiffConditional(t *testing.T) {
 		{"encryption of a domain is dropped", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{}, true, []string{"encryptAtRest"}},
 		{"encryption of a domain comes", tDomain, in{"nodeToNodeEncryption": in{"enabled": false}}, in{"nodeToNodeEncryption": in{"enabled": true}}, false, []string{"nodeToNodeEncryption.enabled"}},
 		{"access control goes", tDomain, in{"advancedSecurityOptions": in{"enabled": true}}, in{"advancedSecurityOptions": in{"enabled": false}}, true, []string{"advancedSecurityOptions.enabled"}},
-		{"engine up", tDomain, in{"engineVersion": "OpenSearch_2.17"}, in{"engineVersion": "OpenSearch_2.19"}, false, []string{"engineVersion"}},
-		{"engine down", tDomain, in{"engineVersion": "OpenSearch_2.19"}, in{"engineVersion": "OpenSearch_2.17"}, true, []string{"engineVersion"}},
-		{"engine two majors up", tDomain, in{"engineVersion": "OpenSearch_1.3"}, in{"engineVersion": "OpenSearch_3.1"}, true, []string{"engineVersion"}},
 		{"same set", tNodeGroup, in{"subnetIds": []any{"a", "b"}}, in{"subnetIds": []any{"b", "a"}}, false, nil},
 		{"order of types counts", tNodeGroup, in{"instanceTypes": []any{"a", "b"}}, in{"instanceTypes": []any{"b", "a"}}, true, []string{"instanceTypes[0]", "instanceTypes[1]"}},
 		{"one subnet more", tNodeGroup, in{"subnetIds": []any{"a"}}, in{"subnetIds": []any{"a", "b"}}, true, []string{"subnetIds[1]"}},
@@ -1115,6 +1114,15 @@ func TestDiffConditional(t *testing.T) {
 			paths = append(paths, ch.Path)
 		}
 		assert.Equal(t, c.paths, paths, c.name)
+	}
+	// To 2.x AWS offers an upgrade from 1.3 on, to 3.x from 2.19 on.
+	for from, offered := range map[string]string{"1.0": "1.1 1.2 1.3", "1.2": "1.3", "1.3": "2.3 2.5 2.7 2.9 2.11 2.13 2.15 2.17 2.19", "2.17": "2.19", "2.19": "3.1 3.3 3.5 3.7", "3.5": "3.7"} {
+		for _, to := range engineVersions {
+			_, replace, err := m.Diff(tDomain, "id", wrapped("engineVersion", "OpenSearch_"+from), wrapped("engineVersion", to))
+			require.NoError(t, err)
+			number := strings.TrimPrefix(to, "OpenSearch_")
+			assert.Equal(t, number != from && !slices.Contains(strings.Fields(offered), number), replace, "%s to %s", from, to)
+		}
 	}
 	unknown := resource.PropertyMap{"roleArn": resource.MakeComputed(resource.NewStringProperty(""))}
 	_, replace, err := m.Diff(tCluster, "id", resource.NewPropertyMapFromMap(in{"roleArn": "a"}), unknown)

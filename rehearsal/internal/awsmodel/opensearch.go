@@ -71,6 +71,12 @@ func checkDomain(c *checker) {
 func invalid(format string, args ...any) error { return refuse("ValidationException", format, args...) }
 
 func createDomain(m *Model, o *object) error {
+	o.busy = o.began + table[o.typ].times.create
+	return m.takesDomain(o)
+}
+
+// takesDomain checks a domain as it is to be.
+func (m *Model) takesDomain(o *object) error {
 	if err := m.domainRules(o); err != nil {
 		return err
 	}
@@ -368,7 +374,7 @@ func (m *Model) freeAddresses(subnet *object, owner string) int {
 // domainPolicies: .../ac.html and .../createdomain-configure-slow-logs.html
 func (m *Model) domainPolicies(o *object) error {
 	doc := o.in.str("accessPolicies")
-	if err := createDomainPolicy(m, o); err != nil {
+	if err := m.policyPrincipals(o); err != nil {
 		return err
 	}
 	if !o.in.has("vpcOptions") && !o.in.flag("advancedSecurityOptions.enabled", false) {
@@ -474,13 +480,19 @@ func replacesDomain(olds, news props) []string {
 			out = append(out, p, strings.TrimSuffix(p, ".enabled"))
 		}
 	}
-	// A version that AWS does not offer as an upgrade: always so for a lower one. The model takes every higher version of
-	// the same or the next major release as offered.
 	from, to := slices.Index(engineVersions, olds.str("engineVersion")), slices.Index(engineVersions, news.str("engineVersion"))
-	if from >= 0 && to >= 0 && (to < from || major(engineVersions[to]) > major(engineVersions[from])+1) {
+	if from >= 0 && to >= 0 && !offered(from, to) {
 		out = append(out, "engineVersion")
 	}
 	return out
+}
+
+// offered tells whether AWS upgrades a domain from one of engineVersions to another in place; what GetCompatibleVersions does
+// not list, the provider replaces. Sources: "Supported upgrade paths" of .../version-migration.html; within 1.x also answers
+// of GetCompatibleVersions (tests of localstack/localstack).
+func offered(from, to int) bool {
+	least := map[int]string{2: "OpenSearch_1.3", 3: "OpenSearch_2.19"}[major(engineVersions[to])]
+	return from <= to && from >= slices.Index(engineVersions, least)
 }
 
 func major(version string) int {
@@ -490,7 +502,39 @@ func major(version string) int {
 	return n
 }
 
-func updateDomain(m *Model, o *object, _ props) error { return createDomain(m, o) }
+// inProgress is the answer to who asks for a change of a domain that is changing: what was asked for goes on in AWS when
+// nobody waits for it any more, and AWS changes domains by itself (.../managedomains-configuration-changes.html,
+// .../service-software.html).
+const inProgress = "A change/update is in progress. Please wait for it to complete before requesting another change."
+
+func updateDomain(m *Model, o *object, before props) error {
+	if o.asked < o.busy {
+		refused := &APIError{Status: 400, Code: "ValidationException", Message: inProgress}
+		if before.str("engineVersion") != o.in.str("engineVersion") {
+			refused.Service, refused.Operation = "OpenSearch", "UpgradeDomain" // a request of its own, which the provider does not repeat
+		}
+		return refused
+	}
+	if err := m.takesDomain(o); err != nil {
+		return err
+	}
+	o.busy = o.began + table[o.typ].times.update
+	// A log that is left out goes on as it was (hashicorp/terraform-provider-aws#5752, aws/aws-cdk#29294).
+	logs := o.in.objs("logPublishingOptions")
+	for _, was := range before.objs("logPublishingOptions") {
+		if !slices.ContainsFunc(logs, func(l props) bool { return l.str("logType") == was.str("logType") }) {
+			logs = append(logs, was)
+		}
+	}
+	var all []any
+	for _, l := range logs {
+		all = append(all, l.m.Mappable())
+	}
+	for _, p := range []props{o.in, o.out} {
+		p.set("logPublishingOptions", all)
+	}
+	return nil
+}
 
 func domainGone(m *Model, o *object) bool {
 	for _, p := range m.where(tDomainPolicy, "domainName", o.name()) {
@@ -500,6 +544,35 @@ func domainGone(m *Model, o *object) bool {
 }
 
 func createDomainPolicy(m *Model, o *object) error {
+	if err := m.policyPrincipals(o); err != nil {
+		return err
+	}
+	return changeDomainPolicy(m, o)
+}
+
+// changeDomainPolicy is what setting a policy and taking it away have in common: both are changes of the domain.
+func changeDomainPolicy(m *Model, o *object) error {
+	domain := m.first(tDomain, "domainName", o.in.str("domainName"))
+	if o.asked < domain.busy {
+		return refuse("ValidationException", inProgress)
+	}
+	domain.busy = o.began + table[o.typ].times.update
+	return nil
+}
+
+// missedDomainPolicy: taking the policy of a domain away that is gone itself is an error to the provider
+// (resourceDomainPolicyDelete of opensearch/domain_policy.go).
+func missedDomainPolicy(m *Model, id string) error {
+	domain := strings.TrimPrefix(id, "esd-policy-")
+	if m.first(tDomain, "domainName", domain) != nil {
+		return nil
+	}
+	r := table[tDomainPolicy]
+	return r.wrap("deleting", &object{id: id}, r.deleteOp(), refuse("ResourceNotFoundException", "Domain not found: %s", domain))
+}
+
+// policyPrincipals checks those of a domain's policy.
+func (m *Model) policyPrincipals(o *object) error {
 	doc := o.in.str("accessPolicies")
 	return m.principalsExist(o, doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal")
 }

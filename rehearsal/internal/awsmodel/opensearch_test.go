@@ -1,13 +1,17 @@
 package awsmodel
 
 import (
+	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"expense/internal/config"
 	"expense/internal/published"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -87,4 +91,95 @@ func TestEachTypeOfEC2HasLimitsOfPerformance(t *testing.T) {
 			assert.Equal(t, !slices.Contains([]string{"t2", "or1", "or2", "om2"}, family), known, "%s.%s", family, name)
 		}
 	}
+}
+
+// step is the inputs of a step of the world as they are now, with a change.
+func (w *world) changed(name string, changes ...func(*world, in)) (typ string, inputs resource.PropertyMap) {
+	s := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == name })]
+	i := s.inputs(w)
+	both(changes...)(w, i)
+	return s.typ, resource.NewPropertyMapFromMap(i)
+}
+
+func (w *world) update(t *testing.T, name string, changes ...func(*world, in)) (outputs props, err error) {
+	typ, inputs := w.changed(name, changes...)
+	out, err := w.m.Update(t.Context(), typ, w.id(name), inputs)
+	return props{out}, err
+}
+
+// OpenSearch turns a log off that it is told to, and goes on with one that is left out, which a refresh then shows.
+func TestALogThatIsLeftOutGoesOn(t *testing.T) {
+	w := whole(t, Options{})
+	published := func(p props) map[string]bool {
+		on := map[string]bool{}
+		for _, l := range p.objs("logPublishingOptions") {
+			on[l.str("logType")] = l.flag("enabled", true)
+		}
+		return on
+	}
+	out, err := w.update(t, "domain", set("logPublishingOptions", []any{}))
+	require.NoError(t, err)
+	ins, outs, _ := w.m.Read(tDomain, w.id("domain"))
+	for _, p := range []props{out, {ins}, {outs}} {
+		assert.Equal(t, map[string]bool{"ES_APPLICATION_LOGS": true}, published(p))
+	}
+	out, err = w.update(t, "domain", set("logPublishingOptions", []any{in{"logType": "ES_APPLICATION_LOGS", "enabled": false, "cloudwatchLogGroupArn": w.arn("domainLogs")}}))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{"ES_APPLICATION_LOGS": false}, published(out))
+}
+
+// While a domain changes it takes no other change: the provider asks again for two minutes to change it or its policy, not at
+// all to upgrade it or to take the policy away. The domain itself may be deleted.
+func TestADomainInTheMiddleOfAChange(t *testing.T) {
+	const refused = "ValidationException: A change/update is in progress"
+	larger := set("ebsOptions.volumeSize", 20)
+	policy := func(_ *world, i in) {
+		i["accessPolicies"] = strings.ReplaceAll(i["accessPolicies"].(string), "ESHttpPost", "ESHttpGet")
+	}
+	newer := set("engineVersion", "OpenSearch_3.1")
+	change := func(left time.Duration) *world {
+		w := whole(t, Options{})
+		w.m.objects[tDomain][w.id("domain")].busy = w.m.Now() + left
+		return w
+	}
+	for _, c := range []struct {
+		step   string
+		change func(*world, in)
+		again  bool
+	}{{"domain", larger, true}, {"domainPolicy", policy, true}, {"domain", newer, false}} {
+		_, err := change(time.Minute).update(t, c.step, c.change)
+		if c.again {
+			require.NoError(t, err, c.step)
+		} else {
+			require.ErrorContains(t, err, "UpgradeDomain")
+			require.ErrorContains(t, err, refused)
+		}
+		w := change(time.Hour)
+		began := w.m.Now()
+		_, err = w.update(t, c.step, c.change)
+		require.ErrorContains(t, err, refused)
+		assert.Equal(t, c.again, w.m.Now()-began > time.Minute, "how long it was asked for")
+	}
+	w := change(time.Minute)
+	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), refused)
+	w.m.Pass(time.Minute)
+	require.NoError(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")))
+	w.m.objects[tDomain][w.id("domain")].busy = w.m.Now() + time.Hour
+	require.NoError(t, w.m.Delete(t.Context(), tDomain, w.id("domain")))
+	// Of a domain that somebody deleted by hand.
+	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), "ResourceNotFoundException: Domain not found: expense")
+}
+
+// What nobody waits for any more goes on.
+func TestADomainChangesOnWhenNobodyWaits(t *testing.T) {
+	w := whole(t, Options{})
+	w.m.opts.Scale = 1e-4
+	w.m.opened = time.Now().Add(-w.m.Scaled(w.m.clock))
+	typ, inputs := w.changed("domain", set("ebsOptions.volumeSize", 20))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := w.m.Update(ctx, typ, w.id("domain"), inputs)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), inProgress)
+	assert.Eventually(t, func() bool { return w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")) == nil }, time.Minute, time.Millisecond)
 }

@@ -141,6 +141,7 @@ type row struct {
 	remove func(m *Model, o *object) error                      // may it go?
 	drain  func(ctx context.Context, m *Model, o *object) error // before the wait of a deletion
 	gone   func(m *Model, o *object) (stays bool)               // after it
+	missed func(m *Model, id string) error                      // the deletion of what is gone; nil if the provider takes that for done
 }
 
 func (r *row) creation(o *object) time.Duration {
@@ -464,16 +465,18 @@ func init() {
 			id:        func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
 			outputs:   with("dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2", "kibanaEndpoint", "vpcOptions.availabilityZones", "vpcOptions.vpcId"),
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
-			repeats: []again{{"InvalidTypeException", "Error setting policy", 30 * minutes, false}}, // opensearch/domain.go, consts.go; updates since #36281
-			times:   times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},
+			repeats: []again{{"InvalidTypeException", "Error setting policy", 30 * minutes, false}, // opensearch/domain.go, consts.go; updates since #36281
+				{"ValidationException", inProgress, 2 * minutes, false}},
+			times: times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes}, check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone},
 		tDomainPolicy: {service: "OpenSearch", noun: "OpenSearch Domain Policy", ops: [3]string{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
 			required: []string{"accessPolicies", "domainName"},
 			upserts:  true, // resourceDomainPolicyUpsert of opensearch/domain_policy.go: also for another domain, if this one was replaced
 			id:       func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:     []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
 			times:    times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},
+			repeats:  []again{{"ValidationException", inProgress, 2 * minutes, false}}, // opensearch/domain_policy.go
 			check:    func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 0) }, create: createDomainPolicy,
-			update: func(m *Model, o *object, _ props) error { return createDomainPolicy(m, o) }},
+			update: func(m *Model, o *object, _ props) error { return createDomainPolicy(m, o) }, remove: changeDomainPolicy, missed: missedDomainPolicy},
 	}
 }
 

@@ -226,12 +226,13 @@ func whole(t *testing.T, opts Options) *world {
 	return w
 }
 
-// destroy removes everything in reverse order.
+// destroy removes everything in reverse order; a second one goes on where the first stopped.
 func (w *world) destroy() error {
-	for _, s := range slices.Backward(w.done) {
+	for i, s := range slices.Backward(w.done) {
 		if err := w.m.Delete(context.Background(), s.typ, w.ids[s.name]); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		w.done = w.done[:i]
 	}
 	return nil
 }

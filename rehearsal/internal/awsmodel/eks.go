@@ -283,9 +283,6 @@ func replacesCluster(olds, news props) []string {
 	if olds.has("encryptionConfig") && !news.has("encryptionConfig") {
 		return []string{"encryptionConfig"}
 	}
-	if olds.has("encryptionConfig") && olds.str("encryptionConfig.provider.keyArn") != news.str("encryptionConfig.provider.keyArn") && !news.unknown("encryptionConfig") {
-		return []string{"encryptionConfig.provider.keyArn"}
-	}
 	return nil
 }
 
@@ -329,6 +326,12 @@ func updateCluster(m *Model, o *object, before props) error {
 	}
 	if err := m.clusterEncryption(o.in); err != nil {
 		return err
+	}
+	// EKS has no call for another key, and the provider makes none where there is one (same file, AssociateEncryptionConfig).
+	for _, p := range []props{o.in, o.out} {
+		if before.has("encryptionConfig") {
+			p.m["encryptionConfig"] = before.value("encryptionConfig")
+		}
 	}
 	m.ensureLogGroup(o)
 	return nil

@@ -326,7 +326,7 @@ func (m *Model) Diff(typ, id string, olds, news resource.PropertyMap) (changes [
 		return nil, false, err
 	}
 	o, n := plain(olds), plain(news)
-	changes = diff(o, n)
+	changes = slices.DeleteFunc(diff(o, n), func(c Change) bool { return c.Kind == "delete" && slices.Contains(r.computed, schemaPath(c.Path)) })
 	var conditional []string
 	if r.replacesIf != nil {
 		conditional = r.replacesIf(o, n)
@@ -531,7 +531,9 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	err = m.request(ctx, r, o, false, func() error {
 		o.in, o.out = in, props{beforeOut.m.Copy()}
 		for k := range before.m {
-			delete(o.out.m, k)
+			if !slices.Contains(r.computed, string(k)) {
+				delete(o.out.m, k)
+			}
 		}
 		maps.Copy(o.out.m, in.m)
 		err := m.checkRefs(r, in)

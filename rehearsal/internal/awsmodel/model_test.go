@@ -974,7 +974,6 @@ func TestUpdates(t *testing.T) {
 	require.NoError(t, w.destroy())
 }
 
-// TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
 // Extended support cannot be left, and is entered on a day that is known.
 func TestVersionsHaveASupport(t *testing.T) {
 	for version, want := range map[string]string{"1.33": "its standard support ended on 2026-07-29", "1.34": "", "1.36": ""} {
@@ -992,6 +991,54 @@ func TestVersionsHaveASupport(t *testing.T) {
 	}
 	_, err := newWorld(Options{}).build(map[string]func(*world, in){"cluster": set("version", "1.37")})
 	require.ErrorContains(t, err, "unsupported Kubernetes version 1.37; supported are 1.31, 1.32, 1.33, 1.34, 1.35, 1.36")
+}
+
+// AWS keeps what an update leaves out, and a cluster's key whatever an update says. Neither is an error, and a refresh shows
+// the key.
+func TestWhatAWSKeeps(t *testing.T) {
+	w := whole(t, Options{})
+	pinned, err := w.update(t, "coredns", set("addonVersion", "v1.12.0-eksbuild.1"))
+	require.NoError(t, err)
+	unpinned, err := w.update(t, "coredns", set("configurationValues", `{"replicaCount":3}`))
+	require.NoError(t, err)
+	assert.Equal(t, "v1.12.0-eksbuild.1", pinned.str("addonVersion"))
+	assert.Equal(t, "v1.12.0-eksbuild.1", unpinned.str("addonVersion"))
+
+	key := func(arn string) func(*world, in) {
+		return set("encryptionConfig", in{"provider": in{"keyArn": arn}, "resources": []any{"secrets"}})
+	}
+	require.NoError(t, w.make(step{"other", tKey, nil}, in{}))
+	out, err := w.update(t, "cluster", key(w.arn("key")))
+	require.NoError(t, err)
+	assert.Equal(t, w.arn("key"), out.str("encryptionConfig.provider.keyArn"))
+	out, err = w.update(t, "cluster", key(w.arn("other")))
+	require.NoError(t, err)
+	ins, _, _ := w.m.Read(tCluster, w.id("cluster"))
+	for _, p := range []props{out, {ins}} {
+		assert.Equal(t, w.arn("key"), p.str("encryptionConfig.provider.keyArn"))
+	}
+}
+
+// Auto-Tune stays on in a domain that gets a type without it.
+func TestADomainWithAutoTuneGetsNoBurstableType(t *testing.T) {
+	w := newWorld(Options{})
+	at, err := w.build(map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "m7g.large.search"), set("autoTuneOptions", in{"desiredState": "ENABLED"}))})
+	require.NoError(t, err, at)
+	_, err = w.update(t, "domain", set("clusterConfig.instanceType", "t3.small.search"))
+	require.ErrorContains(t, err, "Autotune is not supported in t2/t3 instance types")
+}
+
+// Tags of a launch template are not in its versions.
+func TestATemplatesVersions(t *testing.T) {
+	w := whole(t, Options{})
+	for _, c := range []struct {
+		change  func(*world, in)
+		version float64
+	}{{set("tags", in{"a": "b"}), 1}, {set("metadataOptions", in{"httpTokens": "required", "httpPutResponseHopLimit": 2}), 2}} {
+		out, err := w.update(t, "template", c.change)
+		require.NoError(t, err)
+		assert.Equal(t, c.version, out.num("latestVersion"))
+	}
 }
 
 // A domain's policy goes with it, and an update sets it on the domain's successor, whatever its name.
@@ -1028,6 +1075,7 @@ func wrapped(path string, v any) resource.PropertyMap {
 	return resource.NewPropertyMapFromMap(in{keys[0]: v})
 }
 
+// TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
 func TestDiff(t *testing.T) {
 	m := New(Options{})
 	replaces := map[string][]string{
@@ -1094,7 +1142,12 @@ func TestDiffConditional(t *testing.T) {
 		{"encryption of a cluster can come", tCluster, in{}, in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, false, []string{"encryptionConfig"}},
 		{"service range comes", tCluster, in{}, in{"kubernetesNetworkConfig": in{"serviceIpv4Cidr": "10.0.0.0/16"}}, true, []string{"kubernetesNetworkConfig"}},
 		{"encryption of a domain goes", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{"encryptAtRest": in{"enabled": false}}, true, []string{"encryptAtRest.enabled"}},
-		{"encryption of a domain is dropped", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{}, true, []string{"encryptAtRest"}},
+		{"another key of a cluster", tCluster, in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, in{"encryptionConfig": in{"provider": in{"keyArn": "l"}}}, false, []string{"encryptionConfig.provider.keyArn"}},
+		{"what AWS keeps is left out", tDomain, in{"encryptAtRest": in{"enabled": true}}, in{}, false, nil},
+		{"what AWS keeps is left out of an object", tCluster, in{"vpcConfig": in{"publicAccessCidrs": []any{"x"}, "endpointPublicAccess": true}}, in{"vpcConfig": in{"endpointPublicAccess": false}}, false, []string{"vpcConfig.endpointPublicAccess"}},
+		{"what AWS does not keep is left out", tNodeGroup, in{"labels": in{"a": "b"}}, in{}, false, []string{"labels"}},
+		{"a rule for another range", tIngress, in{"cidrIpv4": "10.0.0.0/8"}, in{"cidrIpv4": "10.0.0.0/16"}, false, []string{"cidrIpv4"}},
+		{"a rule for a group instead", tIngress, in{"cidrIpv4": "10.0.0.0/8"}, in{"referencedSecurityGroupId": "sg-1"}, true, []string{"cidrIpv4", "referencedSecurityGroupId"}},
 		{"encryption of a domain comes", tDomain, in{"nodeToNodeEncryption": in{"enabled": false}}, in{"nodeToNodeEncryption": in{"enabled": true}}, false, []string{"nodeToNodeEncryption.enabled"}},
 		{"access control goes", tDomain, in{"advancedSecurityOptions": in{"enabled": true}}, in{"advancedSecurityOptions": in{"enabled": false}}, true, []string{"advancedSecurityOptions.enabled"}},
 		{"same set", tNodeGroup, in{"subnetIds": []any{"a", "b"}}, in{"subnetIds": []any{"b", "a"}}, false, nil},

@@ -116,7 +116,8 @@ func (m *Model) domainRules(o *object) error {
 	if least, own := optimized[family]; own && slices.Index(engineVersions, version) < slices.Index(engineVersions, least) {
 		return invalid("Invalid instance type: %s", kind)
 	}
-	if err := tuning(in, burst); err != nil {
+	// Auto-Tune is as it was if nothing is said of it (ministryofjustice/cloud-platform#5235).
+	if err := tuning(o.out, burst); err != nil {
 		return err
 	}
 	// Multi-AZ with standby: .../managedomains-multiaz.html

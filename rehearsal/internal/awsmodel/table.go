@@ -109,6 +109,7 @@ type row struct {
 
 	required    []string
 	replaces    []string // property paths; an object's own path means that it appears or disappears
+	computed    []string // arguments that AWS keeps when the program leaves them out
 	replacesIf  func(olds, news props) []string
 	deleteFirst bool
 	upserts     bool // an update makes what is gone: the provider's creation and update are one call
@@ -234,7 +235,8 @@ func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
 const seconds, minutes = time.Second, time.Minute
 
 // table has one row per type that the program, or the eks component on its behalf, registers. Required properties and
-// replacing properties are those of hashicorp/terraform-provider-aws's schemas.
+// replacing properties are those of hashicorp/terraform-provider-aws's schemas. Computed ones, "Optional" and "Computed" there,
+// are pointers among the arguments of pulumi-aws's Go SDK and none among the outputs; the cluster's nested one is of its schema.
 var table map[string]*row
 
 func init() {
@@ -260,24 +262,29 @@ func init() {
 	table = map[string]*row{
 		// EC2 network
 		tVPC: {service: "EC2", noun: "EC2 VPC", ops: [3]string{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"},
+			computed: []string{"cidrBlock", "enableDnsHostnames", "enableNetworkAddressUsageMetrics"},
 			replaces: []string{"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}, idPrefix: "vpc-", arn: "ec2|vpc/{id}",
 			outputs:  with("defaultNetworkAclId", "defaultRouteTableId", "defaultSecurityGroupId", "dhcpOptionsId", "ipv6AssociationId", "mainRouteTableId", "ownerId"),
 			defaults: map[string]any{"enableDnsSupport": true, "enableDnsHostnames": false, "instanceTenancy": "default", "ipv6AssociationId": "", "enableNetworkAddressUsageMetrics": false, "assignGeneratedIpv6CidrBlock": false},
 			times:    times{create: 11 * seconds, update: 2 * seconds, remove: 1 * seconds},
 			check:    checkVPC, create: createVPC, fill: fillVPC, remove: removeVPC},
 		tSubnet: {service: "EC2", noun: "EC2 Subnet", ops: [3]string{"CreateSubnet", "ModifySubnetAttribute", "DeleteSubnet"},
+			computed: []string{"availabilityZone", "availabilityZoneId", "privateDnsHostnameTypeOnLaunch"},
 			required: []string{"vpcId"}, replaces: []string{"availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native", "outpostArn", "vpcId"},
 			idPrefix: "subnet-", arn: "ec2|subnet/{id}", outputs: with("ipv6CidrBlockAssociationId", "ownerId"), refs: []ref{vpcRef},
 			defaults: map[string]any{"mapPublicIpOnLaunch": false, "ipv6CidrBlockAssociationId": "", "assignIpv6AddressOnCreation": false, "privateDnsHostnameTypeOnLaunch": "ip-name"},
 			times:    times{create: 1 * seconds, update: 10 * seconds, remove: 1 * seconds}, check: checkSubnet, create: createSubnet, remove: removeSubnet},
 		tIGW: {service: "EC2", noun: "EC2 Internet Gateway", ops: [3]string{"AttachInternetGateway", "AttachInternetGateway", "DetachInternetGateway"},
+			computed: []string{"vpcId"},
 			idPrefix: "igw-", arn: "ec2|internet-gateway/{id}", outputs: with("ownerId"), refs: []ref{vpcRef}, times: instant,
 			create: createIGW, remove: removeIGW},
 		tEIP: {service: "EC2", noun: "EC2 EIP", ops: [3]string{"AllocateAddress", "AssociateAddress", "ReleaseAddress"},
+			computed: []string{"domain", "networkBorderGroup", "publicIpv4Pool"},
 			replaces: []string{"address", "domain", "networkBorderGroup", "publicIpv4Pool", "vpc"}, idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
 			outputs: with("allocationId", "associationId", "carrierIp", "customerOwnedIp", "privateDns", "privateIp", "ptrRecord", "publicDns", "publicIp"),
 			times:   instant, create: createEIP, fill: fillEIP, remove: removeEIP},
 		tNAT: {service: "EC2", noun: "EC2 NAT Gateway", ops: [3]string{"CreateNatGateway", "AssignPrivateNatGatewayAddress", "DeleteNatGateway"},
+			computed: []string{"privateIp", "secondaryPrivateIpAddressCount"},
 			required: []string{"subnetId"}, replaces: []string{"allocationId", "connectivityType", "privateIp", "secondaryPrivateIpAddressCount", "subnetId"},
 			idPrefix: "nat-",
 			outputs:  []string{"associationId", "networkInterfaceId", "publicIp", "tagsAll"}, defaults: map[string]any{"connectivityType": "public"},
@@ -301,6 +308,7 @@ func init() {
 			refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")}, times: instant,
 			check: func(c *checker) { c.exactlyOne("subnetId", "gatewayId") }, create: createRouteAssoc},
 		tEndpoint: {service: "EC2", noun: "EC2 VPC Endpoint", ops: [3]string{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"},
+			computed: []string{"dnsOptions", "ipAddressType", "policy", "privateDnsEnabled"},
 			required: []string{"vpcId"}, replaces: []string{"serviceName", "vpcEndpointType", "vpcId"}, idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}",
 			outputs:  with("cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state"),
 			defaults: map[string]any{"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{}, "dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false},
@@ -308,10 +316,12 @@ func init() {
 			times:    times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, check: func(c *checker) { c.json("policy") },
 			takes: endpointTakes, create: createEndpoint, fill: fillEndpoint, gone: dropENIs},
 		tTemplate: {service: "EC2", noun: "EC2 Launch Template", ops: [3]string{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
+			computed: []string{"defaultVersion", "metadataOptions"},
 			replaces: []string{"name", "namePrefix"}, idPrefix: "lt-", arn: "ec2|launch-template/{id}", outputs: with("latestVersion"), recomputed: []string{"latestVersion"},
 			name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant, create: createTemplate, fill: fillTemplate, update: updateTemplate, remove: nil},
 		tSG: {service: "EC2", noun: "Security Group", ops: [3]string{"CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"},
+			computed: []string{"vpcId"},
 			replaces: []string{"description", "name", "namePrefix", "vpcId"}, idPrefix: "sg-", arn: "ec2|security-group/{id}", outputs: with("ownerId"),
 			name:     &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			defaults: map[string]any{"description": "Managed by Pulumi", "revokeRulesOnDelete": false},
@@ -359,6 +369,7 @@ func init() {
 
 		// EKS
 		tCluster: {service: "EKS", noun: "EKS Cluster", ops: [3]string{"CreateCluster", "UpdateClusterConfig", "DeleteCluster"},
+			computed:   []string{"accessConfig", "kubernetesNetworkConfig", "upgradePolicy", "version", "vpcConfig.publicAccessCidrs"},
 			required:   []string{"roleArn", "vpcConfig", "vpcConfig.subnetIds"},
 			replaces:   []string{"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons", "kubernetesNetworkConfig.ipFamily", "kubernetesNetworkConfig.serviceIpv4Cidr", "name", "outpostConfig.controlPlaneInstanceType", "outpostConfig.controlPlanePlacement.groupName", "roleArn"},
 			replacesIf: replacesCluster, arn: "eks|cluster/{name}",
@@ -371,6 +382,7 @@ func init() {
 			times: times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes}, create: createCluster, fill: fillCluster,
 			after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone},
 		tNodeGroup: {service: "EKS", noun: "EKS Node Group", ops: [3]string{"CreateNodegroup", "UpdateNodegroupConfig", "DeleteNodegroup"},
+			computed: []string{"amiType", "capacityType", "diskSize", "nodeRepairConfig", "releaseVersion", "updateConfig", "version"},
 			required: []string{"clusterName", "nodeRoleArn", "scalingConfig", "subnetIds"},
 			replaces: []string{"amiType", "capacityType", "clusterName", "diskSize", "instanceTypes", "launchTemplate.id", "launchTemplate.name", "nodeGroupName", "nodeGroupNamePrefix", "nodeRoleArn", "remoteAccess", "remoteAccess.ec2SshKey", "remoteAccess.sourceSecurityGroupIds", "subnetIds"},
 			name:     &naming{property: "nodeGroupName", prefixProperty: "nodeGroupNamePrefix", auto: true},
@@ -380,6 +392,7 @@ func init() {
 			times: times{create: 150 * seconds, update: 3 * minutes, remove: 380 * seconds, fail: 25 * minutes}, check: checkNodeGroup, create: createNodeGroup, fill: fillNodeGroup,
 			settle: settleNodeGroup, after: syncNodes, update: updateNodeGroup, drain: drainNodeGroup, gone: nodeGroupGone},
 		tAddon: {service: "EKS", noun: "EKS Add-On", ops: [3]string{"CreateAddon", "UpdateAddon", "DeleteAddon"},
+			computed: []string{"addonVersion", "configurationValues"},
 			required: []string{"addonName", "clusterName"}, replaces: []string{"addonName", "clusterName"},
 			id:   func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") },
 			refs: []ref{clusterRef}, outputs: with("createdAt", "modifiedAt"), takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
@@ -387,6 +400,7 @@ func init() {
 			times:   times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes}, check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon,
 			update: func(m *Model, o *object, _ props) error { return createAddon(m, o) }, gone: addonGone},
 		tAccessEntry: {service: "EKS", noun: "EKS Access Entry", ops: [3]string{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
+			computed: []string{"userName"},
 			required: []string{"clusterName", "principalArn"}, replaces: []string{"clusterName", "principalArn", "type"},
 			id:   func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") },
 			refs: []ref{clusterRef}, outputs: []string{"accessEntryArn", "createdAt", "modifiedAt", "tagsAll"}, defaults: map[string]any{"type": "STANDARD"},
@@ -409,6 +423,7 @@ func init() {
 
 		// KMS, CloudWatch, SNS
 		tKey: {service: "KMS", noun: "KMS Key", ops: [3]string{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
+			computed: []string{"description", "multiRegion", "policy", "rotationPeriodInDays"},
 			replaces: []string{"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"}, arn: "kms|key/{id}",
 			id:      func(m *Model, o *object) string { return m.uuid(o.typ) },
 			outputs: with("keyId"), defaults: map[string]any{"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "enableKeyRotation": false, "multiRegion": false, "description": ""},
@@ -422,6 +437,7 @@ func init() {
 			takenCode: "AlreadyExistsException", takenText: "An alias with the name %s already exists",
 			times: instant, create: createAlias, update: func(m *Model, o *object, _ props) error { return createAlias(m, o) }, fill: fillAlias},
 		tLogGroup: {service: "CloudWatch Logs", noun: "CloudWatch Logs Log Group", ops: [3]string{"CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup"},
+			computed: []string{"logGroupClass"},
 			replaces: []string{"logGroupClass", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			arn: "logs|log-group:{name}", outputs: arnTags, defaults: map[string]any{"retentionInDays": 0, "skipDestroy": false, "logGroupClass": "STANDARD"},
 			takenCode: "ResourceAlreadyExistsException", takenText: "The specified log group already exists: %s",
@@ -431,10 +447,12 @@ func init() {
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
 			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) }, create: createLogPolicy},
 		tAlarm: {service: "CloudWatch", noun: "CloudWatch Metric Alarm", ops: [3]string{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
+			computed: []string{"evaluateLowSampleCountPercentiles"},
 			required: []string{"comparisonOperator", "evaluationPeriods"}, replaces: []string{"name"}, name: &naming{property: "name", auto: true},
 			arn: "cloudwatch|alarm:{name}", outputs: arnTags, defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"},
 			times: instant, check: checkAlarm, create: createAlarm, update: func(m *Model, o *object, _ props) error { return createAlarm(m, o) }},
 		tTopic: {service: "SNS", noun: "SNS Topic", ops: [3]string{"CreateTopic", "SetTopicAttributes", "DeleteTopic"},
+			computed: []string{"policy", "signatureVersion", "tracingConfig"},
 			replaces: []string{"fifoTopic", "name", "namePrefix"}, name: &naming{property: "name", prefixProperty: "namePrefix", auto: true},
 			arn: "sns|{name}", id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, outputs: with("beginningArchiveTime", "owner"),
 			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
@@ -444,6 +462,7 @@ func init() {
 				o.out.setDefault("policy", defaultTopicPolicy(m, o))
 			}},
 		tSubscription: {service: "SNS", noun: "SNS Topic Subscription", ops: [3]string{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"},
+			computed: []string{"filterPolicyScope"},
 			required: []string{"endpoint", "protocol", "topic"}, replaces: []string{"endpoint", "protocol", "topic"},
 			id:   func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
 			refs: []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, outputs: []string{"arn", "confirmationWasAuthenticated", "ownerId", "pendingConfirmation"},
@@ -460,6 +479,7 @@ func init() {
 
 		// OpenSearch
 		tDomain: {service: "OpenSearch", noun: "OpenSearch Domain", ops: [3]string{"CreateDomain", "UpdateDomainConfig", "DeleteDomain"},
+			computed: []string{"accessPolicies", "advancedSecurityOptions", "autoTuneOptions", "clusterConfig", "domainEndpointOptions", "ebsOptions", "encryptAtRest", "engineVersion", "ipAddressType", "nodeToNodeEncryption", "offPeakWindowOptions", "softwareUpdateOptions"},
 			replaces: []string{"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, replacesIf: replacesDomain,
 			name: &naming{property: "domainName", auto: true}, arn: "es|domain/{name}",
 			id:        func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
@@ -485,6 +505,6 @@ func ruleRow(authorize, revoke string, sgRef func(string) ref) *row {
 		required: []string{"ipProtocol", "securityGroupId"}, replaces: []string{"securityGroupId"}, idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}",
 		outputs: []string{"arn", "securityGroupRuleId", "tagsAll"}, refs: []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
 		times: times{create: 1 * seconds, update: 1 * seconds, remove: 1 * seconds}, check: checkRule, create: createRule,
-		update: func(m *Model, o *object, _ props) error { return createRule(m, o) },
-		fill:   func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) }}
+		replacesIf: otherKindOfPeer, update: func(m *Model, o *object, _ props) error { return createRule(m, o) },
+		fill: func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) }}
 }

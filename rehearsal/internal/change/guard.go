@@ -13,6 +13,9 @@ type Kind struct {
 	Types []string
 	// SuccessorFirst lets a replacement pass in which the successor comes up before the old one goes.
 	SuccessorFirst bool
+	// Property is the path of one that only looks as if it changed in place: of this kind an update of it is stopped, and
+	// nothing else.
+	Property string
 	// Meanwhile is what users notice while it is replaced or after it is deleted.
 	Meanwhile string
 	// Source says so.
@@ -40,6 +43,11 @@ var Kinds = []Kind{
 		Name: "KMS key", Types: []string{"aws:kms/key:Key"},
 		Meanwhile: "Nothing that was encrypted with it can be decrypted from then on, which is every Secret of the cluster: pods that mount one do not start. During the key's waiting period its deletion can be cancelled, afterwards neither the Secrets nor the cluster come back.",
 		Source:    "https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html",
+	},
+	{
+		Name: "key of the control plane", Types: []string{"aws:eks/cluster:Cluster"}, Property: "encryptionConfig.provider.keyArn",
+		Meanwhile: "`pulumi up` says that it has updated the cluster, and EKS keeps the key that the cluster has. When that key is deleted, the cluster is lost with every Secret.",
+		Source:    "https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html",
 	},
 	{
 		Name: "node group", Types: []string{"aws:eks/nodeGroup:NodeGroup"}, SuccessorFirst: true,
@@ -95,11 +103,11 @@ func Guard(stacks []Stack, acknowledgements []Acknowledgement) Verdict {
 	unused := slices.Clone(acknowledgements)
 	for _, stack := range stacks {
 		for _, c := range stack.Changes {
-			kind, ok := watched(c)
+			kind, cause, ok := watched(c)
 			if !ok {
 				continue
 			}
-			finding := Finding{Stack: stack.Name, Kind: kind.Name, Resource: c.Resource(), Cause: c.Cause(), Meanwhile: kind.Meanwhile, Source: kind.Source}
+			finding := Finding{Stack: stack.Name, Kind: kind.Name, Resource: c.Resource(), Cause: cause, Meanwhile: kind.Meanwhile, Source: kind.Source}
 			i := slices.IndexFunc(unused, func(a Acknowledgement) bool {
 				return a.Stack == finding.Stack && a.Resource == finding.Resource && a.Change == finding.Cause
 			})
@@ -127,14 +135,21 @@ func order(f Finding) int {
 	return slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == f.Kind })
 }
 
-// watched is the kind of a resource that is taken away.
-func watched(c Change) (Kind, bool) {
-	if c.Operation != Delete && c.Operation != Replace {
-		return Kind{}, false
+// watched is the kind of a resource that is taken away, or whose change is stopped, with what does it.
+func watched(c Change) (kind Kind, cause string, ok bool) {
+	for _, kind := range Kinds {
+		if !slices.Contains(kind.Types, c.Type) {
+			continue
+		}
+		i := slices.IndexFunc(c.Properties, func(p Property) bool { return p.Path == kind.Property })
+		switch {
+		case kind.Property != "":
+			if c.Operation == Update && i >= 0 {
+				return kind, c.Cause() + ": " + c.Properties[i].String(), true
+			}
+		case c.Operation == Delete, c.Operation == Replace && (c.DeletedFirst || !kind.SuccessorFirst):
+			return kind, c.Cause(), true
+		}
 	}
-	i := slices.IndexFunc(Kinds, func(k Kind) bool { return slices.Contains(k.Types, c.Type) })
-	if i < 0 || Kinds[i].SuccessorFirst && c.Operation == Replace && !c.DeletedFirst {
-		return Kind{}, false
-	}
-	return Kinds[i], true
+	return Kind{}, "", false
 }

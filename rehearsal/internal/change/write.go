@@ -105,7 +105,7 @@ func (v Verdict) text() string {
 		fmt.Fprintf(&b, "\nAcknowledged: stack %s, %s %s\n  %s\n  Reason: %s\n", f.Stack, f.Kind, f.Resource, f.Cause, f.Reason)
 	}
 	if len(v.Stopped) > 0 {
-		fmt.Fprintf(&b, "\n== The guard stops this change: %d that hold data or carry the platform would go\n", len(v.Stopped))
+		fmt.Fprintf(&b, "\n== The guard stops this change: %d that hold data or carry the platform are at stake\n", len(v.Stopped))
 		for i, f := range v.Stopped {
 			if i == 0 || f.Kind != v.Stopped[i-1].Kind {
 				fmt.Fprintf(&b, "\n%s: %s\n(%s)\n", f.Kind, f.Meanwhile, f.Source)
@@ -206,7 +206,7 @@ func (v Verdict) markdown() string {
 	}
 	var b strings.Builder
 	if len(v.Stopped) > 0 {
-		fmt.Fprintf(&b, "\n**The guard stops this change: %d that hold data or carry the platform would go.**\n\n", len(v.Stopped))
+		fmt.Fprintf(&b, "\n**The guard stops this change: %d that hold data or carry the platform are at stake.**\n\n", len(v.Stopped))
 		var lines []string
 		for i, f := range v.Stopped {
 			if i == 0 || f.Kind != v.Stopped[i-1].Kind {

@@ -204,6 +204,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			want: []string{nodeGroupChange + "replace, successor first: instanceTypes[0]: m5.large -> m6i.large", outputChange},
 		},
 		{
+			name: "an engine version that AWS offers", edits: []edit{{devFile, domainName, domainName + "      engineVersion: OpenSearch_3.1\n"}},
+			want: []string{"aws:opensearch/domain:Domain expense: update, engineVersion: OpenSearch_2.19 -> OpenSearch_3.1"},
+		},
+		{
 			name: "a setting of web", edits: []edit{{devFile, "maxReplicas: 4", "maxReplicas: 4\n      settings: {GREETING: hello}"}},
 			want: []string{
 				`kubernetes:core/v1:ConfigMap web: replace, successor first: data: (none) -> {"GREETING":"hello"}`,
@@ -267,6 +271,15 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
 		assert.Equal(t, "replace, deleted first: domainName: expense -> another", verdict.Stopped[0].Cause)
 		assert.NotEmpty(t, stack.Diff)
+	})
+	t.Run("an engine version that AWS does not offer", func(t *testing.T) {
+		_, verdict := preview(t, edit{devFile, domainName, domainName + "      engineVersion: OpenSearch_2.17\n"})
+		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
+		assert.Equal(t, "replace, deleted first: engineVersion: OpenSearch_2.19 -> OpenSearch_2.17", verdict.Stopped[0].Cause)
+	})
+	t.Run("another key for the cluster", func(t *testing.T) {
+		_, verdict := preview(t, edit{"cluster/controlplane.go", "kms.NewKey(ctx, name,", `kms.NewKey(ctx, name+"-another",`})
+		assert.Equal(t, map[string]int{"KMS key": 1, "key of the control plane": 1}, kinds(verdict.Stopped))
 	})
 	t.Run("the namespace", func(t *testing.T) {
 		_, verdict := preview(t, edit{devFile, "namespace: project", "namespace: another"})

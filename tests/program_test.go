@@ -1,11 +1,14 @@
 package tests
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"expense/internal/config"
 	"expense/internal/program"
+	"expense/internal/published"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
@@ -203,5 +206,32 @@ func TestOrder(t *testing.T) {
 	needs("aws:opensearch/domainPolicy:DomainPolicy", "expense-log", group, "expense-use1-az2")
 	for _, urn := range append(domain.DependsOn, one(t, all, "aws:iam/role:Role", "expense-log-master").DependsOn...) {
 		assert.NotContains(t, urn, "eks", "the two slowest resources are made side by side")
+	}
+}
+
+// The settings ask for nodes with room for what the program runs by itself: these are all of its add-ons and all of its
+// Deployments in kube-system.
+func TestTheSettingsCountThePodsThatTheProgramRuns(t *testing.T) {
+	for _, enabled := range []bool{true, false} {
+		settings := stackFile(t, "dev")
+		set(t, settings, "expense:cluster.autoscaler.enabled", enabled)
+		all, err := run(t, "dev", settings)
+		require.NoError(t, err)
+		onEach, anywhere, addons := 0, 0, 0
+		for _, r := range all {
+			switch {
+			case r.Type == "aws:eks/addon:Addon":
+				addon, known := published.Addons()[fmt.Sprint(at(r.Inputs, "addonName"))]
+				assert.True(t, known, r)
+				addons++
+				onEach += addon.OnEach
+				anywhere += addon.Replicas
+			case strings.HasPrefix(r.Type, "kubernetes:apps/v1:") && at(r.Inputs, "metadata.namespace") == "kube-system":
+				anywhere += int(at(r.Inputs, "spec.replicas").(float64))
+			}
+		}
+		assert.Len(t, published.Addons(), addons)
+		e, a := config.Cluster{Autoscaler: config.Autoscaler{Enabled: enabled}}.OwnPods()
+		assert.Equal(t, []int{onEach, anywhere}, []int{e, a})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"expense/internal/iampolicy"
+	"expense/internal/published"
 )
 
 // unroutable are ranges that no address of the internet is in.
@@ -75,9 +76,7 @@ func (r *report) ownPartition(path, arn, region string) bool {
 }
 
 // addons are the EKS add-ons that the program installs.
-var addons = []string{
-	"aws-ebs-csi-driver", "coredns", "eks-node-monitoring-agent", "eks-pod-identity-agent", "kube-proxy", "metrics-server", "vpc-cni",
-}
+var addons = slices.Sorted(maps.Keys(published.Addons()))
 
 // retentionDays are the values that CloudWatch Logs accepts
 // (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).

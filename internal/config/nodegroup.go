@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"expense/internal/published"
 )
 
 var (
@@ -16,7 +18,7 @@ var (
 	nodeGroupNameLimit = 63 - 26 - len("-") - len("-usgw1-az10")
 
 	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
-	instanceType = regexp.MustCompile(`^(([a-z]+)([0-9]+)([a-z]*)(?:-[a-z0-9]+)*)\.((?:nano|micro|small|medium|large|[0-9]*xlarge)|metal(?:-[0-9]+xl)?)$`)
+	instanceType = regexp.MustCompile(`^(?:[a-z]+|u-|mac-m)[0-9]+([a-z]*)[0-9]*(?:-[a-z0-9]+)*\.(?:nano|micro|small|medium|large|[0-9]*xlarge|metal(?:-[0-9]+xl)?)$`)
 
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 	labelName  = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z])?$`)
@@ -30,6 +32,8 @@ var amiTypes = map[string]bool{
 	"AL2023_x86_64_STANDARD": false, "AL2023_x86_64_NVIDIA": false, "AL2023_x86_64_NEURON": false,
 	"AL2023_ARM_64_STANDARD": true, "AL2023_ARM_64_NVIDIA": true,
 }
+
+const nodeGroupsPath = "cluster.nodeGroups"
 
 // Group is one node group on AWS.
 type Group struct {
@@ -64,7 +68,7 @@ func (c *Config) Groups() []Group {
 }
 
 func (r *report) nodeGroups(c *Config) {
-	const path = "cluster.nodeGroups"
+	const path = nodeGroupsPath
 	groups := c.Cluster.NodeGroups
 	if r.require(path, "at least one node group", "") && len(groups) == 0 {
 		r.add(path, "no node group", "at least one", "")
@@ -80,8 +84,7 @@ func (r *report) nodeGroups(c *Config) {
 			r.add(at+".maxSize", fmt.Sprint(g.MaxSize), fmt.Sprintf("%d or more, one node in each zone of network.zones", zones),
 				fmt.Sprintf("or one group over all zones: pulumi config set --path 'expense:%s.perZone' false", at))
 		}
-		tainted := slices.ContainsFunc(g.Taints, func(t Taint) bool { return t.Effect == "NO_SCHEDULE" || t.Effect == "NO_EXECUTE" })
-		unusable = unusable && r.ok(at, at+".desiredSize") && (tainted || g.DesiredSize == 0)
+		unusable = unusable && r.ok(at, at+".desiredSize") && (g.tainted() || g.DesiredSize == 0)
 	}
 	for _, g := range c.Groups() {
 		if _, entry := groups[g.Name]; entry && len(g.Zones) == 1 {
@@ -93,6 +96,62 @@ func (r *report) nodeGroups(c *Config) {
 		// (https://docs.aws.amazon.com/eks/latest/userguide/managing-coredns.html).
 		r.add(path, "only groups with taints or without nodes", "one group without NO_SCHEDULE and NO_EXECUTE taints and with a desiredSize of 1 or more", "")
 	}
+	for _, p := range c.Cluster.Crowded(func(t string) int { return published.InstanceTypes()[t].Pods() }) {
+		// How many pods all nodes hold says nothing while a group is wrong.
+		if p.Path != path || !slices.ContainsFunc(r.problems, func(q Problem) bool { return strings.HasPrefix(q.Path, path) }) {
+			r.add(p.Path, p.Found, p.Allowed, p.Remedy)
+		}
+	}
+}
+
+// tainted says whether the group keeps away the pods that run anywhere.
+func (g NodeGroup) tainted() bool {
+	return slices.ContainsFunc(g.Taints, func(t Taint) bool { return t.Effect == "NO_SCHEDULE" || t.Effect == "NO_EXECUTE" })
+}
+
+// OwnPods are those that the program runs before any workload: the add-ons' on each node, and those of the add-ons and the
+// autoscaler that run anywhere.
+func (k Cluster) OwnPods() (onEach, anywhere int) {
+	for _, addon := range published.Addons() {
+		onEach += addon.OnEach
+		anywhere += addon.Replicas
+	}
+	if k.Autoscaler.Enabled {
+		anywhere++
+	}
+	return onEach, anywhere
+}
+
+// Crowded are the problems of nodes that hold too few pods for those that the program runs by itself. pods is how many a node
+// of a type holds, 0 for a type that is not known and not judged.
+func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem) {
+	onEach, anywhere := k.OwnPods()
+	room, known := 0, true
+	for _, name := range slices.Sorted(maps.Keys(k.NodeGroups)) {
+		at, g := child(nodeGroupsPath, name), k.NodeGroups[name]
+		// Every node of a group holds as many as its smallest type
+		// (https://docs.aws.amazon.com/eks/latest/userguide/create-managed-node-group.html).
+		least := 0
+		for i, t := range g.InstanceTypes {
+			n := pods(t)
+			if n > 0 && (least == 0 || n < least) {
+				least = n
+			}
+			if n > 0 && n <= onEach {
+				problems = append(problems, Problem{fmt.Sprintf("%s.instanceTypes[%d]", at, i), fmt.Sprintf("%q, whose nodes hold %d pods", t, n),
+					fmt.Sprintf("types whose nodes hold more than the %d pods that the add-ons run on each node, such as t3.small", onEach), ""})
+			}
+		}
+		if !g.tainted() && g.DesiredSize > 0 {
+			room += g.DesiredSize * (least - onEach)
+			known = known && least > 0
+		}
+	}
+	if len(problems) == 0 && known && room < anywhere {
+		problems = append(problems, Problem{nodeGroupsPath, fmt.Sprintf("nodes without taints with room for %d pods beside the add-ons' %d on each", max(room, 0), onEach),
+			fmt.Sprintf("room for the %d pods of Deployments that the program itself runs in kube-system", anywhere), "raise a desiredSize, or use larger types"})
+	}
+	return problems
 }
 
 func (r *report) nodeGroup(path string, g NodeGroup) {
@@ -109,9 +168,9 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 			if !r.match(at, t, instanceType, 32, "an EC2 instance type such as m5.large") {
 				continue
 			}
-			// https://github.com/aws/amazon-vpc-cni-k8s/blob/master/misc/eni-max-pods.txt. The next type up holds 8.
-			if strings.HasSuffix(t, ".nano") || strings.HasSuffix(t, ".micro") {
-				r.add(at, quote(t)+", whose nodes hold 4 pods", "types whose nodes hold the 5 pods that the add-ons run on each node, and more: .small and larger", "")
+			// https://docs.aws.amazon.com/eks/latest/userguide/choosing-instance-type.html
+			if strings.HasPrefix(t, "mac") || strings.HasPrefix(t, "a1.") {
+				r.add(at, quote(t)+", on which no image of EKS with Amazon Linux 2023 runs", "types of other families than mac and a1", "")
 			}
 			if !knownAMI {
 				continue
@@ -166,7 +225,7 @@ func (r *report) sizes(path string, g NodeGroup) {
 // (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
 func isARM(t string) bool {
 	m := instanceType.FindStringSubmatch(t)
-	return m != nil && (m[1] == "a1" || strings.HasPrefix(m[4], "g"))
+	return m != nil && (strings.HasPrefix(t, "a1.") || strings.HasPrefix(m[1], "g"))
 }
 
 func architecture(arm bool) string {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"expense/internal/published"
 )
 
 // Warnings are the things that are allowed but worth a sentence each, always in the same order.
@@ -22,19 +24,26 @@ func (c *Config) Warnings() []string {
 		zones := len(c.Network.Zones)
 		if room := g.MaxSize - g.DesiredSize; c.Cluster.Autoscaler.Enabled && g.PerZone && room > 0 && room < zones {
 			out = append(out, fmt.Sprintf("%s is %d, which lets the group grow in %d of %d zones: a pod whose volume is in another one gets no new node; set %d or more",
-				child("cluster.nodeGroups", name)+".maxSize", g.MaxSize, room, zones, g.DesiredSize+zones))
+				child(nodeGroupsPath, name)+".maxSize", g.MaxSize, room, zones, g.DesiredSize+zones))
+		}
+		path := child(nodeGroupsPath, name) + ".instanceTypes"
+		known := slices.DeleteFunc(slices.Clone(g.InstanceTypes), func(t string) bool { _, is := published.InstanceTypes()[t]; return !is })
+		for i, t := range g.InstanceTypes {
+			if !slices.Contains(known, t) {
+				out = append(out, fmt.Sprintf("%s[%d]: %s is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types %s",
+					path, i, t, t))
+			}
 		}
 		if g.CapacityType != Spot {
 			continue
 		}
-		path := child("cluster.nodeGroups", name) + ".instanceTypes"
 		if len(g.InstanceTypes) == 1 {
 			out = append(out, fmt.Sprintf("%s has one type: when EC2 has no spare %s, this spot group gets no nodes; %s",
 				path, g.InstanceTypes[0], similarAdvice(g.InstanceTypes[0])))
 		}
-		if odd := slices.IndexFunc(g.InstanceTypes, func(t string) bool { return shape(t) != shape(g.InstanceTypes[0]) }); odd > 0 {
-			out = append(out, fmt.Sprintf("%s mixes sizes (%s and %s): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
-				path, g.InstanceTypes[0], g.InstanceTypes[odd]))
+		if odd := slices.IndexFunc(known, func(t string) bool { return sizeOf(t) != sizeOf(known[0]) }); odd > 0 {
+			out = append(out, fmt.Sprintf("%s mixes sizes (%s has %s, %s has %s): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+				path, known[0], sizeOf(known[0]), known[odd], sizeOf(known[odd])))
 		}
 	}
 	if c.Workloads.Web.Public {
@@ -75,12 +84,8 @@ func similarAdvice(t string) string {
 	return "add types of the same vCPUs, memory and architecture"
 }
 
-// shape is what tells an instance type's vCPUs and memory by its name: the class and the size. From large on, t has m's.
-func shape(t string) string {
-	family, size, _ := strings.Cut(t, ".")
-	class := family[:max(0, strings.IndexAny(family, "0123456789"))]
-	if class == "t" {
-		class = "m"
-	}
-	return class + "." + size
+// sizeOf is what the nodes of a published type have.
+func sizeOf(t string) string {
+	s := published.InstanceTypes()[t]
+	return fmt.Sprintf("%d vCPUs and %g GiB", s.VCPU, float64(s.MemoryMiB)/1024)
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"testing"
 
+	"expense/internal/published"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -39,7 +41,7 @@ func TestSimilarTypesAreOfOneArchitectureAndShape(t *testing.T) {
 				a, b := family+"."+size, families[0]+"."+size
 				require.Regexp(t, instanceType, a)
 				assert.Equal(t, isARM(b), isARM(a), a)
-				assert.Equal(t, shape(b), shape(a), a)
+				assert.Equal(t, sizeOf(b), sizeOf(a), a)
 			}
 		}
 	}
@@ -55,13 +57,21 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	require.NoError(t, err)
 	want := []string{
 		"cluster.publicAccessCidrs holds 0.0.0.0/0: every address on the internet may try to sign in to the Kubernetes API",
-		"cluster.nodeGroups.beta.instanceTypes mixes sizes (m5.large and c5.large): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
-		"cluster.nodeGroups.expense.instanceTypes mixes sizes (m5.large and m5.xlarge): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.nodeGroups.beta.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.nodeGroups.expense.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, m5.xlarge has 4 vCPUs and 16 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
 		"workloads.web.public is true: the web workload answers everyone on the internet, over HTTP",
 	}
 	for range 20 {
 		assert.Equal(t, want, c.Warnings())
 	}
+
+	// eksctl's own list: three sizes under one word.
+	mixed, err := parse(settings(t, edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["c3.large", "c4.large", "c5.large", "c5d.large", "c5n.large", "c99z.large"]`}))
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large",
+		"cluster.nodeGroups.expense.instanceTypes mixes sizes (c3.large has 2 vCPUs and 3.75 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+	}, mixed.Warnings())
 
 	private, err := parse(settings(t, edit{"cluster/publicAccess", "false"}, edit{"cluster/publicAccessCidrs", ""},
 		edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`}))
@@ -90,4 +100,13 @@ func TestAZoneThatCannotGrowIsWarnedOf(t *testing.T) {
 	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/maxSize", "3"}), "a size that never changes is meant")
 	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/perZone", "false"}))
 	assert.Empty(t, warnings(edit{"cluster/autoscaler/enabled", "false"}))
+}
+
+// The rules that read a type's name agree with EC2's list.
+func TestNamesOfInstanceTypesTellTheArchitecture(t *testing.T) {
+	require.Greater(t, len(published.InstanceTypes()), 1300)
+	for name, known := range published.InstanceTypes() {
+		assert.Regexp(t, instanceType, name)
+		assert.Equal(t, known.Arch == "arm64", isARM(name), name)
+	}
 }

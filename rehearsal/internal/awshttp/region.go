@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"expense/rehearsal/internal/awsmodel"
+	"expense/internal/published"
 )
 
 // Region is what a region offers and allows, which the model does not know. What is not in it does not exist.
@@ -13,6 +13,8 @@ type Region struct {
 	Quotas map[string]float64
 	// Offered are the zone IDs in which an instance type is offered.
 	Offered map[string][]string
+	// Types are instance types that are not as published, or newer.
+	Types map[string]published.InstanceType
 	// Kubernetes are the support statuses of EKS's versions: STANDARD_SUPPORT, EXTENDED_SUPPORT.
 	Kubernetes map[string]string
 	// DomainZones are the zones, by ID, of a domain's instance types; one that is not listed is in all.
@@ -39,11 +41,17 @@ func getQuota(c *call) (obj, error) {
 func describeTypes(c *call) (obj, error) {
 	out := list{}
 	for _, name := range c.texts("InstanceType") {
-		vcpu, known := awsmodel.VCPU(name)
+		t, known := c.Region.Types[name]
+		if !known {
+			t, known = published.InstanceTypes()[name]
+		}
 		if !known {
 			return nil, refuse("InvalidInstanceType", "The following supplied instance types do not exist: [%s]", name)
 		}
-		out = append(out, obj{"instanceType": name, "vCpuInfo": obj{"defaultVCpus": vcpu}})
+		out = append(out, obj{"instanceType": name, "vCpuInfo": obj{"defaultVCpus": t.VCPU}, "networkInfo": obj{
+			"ipv4AddressesPerInterface": t.Addresses, "defaultNetworkCardIndex": 0,
+			"networkCards": list{obj{"networkCardIndex": 0, "maximumNetworkInterfaces": t.Interfaces}},
+		}})
 	}
 	return obj{"instanceTypeSet": out}, nil
 }

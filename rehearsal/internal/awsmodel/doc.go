@@ -25,7 +25,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"network", "which endpoint services a region or a zone lacks, but for ec2messages and eks and what a test takes away"},
 	{"network", "free addresses of a subnet, and the size of interfaces' address pools"},
 	{"EC2", "which zone offers which instance type, spot prices, on-demand quotas; spot capacity and interruptions only when a test takes them away, without the minutes that they take"},
-	{"EC2", "AMIs, user data and what a node runs at boot; disk use; instance types that are not in instance-types.csv are refused"},
+	{"EC2", "AMIs, user data and what a node runs at boot; disk use; an instance type that is not in internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
 	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of their newer versions, version skew between add-ons and cluster"},
 	{"EKS", "a new cluster of a version past its standard support with upgradePolicy STANDARD: it is made; whether EKS refuses it or upgrades it at once is not published"},
 	{"EKS", "upgrade insights, automatic upgrades at the end of support, EKS Auto Mode, Fargate, Outposts, hybrid nodes"},

@@ -70,9 +70,3 @@ func (m *Model) Set(typ, id, property string, value any) bool {
 	}
 	return found
 }
-
-// VCPU gives the vCPUs of an instance type, false for one that the model does not know.
-func VCPU(instanceType string) (vcpu int, known bool) {
-	s, known := shapeOf(instanceType)
-	return s.vcpu, known
-}

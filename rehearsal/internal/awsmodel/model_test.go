@@ -3,6 +3,7 @@ package awsmodel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -210,7 +211,6 @@ func TestRefused(t *testing.T) {
 		{"nat not admitted", map[string]func(*world, in){"cluster": set("vpcConfig.endpointPrivateAccess", false)}, "nodes", "does not admit the NAT gateway's address"},
 		{"no such subnet for nodes", map[string]func(*world, in){"nodes": set("subnetIds", []any{"subnet-00000000000000000"})}, "", "The subnet ID 'subnet-00000000000000000' does not exist"},
 		{"no such cluster", map[string]func(*world, in){"nodes": set("clusterName", "other")}, "", "ResourceNotFoundException: No cluster found for name: other."},
-		{"no such type", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m99.large"})}, "", "does not know the instance type m99.large"},
 		{"wrong architecture", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.large", "m6g.large"})}, "", "[m6g.large] is not a valid instance type for requested amiType"},
 		{"old ami", map[string]func(*world, in){"nodes": set("amiType", "AL2_x86_64")}, "", "only supported for kubernetes versions 1.32 or earlier"},
 		{"disk size beside a template", map[string]func(*world, in){"nodes": set("diskSize", 80)}, "", "Disk size must be specified within the launch template."},
@@ -1278,24 +1278,18 @@ func TestConcurrentUse(t *testing.T) {
 	assert.Empty(t, leftovers(w.m))
 }
 
-func TestShapesOfInstances(t *testing.T) {
-	for name, want := range map[string]shape{
-		"m5.large": {2, 8192, 29, "amd64"}, "t3.medium": {2, 4096, 17, "amd64"}, "c6g.xlarge": {4, 8192, 58, "arm64"}, "r6i.2xlarge": {8, 65536, 58, "amd64"}, "m7i-flex.large": {2, 8192, 29, "amd64"},
-	} {
-		got, ok := shapeOf(name)
-		assert.True(t, ok, name)
-		assert.Equal(t, want, got, name)
+// Nodes of a type that is not in the list come up, as the size says.
+func TestTypesThatAreNotInTheListAreTaken(t *testing.T) {
+	h := &hook{nodes: map[string]Instance{}}
+	w := newWorld(Options{Cluster: h})
+	at, err := w.build(map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m99i.xlarge", "x99.medium", "c3.large"})})
+	require.NoError(t, err, at)
+	var got []string
+	for _, n := range h.nodes {
+		got = append(got, fmt.Sprintf("%s %d %d %s %d", n.InstanceType, n.VCPU, n.MemoryMiB, n.Arch, n.MaxPods))
 	}
-	for name, want := range map[string]shape{
-		"c3.large": {2, 3840, 29, "amd64"}, "c4.large": {2, 3840, 29, "amd64"}, "m4.large": {2, 8192, 20, "amd64"},
-		"r4.large": {2, 15616, 29, "amd64"}, "t2.micro": {1, 1024, 4, "amd64"}, "c5n.large": {2, 5376, 29, "amd64"},
-	} {
-		assert.Equal(t, want, shapes[name], name)
-	}
-	for _, name := range []string{"m5", "m5.medium", "z9.large", "t3.24xlarge", ""} {
-		_, ok := shapeOf(name)
-		assert.False(t, ok, name)
-	}
+	assert.ElementsMatch(t, []string{"m99i.xlarge 4 16384 amd64 29", "x99.medium 2 8192 amd64 29", "c3.large 2 3840 amd64 29"}, got)
+	assert.Equal(t, "arm64", played("m99g.large", "arm64").Arch)
 }
 
 func TestNotModelledIsHonest(t *testing.T) {

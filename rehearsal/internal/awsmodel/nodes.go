@@ -2,13 +2,12 @@ package awsmodel
 
 import (
 	"context"
-	_ "embed"
-	"encoding/csv"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
+
+	"expense/internal/published"
 )
 
 // Instance is one node's machine.
@@ -22,7 +21,7 @@ type Instance struct {
 	// Cluster and NodeGroup are physical names.
 	Cluster, NodeGroup string
 	VCPU, MemoryMiB    int
-	// MaxPods is what the VPC CNI plugin allows on the type, with or without prefix delegation.
+	// MaxPods is how many pods EKS lets the group's nodes hold, with or without prefix delegation.
 	MaxPods int
 	Labels  map[string]string
 	Taints  []Taint
@@ -33,38 +32,28 @@ type Taint struct{ Key, Value, Effect string }
 
 var taintEffects = map[string]string{"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
-type shape struct {
-	vcpu, memoryMiB, maxPods int
-	arch                     string
+// played is an instance type as it is published. One that is not may be newer: its nodes are played with m5's of the size, or
+// m5.large's, and so with what a node needs.
+func played(name, arch string) published.InstanceType {
+	all := published.InstanceTypes()
+	if known, is := all[name]; is {
+		return known
+	}
+	_, size, _ := strings.Cut(name, ".")
+	t, is := all["m5."+size]
+	if !is {
+		t = all["m5.large"]
+	}
+	t.Arch = arch
+	return t
 }
 
-//go:embed instance-types.csv
-var instanceTypes string
-
-// shapes are EC2's instance types.
-var shapes = func() map[string]shape {
-	list := csv.NewReader(strings.NewReader(instanceTypes))
-	list.Comment = '#'
-	rows, err := list.ReadAll()
-	if err != nil {
-		panic(err)
+// arch is the architecture of a group's image, amd64 for one that its name does not tell.
+func arch(o *object) string {
+	if strings.Contains(o.in.str("amiType"), "ARM_64") {
+		return "arm64"
 	}
-	out := map[string]shape{}
-	for _, row := range rows {
-		s := shape{arch: row[4]}
-		for i, field := range []*int{&s.vcpu, &s.memoryMiB, &s.maxPods} {
-			if *field, err = strconv.Atoi(row[i+1]); err != nil {
-				panic(err)
-			}
-		}
-		out[row[0]] = s
-	}
-	return out
-}()
-
-func shapeOf(instanceType string) (shape, bool) {
-	s, ok := shapes[instanceType]
-	return s, ok
+	return "amd64"
 }
 
 func checkNodeGroup(c *checker) {
@@ -225,17 +214,8 @@ func (m *Model) nodeTypes(o, cluster *object) error {
 		return invalidParameter("At most 20 instance types, found %d", len(types))
 	}
 	ami := orElse(o.in.str("amiType"), "AL2023_x86_64_STANDARD")
-	arch := "amd64"
-	if strings.Contains(ami, "ARM_64") {
-		arch = "arm64"
-	}
 	for _, t := range types {
-		s, known := shapeOf(t)
-		if !known {
-			// AWS may know it: "The following supplied instance types do not exist" would say too much.
-			return invalidParameter("The model does not know the instance type %s: either it does not exist, or rehearsal/internal/awsmodel/instance-types.csv is to be renewed", t)
-		}
-		if ami != "CUSTOM" && s.arch != arch {
+		if ami != "CUSTOM" && played(t, arch(o)).Arch != arch(o) {
 			return invalidParameter("[%s] is not a valid instance type for requested amiType %s", t, ami)
 		}
 	}
@@ -353,12 +333,26 @@ func (m *Model) rebalance(o *object) {
 	}
 }
 
+// maxPods is what each of a group's nodes holds: as many as one of its smallest type
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-managed-node-group.html).
+func (m *Model) maxPods(group *object) int {
+	var holds []int
+	for _, t := range m.types(group) {
+		holds = append(holds, played(t, arch(group)).Pods())
+	}
+	least := slices.Min(holds)
+	if cni := m.addon(group.in.str("clusterName"), "vpc-cni"); cni != nil && strings.Contains(cni.in.str("configurationValues"), "ENABLE_PREFIX_DELEGATION") {
+		return max(least, 110)
+	}
+	return least
+}
+
 func (m *Model) launch(o, subnet *object) bool {
 	types := m.types(o)
 	kind := types[len(m.instances(o.id))%len(types)]
-	s, _ := shapeOf(kind)
+	s := played(kind, arch(o))
 	capacity := orElse(o.in.str("capacityType"), "ON_DEMAND")
-	if capacity == "SPOT" && (m.spotVCPU()+s.vcpu > m.opts.Quotas.SpotVCPU || m.noSpot[subnet.out.str("availabilityZoneId")]) {
+	if capacity == "SPOT" && (m.spotVCPU()+s.VCPU > m.opts.Quotas.SpotVCPU || m.noSpot[subnet.out.str("availabilityZoneId")]) {
 		return false
 	}
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
@@ -374,14 +368,10 @@ func (m *Model) launch(o, subnet *object) bool {
 	if m.opts.Region == "us-east-1" {
 		suffix = "ec2.internal"
 	}
-	maxPods := s.maxPods
-	if cni := m.addon(cluster.id, "vpc-cni"); cni != nil && strings.Contains(cni.in.str("configurationValues"), "ENABLE_PREFIX_DELEGATION") {
-		maxPods = max(maxPods, 110)
-	}
 	n := &Instance{ID: id, PrivateIP: ip, PrivateDNS: "ip-" + strings.ReplaceAll(ip, ".", "-") + "." + suffix,
 		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
-		InstanceType: kind, CapacityType: capacity, Arch: s.arch, Cluster: cluster.id, NodeGroup: o.name(),
-		VCPU: s.vcpu, MemoryMiB: s.memoryMiB, MaxPods: maxPods, Labels: o.in.strMap("labels")}
+		InstanceType: kind, CapacityType: capacity, Arch: s.Arch, Cluster: cluster.id, NodeGroup: o.name(),
+		VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(o), Labels: o.in.strMap("labels")}
 	for _, t := range o.in.objs("taints") {
 		n.Taints = append(n.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})
 	}

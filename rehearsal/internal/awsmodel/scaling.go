@@ -54,11 +54,11 @@ func (m *Model) ScalingGroups(role string) ([]ScalingGroup, error) {
 
 func (m *Model) template(group *object) Instance {
 	kind, subnet := m.types(group)[0], m.objects[tSubnet][group.in.strs("subnetIds")[0]]
-	s, _ := shapeOf(kind)
+	s := played(kind, arch(group))
 	i := Instance{
 		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
-		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.arch, Cluster: group.in.str("clusterName"),
-		NodeGroup: group.name(), VCPU: s.vcpu, MemoryMiB: s.memoryMiB, MaxPods: s.maxPods, Labels: group.in.strMap("labels"),
+		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch, Cluster: group.in.str("clusterName"),
+		NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group), Labels: group.in.strMap("labels"),
 	}
 	for _, t := range group.in.objs("taints") {
 		i.Taints = append(i.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})

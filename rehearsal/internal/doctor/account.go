@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"expense/internal/config"
+	"expense/internal/published"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -314,28 +315,62 @@ func (e *examination) compare(ctx context.Context, q quota, used, need float64, 
 	}
 }
 
-// vcpus compares the node groups at their largest with the account's quotas. What else runs in the account is not counted.
-func (e *examination) vcpus(ctx context.Context) {
-	sizes := map[string]float64{}
+// nodes asks EC2 what the node groups' types have.
+func (e *examination) nodes(ctx context.Context) {
+	have := map[string]published.InstanceType{}
 	for some := range slices.Chunk(e.types(), 100) { // as many as EC2 takes at once
 		answer, err := e.ec2.DescribeInstanceTypes(ctx, &ec2.DescribeInstanceTypesInput{InstanceTypes: instanceTypes(some)})
 		if err != nil {
-			e.unchecked("vCPUs of the node groups", err)
+			e.unchecked("sizes of the node groups' types", err)
 			return
 		}
 		for _, t := range answer.InstanceTypes {
-			if t.VCpuInfo != nil {
-				sizes[string(t.InstanceType)] = float64(aws.ToInt32(t.VCpuInfo.DefaultVCpus))
+			have[string(t.InstanceType)] = sizeOf(t)
+		}
+	}
+	e.pods(have)
+	e.vcpus(ctx, have)
+}
+
+// sizeOf is what the answer says of one type. Pods get addresses from the default network card only.
+func sizeOf(t ec2types.InstanceTypeInfo) (size published.InstanceType) {
+	if t.VCpuInfo != nil {
+		size.VCPU = int(aws.ToInt32(t.VCpuInfo.DefaultVCpus))
+	}
+	if network := t.NetworkInfo; network != nil {
+		size.Addresses = int(aws.ToInt32(network.Ipv4AddressesPerInterface))
+		for _, card := range network.NetworkCards {
+			if aws.ToInt32(card.NetworkCardIndex) == aws.ToInt32(network.DefaultNetworkCardIndex) {
+				size.Interfaces = int(aws.ToInt32(card.MaximumNetworkInterfaces))
 			}
 		}
 	}
+	return size
+}
+
+// pods compares how many pods the nodes hold with those that the program runs by itself.
+func (e *examination) pods(have map[string]published.InstanceType) {
+	const check = "pods on nodes"
+	cluster := e.Settings.Cluster
+	crowded := cluster.Crowded(func(t string) int { return have[t].Pods() })
+	for _, p := range crowded {
+		e.problem(check, "%s", p)
+	}
+	if len(crowded) == 0 {
+		onEach, anywhere := cluster.OwnPods()
+		e.ok(check, "room for the %d of the add-ons on each, and for %d more that the program itself runs", onEach, anywhere)
+	}
+}
+
+// vcpus compares the node groups at their largest with the account's quotas. What else runs in the account is not counted.
+func (e *examination) vcpus(ctx context.Context, have map[string]published.InstanceType) {
 	need := map[config.CapacityType]float64{}
 	for _, group := range e.Settings.Cluster.NodeGroups {
-		largest := 0.0
+		largest := 0
 		for _, t := range group.InstanceTypes {
-			largest = max(largest, sizes[t])
+			largest = max(largest, have[t].VCPU)
 		}
-		need[group.CapacityType] += largest * float64(group.MaxSize)
+		need[group.CapacityType] += float64(largest * group.MaxSize)
 	}
 	for _, l := range []struct {
 		quota quota

@@ -96,7 +96,7 @@ func Examine(ctx context.Context, options Options) []Finding {
 	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	e.opensearch, e.quotas = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg)
 	if signedIn && e.Settings != nil {
-		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.vcpus, e.limits} {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.nodes, e.limits} {
 			check(ctx)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"expense/internal/published"
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/stackfile"
@@ -23,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -230,6 +232,13 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 	quota := func(code string, value float64) func(*patient) {
 		return func(p *patient) { p.server.Region.Quotas[code] = value }
 	}
+	machines := func(name string, pods int) func(*patient) {
+		return func(p *patient) {
+			edit("instanceTypes: [m5.large]", "instanceTypes: ["+name+"]")(p)
+			p.server.Region.Types = map[string]published.InstanceType{name: {VCPU: 2, Interfaces: 1, Addresses: pods - 1}}
+			p.server.Region.Offered[name] = p.server.Region.Offered["m5.large"]
+		}
+	}
 	limit := func(name, value string) func(*patient) {
 		return func(p *patient) { p.server.Region.VolumeLimits[name] = value }
 	}
@@ -246,9 +255,13 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"nobody may reach the API":   {edit("    publicAccessCidrs: [203.0.113.7/32]\n", ""), "settings", "pulumi config set --path 'expense:cluster.publicAccessCidrs[0]'"},
 		"another region":             {func(p *patient) { p.config.Region = "eu-west-1" }, "region", "export AWS_REGION=us-east-1"},
 		"a new account's spot quota": {quota("L-34B43A08", 5), "quota vCPUs of standard spot instances", "--quota-code L-34B43A08 --desired-value 20"},
-		"no VPC left":                {many("aws:ec2/vpc:Vpc", "vpc-", 5, nil), "quota VPCs", "--quota-code L-F678F1CE"},
-		"no address left":            {many("aws:ec2/eip:Eip", "eipalloc-", 5, nil), "quota Elastic IP addresses", "--quota-code L-0263D0A3"},
-		"no cluster left":            {quota("L-1194D53C", 0), "quota EKS clusters", "--quota-code L-1194D53C"},
+		"nodes that hold too few pods": {machines("m99i.small", 4), "pods on nodes",
+			`cluster.nodeGroups.expense.instanceTypes[0]: found "m99i.small", whose nodes hold 4 pods; allowed: types whose nodes hold more than the 5 pods`},
+		"nodes without room for coredns": {machines("m99i.medium", 7), "pods on nodes",
+			"cluster.nodeGroups: found nodes without taints with room for 6 pods beside the add-ons' 5 on each; allowed: room for the 7 pods"},
+		"no VPC left":     {many("aws:ec2/vpc:Vpc", "vpc-", 5, nil), "quota VPCs", "--quota-code L-F678F1CE"},
+		"no address left": {many("aws:ec2/eip:Eip", "eipalloc-", 5, nil), "quota Elastic IP addresses", "--quota-code L-0263D0A3"},
+		"no cluster left": {quota("L-1194D53C", 0), "quota EKS clusters", "--quota-code L-1194D53C"},
 		"no NAT gateway left": {func(p *patient) {
 			p.model.Plant("aws:ec2/subnet:Subnet", "subnet-1", "", awsmodel.Program, map[string]any{"availabilityZoneId": "use1-az1"})
 			many("aws:ec2/natGateway:NatGateway", "nat-", 5, map[string]any{"subnetId": "subnet-1"})(p)
@@ -444,5 +457,47 @@ func TestReferencesToImagesAreReadAsDockerReadsThem(t *testing.T) {
 		"quay.io/a/b:c@sha256:0123":       {"quay.io", "a/b", "sha256:0123"},
 	} {
 		assert.Equal(t, want, parseImage(reference), reference)
+	}
+}
+
+// Of an answer, EKS counts the interfaces of the default network card alone.
+func TestASizeIsThatOfTheDefaultCard(t *testing.T) {
+	assert.Equal(t, published.InstanceType{VCPU: 96, Interfaces: 15, Addresses: 50}, sizeOf(ec2types.InstanceTypeInfo{
+		VCpuInfo: &ec2types.VCpuInfo{DefaultVCpus: aws.Int32(96)},
+		NetworkInfo: &ec2types.NetworkInfo{Ipv4AddressesPerInterface: aws.Int32(50), DefaultNetworkCardIndex: aws.Int32(1), MaximumNetworkInterfaces: aws.Int32(23),
+			NetworkCards: []ec2types.NetworkCardInfo{
+				{NetworkCardIndex: aws.Int32(0), MaximumNetworkInterfaces: aws.Int32(8)}, {NetworkCardIndex: aws.Int32(1), MaximumNetworkInterfaces: aws.Int32(15)},
+			}},
+	}))
+	assert.Zero(t, sizeOf(ec2types.InstanceTypeInfo{}).Pods())
+}
+
+// Whatever type the SDK knows, the settings take for one, and the list has what EC2 offers. The others are of past generations,
+// or mac, or newer than the list.
+func TestTheListHasEC2sTypes(t *testing.T) {
+	dir := t.TempDir()
+	data, err := os.ReadFile("../../../Pulumi.yaml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), data, 0o600))
+	data, err = os.ReadFile("../../../Pulumi.dev.yaml")
+	require.NoError(t, err)
+	var names []string
+	known := 0
+	for _, name := range ec2types.InstanceType("").Values() {
+		names = append(names, string(name))
+		if _, is := published.InstanceTypes()[string(name)]; is {
+			known++
+		}
+	}
+	t.Logf("%d of %d types are in the list", known, len(names))
+	assert.Greater(t, known, len(names)*95/100)
+	for some := range slices.Chunk(names, 20) {
+		text := strings.Replace(string(data), "instanceTypes: [m5.large]", "instanceTypes: ["+strings.Join(some, ", ")+"]", 1)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte(text), 0o600))
+		_, problems, err := Settings(dir, "dev")
+		require.NoError(t, err)
+		for _, p := range problems {
+			assert.NotContains(t, p.Allowed, "an EC2 instance type", p)
+		}
 	}
 }

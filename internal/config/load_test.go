@@ -212,7 +212,7 @@ func FuzzParse(f *testing.F) {
 		}).encrypted(keySecret))
 		if err == nil {
 			assert.NotNil(t, c)
-			c.Warnings()
+			c.Warnings(quiet)
 			return
 		}
 		assert.Nil(t, c)

@@ -5,13 +5,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"expense/internal/published"
 )
 
-// Warnings are the things that are allowed but worth a sentence each, always in the same order.
-func (c *Config) Warnings() []string {
+// Warnings are the things that are allowed but worth a sentence each today, always in the same order.
+func (c *Config) Warnings(today time.Time) []string {
 	var out []string
+	if warning := support(c.Cluster.Version, today); warning != "" {
+		out = append(out, warning)
+	}
 	if !c.Cluster.PublicAccess {
 		out = append(out, "cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created")
 	}
@@ -50,6 +54,25 @@ func (c *Config) Warnings() []string {
 		out = append(out, "workloads.web.public is true: the web workload answers everyone on the internet, over HTTP")
 	}
 	return out
+}
+
+// support warns of a Kubernetes version 60 days before its standard support ends, which is when EKS announces the end at the
+// latest, and from then on. With upgradePolicy STANDARD, which the program sets, EKS upgrades the control plane then, and neither
+// nodes nor add-ons (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html#version-faqs and
+// view-upgrade-policy.html). Of a version that is not in the table nothing is said.
+func support(version string, today time.Time) string {
+	all := published.KubernetesVersions()
+	i := slices.IndexFunc(all, func(v published.KubernetesVersion) bool { return v.Version == version })
+	if i < 0 || today.Before(all[i].StandardEnds.AddDate(0, 0, -60)) {
+		return ""
+	}
+	ends, then := "ends", "From then on"
+	if !today.Before(all[i].StandardEnds) {
+		ends, then = "ended", "Now"
+	}
+	return fmt.Sprintf("cluster.version %s: its standard support %s on %s. %s EKS upgrades the control plane to the next version on a day "+
+		"that it does not announce, and leaves nodes and add-ons as they are; upgrade first, as docs/changes.md says under \"Kubernetes version\"",
+		quote(version), ends, all[i].StandardEnds.Format(time.DateOnly), then)
 }
 
 // alike are instance families that have the same vCPUs and memory in each of the sizes of alikeSizes

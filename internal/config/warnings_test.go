@@ -1,13 +1,44 @@
 package config
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"expense/internal/published"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// quiet is a day on which no Kubernetes version of the committed stacks is near its end: what the other warnings are must not
+// depend on the day of the test.
+var quiet = time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
+
+// EKS announces an end 60 days before at the latest.
+func TestAKubernetesVersionIsWarnedOfWhenItsSupportEnds(t *testing.T) {
+	versions := published.KubernetesVersions()
+	assert.GreaterOrEqual(t, len(versions), 6)
+	assert.True(t, slices.IsSortedFunc(versions, func(a, b published.KubernetesVersion) int { return a.StandardEnds.Compare(b.StandardEnds) }))
+	for _, v := range versions {
+		assert.Regexp(t, kubernetesVersion, v.Version)
+		assert.Equal(t, v.StandardEnds.AddDate(1, 0, 0), v.ExtendedEnds, "%s: extended support is a year", v.Version)
+		c := &Config{Cluster: Cluster{Version: v.Version, PublicAccess: true}}
+		for days, want := range map[int]string{-61: "", -60: "ends", -1: "ends", 0: "ended", 400: "ended"} {
+			got := c.Warnings(v.StandardEnds.AddDate(0, 0, days))
+			if want == "" {
+				assert.Empty(t, got, v.Version)
+				continue
+			}
+			require.Len(t, got, 1, "%s, day %d", v.Version, days)
+			assert.Contains(t, got[0], `cluster.version "`+v.Version+`": its standard support `+want+" on "+v.StandardEnds.Format("2006-01-02")+". ")
+			assert.Contains(t, got[0], "EKS upgrades the control plane")
+			assert.Contains(t, got[0], "docs/changes.md")
+		}
+	}
+	newer := &Config{Cluster: Cluster{Version: "1.99", PublicAccess: true}}
+	assert.Empty(t, newer.Warnings(quiet.AddDate(9, 0, 0)), "nobody has published its days")
+}
 
 // A spot group with one type is what the smallest stack asks for, and what fails when EC2 runs out of that type.
 func TestASpotGroupOfOneTypeIsToldSimilarOnes(t *testing.T) {
@@ -27,7 +58,7 @@ func TestASpotGroupOfOneTypeIsToldSimilarOnes(t *testing.T) {
 		}}}
 		assert.Equal(t, []string{
 			`cluster.nodeGroups["a.b"].instanceTypes has one type: when EC2 has no spare ` + instance + `, this spot group gets no nodes; ` + want,
-		}, c.Warnings())
+		}, c.Warnings(quiet))
 	}
 }
 
@@ -62,7 +93,7 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 		"workloads.web.public is true: the web workload answers everyone on the internet, over HTTP",
 	}
 	for range 20 {
-		assert.Equal(t, want, c.Warnings())
+		assert.Equal(t, want, c.Warnings(quiet))
 	}
 
 	// eksctl's own list: three sizes under one word.
@@ -71,14 +102,14 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	assert.Equal(t, []string{
 		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large",
 		"cluster.nodeGroups.expense.instanceTypes mixes sizes (c3.large has 2 vCPUs and 3.75 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
-	}, mixed.Warnings())
+	}, mixed.Warnings(quiet))
 
 	private, err := parse(settings(t, edit{"cluster/publicAccess", "false"}, edit{"cluster/publicAccessCidrs", ""},
 		edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`}))
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created",
-	}, private.Warnings())
+	}, private.Warnings(quiet))
 }
 
 // The zones share a group's sizes. A zone whose share is full has no node to give to a pod whose volume is there.
@@ -91,7 +122,7 @@ func TestAZoneThatCannotGrowIsWarnedOf(t *testing.T) {
 				assert.Less(t, c.Cluster.NodeGroups["expense"].MaxSize, 6)
 			}
 		}
-		return c.Warnings()
+		return c.Warnings(quiet)
 	}
 	assert.Equal(t, []string{
 		"cluster.nodeGroups.expense.maxSize is 5, which lets the group grow in 2 of 3 zones: a pod whose volume is in another one gets no new node; set 6 or more",

@@ -5,6 +5,7 @@ package program
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"expense/cluster"
 	"expense/internal/config"
@@ -27,7 +28,7 @@ func Run(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range cfg.Warnings() {
+	for _, warning := range cfg.Warnings(time.Now()) {
 		if err := ctx.Log.Warn(warning, nil); err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
-// Package published is data that AWS or others published, with the sources in the files. The settings' rules and the
-// rehearsal's model read instance types and add-ons here; their tests are held against the other rows.
+// Package published is data that AWS or others published, with the sources in the files. The settings and the rehearsal's
+// model read instance types, add-ons and the support of Kubernetes versions here; their tests are held against the other rows.
 package published
 
 import (
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed regions.csv
@@ -21,6 +22,9 @@ var instanceTypes string
 
 //go:embed addons.csv
 var addons string
+
+//go:embed kubernetes-versions.csv
+var kubernetesVersions string
 
 // Regions are AWS's: name, partition, and how its zones' IDs start, of the partitions that are allowed.
 func Regions() [][]string { return rows(regions) }
@@ -79,6 +83,29 @@ func number(text string) int {
 		panic(err)
 	}
 	return n
+}
+
+// KubernetesVersion is a minor version that EKS has or had, with the first days without its support.
+type KubernetesVersion struct {
+	Version                    string
+	StandardEnds, ExtendedEnds time.Time
+}
+
+// KubernetesVersions are EKS's, the oldest first.
+func KubernetesVersions() []KubernetesVersion {
+	var all []KubernetesVersion
+	for _, row := range rows(kubernetesVersions) {
+		all = append(all, KubernetesVersion{row[0], day(row[1]), day(row[2])})
+	}
+	return all
+}
+
+func day(text string) time.Time {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // rows panics on a broken file: it is part of the program's text.

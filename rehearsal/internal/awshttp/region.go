@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"expense/internal/published"
+	"expense/rehearsal/internal/awsmodel"
 )
 
 // Region is what a region offers and allows, which the model does not know. What is not in it does not exist.
@@ -15,8 +16,8 @@ type Region struct {
 	Offered map[string][]string
 	// Types are instance types that are not as published, or newer.
 	Types map[string]published.InstanceType
-	// Kubernetes are the support statuses of EKS's versions: STANDARD_SUPPORT, EXTENDED_SUPPORT.
-	Kubernetes map[string]string
+	// Kubernetes are EKS's versions, of which awsmodel.Today says what support they have.
+	Kubernetes []published.KubernetesVersion
 	// DomainZones are the zones, by ID, of a domain's instance types; one that is not listed is in all.
 	DomainZones map[string][]string
 	// Engines are the versions of OpenSearch Service, DomainTypes the instance types that it has for all of them.
@@ -114,10 +115,19 @@ func describeServices(c *call) (obj, error) {
 	return obj{"serviceDetailSet": out}, nil
 }
 
+// describeVersions answers with times in seconds and with the words of botocore's data/eks (ClusterVersionInformation).
 func describeVersions(c *call) (obj, error) {
 	out := list{}
-	if status, known := c.Region.Kubernetes[c.text("clusterVersions")]; known {
-		out = append(out, obj{"clusterVersion": c.text("clusterVersions"), "versionStatus": status})
+	for _, v := range c.Region.Kubernetes {
+		if v.Version != c.text("clusterVersions") {
+			continue
+		}
+		status := "STANDARD_SUPPORT"
+		if !awsmodel.Today.Before(v.StandardEnds) {
+			status = "EXTENDED_SUPPORT"
+		}
+		out = append(out, obj{"clusterVersion": v.Version, "versionStatus": status,
+			"endOfStandardSupportDate": v.StandardEnds.Unix(), "endOfExtendedSupportDate": v.ExtendedEnds.Unix()})
 	}
 	return obj{"clusterVersions": out}, nil
 }

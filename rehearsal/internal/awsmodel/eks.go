@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
+
+	"expense/internal/published"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -15,18 +17,22 @@ import (
 // Rules of Amazon EKS: https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html and the pages of the
 // user guide named beside the rule.
 
-// supportEnds are the Kubernetes versions that EKS offered on today, "any version offered in standard or extended support",
-// and the last day of standard support; extended support is a year more. Newer ones than 1.36 were not seen. Sources:
-// https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and, for the dates of 2026 and later,
-// https://endoflife.date/amazon-eks.
-var supportEnds = map[string]string{
-	"1.31": "2025-11-26", "1.32": "2026-03-23", "1.33": "2026-07-29", "1.34": "2026-12-02", "1.35": "2027-03-27", "1.36": "2027-08-02",
+// Today is the day whose offer published.KubernetesVersions is, and not the day of the rehearsal: what passes must not depend on
+// that. On it EKS offered all of them, "any version offered in standard or extended support"
+// (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html). Newer ones were not seen.
+var Today = time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
+
+// kubernetesVersions are EKS's, the oldest first; supportEnds are the days on which their standard support ends.
+var kubernetesVersions, supportEnds = offered()
+
+func offered() (versions []string, ends map[string]time.Time) {
+	ends = map[string]time.Time{}
+	for _, v := range published.KubernetesVersions() {
+		versions = append(versions, v.Version)
+		ends[v.Version] = v.StandardEnds
+	}
+	return versions, ends
 }
-
-// today is the day whose offer supportEnds is, and not the day of the rehearsal: what passes must not depend on that.
-const today = "2026-11-25"
-
-var kubernetesVersions = slices.Sorted(maps.Keys(supportEnds))
 
 const defaultKubernetes = "1.35"
 
@@ -295,8 +301,8 @@ func updateCluster(m *Model, o *object, before props) error {
 	// "You can't disable extended support once your cluster has entered it"
 	// (https://docs.aws.amazon.com/eks/latest/userguide/disable-extended-support.html); the answer's wording is ours.
 	policy := func(p props) string { return orElse(p.str("upgradePolicy.supportType"), "EXTENDED") }
-	if policy(before) == "EXTENDED" && policy(o.in) == "STANDARD" && supportEnds[to] < today {
-		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to, supportEnds[to])
+	if policy(before) == "EXTENDED" && policy(o.in) == "STANDARD" && supportEnds[to].Before(Today) {
+		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to, supportEnds[to].Format(time.DateOnly))
 	}
 	modes := []string{"CONFIG_MAP", "API_AND_CONFIG_MAP", "API"}
 	mode := func(p props) int {

@@ -482,16 +482,16 @@ func replacesDomain(olds, news props) []string {
 		}
 	}
 	from, to := slices.Index(engineVersions, olds.str("engineVersion")), slices.Index(engineVersions, news.str("engineVersion"))
-	if from >= 0 && to >= 0 && !offered(from, to) {
+	if from >= 0 && to >= 0 && !upgrades(from, to) {
 		out = append(out, "engineVersion")
 	}
 	return out
 }
 
-// offered tells whether AWS upgrades a domain from one of engineVersions to another in place; what GetCompatibleVersions does
+// upgrades tells whether AWS upgrades a domain from one of engineVersions to another in place; what GetCompatibleVersions does
 // not list, the provider replaces. Sources: "Supported upgrade paths" of .../version-migration.html; within 1.x also answers
 // of GetCompatibleVersions (tests of localstack/localstack).
-func offered(from, to int) bool {
+func upgrades(from, to int) bool {
 	least := map[int]string{2: "OpenSearch_1.3", 3: "OpenSearch_2.19"}[major(engineVersions[to])]
 	return from <= to && from >= slices.Index(engineVersions, least)
 }

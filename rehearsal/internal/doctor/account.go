@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"expense/internal/config"
 	"expense/internal/published"
@@ -76,6 +77,7 @@ func (e *examination) names(ctx context.Context) {
 }
 
 // kubernetes wants a version in standard support: the program asks for it, and EKS upgrades a cluster whose version has left it.
+// The days that the program warns of are compared with EKS's.
 func (e *examination) kubernetes(ctx context.Context) {
 	version := e.Settings.Cluster.Version
 	check := "Kubernetes " + version
@@ -83,14 +85,31 @@ func (e *examination) kubernetes(ctx context.Context) {
 	switch {
 	case err != nil:
 		e.unchecked(check, err)
+		return
 	case len(answer.ClusterVersions) == 0:
 		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions --region %s, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.Settings.Region, e.Stack)
-	case answer.ClusterVersions[0].VersionStatus != ekstypes.VersionStatusStandardSupport:
-		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s", answer.ClusterVersions[0].VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
+		return
+	}
+	found := answer.ClusterVersions[0]
+	days := day(found.EndOfStandardSupportDate) + " and " + day(found.EndOfExtendedSupportDate)
+	known := "nothing"
+	for _, v := range published.KubernetesVersions() {
+		if v.Version == version {
+			known = day(&v.StandardEnds) + " and " + day(&v.ExtendedEnds)
+		}
+	}
+	switch {
+	case found.VersionStatus != ekstypes.VersionStatusStandardSupport:
+		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s", found.VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
+	case known != days:
+		e.problem(check, "EKS says that standard and extended support end on %s, internal/published/kubernetes-versions.csv says %s: write there what EKS says", days, known)
 	default:
-		e.ok(check, "in standard support")
+		e.ok(check, "in standard support until %s", day(found.EndOfStandardSupportDate))
 	}
 }
+
+// day is a day in UTC, as EKS counts.
+func day(t *time.Time) string { return aws.ToTime(t).UTC().Format(time.DateOnly) }
 
 // engine looks for the domain's version and instance types.
 func (e *examination) engine(ctx context.Context) {

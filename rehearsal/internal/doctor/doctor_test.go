@@ -58,7 +58,7 @@ func healthy(t *testing.T) *patient {
 	p.server = &awshttp.Server{Model: p.model, PageSize: 2, Region: awshttp.Region{
 		Quotas:     map[string]float64{"L-34B43A08": 64, "L-1216C47A": 64, "L-0263D0A3": 5, "L-F678F1CE": 5, "L-FE5A380F": 5, "L-1194D53C": 100},
 		Offered:    map[string][]string{"m5.large": zones},
-		Kubernetes: map[string]string{"1.33": "EXTENDED_SUPPORT", "1.35": "STANDARD_SUPPORT"},
+		Kubernetes: published.KubernetesVersions(),
 		Engines:    []string{"OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1"}, DomainTypes: []string{"t3.small.search"},
 		VolumeLimits: map[string]string{
 			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800", "MinimumThroughput": "125", "MaximumThroughput": "260",
@@ -229,6 +229,18 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			}
 		}
 	}
+	// kubernetes changes one of EKS's versions, or takes it away.
+	kubernetes := func(version string, change func(*published.KubernetesVersion)) func(*patient) {
+		return func(p *patient) {
+			all := p.server.Region.Kubernetes
+			i := slices.IndexFunc(all, func(v published.KubernetesVersion) bool { return v.Version == version })
+			if change == nil {
+				p.server.Region.Kubernetes = slices.Delete(all, i, i+1)
+			} else {
+				change(&all[i])
+			}
+		}
+	}
 	quota := func(code string, value float64) func(*patient) {
 		return func(p *patient) { p.server.Region.Quotas[code] = value }
 	}
@@ -272,8 +284,14 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
 		"a zone without the type":       {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
 		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
-		"a version that EKS lacks":      {func(p *patient) { delete(p.server.Region.Kubernetes, "1.35") }, "Kubernetes 1.35", "describe-cluster-versions"},
-		"an engine that AWS lacks":      {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"a version that EKS lacks":      {kubernetes("1.35", nil), "Kubernetes 1.35", "describe-cluster-versions"},
+		"a version whose support ends on another day": {kubernetes("1.35", func(v *published.KubernetesVersion) { v.StandardEnds = v.StandardEnds.AddDate(0, 1, 0) }),
+			"Kubernetes 1.35", "EKS says that standard and extended support end on 2027-04-27 and 2028-03-27, internal/published/kubernetes-versions.csv says 2027-03-27 and 2028-03-27"},
+		"a version whose days are not known": {func(p *patient) {
+			edit(`version: "1.35"`, `version: "1.99"`)(p)
+			kubernetes("1.35", func(v *published.KubernetesVersion) { v.Version = "1.99" })(p)
+		}, "Kubernetes 1.99", "internal/published/kubernetes-versions.csv says nothing"},
+		"an engine that AWS lacks": {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
 		"a zone that the account lacks": {func(p *patient) {
 			edit("use1-az2", "use1-az7")(p)
 			p.server.Region.Offered["m5.large"] = []string{"use1-az1", "use1-az7"}

@@ -80,7 +80,11 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 
 	options := []pulumi.ResourceOption{pulumi.Parent(g), pulumi.DependsOn(args.DependsOn)}
 	if args.Autoscaled {
-		options = append(options, pulumi.IgnoreChanges([]string{"scalingConfig.desiredSize"}))
+		warn, err := warnOfLimits(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, pulumi.IgnoreChanges([]string{"scalingConfig.desiredSize"}), warn)
 	}
 	group, err := eks.NewNodeGroup(ctx, name, &eks.NodeGroupArgs{
 		ClusterName: pulumi.String(args.ClusterName),

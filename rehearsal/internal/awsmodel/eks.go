@@ -298,6 +298,13 @@ func updateCluster(m *Model, o *object, before props) error {
 	if b < 0 || b < a || b > a+1 {
 		return invalidParameter("Unsupported Kubernetes minor version update from %s to %s", from, to)
 	}
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterVersion.html; the words are of
+	// https://github.com/hashicorp/terraform-provider-aws/issues/19478.
+	for _, g := range m.where(tNodeGroup, "clusterName", o.id) {
+		if b > a && g.out.str("version") != from {
+			return invalidParameter("Nodegroups %s must be updated to match cluster version %s before updating cluster version", g.name(), from)
+		}
+	}
 	// "You can't disable extended support once your cluster has entered it"
 	// (https://docs.aws.amazon.com/eks/latest/userguide/disable-extended-support.html); the answer's wording is ours.
 	policy := func(p props) string { return orElse(p.str("upgradePolicy.supportType"), "EXTENDED") }

@@ -247,7 +247,9 @@ func fillNodeGroup(m *Model, o *object) {
 	if cluster != nil {
 		o.out.setDefault("version", cluster.out.str("version"))
 	}
-	o.out.setDefault("releaseVersion", o.out.str("version")+".0-20261101")
+	if !strings.HasPrefix(o.out.str("releaseVersion"), o.out.str("version")+".") {
+		o.out.set("releaseVersion", o.out.str("version")+".0-20261101")
+	}
 	o.out.setDefault("status", creating)
 	o.out.setDefault("updateConfig", map[string]any{"maxUnavailable": 1})
 	asg := m.first(tASG, "owner", o.id)
@@ -567,6 +569,24 @@ func updateNodeGroup(m *Model, o *object, before props) error {
 	}
 	m.resize(o)
 	return nil
+}
+
+// PatchNodes replaces a group's nodes by those of another release of its image, as
+// `aws eks update-nodegroup-version` does (https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupVersion.html).
+func (m *Model) PatchNodes(ctx context.Context, id, release string) error {
+	m.mu.Lock()
+	o := m.objects[tNodeGroup][id]
+	if o == nil || !strings.HasPrefix(release, o.out.str("version")+".") {
+		m.mu.Unlock()
+		return fmt.Errorf("node group %s is not there, or release version %s is not of its Kubernetes version", id, release)
+	}
+	o.out.set("releaseVersion", release)
+	for _, i := range m.instances(id) {
+		i.doomed = true
+	}
+	m.resize(o)
+	m.mu.Unlock()
+	return syncNodes(ctx, m, o)
 }
 
 func drainNodeGroup(ctx context.Context, m *Model, o *object) error {

@@ -241,7 +241,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 		return nil, err
 	}
 	resp := &pulumirpc.CheckResponse{Inputs: inputs}
-	for _, f := range p.model.Check(typ, news) {
+	for _, f := range p.model.Check(typ, checked(urn, olds, news)) {
 		resp.Failures = append(resp.Failures, &pulumirpc.CheckFailure{Property: f.Property, Reason: f.Reason})
 	}
 	return resp, nil
@@ -375,6 +375,9 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	}
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
+	if err := p.sent(req, news); err != nil {
+		return nil, err
+	}
 	outputs, err := p.model.Update(ctx, typ, req.GetId(), news)
 	if err != nil && outputs == nil {
 		return nil, err

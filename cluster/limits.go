@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// warnOfLimits says in a preview what a change of a group's limits does to its size, and stops an update that EKS would refuse.
+func warnOfLimits(ctx *pulumi.Context, name string) (pulumi.ResourceOption, error) {
+	hook, err := ctx.RegisterResourceHook(name+"-limits", func(args *pulumi.ResourceHookArgs) error {
+		says, refused := limits(args.OldOutputs, args.NewInputs)
+		switch {
+		case says == "":
+			return nil
+		case refused && !ctx.DryRun():
+			return errors.New(says)
+		}
+		return ctx.Log.Warn(says, nil)
+	}, &pulumi.ResourceHookOptions{OnDryRun: true})
+	if err != nil {
+		return nil, fmt.Errorf("limits of node group %s: %w", name, err)
+	}
+	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
+}
+
+// limits says what an update does to the size of a group whose size is the autoscaler's: nothing ("") if its limits stay. The
+// provider sends the three numbers whenever one changes (expandNodegroupScalingConfig in hashicorp/terraform-provider-aws,
+// internal/service/eks/node_group.go), with the size that the state has, and requires all three; EKS refuses a size outside
+// of its limits (terraform-aws-modules/terraform-aws-eks#3521). A refresh takes the live size into the state and its inputs
+// (ExtractInputsFromOutputs in pulumi/pulumi-terraform-bridge, pkg/tfbridge/schema.go).
+func limits(state, inputs resource.PropertyMap) (says string, refused bool) {
+	was, is := scaling(state), scaling(inputs)
+	if was == nil || is == nil || was["minSize"] == is["minSize"] && was["maxSize"] == is["maxSize"] {
+		return "", false
+	}
+	text := func(key resource.PropertyKey) string {
+		if v := state[key]; v.IsString() {
+			return v.StringValue()
+		}
+		return ""
+	}
+	group, size := text("nodeGroupName"), was["desiredSize"]
+	bound, wrong := "minSize", "small"
+	if size > is["maxSize"] {
+		bound, wrong = "maxSize", "large"
+	} else if size >= is["minSize"] {
+		return fmt.Sprintf("node group %s: a change of its limits sets its size too, to the %d nodes that the state has. "+
+			"If it has more or fewer now, run: pulumi up --refresh", group, size), false
+	}
+	region := strings.SplitN(text("arn")+":::::", ":", 5)[3]
+	return fmt.Sprintf("node group %s: EKS refuses %s %d with the %d nodes that the state has. `pulumi up --refresh` takes in how many it has now; "+
+		"if these are too %[5]s as well, run first: aws eks update-nodegroup-config --region %[6]s --cluster-name %[7]s --nodegroup-name %[1]s "+
+		"--scaling-config minSize=%[8]d,maxSize=%[9]d,desiredSize=%[10]d",
+		group, bound, is[bound], size, wrong, region, text("clusterName"), is["minSize"], is["maxSize"], is[bound]), true
+}
+
+// scaling are a group's three numbers, nil if they are not all known.
+func scaling(group resource.PropertyMap) map[string]int {
+	config := group["scalingConfig"]
+	if !config.IsObject() {
+		return nil
+	}
+	out := map[string]int{}
+	for _, key := range []string{"minSize", "desiredSize", "maxSize"} {
+		v := config.ObjectValue()[resource.PropertyKey(key)]
+		if !v.IsNumber() {
+			return nil
+		}
+		out[key] = int(v.NumberValue())
+	}
+	return out
+}

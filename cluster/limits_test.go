@@ -1,0 +1,43 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/stretchr/testify/assert"
+)
+
+// That the engine asks, and that EKS and the provider do as is said here, is seen in the rehearsal.
+func TestWhatAChangeOfLimitsDoesToTheSize(t *testing.T) {
+	sizes := func(least, size, most any) resource.PropertyMap {
+		return resource.NewPropertyMapFromMap(map[string]any{
+			"arn": "arn:aws:eks:eu-west-1:111122223333:nodegroup/c/g-1/0", "clusterName": "c", "nodeGroupName": "g-1",
+			"scalingConfig": map[string]any{"minSize": least, "desiredSize": size, "maxSize": most},
+		})
+	}
+	unknown := sizes(1, 3, 7)
+	unknown["scalingConfig"] = resource.MakeComputed(resource.NewStringProperty(""))
+	const first = "run first: aws eks update-nodegroup-config --region eu-west-1 --cluster-name c --nodegroup-name g-1 --scaling-config "
+	for name, c := range map[string]struct {
+		state, inputs resource.PropertyMap
+		says          []string
+		refused       bool
+	}{
+		"the same":            {sizes(3, 3, 5), sizes(3, 3, 5), nil, false},
+		"the size alone":      {sizes(3, 4, 5), sizes(3, 3, 5), nil, false},
+		"more at most":        {sizes(3, 3, 5), sizes(3, 3, 7), []string{"node group g-1", "to the 3 nodes that the state has", "pulumi up --refresh"}, false},
+		"fewer at least":      {sizes(3, 3, 5), sizes(1, 3, 5), []string{"to the 3 nodes"}, false},
+		"as many at least":    {sizes(3, 4, 5), sizes(4, 4, 5), []string{"to the 4 nodes"}, false},
+		"too many at least":   {sizes(3, 3, 5), sizes(5, 3, 8), []string{"EKS refuses minSize 5 with the 3 nodes", "too small as well, " + first + "minSize=5,maxSize=8,desiredSize=5"}, true},
+		"too few at most":     {sizes(1, 4, 5), sizes(1, 4, 2), []string{"EKS refuses maxSize 2 with the 4 nodes", "too large as well, " + first + "minSize=1,maxSize=2,desiredSize=2"}, true},
+		"not yet known":       {sizes(3, 3, 5), unknown, nil, false},
+		"a state without any": {resource.PropertyMap{}, sizes(3, 3, 5), nil, false},
+	} {
+		says, refused := limits(c.state, c.inputs)
+		assert.Equal(t, c.refused, refused, name)
+		assert.Equal(t, c.says == nil, says == "", name)
+		for _, part := range c.says {
+			assert.Contains(t, says, part, name)
+		}
+	}
+}

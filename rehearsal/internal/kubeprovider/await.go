@@ -10,15 +10,15 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
@@ -27,17 +27,15 @@ import (
 )
 
 // patience is how long the real provider waits for an object unless a resource says otherwise
-// (provider/pkg/await/awaiters.go); longer than most things take on AWS.
+// (provider/pkg/await/await.go); longer than most things take on AWS.
 const patience = 10 * time.Minute
 
-// readiness tells whether an object is ready, or what it lacks; an error is that it never will be.
-type readiness func(context.Context, *cluster, *object) (ready bool, lacks string, err error)
-
-// awaited is what the real provider waits for, per apiVersion and kind, for how long if that is not patience, and
-// whether its refresh looks too. Kinds that are not here are ready at once.
+// awaited is what the real provider waits for, per apiVersion and kind. fixed is how long if no resource can say otherwise;
+// refreshed tells that its refresh looks too. Kinds that are not here are ready at once. ready tells whether an object is; an
+// error is that it never will be.
 var awaited = map[string]struct {
-	ready     readiness
-	patience  time.Duration
+	ready     func(context.Context, *cluster, *object) (bool, error)
+	fixed     time.Duration
 	refreshed bool
 }{
 	"apps/v1/Deployment":       {ready: rolledOut, refreshed: true},
@@ -46,26 +44,22 @@ var awaited = map[string]struct {
 	"v1/Pod":                   {ready: podReady, refreshed: true},
 	"batch/v1/Job":             {ready: jobComplete, refreshed: true},
 	"v1/Service":               {ready: serviceReady, refreshed: true},
-	"v1/PersistentVolumeClaim": {ready: claimReady, patience: 5 * time.Minute},
-	"v1/PersistentVolume":      {ready: volumeReady, patience: 5 * time.Minute},
-	"v1/ResourceQuota":         {ready: quotaReady, patience: time.Minute},
+	"v1/PersistentVolumeClaim": {ready: claimReady, fixed: 5 * time.Minute},
+	"v1/PersistentVolume":      {ready: volumeReady, fixed: 5 * time.Minute},
+	"v1/ResourceQuota":         {ready: quotaReady, fixed: time.Minute},
 }
 
-// unreadyError is an object that exists and is not ready, with all that can be known about the reason.
+// unreadyError is an object that exists and is not ready, with what the real provider says of the reason.
 type unreadyError struct {
 	what    string
-	details []string
-	cause   error
+	reasons []string
 }
 
-func (e *unreadyError) Error() string {
-	return strings.Join(append([]string{e.what}, e.details...), "\n  * ")
-}
-
-func (e *unreadyError) Unwrap() error { return e.cause }
+func (e *unreadyError) Error() string { return e.what }
 
 // awaitReady waits until the object is ready and returns it as it is then; if it does not become ready, with the reason.
-func (c *cluster) awaitReady(ctx context.Context, inputs, live *object, timeout time.Duration) (*object, error) {
+// Meanwhile it shows what holds the object up.
+func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *object, timeout time.Duration) (*object, error) {
 	awaits, ok := awaited[live.GetAPIVersion()+"/"+live.GetKind()]
 	if !ok || inputs.GetAnnotations()[skipAwait] == "true" {
 		return live, nil
@@ -74,37 +68,52 @@ func (c *cluster) awaitReady(ctx context.Context, inputs, live *object, timeout 
 	if err != nil {
 		return live, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, cmp.Or(timeout, awaits.patience, patience))
+	waiting, cancel := context.WithTimeout(ctx, cmp.Or(awaits.fixed, timeout, patience))
 	defer cancel()
-	missing := ""
-	look := func(o *object) (ready bool, err error) {
-		live = o
-		ready, missing, err = awaits.ready(waiting, c, live)
-		return ready, err
-	}
+	var shown []string
+	never := false
 	_, err = watchtools.UntilWithSync(waiting, single(client, live), &object{}, nil, func(event watch.Event) (bool, error) {
 		if event.Type == watch.Deleted {
-			return false, errors.New("it was deleted")
+			return false, nil
 		}
-		ready, err := look(event.Object.(*object))
-		return ready || missing == noEndpoints, err
+		live = event.Object.(*object)
+		for _, line := range c.problems(waiting, live) {
+			if !slices.Contains(shown, line) {
+				shown = append(shown, line)
+				warn(ctx, urn, line, false)
+			}
+		}
+		ready, err := awaits.ready(waiting, c, live)
+		never = err != nil
+		return ready, err
 	})
-	if err == nil && missing == noEndpoints { // which come without a change of the Service
-		_, err = watchtools.UntilWithSync(waiting, endpoints(c, live), &discoveryv1.EndpointSlice{}, nil, func(watch.Event) (bool, error) {
-			return look(live)
-		})
+	if err == nil && live.GetKind() == "Service" { // whose endpoints come without a change of it
+		_, err = watchtools.UntilWithSync(waiting, endpoints(c, live), &discoveryv1.EndpointSlice{},
+			func(cache.Store) (bool, error) { return !selects(live), nil },
+			func(watch.Event) (bool, error) { return settled(waiting, c, live) })
 	}
 	if err == nil {
 		return live, nil
 	}
-	what := fmt.Sprintf("%s %s: %v", live.GetKind(), idOf(live), err)
+	what := fmt.Sprintf("Resource '%s' was created but failed to initialize", live.GetName())
 	switch {
+	case never:
+	case ctx.Err() != nil && awaits.fixed == 0:
+		what = fmt.Sprintf("Resource operation was cancelled for %q", live.GetName())
 	case ctx.Err() != nil:
-		what = fmt.Sprintf("resource operation was cancelled for %s %s", live.GetKind(), idOf(live))
+		what = fmt.Sprintf("Resource operation was cancelled for '%s'", live.GetName())
+	case waiting.Err() != nil && awaits.fixed == 0:
+		what = fmt.Sprintf("'%s' timed out waiting to be Ready", live.GetName())
 	case waiting.Err() != nil:
-		what = fmt.Sprintf("%s %s: timed out waiting to be Ready", live.GetKind(), idOf(live))
+		what = fmt.Sprintf("Timeout occurred polling for '%s'", live.GetName())
+	default:
+		what = err.Error()
 	}
-	return live, &unreadyError{what, c.details(ctx, live, missing), err}
+	reasons := c.reasons(ctx, live)
+	if live.GetKind() == "Job" { // its pods may be gone
+		reasons = append(shown, slices.DeleteFunc(reasons, func(line string) bool { return slices.Contains(shown, line) })...)
+	}
+	return live, &unreadyError{what, reasons}
 }
 
 // unready tells why an object is not ready now, nil if it is or if nobody waits for it.
@@ -113,15 +122,18 @@ func (c *cluster) unready(ctx context.Context, inputs, live *object) error {
 	if !ok || !awaits.refreshed || inputs.GetAnnotations()[skipAwait] == "true" {
 		return nil
 	}
-	ready, missing, err := awaits.ready(ctx, c, live)
+	ready, err := awaits.ready(ctx, c, live)
+	if ready && err == nil && live.GetKind() == "Service" && selects(live) {
+		ready, err = settled(ctx, c, live)
+	}
 	if ready && err == nil {
 		return nil
 	}
-	return &unreadyError{fmt.Sprintf("%s %s is not ready", live.GetKind(), idOf(live)), c.details(ctx, live, missing), err}
+	return &unreadyError{fmt.Sprintf("Resource '%s' was created but failed to initialize", live.GetName()), c.reasons(ctx, live)}
 }
 
 // awaitGone waits until the object does not exist any more. If that takes too long it returns the object as it is then.
-func awaitGone(ctx context.Context, client dynamic.ResourceInterface, live *object, timeout time.Duration) (*object, error) {
+func awaitGone(ctx context.Context, urn string, client dynamic.ResourceInterface, live *object, timeout time.Duration) (*object, error) {
 	waiting, cancel := context.WithTimeout(ctx, cmp.Or(timeout, patience))
 	defer cancel()
 	last := live
@@ -137,17 +149,11 @@ func awaitGone(ctx context.Context, client dynamic.ResourceInterface, live *obje
 			}
 			return true, nil
 		})
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil, nil
-	case ctx.Err() != nil:
-		return last, &unreadyError{fmt.Sprintf("resource operation was cancelled for %s %s", live.GetKind(), idOf(live)), nil, err}
 	}
-	e := &unreadyError{fmt.Sprintf("timed out waiting for deletion of %s %s", live.GetKind(), idOf(live)), conditions(last), err}
-	if finalizers := last.GetFinalizers(); len(finalizers) > 0 {
-		e.details = append(e.details, fmt.Sprintf("finalizers that nobody removed: %s", strings.Join(finalizers, ", ")))
-	}
-	return last, e
+	warn(ctx, urn, fmt.Sprintf("finalizers might be preventing deletion (%s)", strings.Join(last.GetFinalizers(), ", ")), true)
+	return last, wait.ErrorInterrupted(ctx.Err()) // without a cause: timed out waiting for the condition
 }
 
 // single lists and watches one object.
@@ -165,76 +171,75 @@ func single(client dynamic.ResourceInterface, o *object) cache.ListerWatcher {
 	}
 }
 
-func rolledOut(_ context.Context, _ *cluster, o *object) (bool, string, error) {
+func rolledOut(_ context.Context, _ *cluster, o *object) (bool, error) {
 	result, err := status.Compute(o)
-	if err != nil {
-		return false, "", err
-	}
-	return result.Status == status.CurrentStatus, result.Message, nil
+	return err == nil && result.Status == status.CurrentStatus, err
 }
 
-func podReady(_ context.Context, _ *cluster, o *object) (bool, string, error) {
+func podReady(_ context.Context, _ *cluster, o *object) (bool, error) {
 	pod, err := as[corev1.Pod](o)
-	if err != nil || pod.Status.Phase == corev1.PodSucceeded {
-		return err == nil, "", err
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.Status.Phase == corev1.PodRunning {
-			return true, "", nil
-		}
-	}
-	return false, fmt.Sprintf("phase is %s", cmp.Or(pod.Status.Phase, "unknown")), nil
+	ready := condition(pod, corev1.PodReady)
+	return pod.Status.Phase == corev1.PodSucceeded || ready != nil && ready.Status == corev1.ConditionTrue, err
 }
 
 // jobComplete: a Job that has failed for good is an error for two reasons only, which is all that the real provider looks at
-// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/job/check.go); for any other, such as a rule of
-// its podFailurePolicy, it waits in vain.
-func jobComplete(_ context.Context, _ *cluster, o *object) (bool, string, error) {
+// (provider/pkg/await/checker/job/check.go); for any other, such as a rule of its podFailurePolicy, it waits in vain.
+func jobComplete(_ context.Context, _ *cluster, o *object) (bool, error) {
 	job, err := as[batchv1.Job](o)
 	if err != nil {
-		return false, "", err
+		return false, err
 	}
-	for _, condition := range job.Status.Conditions {
-		if condition.Status == corev1.ConditionTrue && condition.Type == batchv1.JobFailed {
-			failure := fmt.Sprintf("job failed: %s: %s", condition.Reason, condition.Message)
-			if condition.Reason == batchv1.JobReasonBackoffLimitExceeded || condition.Reason == batchv1.JobReasonDeadlineExceeded {
-				return false, "", errors.New(failure)
-			}
-			return false, failure, nil
-		}
-		if condition.Status == corev1.ConditionTrue && condition.Type == batchv1.JobComplete {
-			return true, "", nil
-		}
+	if failure := jobFailure(job); failure != "" {
+		return false, errors.New(failure)
 	}
-	return false, fmt.Sprintf("%d pods active, %d succeeded, %d failed", job.Status.Active, job.Status.Succeeded, job.Status.Failed), nil
+	return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue
+	}), nil
 }
 
-const noEndpoints = "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods"
+func jobFailure(job batchv1.Job) string {
+	for _, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue &&
+			(c.Reason == batchv1.JobReasonBackoffLimitExceeded || c.Reason == batchv1.JobReasonDeadlineExceeded) {
+			return fmt.Sprintf("[%s] %s", c.Reason, c.Message)
+		}
+	}
+	return ""
+}
 
-// serviceReady: a load balancer has an address, and a Service that selects pods has one that is ready.
-func serviceReady(ctx context.Context, c *cluster, o *object) (bool, string, error) {
+// serviceReady: a load balancer has an address.
+func serviceReady(_ context.Context, _ *cluster, o *object) (bool, error) {
 	service, err := as[corev1.Service](o)
-	if err != nil {
-		return false, "", err
-	}
-	if service.Spec.Type == corev1.ServiceTypeLoadBalancer && len(service.Status.LoadBalancer.Ingress) == 0 {
-		return false, "Service was not allocated an IP address; does your cloud provider support this?", nil
-	}
-	if service.Spec.Type == corev1.ServiceTypeExternalName || service.Spec.ClusterIP == corev1.ClusterIPNone || len(service.Spec.Selector) == 0 {
-		return true, "", nil
-	}
+	return service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0, err
+}
+
+// selects tells whether the endpoints of a Service are looked at.
+func selects(o *object) bool {
+	service, err := as[corev1.Service](o)
+	return err == nil && service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.ClusterIP != corev1.ClusterIPNone && len(service.Spec.Selector) > 0
+}
+
+// settled tells whether every pod that a Service selects is ready, which is so without any.
+func settled(ctx context.Context, c *cluster, o *object) (bool, error) {
+	_, unready, err := targets(ctx, c, o)
+	return err == nil && !unready, err
+}
+
+// targets tells whether a Service has endpoints that are ready, and others. Those that end are no endpoints any more.
+func targets(ctx context.Context, c *cluster, o *object) (ready, unready bool, err error) {
 	list, err := endpoints(c, o).ListWithContextFunc(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, "", err
+		return false, false, err
 	}
 	for _, slice := range list.(*discoveryv1.EndpointSliceList).Items {
 		for _, endpoint := range slice.Endpoints {
-			if endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready {
-				return true, "", nil
+			if conditions := endpoint.Conditions; conditions.Terminating == nil || !*conditions.Terminating {
+				ready = ready || conditions.Ready == nil || *conditions.Ready
+				unready = unready || conditions.Ready != nil && !*conditions.Ready
 			}
 		}
 	}
-	return false, noEndpoints, nil
+	return ready, unready, nil
 }
 
 // endpoints lists and watches the endpoint slices of a Service.
@@ -253,38 +258,27 @@ func endpoints(c *cluster, service *object) *cache.ListWatch {
 }
 
 // claimReady: a claim is bound, or it is pending because its class waits for the first pod that uses it.
-func claimReady(ctx context.Context, c *cluster, o *object) (bool, string, error) {
+func claimReady(ctx context.Context, c *cluster, o *object) (bool, error) {
 	claim, err := as[corev1.PersistentVolumeClaim](o)
-	if err != nil {
-		return false, "", err
+	if err != nil || claim.Status.Phase == corev1.ClaimBound {
+		return err == nil, err
 	}
-	missing := fmt.Sprintf("phase is %s", claim.Status.Phase)
-	if name := claim.Spec.StorageClassName; name != nil && *name != "" {
+	if name := claim.Spec.StorageClassName; name != nil && *name != "" && claim.Status.Phase == corev1.ClaimPending {
 		class, err := c.clients.StorageV1().StorageClasses().Get(ctx, *name, metav1.GetOptions{})
-		if err != nil {
-			missing = err.Error() // somebody may make it yet
-		} else if class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer {
-			return claim.Status.Phase == corev1.ClaimPending || claim.Status.Phase == corev1.ClaimBound, missing, nil
-		}
+		// One that is missing, somebody may make yet.
+		return err == nil && class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer, nil
 	}
-	return claim.Status.Phase == corev1.ClaimBound, missing, nil
+	return false, nil
 }
 
-func volumeReady(_ context.Context, _ *cluster, o *object) (bool, string, error) {
+func volumeReady(_ context.Context, _ *cluster, o *object) (bool, error) {
 	volume, err := as[corev1.PersistentVolume](o)
-	if err != nil {
-		return false, "", err
-	}
-	phase := volume.Status.Phase
-	return phase == corev1.VolumeAvailable || phase == corev1.VolumeBound, fmt.Sprintf("phase is %s", phase), nil
+	return volume.Status.Phase == corev1.VolumeAvailable || volume.Status.Phase == corev1.VolumeBound, err
 }
 
-func quotaReady(_ context.Context, _ *cluster, o *object) (bool, string, error) {
+func quotaReady(_ context.Context, _ *cluster, o *object) (bool, error) {
 	quota, err := as[corev1.ResourceQuota](o)
-	if err != nil {
-		return false, "", err
-	}
-	return reflect.DeepEqual(quota.Spec.Hard, quota.Status.Hard), "the quota's limits are not in force", nil
+	return reflect.DeepEqual(quota.Spec.Hard, quota.Status.Hard), err
 }
 
 func as[T any](o *object) (T, error) {
@@ -293,89 +287,138 @@ func as[T any](o *object) (T, error) {
 	return typed, err
 }
 
-// details says what is known about an object that is not ready: what it lacks, its conditions, its warnings, and the
-// same of its pods.
-func (c *cluster) details(ctx context.Context, o *object, missing string) []string {
+// problems are what is shown while an object is not ready, and at the end: of a Deployment its conditions, of the rest what
+// their pods' containers say. A pod that was not scheduled has nothing to say (provider/pkg/await/checker/pod/check.go).
+func (c *cluster) problems(ctx context.Context, o *object) (lines []string) {
+	switch o.GetKind() {
+	case "Pod":
+		if pod, err := as[corev1.Pod](o); err == nil {
+			lines = append(lines, podProblem(pod)...)
+		}
+	case "Deployment":
+		deployment, err := as[appsv1.Deployment](o)
+		if err != nil || deployment.Status.ObservedGeneration < deployment.Generation {
+			return nil
+		}
+		for _, c := range deployment.Status.Conditions {
+			if c.Status != corev1.ConditionTrue && (c.Type == appsv1.DeploymentAvailable || c.Type == appsv1.DeploymentProgressing) {
+				lines = append(lines, fmt.Sprintf("[%s] %s", c.Reason, c.Message))
+			}
+		}
+		sets, err := c.clients.AppsV1().ReplicaSets(o.GetNamespace()).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return lines
+		}
+		const revision = "deployment.kubernetes.io/revision"
+		for _, set := range sets.Items {
+			if metav1.IsControlledBy(&set, o) && set.Annotations[revision] == o.GetAnnotations()[revision] {
+				lines = append(lines, c.podProblems(ctx, &set)...)
+			}
+		}
+	case "Job":
+		lines = c.podProblems(ctx, o)
+		if job, err := as[batchv1.Job](o); err == nil && jobFailure(job) != "" {
+			lines = append(lines, jobFailure(job))
+		}
+	}
+	return lines
+}
+
+// reasons are what is said at the end of an object that is not ready.
+func (c *cluster) reasons(ctx context.Context, o *object) []string {
 	// After Cancel too: this is what a person reads.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	var out []string
-	if missing != "" {
-		out = append(out, missing)
+	lines := c.problems(ctx, o)
+	switch o.GetKind() {
+	case "Deployment":
+		deployment, _ := as[appsv1.Deployment](o)
+		available := slices.ContainsFunc(deployment.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+			return c.Type == appsv1.DeploymentAvailable && c.Status == corev1.ConditionTrue
+		})
+		if !available {
+			return append(lines, "Minimum number of live Pods was not attained")
+		}
+		return append(lines, "Minimum number of Pods to consider the application live was not attained")
+	case "Service":
+		if ready, _, err := targets(ctx, c, o); err == nil && !ready && selects(o) {
+			lines = append(lines, "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods")
+		}
+		if ready, err := serviceReady(ctx, c, o); err == nil && !ready {
+			lines = append(lines, "Service was not allocated an IP address; does your cloud provider support this?")
+		}
 	}
-	out = append(out, conditions(o)...)
-	out = append(out, c.warnings(ctx, o)...)
-	if o.GetKind() == "Pod" {
-		return append(out, containers(o)...)
-	}
-	selector, _, _ := unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
-	if len(selector) == 0 {
-		return out
-	}
-	pods, err := c.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(o.GetNamespace()).
-		List(ctx, metav1.ListOptions{LabelSelector: fields.Set(selector).String()})
+	return lines
+}
+
+// podProblems are those of the pods of an owner.
+func (c *cluster) podProblems(ctx context.Context, owner metav1.Object) (lines []string) {
+	pods, err := c.clients.CoreV1().Pods(owner.GetNamespace()).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return append(out, err.Error())
-	}
-	sets, err := c.dynamic.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}).Namespace(o.GetNamespace()).
-		List(ctx, metav1.ListOptions{LabelSelector: fields.Set(selector).String()})
-	if err != nil {
-		return append(out, err.Error())
-	}
-	for _, set := range sets.Items { // what keeps a Deployment's pods from being made is written here
-		out = append(out, c.warnings(ctx, &set)...)
+		return nil
 	}
 	for _, pod := range pods.Items {
-		if ready, _, err := podReady(ctx, c, &pod); err == nil && !ready {
-			for _, line := range slices.Concat(conditions(&pod), c.warnings(ctx, &pod), containers(&pod)) {
-				out = append(out, "pod "+pod.GetName()+": "+line)
+		if metav1.IsControlledBy(&pod, owner) {
+			lines = append(lines, podProblem(pod)...)
+		}
+	}
+	return lines
+}
+
+// podProblem is one line, or none.
+func podProblem(pod corev1.Pod) []string {
+	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.PodReady} {
+		c := condition(pod, kind)
+		if c == nil {
+			return nil
+		}
+		if c.Status == corev1.ConditionTrue || kind == corev1.PodReady && pod.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		errs := containerProblems(pod)
+		if kind == corev1.PodScheduled || c.Message == "" && len(errs) == 0 {
+			return nil
+		}
+		line := fmt.Sprintf("[Pod %s/%s]: ", pod.Namespace, pod.Name)
+		if c.Reason != "" {
+			line += c.Message
+		}
+		return []string{line + strings.Join(errs, "\n")}
+	}
+	return nil
+}
+
+func condition(pod corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == kind {
+			return &c
+		}
+	}
+	return nil
+}
+
+// containerProblems says of containers that are not ready what they wait for and how they ended.
+func containerProblems(pod corev1.Pod) (lines []string) {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Ready {
+			continue
+		}
+		if waits := s.State.Waiting; waits != nil && waits.Reason != "ContainerCreating" {
+			lines = append(lines, fmt.Sprintf("[%s] %s", waits.Reason, waits.Message))
+		}
+		switch ended := s.State.Terminated; {
+		case ended == nil || ended.Reason == "":
+		case ended.Message != "":
+			lines = append(lines, fmt.Sprintf("[%s] %s", ended.Reason, ended.Message))
+		default:
+			lines = append(lines, fmt.Sprintf("container %q completed with exit code %d", s.Name, ended.ExitCode))
+		}
+		if before := s.LastTerminationState.Terminated; before != nil {
+			lines = append(lines, fmt.Sprintf("container %q terminated at %s (%s: exit code %d)", s.Name, before.FinishedAt.UTC().Format(time.RFC3339Nano), before.Reason, before.ExitCode))
+			if before.Message != "" {
+				lines = append(lines, before.Message)
 			}
 		}
 	}
-	return out
-}
-
-// conditions are those of an object that are not as they should be.
-func conditions(o *object) (out []string) {
-	all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, item := range all {
-		condition, _ := item.(map[string]any)
-		failure := strings.HasSuffix(fmt.Sprint(condition["type"]), "Failure") || o.GetKind() == "Namespace"
-		if (condition["status"] == "True") == failure {
-			out = append(out, fmt.Sprintf("[%v] %v: %v", condition["type"], condition["reason"], condition["message"]))
-		}
-	}
-	return out
-}
-
-// warnings are the events of type Warning about an object, each once.
-func (c *cluster) warnings(ctx context.Context, o *object) (out []string) {
-	events, err := c.clients.CoreV1().Events(cmp.Or(o.GetNamespace(), "default")).
-		List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.uid=" + string(o.GetUID())})
-	if err != nil {
-		return []string{err.Error()}
-	}
-	for _, event := range events.Items {
-		if line := fmt.Sprintf("%s: %s", event.Reason, event.Message); !slices.Contains(out, line) {
-			out = append(out, line)
-		}
-	}
-	return out
-}
-
-// containers are those of a pod that wait or have ended.
-func containers(o *object) (out []string) {
-	pod, err := as[corev1.Pod](o)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		switch state := s.State; {
-		case state.Waiting != nil:
-			out = append(out, fmt.Sprintf("container %s waits: %s %s", s.Name, state.Waiting.Reason, state.Waiting.Message))
-		case state.Terminated != nil && state.Terminated.ExitCode != 0:
-			out = append(out, fmt.Sprintf("container %s ended with exit code %d: %s %s", s.Name, state.Terminated.ExitCode, state.Terminated.Reason, state.Terminated.Message))
-		}
-	}
-	return out
+	return lines
 }

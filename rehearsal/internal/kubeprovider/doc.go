@@ -11,10 +11,11 @@ const Version = "4.33.0"
 
 // NotModelled lists what the real provider does and the stand-in does not, for the reader of a rehearsal's result.
 var NotModelled = []struct{ Area, What string }{
-	{"settings", "client-side apply, rendering to YAML, strict mode, skipUpdateUnreachable and Helm settings: refused"},
+	{"settings", "client-side apply, upserts, rendering to YAML, strict mode, skipUpdateUnreachable and Helm settings: refused"},
 	{"resources", "Helm releases and charts, Kustomize and YAML files, lists, *Patch resources, import, .get, metadata.generateName: refused"},
 	{"annotations", "pulumi.com/waitFor and pulumi.com/replaceUnready: refused"},
 	{"readiness", "Ingress, ReplicationController and service account token Secrets are not waited for, nor ten seconds for the endpoints of a Service to settle"},
+	{"words", "four hints after `already exists`; of what holds up StatefulSets and DaemonSets; live lines about progress and events"},
 	{"updates", "ignoreChanges of a field that another field manager owns: the field keeps the value of the old inputs"},
 	{"inputs", "the real provider drops misspelt fields, the stand-in refuses them; warnings about old API versions are not given"},
 }

@@ -3,10 +3,14 @@ package kubeprovider_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,12 +21,16 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	corev1 "k8s.io/api/core/v1"
 	quantity "k8s.io/apimachinery/pkg/api/resource"
@@ -39,6 +47,10 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if *program != "" && os.Getenv(compared) == "" {
+		os.Exit(compare(os.Stdout))
+	}
 	code := m.Run()
 	if shared.ControlPlane != nil {
 		shared.Stop()
@@ -91,24 +103,70 @@ func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]str
 // engine plays Pulumi's engine for one provider of a stack.
 type engine struct {
 	pulumirpc.ResourceProviderClient
+	pulumirpc.UnimplementedEngineServer
 	t *testing.T
+
+	mu    sync.Mutex
+	shown []string
+}
+
+// Log keeps what the provider shows to the user.
+func (e *engine) Log(_ context.Context, req *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shown = append(e.shown, req.GetMessage())
+	return &emptypb.Empty{}, nil
+}
+
+// lines are what the provider has shown so far.
+func (e *engine) lines() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return strings.Join(e.shown, "\n")
 }
 
 func newEngine(t *testing.T) *engine {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	port, stop, err := kubeprovider.Serve(ctx)
-	require.NoError(t, err)
-	t.Cleanup(func() { stop(); cancel() })
-	return dial(t, port)
+	if *program == "" {
+		ctx, cancel := context.WithCancel(context.Background())
+		port, stop, err := kubeprovider.Serve(ctx)
+		require.NoError(t, err)
+		t.Cleanup(func() { stop(); cancel() })
+		return dial(t, func(string) int { return port })
+	}
+	return dial(t, func(address string) int {
+		command := exec.Command(*program, address)
+		command.Env = append(os.Environ(), "HOME="+t.TempDir(), "KUBECONFIG=") // never somebody's cluster
+		out, err := command.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, command.Start())
+		t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+		var port int
+		_, err = fmt.Fscanln(out, &port)
+		require.NoError(t, err, "a plugin prints its port")
+		return port
+	})
 }
 
-func dial(t *testing.T, port int) *engine {
+// dial connects to the provider whose port start gives, and tells it the engine's address.
+func dial(t *testing.T, start func(address string) int) *engine {
 	t.Helper()
-	connection, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	e, cancel := &engine{t: t}, make(chan bool)
+	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{Cancel: cancel, Init: func(s *grpc.Server) error {
+		pulumirpc.RegisterEngineServer(s, e)
+		return nil
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { close(cancel); <-handle.Done })
+	address := fmt.Sprintf("127.0.0.1:%d", handle.Port)
+	connection, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(start(address)), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
 	require.NoError(t, err)
 	t.Cleanup(func() { connection.Close() })
-	return &engine{pulumirpc.NewResourceProviderClient(connection), t}
+	e.ResourceProviderClient = pulumirpc.NewResourceProviderClient(connection)
+	if _, err := e.Handshake(t.Context(), &pulumirpc.ProviderHandshakeRequest{EngineAddress: address}); status.Code(err) != codes.Unimplemented {
+		require.NoError(t, err)
+	}
+	return e
 }
 
 // configured is an engine whose provider talks to the control plane, with a kubeconfig like EKS's.
@@ -120,11 +178,11 @@ func configured(t *testing.T, c *controlplane.ControlPlane, settings map[string]
 }
 
 func (e *engine) configure(kubeconfig string, settings map[string]string) error {
-	args := values{"kubeconfig": kubeconfig}
+	args, variables := values{"kubeconfig": kubeconfig}, map[string]string{"kubernetes:config:kubeconfig": kubeconfig}
 	for key, v := range settings {
-		args[key] = v
+		args[key], variables["kubernetes:config:"+key] = v, v
 	}
-	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Args: marshal(e.t, args), AcceptSecrets: true})
+	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Args: marshal(e.t, args), Variables: variables, AcceptSecrets: true})
 	return err
 }
 
@@ -173,10 +231,19 @@ func unmarshal(t *testing.T, s *structpb.Struct) resource.PropertyMap {
 	return m
 }
 
+// whole is inputs with the kind, as the SDKs send them.
+func whole(token string, inputs values) values {
+	_, kind, _ := strings.Cut(token, ":")
+	version, kind, _ := strings.Cut(kind, ":")
+	all := values{"apiVersion": strings.TrimPrefix(version, "core/"), "kind": kind}
+	maps.Copy(all, inputs)
+	return all
+}
+
 // check gives the checked inputs and what Check refused.
 func (e *engine) check(token, name string, inputs values, old *structpb.Struct) (*structpb.Struct, []string) {
 	e.t.Helper()
-	response, err := e.Check(e.t.Context(), &pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, inputs), Olds: old, RandomSeed: []byte(name)})
+	response, err := e.Check(e.t.Context(), &pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, whole(token, inputs)), Olds: old, RandomSeed: []byte(name)})
 	require.NoError(e.t, err)
 	var failures []string
 	for _, failure := range response.GetFailures() {

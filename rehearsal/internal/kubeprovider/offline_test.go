@@ -53,7 +53,7 @@ func TestCheckRefusesWhatTheKindDoesNotHave(t *testing.T) {
 	}{
 		"a misspelt field":         {podToken, misspelt, `unknown field "spec.containers[0].imagee"`},
 		"a wrong type":             {deploymentToken, wrongType, "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"},
-		"another kind":             {podToken, values{"apiVersion": "v1", "kind": "ConfigMap"}, "apiVersion and kind are v1, ConfigMap, the resource's type is kubernetes:core/v1:Pod"},
+		"another kind":             {podToken, values{"apiVersion": "v1", "kind": "ConfigMap"}, `apiVersion and kind are "v1", "ConfigMap", the resource's type is kubernetes:core/v1:Pod`},
 		"a generated name":         {configMapToken, values{"metadata": values{"generateName": "a-"}}, "generateName"},
 		"an annotation to wait by": {configMapToken, values{"metadata": values{"annotations": values{"pulumi.com/waitFor": "condition=Ready"}}}, "pulumi.com/waitFor is not modelled"},
 	} {
@@ -75,8 +75,6 @@ func TestCheckCompletesInputs(t *testing.T) {
 	checked, failures := e.check("kubernetes:networking.k8s.io/v1:NetworkPolicy", "policy", values{"spec": values{"podSelector": values{}}}, nil)
 	require.Empty(t, failures)
 	inputs := unmarshal(t, checked)
-	assert.Equal(t, "networking.k8s.io/v1", inputs["apiVersion"].StringValue())
-	assert.Equal(t, "NetworkPolicy", inputs["kind"].StringValue())
 	metadata := inputs["metadata"].ObjectValue()
 	assert.Regexp(t, "^policy-[0-9a-f]{8}$", metadata["name"].StringValue())
 	assert.Equal(t, "true", metadata["annotations"].ObjectValue()["pulumi.com/autonamed"].StringValue())
@@ -87,7 +85,7 @@ func TestCheckCompletesInputs(t *testing.T) {
 	unknown, _ := e.check(configMapToken, "settings", values{"metadata": values{"name": resource.MakeComputed(resource.NewStringProperty(""))}}, nil)
 	assert.True(t, unmarshal(t, unknown)["metadata"].ObjectValue()["name"].IsComputed())
 
-	proposal := &pulumirpc.CheckRequest{Urn: urn(configMapToken, "settings"), News: marshal(t, values{}),
+	proposal := &pulumirpc.CheckRequest{Urn: urn(configMapToken, "settings"), News: marshal(t, whole(configMapToken, nil)),
 		Autonaming: &pulumirpc.CheckRequest_AutonamingOptions{Mode: pulumirpc.CheckRequest_AutonamingOptions_PROPOSE, ProposedName: "proposed"}}
 	response, err := e.Check(t.Context(), proposal)
 	require.NoError(t, err)
@@ -146,8 +144,6 @@ func TestWhatReplacesAnObject(t *testing.T) {
 		return values{"metadata": meta("ns", "web"), "spec": values{"type": "ClusterIP", "clusterIP": "10.100.0.10", "ports": []any{values{"port": 80}}}}
 	}
 	const (
-		claimToken   = "kubernetes:core/v1:PersistentVolumeClaim"
-		classToken   = "kubernetes:storage.k8s.io/v1:StorageClass"
 		jobToken     = "kubernetes:batch/v1:Job"
 		bindingToken = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
 		secretToken  = "kubernetes:core/v1:Secret"
@@ -292,7 +288,11 @@ func TestAnUnreachableCluster(t *testing.T) {
 	require.NoError(t, broken.configure("not a kubeconfig", nil))
 	_, err = broken.create(configMapToken, "settings", values{"metadata": meta("ns", "settings")})
 	assert.ErrorContains(t, err, "failed to parse kubeconfig")
-	assert.ErrorContains(t, broken.configure("", nil), "has no kubeconfig")
+}
+
+func TestTheUsersOwnKubeconfigIsNotTaken(t *testing.T) {
+	t.Parallel()
+	assert.ErrorContains(t, newEngine(t).configure("", nil), "has no kubeconfig")
 }
 
 // Two providers of a stack, or of two stacks, do not share what they are configured with.
@@ -302,7 +302,8 @@ func TestEveryConnectionIsAProviderOfItsOwn(t *testing.T) {
 	port, stop, err := kubeprovider.Serve(ctx)
 	require.NoError(t, err)
 	t.Cleanup(func() { stop(); cancel() })
-	first, second, third := dial(t, port), dial(t, port), dial(t, port)
+	at := func(string) int { return port }
+	first, second, third := dial(t, at), dial(t, at), dial(t, at)
 	require.NoError(t, first.configure(deadEnd(t), nil))
 	require.NoError(t, second.configure(deadEnd(t), map[string]string{"deleteUnreachable": "true"}))
 	s := first.live(configMapToken, "settings", values{"metadata": meta("ns", "settings")})

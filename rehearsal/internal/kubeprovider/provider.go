@@ -7,7 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
+	pulumiprovider "github.com/pulumi/pulumi/sdk/v3/go/pulumi/provider"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -25,6 +28,7 @@ type session struct {
 	ctx     context.Context // ends with Cancel and with the connection
 	cancel  context.CancelFunc
 	cluster atomic.Pointer[cluster]
+	engine  atomic.Pointer[pulumiprovider.HostClient] // which shows lines to the user
 }
 
 type sessionKey struct{}
@@ -40,7 +44,11 @@ func (c connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.
 
 func (connections) HandleConn(ctx context.Context, event stats.ConnStats) {
 	if _, ok := event.(*stats.ConnEnd); ok {
-		sessionOf(ctx).cancel()
+		s := sessionOf(ctx)
+		s.cancel()
+		if engine := s.engine.Load(); engine != nil {
+			_ = engine.Close()
+		}
 	}
 }
 
@@ -91,13 +99,32 @@ func Serve(ctx context.Context, options ...grpc.ServerOption) (port int, stop fu
 	return handle.Port, stop, nil
 }
 
-// Handshake is the engine's first call.
-func (provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
-	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, SupportsAutonamingConfiguration: true}, nil
+// warn shows a line to the user: beside the resource while it is worked on, or for good.
+func warn(ctx context.Context, urn, text string, forGood bool) {
+	engine := sessionOf(ctx).engine.Load()
+	if engine == nil {
+		return
+	}
+	log := engine.LogStatus
+	if forGood {
+		log = engine.Log
+	}
+	_ = log(context.WithoutCancel(ctx), diag.Warning, resource.URN(urn), text) // an engine that is gone has no user
+}
+
+// Handshake is the engine's first call and tells its address.
+func (p provider) Handshake(ctx context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+	_, err := p.Attach(ctx, &pulumirpc.PluginAttach{Address: req.GetEngineAddress()})
+	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, SupportsAutonamingConfiguration: true}, err
 }
 
 // Attach is what older engines call instead of Handshake.
-func (provider) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+func (provider) Attach(ctx context.Context, req *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+	engine, err := pulumiprovider.NewHostClient(req.GetAddress())
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the engine at %s: %w", req.GetAddress(), err)
+	}
+	sessionOf(ctx).engine.Store(engine)
 	return &emptypb.Empty{}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,14 +19,15 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/csaupgrade"
 )
 
-// Check completes the inputs (kind, name, namespace), brings them into the server's form, and refuses fields that the
+// Check completes the inputs (name, namespace), brings them into the server's form, and refuses fields that the
 // kind does not have and values of a wrong type.
 func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	c, err := configured(ctx)
@@ -57,10 +59,9 @@ func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumi
 	refuse := func(property, format string, args ...any) {
 		response.Failures = append(response.Failures, &pulumirpc.CheckFailure{Property: property, Reason: fmt.Sprintf(format, args...)})
 	}
-	if given := o.GroupVersionKind(); given.Kind != "" && given != kind {
-		refuse("kind", "apiVersion and kind are %s, %s, the resource's type is %s", o.GetAPIVersion(), given.Kind, urn.Type())
+	if o.GroupVersionKind() != kind { // which every SDK sets
+		refuse("kind", "apiVersion and kind are %q, %q, the resource's type is %s", o.GetAPIVersion(), o.GetKind(), urn.Type())
 	}
-	o.SetGroupVersionKind(kind)
 	o, problems := normalise(o, unknown)
 	for _, problem := range problems {
 		refuse("", "%s", problem)
@@ -154,9 +155,9 @@ func ignored(path resource.PropertyPath, patterns []string) bool {
 	return false
 }
 
-// Create applies the object and waits until it is ready. In a preview the server tries it out, unless it cannot: an
-// input or the kind is unknown, the namespace is one that is yet to be made, or the server forbids it. An object that
-// exists already is adopted.
+// Create makes the object and waits until it is ready; one that exists already is an error. In a preview the server tries
+// it out, unless it cannot: an input or the kind is unknown, the namespace is one that is yet to be made, the server
+// forbids it, or the object exists, as one that is to be replaced does.
 func (provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	c, err := configured(ctx)
 	if err != nil {
@@ -189,21 +190,20 @@ func (provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulu
 	ctx, done := operation(ctx)
 	defer done()
 
-	live, err := c.create(ctx, o, manager, req.GetPreview())
-	if req.GetPreview() && (apierrors.IsForbidden(err) || namespaceNotFound(err)) {
+	live, err := c.create(ctx, o, req.GetPreview())
+	if req.GetPreview() && (apierrors.IsForbidden(err) || apierrors.IsAlreadyExists(err) || namespaceNotFound(err)) {
 		return unforeseen, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resource %q was not successfully created by the Kubernetes API server: %w", req.GetUrn(), err)
 	}
 	if req.GetPreview() {
-		live.SetName(o.GetName()) // create may have tried it under another
 		delete(live.Object, "status")
 		properties, err := write(checkpoint(o, live, news, manager))
 		return &pulumirpc.CreateResponse{Properties: properties}, err
 	}
 
-	live, unready := c.awaitReady(ctx, o, live, seconds(req.GetTimeout(), o))
+	live, unready := c.awaitReady(ctx, req.GetUrn(), o, live, seconds(req.GetTimeout(), o))
 	properties, err := write(checkpoint(o, live, news, manager))
 	if err != nil {
 		return nil, err
@@ -221,22 +221,19 @@ func (provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulu
 // of the same deployment may be making: five times, as the real provider does.
 var createRetry = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 6}
 
-func (c *cluster) create(ctx context.Context, o *object, manager string, preview bool) (live *object, err error) {
-	retry := createRetry
+// creator is the field manager of a creation. The first update takes its fields over.
+const creator = "pulumi-kubernetes"
+
+func (c *cluster) create(ctx context.Context, o *object, preview bool) (live *object, err error) {
+	retry, options := createRetry, metav1.CreateOptions{FieldManager: creator}
 	if preview {
-		retry.Steps = 1
+		retry.Steps, options.DryRun = 1, []string{metav1.DryRunAll}
 	}
 	var last error
 	err = wait.ExponentialBackoffWithContext(ctx, retry, func(ctx context.Context) (bool, error) {
-		// A preview takes fields away from any manager: the object that is to be replaced has its own.
-		live, last = c.apply(ctx, o, manager, preview, preview)
-		if preview && apierrors.IsInvalid(last) && (strings.Contains(last.Error(), validation.FieldImmutableErrorMsg) || strings.Contains(last.Error(), "Forbidden")) {
-			// The old object is there until the replacement happens: try the new one under a name of its own. The real provider
-			// knows what is only forbidden to be updated since 4.29, as was seen with a StatefulSet
-			// (https://github.com/pulumi/pulumi-kubernetes/issues/4328); that it does so with a pod is concluded from it.
-			other := o.DeepCopy()
-			other.SetName(o.GetName() + "-" + utilrand.String(5))
-			live, last = c.apply(ctx, other, manager, preview, preview)
+		var client dynamic.ResourceInterface
+		if client, last = c.resource(o); last == nil {
+			live, last = client.Create(ctx, o, options)
 		}
 		if apierrors.IsNotFound(last) || meta.IsNoMatchError(last) {
 			c.mapper.Reset()
@@ -244,30 +241,77 @@ func (c *cluster) create(ctx context.Context, o *object, manager string, preview
 		}
 		return last == nil, last
 	})
+	if apierrors.IsAlreadyExists(last) {
+		last = fmt.Errorf("%w\n\nThe resource already exists in the cluster.", last)
+	}
 	return live, cmp.Or(last, err)
 }
 
-// apply sends the object for server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
-// It takes no field from another manager unless it is forced to, here or by an annotation.
-func (c *cluster) apply(ctx context.Context, o *object, manager string, preview, force bool) (*object, error) {
+// update sends the object for server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/). It
+// takes no field from a manager that is not one of its predecessors, unless an annotation says so. A preview does not
+// change who manages what: it takes every field as long as the object was not updated since its creation.
+func (c *cluster) update(ctx context.Context, o *object, manager string, preview bool) (*object, error) {
 	client, err := c.resource(o)
 	if err != nil {
 		return nil, err
 	}
+	live, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	managed := live.GetManagedFields()
+	options := metav1.PatchOptions{FieldManager: manager}
+	force := o.GetAnnotations()[patchForce] == "true" || len(managed) == 0
+	if preview {
+		options.DryRun = []string{metav1.DryRunAll}
+		force = force || slices.ContainsFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
+			return entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Manager == creator
+		})
+	} else if err := takeOver(ctx, client, live, manager); err != nil {
+		return nil, err
+	}
+	options.Force = &force
 	data, err := json.Marshal(o.Object)
 	if err != nil {
 		return nil, err
 	}
-	force = force || o.GetAnnotations()[patchForce] == "true"
-	options := metav1.PatchOptions{FieldManager: manager, Force: &force}
-	if preview {
-		options.DryRun = []string{metav1.DryRunAll}
-	}
-	live, err := client.Patch(ctx, o.GetName(), types.ApplyPatchType, data, options)
+	live, err = client.Patch(ctx, o.GetName(), types.ApplyPatchType, data, options)
 	if apierrors.IsConflict(err) {
-		return nil, fmt.Errorf("server-side apply field conflict detected: the resource managed by field manager %q had an apply conflict: %w", manager, err)
+		return nil, fmt.Errorf("server-side apply field conflict detected\nThe resource managed by field manager %q had an apply conflict: %w", manager, err)
 	}
 	return live, err
+}
+
+// predecessors begin the names of the managers whose fields an update takes over (fixCSAFieldManagers of the real
+// provider): what people changed with kubectl, and what the provider itself made without server-side apply.
+var predecessors = []string{"kubectl", "before-first-apply", creator, "pulumi-resource-kubernetes"}
+
+// takeOver makes what the object's predecessors manage the manager's.
+func takeOver(ctx context.Context, client dynamic.ResourceInterface, live *object, manager string) error {
+	managed, taken := live.GetManagedFields(), sets.New[string]()
+	for i := range managed {
+		entry := &managed[i]
+		begins := func(name string) bool { return strings.HasPrefix(entry.Manager, name) }
+		applied := entry.Operation == metav1.ManagedFieldsOperationApply
+		if entry.Subresource == "" && (applied && begins("kubectl") || !applied && slices.ContainsFunc(predecessors, begins)) {
+			// A name of its own for each entry: of those with one name only the first is kept.
+			entry.Manager, entry.Operation = fmt.Sprintf("%s-%d", entry.Manager, i), metav1.ManagedFieldsOperationUpdate
+			taken.Insert(entry.Manager)
+		}
+	}
+	if taken.Len() == 0 {
+		return nil
+	}
+	live.SetManagedFields(managed)
+	if err := csaupgrade.UpgradeManagedFields(live, taken, manager); err != nil {
+		return err
+	}
+	patch, err := json.Marshal([]any{map[string]any{"op": "replace", "path": "/metadata/managedFields", "value": live.GetManagedFields()}})
+	if err != nil {
+		return err
+	}
+	_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{})
+	return err
 }
 
 // namespaceNotFound tells whether the server misses the object's namespace.
@@ -380,12 +424,14 @@ func (provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulu
 	ctx, done := operation(ctx)
 	defer done()
 
-	live, unready := c.apply(ctx, o, manager, req.GetPreview(), false)
+	live, unready := c.update(ctx, o, manager, req.GetPreview())
 	if req.GetPreview() && (apierrors.IsForbidden(unready) || meta.IsNoMatchError(unready)) {
 		return unforeseen, nil
 	}
-	switch {
-	case unready != nil:
+	if unready == nil && !req.GetPreview() {
+		live, unready = c.awaitReady(ctx, req.GetUrn(), o, live, seconds(req.GetTimeout(), o))
+	}
+	if unready != nil { // after Cancel there is no answer, and the state stays as it was
 		client, err := c.resource(o)
 		if err == nil {
 			live, err = client.Get(ctx, o.GetName(), metav1.GetOptions{})
@@ -393,8 +439,6 @@ func (provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulu
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("update of resource %q failed: %w", req.GetUrn(), unready), fmt.Errorf("unable to get cluster state: %w", err))
 		}
-	case !req.GetPreview():
-		live, unready = c.awaitReady(ctx, o, live, seconds(req.GetTimeout(), o))
 	}
 	properties, err := write(checkpoint(o, live, news, manager))
 	if err != nil {
@@ -452,7 +496,7 @@ func (provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*empt
 	if inputs.GetAnnotations()[skipAwait] == "true" {
 		return &emptypb.Empty{}, nil
 	}
-	last, err := awaitGone(ctx, client, live, seconds(req.GetTimeout(), inputs))
+	last, err := awaitGone(ctx, req.GetUrn(), client, live, seconds(req.GetTimeout(), inputs))
 	if err == nil {
 		return &emptypb.Empty{}, nil
 	}
@@ -476,7 +520,7 @@ func seconds(custom float64, inputs *object) time.Duration {
 func partial(id string, properties, inputs *structpb.Struct, err error) error {
 	reasons := []string{err.Error()}
 	if unready := (*unreadyError)(nil); errors.As(err, &unready) {
-		reasons = append(reasons, unready.details...)
+		reasons = append(reasons, unready.reasons...)
 	}
 	return rpcerror.WithDetails(rpcerror.New(codes.Unknown, err.Error()),
 		&pulumirpc.ErrorResourceInitFailed{Id: id, Properties: properties, Inputs: inputs, Reasons: reasons})

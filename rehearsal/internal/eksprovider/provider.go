@@ -8,16 +8,20 @@
 package eksprovider
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -43,19 +47,26 @@ const (
 var NotModelled = []string{
 	"outputs that are resources (eksCluster, core, instanceRoles, security groups): the program must use the scalar ones",
 	"everything but the control plane: node groups, security groups, add-ons, access entries, OIDC provider, Fargate, Auto Mode, storage classes",
-	"the wait for a public endpoint to answer, and the method getKubeconfig",
+	"the method getKubeconfig",
+}
+
+// Options change what the real component fixes.
+type Options struct {
+	// Patience is how long it waits for a public endpoint to answer; default what the real one waits, five minutes.
+	Patience time.Duration
 }
 
 type server struct {
 	pulumirpc.UnimplementedResourceProviderServer
+	options Options
 
 	mu     sync.Mutex
 	engine *pulumiprovider.HostClient
 }
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which waits for requests under way.
-func Serve(ctx context.Context) (port int, stop func(), err error) {
-	s := &server{}
+func Serve(ctx context.Context, options Options) (port int, stop func(), err error) {
+	s := &server{options: options}
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Cancel: cancel,
@@ -150,7 +161,7 @@ func (s *server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 	if engine == nil {
 		return nil, errors.New("no engine has attached to the eks stand-in")
 	}
-	return pulumiprovider.Construct(ctx, req, engine.EngineConn(), construct)
+	return pulumiprovider.Construct(ctx, req, engine.EngineConn(), s.construct)
 }
 
 // checkCLI wants the aws CLI that the component's kubeconfig runs.
@@ -307,7 +318,7 @@ type awsCluster struct {
 	Identities           pulumi.ArrayOutput  `pulumi:"identities"`
 }
 
-func construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.ConstructInputs, opts pulumi.ResourceOption) (*pulumiprovider.ConstructResult, error) {
+func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.ConstructInputs, opts pulumi.ResourceOption) (*pulumiprovider.ConstructResult, error) {
 	args := &clusterArgs{}
 	if err := inputs.CopyTo(args); err != nil {
 		return nil, fmt.Errorf("arguments of %s: %w", name, err)
@@ -332,9 +343,10 @@ func construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.Constr
 		return nil, err
 	}
 
+	endpoint := s.answering(ctx, eks, args)
 	// What is handed over has the role and not the profile: people may have other names for it (kubeconfigWithoutProfile).
 	withProfile := func(profile bool) pulumi.AnyOutput {
-		return pulumi.All(eks.Name, eks.Endpoint, eks.CertificateAuthority, eks.ARN, args.Credentials).ApplyT(func(v []any) any {
+		return pulumi.All(eks.Name, endpoint, eks.CertificateAuthority, eks.ARN, args.Credentials).ApplyT(func(v []any) any {
 			ca, _ := v[2].(map[string]any)["data"].(string)
 			credentials := v[4].(map[string]string)
 			var options []string
@@ -368,6 +380,45 @@ func construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.Constr
 		return nil, err
 	}
 	return pulumiprovider.NewConstructResult(c)
+}
+
+// answering is the endpoint, once it has answered if it is public: the component asks for its health every five seconds, 60
+// times, at every update and in no preview, and then goes on all the same (nodejs/eks/cluster/cluster.ts).
+func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterArgs) pulumi.StringOutput {
+	if ctx.DryRun() || args.EndpointPublicAccess == nil {
+		return eks.Endpoint
+	}
+	const attempts = 60
+	pause := cmp.Or(s.options.Patience, 5*time.Minute) / attempts
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // it only wants to know whether there is an answer
+	}}
+	show := &pulumi.LogArgs{Resource: eks, Ephemeral: true}
+	return pulumi.All(eks.Endpoint, args.EndpointPublicAccess.ToBoolPtrOutput()).ApplyT(func(v []any) (string, error) {
+		endpoint := v[0].(string)
+		if public := v[1].(*bool); public == nil || !*public {
+			return endpoint, nil
+		}
+		defer client.CloseIdleConnections()
+		for i := range attempts {
+			response, err := client.Get(endpoint + "/healthz")
+			if err == nil {
+				response.Body.Close()
+				if response.StatusCode == http.StatusOK {
+					return endpoint, ctx.Log.Info("Cluster is ready", show)
+				}
+			}
+			if err := ctx.Log.Info(fmt.Sprintf("Waiting up to (%d) more seconds for cluster readiness...", (attempts-i)*5), show); err != nil {
+				return "", err
+			}
+			select {
+			case <-ctx.Context().Done():
+				return "", ctx.Context().Err()
+			case <-time.After(pause):
+			}
+		}
+		return endpoint, nil
+	}).(pulumi.StringOutput)
 }
 
 // serviceRole registers the component eks:index:ServiceRole with a role for EKS and its one policy.

@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"expense/rehearsal/internal/awsmodel"
 
@@ -30,19 +34,24 @@ import (
 type engine struct {
 	pulumirpc.UnimplementedResourceMonitorServer
 	pulumirpc.UnimplementedEngineServer
-	model  *awsmodel.Model
-	dryRun bool
+	model    *awsmodel.Model
+	dryRun   bool
+	endpoint string // the cluster's; default one that answers
 
 	mu         sync.Mutex
 	registered []*pulumirpc.RegisterResourceRequest
 	invoked    []string
+	shown      []string
 }
 
 func (e *engine) SupportsFeature(context.Context, *pulumirpc.SupportsFeatureRequest) (*pulumirpc.SupportsFeatureResponse, error) {
 	return &pulumirpc.SupportsFeatureResponse{HasSupport: true}, nil
 }
 
-func (e *engine) Log(context.Context, *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+func (e *engine) Log(_ context.Context, req *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shown = append(e.shown, req.GetMessage())
 	return &emptypb.Empty{}, nil
 }
 
@@ -87,12 +96,20 @@ func (e *engine) RegisterResource(ctx context.Context, req *pulumirpc.RegisterRe
 		return nil, err
 	}
 	resp.Id = id
+	if out.HasValue("endpoint") {
+		out["endpoint"] = resource.NewProperty(e.endpoint)
+	}
 	resp.Object, err = plugin.MarshalProperties(out, plugin.MarshalOptions{})
 	return resp, err
 }
 
 func (e *engine) serve(t *testing.T) string {
 	t.Helper()
+	if e.endpoint == "" {
+		api := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		t.Cleanup(api.Close)
+		e.endpoint = api.URL
+	}
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{Cancel: cancel, Init: func(s *grpc.Server) error {
 		pulumirpc.RegisterResourceMonitorServer(s, e)
@@ -117,7 +134,7 @@ func cli(t *testing.T, version string) {
 
 func client(t *testing.T, engineAddress string) pulumirpc.ResourceProviderClient {
 	t.Helper()
-	port, stop, err := Serve(t.Context())
+	port, stop, err := Serve(t.Context(), Options{Patience: 60 * time.Millisecond})
 	require.NoError(t, err)
 	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
 	require.NoError(t, err)
@@ -264,7 +281,56 @@ func TestConstructInPreview(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, e.registered, 6)
 	assert.Equal(t, plugin.UnknownStringValue, resp.GetState().AsMap()["kubeconfigJson"])
+	assert.Empty(t, e.shown, "no endpoint is waited for")
 	assert.Empty(t, e.model.Inventory())
+}
+
+// A public endpoint that does not answer is waited for, at every update and in no preview; nothing fails for that.
+func TestTheEndpointIsWaitedFor(t *testing.T) {
+	cli(t, "2.15.0")
+	asked := atomic.Int32{}
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "/healthz", r.URL.Path)
+		if asked.Add(1); strings.HasPrefix(r.Host, "127.0.0.1") {
+			w.WriteHeader(http.StatusForbidden)
+		} else if asked.Load() < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(api.Close)
+	never := api.URL
+	third := strings.Replace(never, "127.0.0.1", "localhost", 1)
+	for name, test := range map[string]struct {
+		endpoint string
+		private  bool
+		asked    int
+		last     string
+	}{
+		"that never answers":      {endpoint: never, asked: 60, last: "Waiting up to (5) more seconds for cluster readiness..."},
+		"that answers in the end": {endpoint: third, asked: 3, last: "Cluster is ready"},
+		"that is private":         {endpoint: never, private: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked.Store(0)
+			e := &engine{model: awsmodel.New(awsmodel.Options{}), endpoint: test.endpoint}
+			address := e.serve(t)
+			args := arguments(subnets(t, e.model)...)
+			if test.private {
+				args["endpointPublicAccess"] = false
+				delete(args, "publicAccessCidrs")
+			}
+			resp, err := client(t, address).Construct(t.Context(), constructRequest(t, address, args, false))
+			require.NoError(t, err)
+			assert.Equal(t, test.endpoint, parse(t, resp.GetState().AsMap()["kubeconfigJson"]).Clusters[0].Cluster["server"])
+			assert.EqualValues(t, test.asked, asked.Load())
+			if test.last != "" {
+				assert.Equal(t, test.last, e.shown[len(e.shown)-1])
+			}
+			if test.asked > 1 {
+				assert.Equal(t, "Waiting up to (300) more seconds for cluster readiness...", e.shown[0])
+			}
+		})
+	}
 }
 
 func TestAWSRefusal(t *testing.T) {

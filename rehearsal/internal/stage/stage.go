@@ -131,7 +131,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		serve func() (int, func(), error)
 	}{
 		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model, server...) }},
-		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx) }},
+		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second}) }},
 		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
 	} {
 		port, stop, err := provider.serve()

@@ -6,6 +6,8 @@ STACK ?= dev
 BASE ?=
 # Anything: leave the rehearsed stack up.
 KEEP ?=
+# A folder like ~/.pulumi/plugins: its plugins for kubernetes and eks are rehearsed with, in place of the stand-ins.
+PULUMI_PLUGINS ?=
 # Which faults are played: those whose name contains this; none is all.
 ONLY ?=
 # Anything: remove what is left over.
@@ -44,7 +46,7 @@ aws-rules: ## Renews the table of AWS's rules from the models that AWS publishes
 
 .PHONY: rehearse
 rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine, and writes .rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
-	@.tools/bin/rehearse -stack $(STACK) $(if $(KEEP),-keep)
+	@.tools/bin/rehearse -stack $(STACK) -plugins "$(PULUMI_PLUGINS)" $(if $(KEEP),-keep)
 
 .PHONY: rehearse-down
 rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.

@@ -1,7 +1,7 @@
 // Command rehearse plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a
 // real Kubernetes API server, in front of stand-ins for AWS. It needs no account and no network.
 //
-//	rehearse -project DIR -tools DIR [-stack dev] [-keep]
+//	rehearse -project DIR -tools DIR [-stack dev] [-keep] [-plugins DIR]
 //	rehearse -project DIR -down
 package main
 
@@ -39,6 +39,7 @@ func main() {
 	keep := flag.Bool("keep", false, "leave the stack up after its checks")
 	down := flag.Bool("down", false, "end the rehearsal that was left up")
 	scale := flag.Float64("scale", 0, "how much of AWS's typical time the model takes, 0 to 1")
+	plugins := flag.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, to be used in place of the stand-ins for kubernetes and eks")
 	child := flag.Bool("child", false, "run the rehearsal that -keep leaves up; for the command itself")
 	flag.Parse()
 	// What the Kubernetes libraries say of their work is of no interest here.
@@ -54,7 +55,7 @@ func main() {
 	case *keep && !*child:
 		err = detach(*project)
 	default:
-		err = rehearse(ctx, stage.Options{Stack: *stack, Scale: *scale, Out: os.Stdout}, *project, *tools, *keep)
+		err = rehearse(ctx, stage.Options{Stack: *stack, Scale: *scale, Plugins: *plugins, Out: os.Stdout}, *project, *tools, *keep)
 	}
 	switch {
 	case ctx.Err() != nil && !*down && err != nil:
@@ -72,6 +73,11 @@ func rehearse(ctx context.Context, options stage.Options, project, tools string,
 	}
 	if options.Tools, err = filepath.Abs(tools); err != nil {
 		return err
+	}
+	if options.Plugins != "" {
+		if options.Plugins, err = filepath.Abs(options.Plugins); err != nil {
+			return err
+		}
 	}
 	start := time.Now()
 	s, err := stage.New(ctx, options)

@@ -47,6 +47,9 @@ type Options struct {
 	Account string
 	// Scale is how much of AWS's typical time the model takes: 0 answers at once.
 	Scale float64
+	// Plugins, if there is one, is a folder of real plugins, laid out as ~/.pulumi/plugins. Of the stand-ins for the eks component
+	// and for Kubernetes, those are left out for which it has a plugin. AWS stays the model.
+	Plugins string
 	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
 	Intercept grpc.UnaryServerInterceptor
 }
@@ -134,12 +137,21 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second}) }},
 		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
 	} {
+		if plugin := realPlugin(options.Plugins, provider.name); plugin != "" {
+			fmt.Fprintf(s.out, "In place of the stand-in for %s: %s\n", provider.name, plugin)
+			continue
+		}
 		port, stop, err := provider.serve()
 		if err != nil {
 			return fmt.Errorf("%s stand-in: %w", provider.name, err)
 		}
 		s.stop = append(s.stop, stop)
 		attached = append(attached, fmt.Sprintf("%s:%d", provider.name, port))
+	}
+
+	if options.Plugins != "" && len(attached) == 3 {
+		return fmt.Errorf("folder %s has no plugin in place of a stand-in: it needs resource-kubernetes-v%s or resource-eks-v%s, as ~/.pulumi/plugins has after `pulumi plugin install resource kubernetes %s`",
+			options.Plugins, kubeprovider.Version, eksprovider.Version, kubeprovider.Version)
 	}
 
 	bin := filepath.Join(s.Dir, "bin")
@@ -165,13 +177,35 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
 		"PULUMI_DEBUG_COMMANDS=true", // for --event-log, which it hides otherwise
 	)
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	if options.Plugins != "" {
+		// The component asks for an older kubernetes plugin than the program does: this way the newest is good for both.
+		s.env = append(s.env, "PULUMI_ENABLE_LEGACY_PLUGIN_SEARCH=true")
+		if err := os.Symlink(options.Plugins, filepath.Join(home, "plugins")); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
-		os.Mkdir(home, 0o700),
 		// A file in the place of the folder of the CLI's own logs, which nobody reads here: it then does without.
 		os.WriteFile(filepath.Join(home, "logs"), nil, 0o600),
 		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),
 	)
+}
+
+// realPlugin names the folder's plugins of a name, of which the engine takes the newest; "" is none. There is none for AWS: no
+// rehearsal shall reach an account.
+func realPlugin(folder, name string) string {
+	var found []string
+	if folder != "" && name != "aws" {
+		paths, _ := filepath.Glob(filepath.Join(folder, "resource-"+name+"-v*", "*")) // the pattern is well formed
+		for _, path := range paths {
+			found = append(found, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return strings.Join(slices.Compact(found), ", ")
 }
 
 // withoutCloud is the environment without what points at a real account, cluster or Pulumi backend.

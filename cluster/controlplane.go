@@ -86,7 +86,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	}
 	if _, err := kms.NewAlias(ctx, name, &kms.AliasArgs{
 		// A name of the program's own, because people look the key up by it.
-		Name:        pulumi.String("alias/eks/" + args.Name),
+		Name:        pulumi.String(config.ClusterKeyAlias(args.Name)),
 		TargetKeyId: key.KeyId,
 	}, child); err != nil {
 		return nil, fmt.Errorf("secrets key alias: %w", err)
@@ -94,7 +94,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	// EKS writes to a group of this name, and makes one without retention if it does not find it. Created first, it is
 	// ours; deleted last, EKS has stopped writing.
 	logs, err := cloudwatch.NewLogGroup(ctx, name+"-control-plane", &cloudwatch.LogGroupArgs{
-		Name:            pulumi.String("/aws/eks/" + args.Name + "/cluster"),
+		Name:            pulumi.String(config.ClusterLogGroup(args.Name)),
 		RetentionInDays: pulumi.Int(args.LogRetentionDays),
 	}, child)
 	if err != nil {

@@ -57,18 +57,9 @@ type Domain struct {
 	DashboardsEndpoint pulumi.StringOutput `pulumi:"dashboardsEndpoint"`
 }
 
-// auditLog is the log of who asked the domain.
-const auditLog = "audit"
-
-// domainLogs are what the domain writes about itself: who asked, what went wrong and what was slow. OpenSearch writes audit
-// logs only once its security plugin is told to, too
+// auditLog is config.DomainLogs' log of who asked the domain. OpenSearch writes it only once its security plugin is told to, too
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
-var domainLogs = map[string]string{
-	auditLog:      "AUDIT_LOGS",
-	"application": "ES_APPLICATION_LOGS",
-	"index-slow":  "INDEX_SLOW_LOGS",
-	"search-slow": "SEARCH_SLOW_LOGS",
-}
+const auditLog = "audit"
 
 // NewDomain makes the domain in the private subnets. A change of its name replaces it and its data; a change of
 // instances or volumes is a blue/green move that AWS makes in place.
@@ -214,21 +205,20 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 // the groups with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
 func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
-	for _, kind := range slices.Sorted(maps.Keys(domainLogs)) {
+	for _, kind := range slices.Sorted(maps.Keys(config.DomainLogs)) {
 		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
-			Name:            pulumi.String(logGroups(args.Domain.Name) + kind),
+			Name:            pulumi.String(config.DomainLogGroup(args.Domain.Name, kind)),
 			RetentionInDays: pulumi.Int(args.LogRetentionDays),
 		}, pulumi.Parent(d))
 		if err != nil {
 			return nil, nil, fmt.Errorf("log group %s: %w", kind, err)
 		}
 		options = append(options, opensearch.DomainLogPublishingOptionArgs{
-			LogType: pulumi.String(domainLogs[kind]), CloudwatchLogGroupArn: group.Arn, Enabled: pulumi.Bool(kind != auditLog || args.Domain.AuditLogs),
+			LogType: pulumi.String(config.DomainLogs[kind]), CloudwatchLogGroupArn: group.Arn, Enabled: pulumi.Bool(kind != auditLog || args.Domain.AuditLogs),
 		})
 	}
 	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{
-		// An account has room for ten of these in a region: a name that says whose it is.
-		PolicyName: pulumi.String("opensearch-" + args.Domain.Name),
+		PolicyName: pulumi.String(config.DomainLogPolicy(args.Domain.Name)),
 		PolicyDocument: args.MasterRoleARN.ToStringOutput().ApplyT(func(role string) (string, error) {
 			return logPolicy(args.Region, args.Domain.Name, role)
 		}).(pulumi.StringOutput),
@@ -238,9 +228,6 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 	}
 	return options, policy, nil
 }
-
-// logGroups begins the names of a domain's log groups.
-func logGroups(domain string) string { return "/aws/OpenSearchService/domains/" + domain + "/" }
 
 // logPolicy lets OpenSearch write to the domain's groups, for this domain only: the conditions keep another account's domain
 // from using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
@@ -261,7 +248,7 @@ func logPolicy(region, domain, role string) (string, error) {
 		Sid:       "DomainLogs",
 		Principal: iampolicy.Principal{Service: "es.amazonaws.com"},
 		Actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-		Resources: []string{arn("logs", "log-group:"+logGroups(domain)+"*:*")},
+		Resources: []string{arn("logs", "log-group:"+config.DomainLogGroup(domain, "*")+":*")},
 		Conditions: map[string]map[string]string{
 			"StringEquals": {"aws:SourceAccount": account},
 			"ArnLike":      {"aws:SourceArn": arn("es", "domain/"+domain)},

@@ -10,8 +10,6 @@ KEEP ?=
 PULUMI_PLUGINS ?=
 # Which faults are played: those whose name contains this; none is all.
 ONLY ?=
-# Anything: remove what is left over.
-DELETE ?=
 
 .PHONY: help
 help: ## Lists what make can do here.
@@ -61,8 +59,8 @@ doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's s
 	@.tools/bin/doctor -stack $(STACK)
 
 .PHONY: leftovers
-leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account: DELETE=1 removes it, after asking.
-	@.tools/bin/leftovers -stack $(STACK) $(if $(DELETE),-delete)
+leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account, with the commands that remove it.
+	@.tools/bin/leftovers -stack $(STACK)
 
 .PHONY: faults
 faults: tools .tools/bin/faults ## Lets one thing go wrong at every operation, for three quarters of an hour; goes on where it was ended: ONLY=up/killed.

@@ -1,19 +1,18 @@
-// Command leftovers lists what a stack has in an AWS account, and marks what was left behind. With -delete it removes that.
+// Command leftovers lists what a stack has in an AWS account, marks what was left behind, and writes the commands that remove
+// that. It changes nothing.
 //
-//	leftovers -project DIR [-stack dev|prod] [-delete [-yes]]
+//	leftovers -project DIR [-stack dev|prod]
 //
 // It ends with 0 if nothing is left over, with 3 if something is, and with 1 if that could not be found out.
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"expense/rehearsal/internal/estimate"
@@ -22,18 +21,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"golang.org/x/term"
 )
 
 // attempts are made of a call that AWS answers with "too often", or not at all.
 const attempts = 8
 
 func main() {
-	c := command{out: os.Stdout, in: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
+	c := command{out: os.Stdout}
 	flag.StringVar(&c.project, "project", ".", "folder with Pulumi.yaml")
 	flag.StringVar(&c.stack, "stack", "dev", "stack to look for")
-	flag.BoolVar(&c.remove, "delete", false, "remove what is left over, after asking")
-	flag.BoolVar(&c.yes, "yes", false, "do not ask")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,10 +44,7 @@ func main() {
 // command is one run.
 type command struct {
 	project, stack string
-	remove, yes    bool
 	out            io.Writer
-	in             io.Reader
-	terminal       bool
 	// signIn gives the credentials that the stack's file names; default those of the machine.
 	signIn func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	// state gives the stack's state; default `pulumi stack export`.
@@ -60,9 +53,6 @@ type command struct {
 
 // run gives the exit code.
 func (c *command) run(ctx context.Context) (int, error) {
-	if c.remove && !c.yes && !c.terminal {
-		return 1, fmt.Errorf("-delete asks before it removes anything, and standard input is no terminal: run it in one, or with -yes")
-	}
 	stack, err := leftovers.Settings(c.project, c.stack)
 	if err != nil {
 		return 1, err
@@ -75,7 +65,7 @@ func (c *command) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	options := leftovers.Options{Config: cfg, Stack: stack, Region: cfg.Region, Say: func(line string) { fmt.Fprintln(c.out, line) }}
+	options := leftovers.Options{Config: cfg, Stack: stack, Region: cfg.Region}
 	options.Price = func(key string) (float64, bool) {
 		price, ok := estimate.PriceOf(key)
 		return price.Monthly(), ok
@@ -85,22 +75,6 @@ func (c *command) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	if err := report.Text(c.out); err != nil {
-		return 1, err
-	}
-	if !c.remove || len(report.Of(leftovers.Leftover)) == 0 {
-		return report.Code(), nil
-	}
-	if !c.yes && !c.agreed() {
-		fmt.Fprintln(c.out, "Nothing is removed.")
-		return report.Code(), nil
-	}
-	// Somebody may have run Pulumi meanwhile.
-	options.State = c.export(ctx)
-	if report, err = leftovers.Remove(ctx, options, report); err != nil {
-		return 1, err
-	}
-	fmt.Fprintln(c.out)
 	return report.Code(), report.Text(c.out)
 }
 
@@ -119,11 +93,4 @@ func (c *command) export(ctx context.Context) *leftovers.State {
 		fmt.Fprintf(c.out, "No state: %v\n", err)
 	}
 	return state
-}
-
-// agreed asks for the stack's name.
-func (c *command) agreed() bool {
-	fmt.Fprintf(c.out, "This removes everything marked %s for good. Type the stack's name to go on: ", leftovers.Leftover)
-	line, _ := bufio.NewReader(c.in).ReadString('\n')
-	return strings.TrimSpace(line) == c.stack
 }

@@ -64,11 +64,6 @@ func findBalancers(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, nil
 }
 
-func removeBalancer(ctx context.Context, f *finder, i Item) error {
-	_, err := f.balancers.DeleteLoadBalancer(ctx, &elasticloadbalancingv2.DeleteLoadBalancerInput{LoadBalancerArn: &i.ID})
-	return err
-}
-
 func findTargetGroups(ctx context.Context, f *finder) (items []Item, err error) {
 	var all []types.TargetGroup
 	var arns []string
@@ -92,11 +87,6 @@ func findTargetGroups(ctx context.Context, f *finder) (items []Item, err error) 
 		}
 	}
 	return items, nil
-}
-
-func removeTargetGroup(ctx context.Context, f *finder, i Item) error {
-	_, err := f.balancers.DeleteTargetGroup(ctx, &elasticloadbalancingv2.DeleteTargetGroupInput{TargetGroupArn: &i.ID})
-	return err
 }
 
 func findClassic(ctx context.Context, f *finder) (items []Item, err error) {
@@ -127,9 +117,4 @@ func findClassic(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 	}
 	return items, nil
-}
-
-func removeClassic(ctx context.Context, f *finder, i Item) error {
-	_, err := f.classic.DeleteLoadBalancer(ctx, &elasticloadbalancing.DeleteLoadBalancerInput{LoadBalancerName: &i.ID})
-	return err
 }

@@ -91,17 +91,8 @@ var (
 	invalidCodes   = []string{"AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidSignatureException"}
 )
 
-// refusal is an error that needs no explanation.
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
-
 // explain says what went wrong and what helps, with the credentials of an account.
 func explain(err error, account config.Account) string {
-	var own refusal
-	if errors.As(err, &own) {
-		return own.Error()
-	}
 	var op *smithy.OperationError
 	call := ""
 	if errors.As(err, &op) {
@@ -122,7 +113,7 @@ func explain(err error, account config.Account) string {
 		if errors.As(err, &canceled) {
 			return call + "interrupted"
 		}
-		return fmt.Sprintf("%s%v; without credentials sign in first: %s", call, err, account.SignIn())
+		return fmt.Sprintf("%s%v", call, err)
 	}
 	return fmt.Sprintf("%s%s: %v", call, c, message(err))
 }

@@ -28,11 +28,6 @@ func findInstances(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-func removeInstance(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{i.ID}})
-	return err
-}
-
 func findScalingGroups(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, autoscaling.NewDescribeAutoScalingGroupsPaginator(f.autoscaling, &autoscaling.DescribeAutoScalingGroupsInput{}), func(page *autoscaling.DescribeAutoScalingGroupsOutput) {
 		for _, g := range page.AutoScalingGroups {
@@ -45,12 +40,6 @@ func findScalingGroups(ctx context.Context, f *finder) (items []Item, err error)
 	return items, err
 }
 
-// removeScalingGroup terminates the group's instances too.
-func removeScalingGroup(ctx context.Context, f *finder, i Item) error {
-	_, err := f.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &i.ID, ForceDelete: aws.Bool(true)})
-	return err
-}
-
 func findTemplates(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, ec2.NewDescribeLaunchTemplatesPaginator(f.ec2, &ec2.DescribeLaunchTemplatesInput{}), func(page *ec2.DescribeLaunchTemplatesOutput) {
 		for _, t := range page.LaunchTemplates {
@@ -60,11 +49,6 @@ func findTemplates(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 	})
 	return items, err
-}
-
-func removeTemplate(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateId: &i.ID})
-	return err
 }
 
 // findVolumes gives a volume to the instance that it is attached to.
@@ -87,11 +71,6 @@ func findVolumes(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-func removeVolume(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: &i.ID})
-	return err
-}
-
 func findSnapshots(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, ec2.NewDescribeSnapshotsPaginator(f.ec2, &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}}), func(page *ec2.DescribeSnapshotsOutput) {
 		for _, s := range page.Snapshots {
@@ -102,9 +81,4 @@ func findSnapshots(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 	})
 	return items, err
-}
-
-func removeSnapshot(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &i.ID})
-	return err
 }

@@ -3,6 +3,7 @@ package leftovers
 import (
 	"context"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,13 +55,26 @@ func prices(key string) (float64, bool) {
 
 // options look at the account for the stack dev, whose state is empty.
 func (a *account) options() Options {
-	return Options{Config: a.config, Stack: dev, State: &State{}, Price: prices, Every: time.Millisecond}
+	return Options{Config: a.config, Stack: dev, State: &State{}, Price: prices}
 }
 
 func (a *account) find(t *testing.T) *Report {
 	report, err := Find(context.Background(), a.options())
 	require.NoError(t, err)
 	return report
+}
+
+// play does what a report's commands say, and gives what AWS answered to those that it refused.
+func (a *account) play(report *Report) (refused []string) {
+	for _, command := range report.Commands() {
+		if command[2] == "wait" {
+			continue // the model is done at once
+		}
+		if err := a.server.Command(command); err != nil {
+			refused = append(refused, strings.Join(command, " ")+": "+err.Error())
+		}
+	}
+	return refused
 }
 
 // ids lists what has a mark, as "kind id".

@@ -2,6 +2,7 @@ package leftovers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -60,53 +61,31 @@ func findRoles(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, nil
 }
 
-// removeRole takes the role's policies and instance profiles away first, as IAM wants
+// inRole gives the roles' policies and instance profiles, without which IAM wants a role before it goes
 // (https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html).
-func removeRole(ctx context.Context, f *finder, i Item) error {
-	var attached, inline, profiles []string
-	err := pages(ctx, iam.NewListAttachedRolePoliciesPaginator(f.iam, &iam.ListAttachedRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListAttachedRolePoliciesOutput) {
-		for _, p := range page.AttachedPolicies {
-			attached = append(attached, aws.ToString(p.PolicyArn))
-		}
-	})
-	if err != nil {
-		return err
-	}
-	err = pages(ctx, iam.NewListRolePoliciesPaginator(f.iam, &iam.ListRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListRolePoliciesOutput) {
-		inline = append(inline, page.PolicyNames...)
-	})
-	if err != nil {
-		return err
-	}
-	err = pages(ctx, iam.NewListInstanceProfilesForRolePaginator(f.iam, &iam.ListInstanceProfilesForRoleInput{RoleName: &i.ID}), func(page *iam.ListInstanceProfilesForRoleOutput) {
-		for _, p := range page.InstanceProfiles {
-			profiles = append(profiles, aws.ToString(p.InstanceProfileName))
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, arn := range attached {
-		if _, err := f.iam.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &i.ID, PolicyArn: &arn}); err != nil {
+func inRole(ctx context.Context, f *finder, items []*Item) error {
+	for _, i := range items {
+		var attached, inline, profiles []string
+		err := errors.Join(
+			pages(ctx, iam.NewListAttachedRolePoliciesPaginator(f.iam, &iam.ListAttachedRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListAttachedRolePoliciesOutput) {
+				for _, p := range page.AttachedPolicies {
+					attached = append(attached, aws.ToString(p.PolicyArn))
+				}
+			}),
+			pages(ctx, iam.NewListRolePoliciesPaginator(f.iam, &iam.ListRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListRolePoliciesOutput) {
+				inline = append(inline, page.PolicyNames...)
+			}),
+			pages(ctx, iam.NewListInstanceProfilesForRolePaginator(f.iam, &iam.ListInstanceProfilesForRoleInput{RoleName: &i.ID}), func(page *iam.ListInstanceProfilesForRoleOutput) {
+				for _, p := range page.InstanceProfiles {
+					profiles = append(profiles, aws.ToString(p.InstanceProfileName))
+				}
+			}))
+		if err != nil {
 			return err
 		}
+		i.parts = [][]string{attached, inline, profiles, profiles}
 	}
-	for _, name := range inline {
-		if _, err := f.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &i.ID, PolicyName: &name}); err != nil {
-			return err
-		}
-	}
-	for _, name := range profiles {
-		if _, err := f.iam.RemoveRoleFromInstanceProfile(ctx, &iam.RemoveRoleFromInstanceProfileInput{RoleName: &i.ID, InstanceProfileName: &name}); err != nil {
-			return err
-		}
-		// A profile holds one role: without it nobody can use it.
-		if _, err := f.iam.DeleteInstanceProfile(ctx, &iam.DeleteInstanceProfileInput{InstanceProfileName: &name}); err != nil {
-			return err
-		}
-	}
-	_, err = f.iam.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &i.ID})
-	return err
+	return nil
 }
 
 // findOIDCProviders asks for the tags of the providers that are EKS's in the stack's region.
@@ -136,9 +115,4 @@ func findOIDCProviders(ctx context.Context, f *finder) (items []Item, err error)
 		}
 	}
 	return items, nil
-}
-
-func removeOIDCProvider(ctx context.Context, f *finder, i Item) error {
-	_, err := f.iam.DeleteOpenIDConnectProvider(ctx, &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderArn: &i.ID})
-	return err
 }

@@ -1,5 +1,5 @@
 // Package leftovers lists what a stack has in an AWS account and tells what is still the stack's, what AWS keeps by design,
-// and what was left behind. With leave it removes the last.
+// and what was left behind, with the commands that remove that. It changes nothing.
 //
 // Each service is asked for its own list, and the lists are compared here. The Resource Groups Tagging API would take fewer
 // calls, but it goes by tags alone, where half of what a destroy leaves behind hangs on a VPC or has a name only; it does not
@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -56,8 +55,9 @@ type Item struct {
 	kept       string
 	with, refs []string
 	doubt      string
-	// detail is what a removal needs beside the ID.
-	detail string
+	// parts have to go before it, by the kind's commands for them; stays is why no command removes it now.
+	parts [][]string
+	stays string
 }
 
 // Unchecked is what could not be looked at.
@@ -104,14 +104,7 @@ type Options struct {
 	Price func(key string) (monthly float64, ok bool)
 	// Region is the region of the caller's environment, "" if it names none.
 	Region string
-	// Every is how long to wait between two looks at what AWS takes its time to remove; default 15 seconds. How often it is
-	// looked does not depend on it.
-	Every time.Duration
-	// Say gets a line for every removal; default nobody.
-	Say func(line string)
 }
-
-const every = 15 * time.Second
 
 // finder is one search.
 type finder struct {
@@ -124,7 +117,9 @@ type finder struct {
 	// name: otherwise nothing is counted by it.
 	cluster, domain       string
 	ourCluster, ourDomain bool
-	report                *Report
+	// noCluster tells that there is no cluster of the name, whosever.
+	noCluster bool
+	report    *Report
 }
 
 // Find lists what the stack has in the account. An error is one that keeps it from looking at all.
@@ -138,12 +133,6 @@ func Find(ctx context.Context, options Options) (*Report, error) {
 }
 
 func newFinder(ctx context.Context, options Options) (*finder, error) {
-	if options.Every == 0 {
-		options.Every = every
-	}
-	if options.Say == nil {
-		options.Say = func(string) {}
-	}
 	options.Config.Region = options.Stack.Region
 	f := &finder{clients: newClients(options.Config), Options: options, vpcs: map[string]bool{}, report: &Report{Stack: options.Stack}}
 	caller, err := f.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -191,6 +180,7 @@ func (f *finder) unchecked(what string, err error) {
 // claimCluster finds out whether the cluster's name is the stack's. If that cannot be found out, nothing is counted by it.
 func (f *finder) claimCluster(ctx context.Context) {
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
+	f.noCluster = missing(err)
 	f.ourCluster = f.State.has(f.cluster) || missing(err) || err == nil && f.stacks(answer.Cluster.Tags)
 	switch {
 	case err != nil && !missing(err):
@@ -228,6 +218,7 @@ func (f *finder) look(ctx context.Context) {
 		f.report.Items = append(f.report.Items, items...)
 	}
 	f.mark(f.report.Items)
+	f.parts(ctx)
 	for _, i := range f.report.Of(Leftover) {
 		if i.ARN == f.cluster {
 			f.note("The cluster runs and is not in the state that pulumi has here. If its state is in another backend, see `pulumi whoami -v`, then all of this is in use.")
@@ -236,11 +227,29 @@ func (f *finder) look(ctx context.Context) {
 	f.elsewhere(ctx)
 }
 
+// parts finds out what has to go before what is left over.
+func (f *finder) parts(ctx context.Context) {
+	for _, k := range kinds {
+		var items []*Item
+		for n := range f.report.Items {
+			if i := &f.report.Items[n]; i.Mark == Leftover && i.Kind == k.name {
+				items = append(items, i)
+			}
+		}
+		if k.parts == nil || len(items) == 0 {
+			continue
+		}
+		if err := k.parts(ctx, f, items); err != nil {
+			f.unchecked("what has to go before each "+k.name, err)
+		}
+	}
+}
+
 // mark decides whose each item is.
 func (f *finder) mark(items []Item) {
 	byRef := map[string]*Item{}
-	for i := range f.report.Items {
-		item := &f.report.Items[i]
+	for i := range items {
+		item := &items[i]
 		for _, ref := range append(item.refs, item.ID, item.ARN) {
 			byRef[ref] = item
 		}
@@ -254,8 +263,8 @@ func (f *finder) mark(items []Item) {
 			item.Mark, item.Reason = Owned, "in the stack's state"
 		case owner != "":
 			item.Mark, item.Reason = Owned, "belongs to "+owner+", which is in the stack's state"
-		case item.kept != "":
-			item.Mark, item.Reason = Kept, item.kept
+		case keeper(item, byRef) != nil:
+			item.Mark, item.Reason = Kept, keeper(item, byRef).kept
 		case f.State == nil:
 			item.Mark, item.Reason = Unknown, "owned or left over"
 		case len(f.report.Unchecked) > 0 && unseen(item, byRef, map[*Item]bool{}) != "":
@@ -287,6 +296,16 @@ func (f *finder) owner(i *Item, byRef map[string]*Item, seen map[*Item]bool) str
 		return i.doubt
 	}
 	return ""
+}
+
+// keeper is what AWS keeps of an item and of what it belongs to, nil if it keeps neither.
+func keeper(i *Item, byRef map[string]*Item) *Item {
+	for _, ref := range append([]string{i.ID}, i.with...) {
+		if whole := byRef[ref]; whole != nil && whole.kept != "" {
+			return whole
+		}
+	}
+	return nil
 }
 
 // unseen gives what an item belongs to, or something on the way there, that was not found; "" if all was. The cluster and the

@@ -64,11 +64,6 @@ func findClusters(ctx context.Context, f *finder) (items []Item, err error) {
 	return []Item{i}, nil
 }
 
-func removeCluster(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DeleteCluster(ctx, &eks.DeleteClusterInput{Name: &i.ID})
-	return err
-}
-
 func findNodeGroups(ctx context.Context, f *finder) ([]Item, error) {
 	return f.members(func(each func(...string)) error {
 		return pages(ctx, eks.NewListNodegroupsPaginator(f.eks, &eks.ListNodegroupsInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListNodegroupsOutput) {
@@ -81,11 +76,6 @@ func findNodeGroups(ctx context.Context, f *finder) ([]Item, error) {
 		}
 		return answer.Nodegroup.Tags, nil
 	})
-}
-
-func removeNodeGroup(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DeleteNodegroup(ctx, &eks.DeleteNodegroupInput{ClusterName: &f.Stack.Cluster, NodegroupName: &i.ID})
-	return err
 }
 
 func findAddons(ctx context.Context, f *finder) ([]Item, error) {
@@ -102,11 +92,6 @@ func findAddons(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-func removeAddon(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DeleteAddon(ctx, &eks.DeleteAddonInput{ClusterName: &f.Stack.Cluster, AddonName: &i.ID})
-	return err
-}
-
 func findAccessEntries(ctx context.Context, f *finder) ([]Item, error) {
 	return f.members(func(each func(...string)) error {
 		return pages(ctx, eks.NewListAccessEntriesPaginator(f.eks, &eks.ListAccessEntriesInput{ClusterName: &f.Stack.Cluster}), func(page *eks.ListAccessEntriesOutput) {
@@ -119,11 +104,6 @@ func findAccessEntries(ctx context.Context, f *finder) ([]Item, error) {
 		}
 		return answer.AccessEntry.Tags, nil
 	})
-}
-
-func removeAccessEntry(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DeleteAccessEntry(ctx, &eks.DeleteAccessEntryInput{ClusterName: &f.Stack.Cluster, PrincipalArn: &i.ID})
-	return err
 }
 
 func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
@@ -146,11 +126,6 @@ func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
 		items[i].Name = names[items[i].ID]
 	}
 	return items, err
-}
-
-func removePodIdentity(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DeletePodIdentityAssociation(ctx, &eks.DeletePodIdentityAssociationInput{ClusterName: &f.Stack.Cluster, AssociationId: &i.ID})
-	return err
 }
 
 // domainTags are those of the domain that the settings name. DescribeDomain comes first, because it says so if there is none.
@@ -183,9 +158,4 @@ func findDomains(ctx context.Context, f *finder) (items []Item, err error) {
 		f.cost(&i, "opensearch."+strings.TrimSuffix(string(shape.InstanceType), ".search"), count)
 	}
 	return []Item{i}, nil
-}
-
-func removeDomain(ctx context.Context, f *finder, i Item) error {
-	_, err := f.opensearch.DeleteDomain(ctx, &opensearch.DeleteDomainInput{DomainName: &i.ID})
-	return err
 }

@@ -8,6 +8,12 @@ const Project = "expense"
 const (
 	projectTag = "pulumi:project"
 	stackTag   = "pulumi:stack"
+
+	// guardDuty is a tag of the endpoint and the security group that GuardDuty's Runtime Monitoring puts into a VPC with EKS
+	// nodes. GuardDuty takes them away when it is turned off, and not with the VPC
+	// (https://docs.aws.amazon.com/guardduty/latest/ug/using-iac-with-gdu-automated-agents-runtime-monitoring.html,
+	// https://github.com/hashicorp/terraform-provider-aws/pull/46953).
+	guardDuty = "GuardDutyManaged"
 )
 
 // stacks tells whether tags are the stack's.
@@ -40,6 +46,10 @@ func (f *finder) match(tags map[string]string, vpc string) (why string, with []s
 			}
 		}
 	}
+	if tags[guardDuty] != "" && f.vpcs[vpc] {
+		// Nothing of the stack's takes it away: it belongs to nothing.
+		return "tag " + guardDuty + ", in the stack's " + vpc, nil, ""
+	}
 	if len(reasons) == 0 && f.vpcs[vpc] {
 		// What a stack's own things need in its VPC is told from the rest by what it belongs to, and by nothing if that is
 		// gone: while the cluster is there it gets the benefit of the doubt.
@@ -71,7 +81,11 @@ func (f *finder) ownership() []tag {
 // item starts an item that is counted by tags or VPC; ok is false for one that is not.
 func (f *finder) item(id, name string, tags map[string]string, vpc string) (item Item, ok bool) {
 	why, with, doubt := f.match(tags, vpc)
-	return Item{ID: id, Name: name, Why: why, with: with, doubt: doubt}, why != ""
+	item = Item{ID: id, Name: name, Why: why, with: with, doubt: doubt}
+	if tags[guardDuty] != "" && f.State.has(f.cluster) {
+		item.kept = "GuardDuty watches the nodes through it; pulumi destroy does not remove it, and stops at its subnets with DependencyViolation"
+	}
+	return item, why != ""
 }
 
 // cost prices an item: so many units of what key names.

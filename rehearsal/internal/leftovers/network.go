@@ -2,7 +2,6 @@ package leftovers
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -29,11 +28,6 @@ func findVPCs(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-func removeVPC(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteVpc(ctx, &ec2.DeleteVpcInput{VpcId: &i.ID})
-	return err
-}
-
 func findSubnets(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, ec2.NewDescribeSubnetsPaginator(f.ec2, &ec2.DescribeSubnetsInput{}), func(page *ec2.DescribeSubnetsOutput) {
 		for _, s := range page.Subnets {
@@ -43,11 +37,6 @@ func findSubnets(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 	})
 	return items, err
-}
-
-func removeSubnet(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteSubnet(ctx, &ec2.DeleteSubnetInput{SubnetId: &i.ID})
-	return err
 }
 
 // findRouteTables leaves main tables out: each goes with its VPC.
@@ -61,48 +50,29 @@ func findRouteTables(ctx context.Context, f *finder) (items []Item, err error) {
 				associations = append(associations, aws.ToString(a.RouteTableAssociationId))
 			}
 			i, ok := f.item(aws.ToString(t.RouteTableId), "", ec2Tags(t.Tags), aws.ToString(t.VpcId))
-			if i.detail = strings.Join(associations, " "); ok && !main {
+			if i.parts = [][]string{associations}; ok && !main {
 				items = append(items, i)
 			}
 		}
 	})
 	return items, err
-}
-
-func removeRouteTable(ctx context.Context, f *finder, i Item) error {
-	for association := range strings.FieldsSeq(i.detail) {
-		if _, err := f.ec2.DisassociateRouteTable(ctx, &ec2.DisassociateRouteTableInput{AssociationId: &association}); err != nil && !missing(err) {
-			return err
-		}
-	}
-	_, err := f.ec2.DeleteRouteTable(ctx, &ec2.DeleteRouteTableInput{RouteTableId: &i.ID})
-	return err
 }
 
 func findGateways(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, ec2.NewDescribeInternetGatewaysPaginator(f.ec2, &ec2.DescribeInternetGatewaysInput{}), func(page *ec2.DescribeInternetGatewaysOutput) {
 		for _, g := range page.InternetGateways {
-			vpc := ""
+			vpc, attached := "", []string(nil)
 			for _, a := range g.Attachments {
 				vpc = aws.ToString(a.VpcId)
+				attached = append(attached, vpc)
 			}
 			i, ok := f.item(aws.ToString(g.InternetGatewayId), "", ec2Tags(g.Tags), vpc)
-			if i.detail = vpc; ok {
+			if i.parts = [][]string{attached}; ok {
 				items = append(items, i)
 			}
 		}
 	})
 	return items, err
-}
-
-func removeGateway(ctx context.Context, f *finder, i Item) error {
-	if i.detail != "" {
-		if _, err := f.ec2.DetachInternetGateway(ctx, &ec2.DetachInternetGatewayInput{InternetGatewayId: &i.ID, VpcId: &i.detail}); err != nil && code(err) != "Gateway.NotAttached" {
-			return err
-		}
-	}
-	_, err := f.ec2.DeleteInternetGateway(ctx, &ec2.DeleteInternetGatewayInput{InternetGatewayId: &i.ID})
-	return err
 }
 
 // findNATs leaves out gateways that are gone: EC2 shows them for about an hour
@@ -119,11 +89,6 @@ func findNATs(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-func removeNAT(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteNatGateway(ctx, &ec2.DeleteNatGatewayInput{NatGatewayId: &i.ID})
-	return err
-}
-
 func findAddresses(ctx context.Context, f *finder) (items []Item, err error) {
 	answer, err := f.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{})
 	if err != nil {
@@ -136,11 +101,6 @@ func findAddresses(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 	}
 	return items, nil
-}
-
-func removeAddress(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.ReleaseAddress(ctx, &ec2.ReleaseAddressInput{AllocationId: &i.ID})
-	return err
 }
 
 func findEndpoints(ctx context.Context, f *finder) (items []Item, err error) {
@@ -158,19 +118,6 @@ func findEndpoints(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-func removeEndpoint(ctx context.Context, f *finder, i Item) error {
-	answer, err := f.ec2.DeleteVpcEndpoints(ctx, &ec2.DeleteVpcEndpointsInput{VpcEndpointIds: []string{i.ID}})
-	if err != nil {
-		return err
-	}
-	for _, failure := range answer.Unsuccessful {
-		if failure.Error != nil {
-			return refusal(aws.ToString(failure.Error.Code) + ": " + aws.ToString(failure.Error.Message))
-		}
-	}
-	return nil
-}
-
 // findGroups leaves the groups named default out: each goes with its VPC.
 func findGroups(ctx context.Context, f *finder) (items []Item, err error) {
 	err = pages(ctx, ec2.NewDescribeSecurityGroupsPaginator(f.ec2, &ec2.DescribeSecurityGroupsInput{}), func(page *ec2.DescribeSecurityGroupsOutput) {
@@ -184,47 +131,28 @@ func findGroups(ctx context.Context, f *finder) (items []Item, err error) {
 	return items, err
 }
 
-// disentangle takes away the rules by which groups that are to be removed refer to each other: EC2 deletes no group that a
-// rule of another one names (https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html).
-func disentangle(ctx context.Context, f *finder, items []Item) error {
+// rulesBetween gives the rules by which groups that are left over refer to each other: EC2 deletes no group that a rule of
+// another one names (https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html).
+func rulesBetween(ctx context.Context, f *finder, items []*Item) error {
 	var groups []string
 	for _, i := range items {
+		i.parts = make([][]string, 2) // inbound, outbound
 		groups = append(groups, i.ID)
 	}
-	if len(groups) == 0 {
-		return nil
-	}
-	inbound, outbound := map[string][]string{}, map[string][]string{}
 	list := ec2.NewDescribeSecurityGroupRulesPaginator(f.ec2, &ec2.DescribeSecurityGroupRulesInput{Filters: []types.Filter{{Name: aws.String("group-id"), Values: groups}}})
-	err := pages(ctx, list, func(page *ec2.DescribeSecurityGroupRulesOutput) {
+	return pages(ctx, list, func(page *ec2.DescribeSecurityGroupRulesOutput) {
 		for _, r := range page.SecurityGroupRules {
-			group, rules := aws.ToString(r.GroupId), inbound
+			at := slices.Index(groups, aws.ToString(r.GroupId))
+			if at < 0 || r.ReferencedGroupInfo == nil || !slices.Contains(groups, aws.ToString(r.ReferencedGroupInfo.GroupId)) {
+				continue
+			}
+			way := 0
 			if aws.ToBool(r.IsEgress) {
-				rules = outbound
+				way = 1
 			}
-			if r.ReferencedGroupInfo != nil && slices.Contains(groups, aws.ToString(r.ReferencedGroupInfo.GroupId)) {
-				rules[group] = append(rules[group], aws.ToString(r.SecurityGroupRuleId))
-			}
+			items[at].parts[way] = append(items[at].parts[way], aws.ToString(r.SecurityGroupRuleId))
 		}
 	})
-	if err != nil {
-		return err
-	}
-	var all []error
-	for group, rules := range inbound {
-		_, err := f.ec2.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: &group, SecurityGroupRuleIds: rules})
-		all = append(all, err)
-	}
-	for group, rules := range outbound {
-		_, err := f.ec2.RevokeSecurityGroupEgress(ctx, &ec2.RevokeSecurityGroupEgressInput{GroupId: &group, SecurityGroupRuleIds: rules})
-		all = append(all, err)
-	}
-	return errors.Join(all...)
-}
-
-func removeGroup(ctx context.Context, f *finder, i Item) error {
-	_, err := f.ec2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: &i.ID})
-	return err
 }
 
 func findInterfaces(ctx context.Context, f *finder) (items []Item, err error) {
@@ -235,7 +163,7 @@ func findInterfaces(ctx context.Context, f *finder) (items []Item, err error) {
 				continue
 			}
 			if n.Status != types.NetworkInterfaceStatusAvailable {
-				i.detail = "in use"
+				i.stays = "it is in use, and goes with what uses it"
 			}
 			i.with = append(i.with, f.user(n)...)
 			items = append(items, i)
@@ -265,13 +193,4 @@ func (f *finder) user(n types.NetworkInterface) []string {
 		return []string{f.cluster}
 	}
 	return nil
-}
-
-// removeInterface leaves an interface in use to whoever uses it, who is removed before.
-func removeInterface(ctx context.Context, f *finder, i Item) error {
-	if i.detail == "in use" {
-		return errInUse
-	}
-	_, err := f.ec2.DeleteNetworkInterface(ctx, &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: &i.ID})
-	return err
 }

@@ -2,16 +2,17 @@ package leftovers
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"expense/internal/config"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
@@ -20,25 +21,23 @@ import (
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 )
 
-// rewritten is why a control plane's log group without tags is there.
-const rewritten = "EKS wrote its last lines after the stack's log group was deleted and so made a new one; " +
-	"remove it with: aws logs delete-log-group --log-group-name "
-
-// findLogGroups looks for the names that the program gives: the control plane's group, which EKS fixes, and those of the
-// domain. They are counted by name only as long as the cluster's and the domain's names are the stack's.
+// findLogGroups looks for the names that the program gives: the control plane's group and those of the domain. What has no
+// tags at all is counted by its name, as long as the cluster's and the domain's names are the stack's: EKS and OpenSearch
+// write it again after it was deleted.
 func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
-	controlPlane := "/aws/eks/" + f.Stack.Cluster + "/cluster"
-	groups, err := f.logGroups(ctx, controlPlane)
-	if err != nil {
-		return nil, err
+	names := map[string]bool{config.ClusterLogGroup(f.Stack.Cluster): f.ourCluster}
+	for log := range config.DomainLogs {
+		names[config.DomainLogGroup(f.Stack.Domain, log)] = f.ourDomain
 	}
-	groups = slices.DeleteFunc(groups, func(g types.LogGroup) bool { return aws.ToString(g.LogGroupName) != controlPlane })
-	ofDomain, err := f.logGroups(ctx, "/aws/OpenSearchService/domains/"+f.Stack.Domain+"/")
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range append(groups, ofDomain...) {
-		name, arn := aws.ToString(g.LogGroupName), strings.TrimSuffix(aws.ToString(g.Arn), ":*")
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		group, err := f.logGroup(ctx, name)
+		if err != nil {
+			return items, err
+		}
+		if group == nil {
+			continue
+		}
+		arn := strings.TrimSuffix(aws.ToString(group.Arn), ":*")
 		answer, err := f.logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: &arn})
 		if missing(err) {
 			continue
@@ -47,37 +46,38 @@ func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
 			return items, err
 		}
 		i, ok := f.item(name, "", answer.Tags, "")
-		if !ok && answer.Tags[projectTag] == "" && answer.Tags[stackTag] == "" {
-			switch {
-			case name == controlPlane && f.ourCluster:
-				i.Why, i.kept = "its name", rewritten+name
-			case name != controlPlane && f.ourDomain:
-				i.Why = "its name"
+		if !ok && len(answer.Tags) == 0 && names[name] {
+			i.Why, ok = "its name", true
+			if name == config.ClusterLogGroup(f.Stack.Cluster) {
+				i.kept = "EKS wrote its last lines after the stack's log group was deleted and so made a new one; remove it with: " +
+					typed(f.Stack.command("logs delete-log-group --log-group-name ID", name, ""))
 			}
 		}
-		if i.Why != "" {
+		if ok {
 			i.ARN = arn
-			f.cost(&i, "cloudwatch.logs-stored", float64(aws.ToInt64(g.StoredBytes))/(1<<30))
+			f.cost(&i, "cloudwatch.logs-stored", float64(aws.ToInt64(group.StoredBytes))/(1<<30))
 			items = append(items, i)
 		}
 	}
 	return items, nil
 }
 
-func (f *finder) logGroups(ctx context.Context, prefix string) (groups []types.LogGroup, err error) {
-	list := cloudwatchlogs.NewDescribeLogGroupsPaginator(f.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &prefix})
-	err = pages(ctx, list, func(page *cloudwatchlogs.DescribeLogGroupsOutput) { groups = append(groups, page.LogGroups...) })
-	return groups, err
-}
-
-func removeLogGroup(ctx context.Context, f *finder, i Item) error {
-	_, err := f.logs.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &i.ID})
-	return err
+// logGroup is the one of a name, nil if there is none. CloudWatch looks for beginnings of names.
+func (f *finder) logGroup(ctx context.Context, name string) (group *types.LogGroup, err error) {
+	list := cloudwatchlogs.NewDescribeLogGroupsPaginator(f.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
+	err = pages(ctx, list, func(page *cloudwatchlogs.DescribeLogGroupsOutput) {
+		for _, g := range page.LogGroups {
+			if aws.ToString(g.LogGroupName) == name {
+				group = &g
+			}
+		}
+	})
+	return group, err
 }
 
 // findLogPolicies looks for the one policy by which the domain may write its logs: by its name, and by the log groups in it.
 func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
-	wanted := "opensearch-" + f.Stack.Domain
+	wanted := config.DomainLogPolicy(f.Stack.Domain)
 	question := &cloudwatchlogs.DescribeResourcePoliciesInput{}
 	for {
 		page, err := f.logs.DescribeResourcePolicies(ctx, question)
@@ -86,7 +86,7 @@ func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 		for _, p := range page.ResourcePolicies {
 			name := aws.ToString(p.PolicyName)
-			if name == wanted && f.ourDomain && strings.Contains(aws.ToString(p.PolicyDocument), ":log-group:/aws/OpenSearchService/domains/"+f.Stack.Domain+"/") {
+			if name == wanted && f.ourDomain && strings.Contains(aws.ToString(p.PolicyDocument), ":log-group:"+config.DomainLogGroup(f.Stack.Domain, "")) {
 				items = append(items, Item{ID: name, Why: "its name, and the log groups in it", with: []string{f.domain}, refs: []string{"aws:cloudwatch/logResourcePolicy:LogResourcePolicy " + name}})
 			}
 		}
@@ -94,11 +94,6 @@ func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
 			return items, nil
 		}
 	}
-}
-
-func removeLogPolicy(ctx context.Context, f *finder, i Item) error {
-	_, err := f.logs.DeleteResourcePolicy(ctx, &cloudwatchlogs.DeleteResourcePolicyInput{PolicyName: &i.ID})
-	return err
 }
 
 // tagged lists the ARNs of the resources of a type that have the stack's tags, and of some that had them not long ago.
@@ -153,11 +148,6 @@ func findAlarms(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-func removeAlarm(ctx context.Context, f *finder, i Item) error {
-	_, err := f.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{i.ID}})
-	return err
-}
-
 func findTopics(ctx context.Context, f *finder) ([]Item, error) {
 	return f.confirmed(ctx, "sns", func(arn string) (Item, map[string]string, error) {
 		answer, err := f.sns.ListTagsForResource(ctx, &sns.ListTagsForResourceInput{ResourceArn: &arn})
@@ -168,15 +158,10 @@ func findTopics(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-func removeTopic(ctx context.Context, f *finder, i Item) error {
-	_, err := f.sns.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &i.ID})
-	return err
-}
-
 // findAliases looks for the alias that the program gives its key. Others use the same form of a name, so its key must be the
 // stack's, or gone.
 func findAliases(ctx context.Context, f *finder) (items []Item, err error) {
-	wanted, target, arn := "alias/eks/"+f.Stack.Cluster, "", ""
+	wanted, target, arn := config.ClusterKeyAlias(f.Stack.Cluster), "", ""
 	err = pages(ctx, kms.NewListAliasesPaginator(f.kms, &kms.ListAliasesInput{}), func(page *kms.ListAliasesOutput) {
 		for _, a := range page.Aliases {
 			if aws.ToString(a.AliasName) == wanted {
@@ -202,11 +187,6 @@ func (f *finder) keyTags(ctx context.Context, key string) (map[string]string, er
 	return tagMap(tags, func(t kmstypes.Tag) (*string, *string) { return t.TagKey, t.TagValue }), err
 }
 
-func removeAlias(ctx context.Context, f *finder, i Item) error {
-	_, err := f.kms.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &i.ID})
-	return err
-}
-
 // findKeys marks a key that waits for its deletion as kept: it is unusable and free of charge until then
 // (https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html).
 func findKeys(ctx context.Context, f *finder) ([]Item, error) {
@@ -227,16 +207,14 @@ func findKeys(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-// removeKey has KMS delete the key after its longest waiting time, 30 days, in which it can be restored. While a cluster of
-// the stack's name is there the key may be what its secrets are encrypted with.
-func removeKey(ctx context.Context, f *finder, i Item) error {
-	_, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
-	if err == nil {
-		return refusal(fmt.Sprintf("the cluster %s is still there and may need the key", f.Stack.Cluster))
+// keysInUse keeps keys for as long as a cluster of the stack's name is there that is not left over itself: the key may be what
+// its secrets are encrypted with.
+func keysInUse(_ context.Context, f *finder, items []*Item) error {
+	goes := slices.ContainsFunc(f.report.Of(Leftover), func(i Item) bool { return i.ARN == f.cluster })
+	for _, i := range items {
+		if !f.noCluster && !goes {
+			i.stays = "the cluster " + f.Stack.Cluster + " is there and may need it"
+		}
 	}
-	if !missing(err) {
-		return err
-	}
-	_, err = f.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &i.ID, PendingWindowInDays: aws.Int32(30)})
-	return err
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"expense/rehearsal/internal/stackfile"
 )
 
 // State is what Pulumi has of a stack.
@@ -61,8 +63,8 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 		return nil, errors.New("found no pulumi on PATH, which has the state: install it, see https://www.pulumi.com/docs/install/")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: pulumi stack init %[1]s (with --secrets-provider if Pulumi.%[1]s.yaml has a secretsprovider)",
-			stack, err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: %s",
+			stack, err, strings.TrimSpace(stderr.String()), stackfile.Init(project, stack))
 	}
 	return ParseState(data)
 }

@@ -43,6 +43,7 @@ func (r *Report) Text(w io.Writer) error {
 	case r.Code() == 0:
 		fmt.Fprintln(&b, "Nothing is left over.")
 	}
+	r.writeCommands(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -60,4 +61,31 @@ func (i Item) explanation() string {
 		return i.Why
 	}
 	return i.Why + "; " + i.Reason
+}
+
+// writeCommands writes what removes what is left over, to be pasted into a shell. Without AWS_PAGER the aws CLI shows each
+// answer in a pager and takes the rest for its keys (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-pagination.html).
+func (r *Report) writeCommands(b *strings.Builder) {
+	left := r.Of(Leftover)
+	if len(left) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nNothing was changed. What is left over goes with these commands, in this order. AWS refuses what is still in use: look again some\n"+
+		"minutes later, with make leftovers STACK=%s, until nothing is left.\n\n", r.Stack.Name)
+	for _, i := range left {
+		if i.stays != "" {
+			fmt.Fprintf(b, "# %s %s stays: %s\n", i.Kind, i.ID, i.stays)
+		}
+	}
+	commands := r.Commands()
+	if len(commands) == 0 {
+		return
+	}
+	fmt.Fprintln(b, "export AWS_PAGER=")
+	if assume := r.Stack.assume(); assume != "" {
+		fmt.Fprintln(b, assume)
+	}
+	for _, command := range commands {
+		fmt.Fprintln(b, typed(command))
+	}
 }

@@ -2,6 +2,7 @@ package leftovers
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"expense/rehearsal/internal/awshttp"
@@ -33,6 +34,11 @@ func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
 		assert.Contains(t, got, want)
 	}
 	assert.NotContains(t, got, "Nothing is left over.")
+	assert.True(t, strings.HasSuffix(got, "STACK=dev, until nothing is left.\n\nexport AWS_PAGER=\n"+
+		"aws ec2 delete-launch-template --launch-template-id lt-1 --region us-east-1\n"+
+		"aws ec2 delete-nat-gateway --nat-gateway-id nat-1 --region us-east-1\n"+
+		"aws ec2 wait nat-gateway-deleted --nat-gateway-ids nat-1 --region us-east-1\n"+
+		"aws ec2 delete-volume --volume-id vol-1 --region us-east-1\n"), got)
 
 	for typ, id := range map[string]string{"aws:ec2/natGateway:NatGateway": "nat-1", "aws:ebs/volume:Volume": "vol-1", "aws:ec2/launchTemplate:LaunchTemplate": "lt-1"} {
 		require.True(t, a.model.Uproot(typ, id))
@@ -43,4 +49,22 @@ func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
 	assert.NotContains(t, got, "Nothing is left over.")
 	assert.Contains(t, got, "not checked: volume: EC2 DescribeVolumes: not allowed (AccessDenied)")
 	assert.Contains(t, got, "There may be more")
+}
+
+// The commands are for the account that was looked at, and a name from there is one word to a shell.
+func TestTheCommandsAreTypedForTheStacksAccount(t *testing.T) {
+	report := &Report{Stack: dev, Items: []Item{{Kind: "alarm", ID: "it's $(mine)", Mark: Leftover}, {Kind: "alarm", ID: "kept", Mark: Owned}}}
+	text := func() string {
+		var out bytes.Buffer
+		require.NoError(t, report.Text(&out))
+		_, commands, _ := strings.Cut(out.String(), "export AWS_PAGER=\n")
+		return commands
+	}
+	report.Stack.Account.Profile = "work"
+	assert.Equal(t, `aws cloudwatch delete-alarms --alarm-names 'it'\''s $(mine)' --region us-east-1 --profile work`+"\n", text())
+	report.Stack.Account.RoleARN = "arn:aws:iam::111122223333:role/Deploy"
+	first, second, _ := strings.Cut(text(), "\n")
+	assert.True(t, strings.HasPrefix(first, "export $(aws sts assume-role --role-arn arn:aws:iam::111122223333:role/Deploy "), first)
+	assert.True(t, strings.HasSuffix(first, " --profile work)"), first)
+	assert.Equal(t, `aws cloudwatch delete-alarms --alarm-names 'it'\''s $(mine)' --region us-east-1`+"\n", second)
 }

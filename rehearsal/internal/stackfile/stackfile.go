@@ -51,6 +51,21 @@ func Read(project, stack string) (values map[string]string, encrypted []string, 
 	return values, encrypted, nil
 }
 
+// Init is the command that makes an empty stack for a stack's file. Without being told the file's secrets provider, Pulumi puts
+// a passphrase in its place, and the file's secrets cannot be read any more.
+func Init(project, stack string) string {
+	command := "pulumi stack init " + stack
+	program, err := workspace.LoadProject(filepath.Join(project, "Pulumi.yaml"))
+	if err != nil {
+		return command
+	}
+	file, err := workspace.LoadProjectStack(nil, program, filepath.Join(project, "Pulumi."+stack+".yaml"))
+	if err != nil || file.SecretsProvider == "" || file.SecretsProvider == "passphrase" {
+		return command
+	}
+	return command + " --secrets-provider '" + file.SecretsProvider + "'"
+}
+
 // Account reads the aws: keys alone; region is "" where the file has none. What is wrong with the others is a config.Problems.
 func Account(project, stack string) (account config.Account, region string, err error) {
 	values, encrypted, err := Read(project, stack)
@@ -73,6 +88,12 @@ func SignIn(ctx context.Context, account config.Account, region string, options 
 	var absent awsconfig.SharedConfigProfileNotExistError
 	if errors.As(err, &absent) {
 		err = fmt.Errorf("aws:profile %s: this machine has no such profile; make it with: aws configure sso --profile %[1]s, or aws configure --profile %[1]s", account.Profile)
+	}
+	if err == nil {
+		// Asked for at once, so that nobody takes what is wrong with the network later for a lack of credentials.
+		if _, err = cfg.Credentials.Retrieve(ctx); err != nil {
+			err = fmt.Errorf("found no credentials: %w; sign in with: %s", err, account.SignIn())
+		}
 	}
 	if err != nil {
 		return aws.Config{}, err

@@ -46,6 +46,15 @@ func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
 	assert.ErrorContains(t, err, "found no file Pulumi.dev.yaml")
 }
 
+func TestAnEmptyStackKeepsItsSecretsProvider(t *testing.T) {
+	dir := write(t, "  aws:region: us-east-1\n")
+	assert.Equal(t, "pulumi stack init dev", Init(dir, "dev"))
+	assert.Equal(t, "pulumi stack init gone", Init(dir, "gone"))
+	const key = "awskms://alias/pulumi?region=us-east-1"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("secretsprovider: "+key+"\nencryptedkey: AQID\nconfig: {}\n"), 0o600))
+	assert.Equal(t, "pulumi stack init dev --secrets-provider '"+key+"'", Init(dir, "dev"))
+}
+
 // The profile is used although the environment has keys, and the role is assumed with its keys, in the stack's region.
 func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {
 	var asked []string
@@ -101,6 +110,14 @@ func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {
 	_, err = SignIn(t.Context(), config.Account{RoleARN: role, Profile: "work"}, "us-east-1")
 	require.ErrorContains(t, err, "sign in with: aws sso login --profile work")
 	assert.NotContains(t, err.Error(), "trust policy")
+
+	for _, key := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		t.Setenv(key, "")
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	_, err = SignIn(t.Context(), config.Account{}, "us-east-1")
+	require.ErrorContains(t, err, "found no credentials: ")
+	assert.ErrorContains(t, err, "sign in with: aws sso login, or aws configure")
 
 	_, err = SignIn(t.Context(), config.Account{Profile: "absent"}, "us-east-1")
 	assert.ErrorContains(t, err, "aws:profile absent: this machine has no such profile; make it with: aws configure sso --profile absent")

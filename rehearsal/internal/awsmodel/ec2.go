@@ -152,16 +152,9 @@ func createNAT(m *Model, o *object) error {
 		return refuse("Resource.AlreadyAssociated", "Elastic IP address [%s] is already associated", alloc)
 	}
 	o.id = m.newID(tNAT, "nat-")
-	ip := ""
-	if public {
-		ip = m.objects[tEIP][alloc].out.str("publicIp")
-	}
 	eni := m.addENI(subnet, o.id, "Interface for NAT Gateway "+o.id, nil)
-	eni.out.set("publicIp", ip)
-	o.out.set("publicIp", ip)
 	o.out.set("networkInterfaceId", eni.id)
 	o.out.setDefault("privateIp", eni.out.str("privateIp"))
-	o.out.set("associationId", m.newID("assoc", "eipassoc-"))
 	o.out.set("vpcId", subnet.in.str("vpcId"))
 	return nil
 }
@@ -170,6 +163,14 @@ func settleNAT(m *Model, o *object) error {
 	vpc := o.out.str("vpcId")
 	if o.in.str("connectivityType") != "private" && len(m.where(tIGW, "vpcId", vpc)) == 0 {
 		return fmt.Errorf("unexpected state 'failed', wanted target 'available'. last error: Gateway.NotAttached: Network %s has no Internet gateway attached", vpc)
+	}
+	// PublicIp and AssociationId are of an address that is associated (EC2's API model, NatGatewayAddress), which for a
+	// gateway that failed it is not: four of its six failure codes say why (NatGateway, FailureCode).
+	if alloc := o.in.str("allocationId"); alloc != "" {
+		ip := m.objects[tEIP][alloc].out.str("publicIp")
+		m.first(tENI, "owner", o.id).out.set("publicIp", ip)
+		o.out.set("publicIp", ip)
+		o.out.set("associationId", m.newID("assoc", "eipassoc-"))
 	}
 	return nil
 }

@@ -405,6 +405,9 @@ func checkAddon(c *checker) {
 func createAddon(m *Model, o *object) error {
 	name := o.in.str("addonName")
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
+	if cluster.status != active { // InvalidRequestException: "invalid given the state of the cluster" (EKS's API model)
+		return refuse("InvalidRequestException", "Cluster '%s' is not in ACTIVE status", cluster.id)
+	}
 	version := cluster.out.str("version")
 	if _, known := addons[name]; !known {
 		return invalidParameter("Addon %s specified is not supported in %s kubernetes version", name, version)

@@ -150,8 +150,9 @@ type Model struct {
 	mu      sync.Mutex
 	objects map[string]map[string]*object // by type token, then ID
 	seq     int
-	noSpot  map[string]bool // zones, by ID, in which EC2 has no spot nodes to give
-	changed chan struct{}   // closed and renewed whenever something changes
+	noSpot  map[string]bool  // zones, by ID, in which EC2 has no spot nodes to give
+	spoiled map[string]error // what is made next and does not come up, by type and logical name
+	changed chan struct{}    // closed and renewed whenever something changes
 	// The clock, see clock.go: when it began, and with Scale 0 its time and when the command under way began.
 	opened         time.Time
 	clock, session time.Duration
@@ -180,7 +181,7 @@ func New(opts Options) *Model {
 		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
 			strings.Join(slices.Sorted(maps.Keys(regions)), ", ")))
 	}
-	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, changed: make(chan struct{}), opened: time.Now()}
+	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{}, changed: make(chan struct{}), opened: time.Now()}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
 	}
@@ -430,8 +431,9 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 	waitErr := m.wait(ctx, r.creation(o))
 	for {
 		m.mu.Lock()
-		var err error
-		if r.settle != nil {
+		err := m.spoiled[o.typ+" "+o.logical]
+		spoiled := err != nil
+		if err == nil && r.settle != nil {
 			err = r.settle(m, o)
 		}
 		changed := m.changed
@@ -447,11 +449,8 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 			break
 		}
 		left := time.Until(deadline)
-		if m.opts.Scale == 0 || left <= 0 || waitErr != nil {
-			o.status = failed
-			if o.out.has("status") {
-				o.out.set("status", "CREATE_FAILED")
-			}
+		if spoiled || m.opts.Scale == 0 || left <= 0 || waitErr != nil {
+			o.fail()
 			m.notify()
 			m.mu.Unlock()
 			return errors.Join(err, waitErr)
@@ -470,15 +469,32 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 		// What AWS has begun it finishes, whether or not somebody still waits for it.
 		if err := r.after(context.WithoutCancel(ctx), m, o); err != nil {
 			m.mu.Lock()
-			o.status = failed
-			if o.out.has("status") {
-				o.out.set("status", "CREATE_FAILED")
-			}
+			o.fail()
 			m.mu.Unlock()
 			return err
 		}
 	}
 	return waitErr
+}
+
+// Spoil makes what is created with this logical name from now on end without coming up: AWS has made it, gives up on it and
+// says why. With "" it is over; what failed stays as it is then.
+func (m *Model) Spoil(typ, logical, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.spoiled, typ+" "+logical)
+	if why != "" {
+		m.spoiled[typ+" "+logical] = errors.New(why)
+	}
+}
+
+// fail is the end of what did not come up. A node group that is CREATE_FAILED and a cluster that is FAILED stay so
+// (https://github.com/aws/containers-roadmap/issues/764, https://github.com/crossplane-contrib/provider-aws/issues/1447).
+func (o *object) fail() {
+	o.status = failed
+	if o.out.has("status") {
+		o.out.set("status", map[bool]string{true: failed, false: "CREATE_FAILED"}[o.typ == tCluster])
+	}
 }
 
 // Read gives the inputs and outputs of what exists; found is false if nothing does.
@@ -523,11 +539,10 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	}
 	before, beforeOut := o.in, o.out
 	o.bookkeeping = bookkeeping(news)
-	if len(changes) == 0 {
-		o.in = in
-		return m.recover(ctx, r, o)
-	}
 	m.mu.Unlock()
+	if len(changes) == 0 {
+		return m.outputs(o), nil
+	}
 	err = m.request(ctx, r, o, false, func() error {
 		o.in, o.out = in, props{beforeOut.m.Copy()}
 		for k := range before.m {
@@ -563,27 +578,6 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	}
 	if err != nil {
 		return m.outputs(o), r.wrap("updating", o, r.updateOp(), err)
-	}
-	return m.outputs(o), nil
-}
-
-// recover is what happens to something that did not come up while nobody changes it: AWS goes on trying, so nodes join
-// and add-ons become healthy once their obstacle is gone. The provider calls nothing, and so reports no failure. It takes
-// over the lock.
-func (m *Model) recover(ctx context.Context, r *row, o *object) (resource.PropertyMap, error) {
-	up := o.status == failed && (r.settle == nil || r.settle(m, o) == nil)
-	if up {
-		o.status = active
-		if o.out.has("status") {
-			o.out.set("status", active)
-		}
-		m.notify()
-	}
-	m.mu.Unlock()
-	if up && r.after != nil {
-		if err := r.after(ctx, m, o); err != nil {
-			return m.outputs(o), r.wrap("updating", o, r.updateOp(), err)
-		}
 	}
 	return m.outputs(o), nil
 }

@@ -769,24 +769,44 @@ func TestNodesThatDoNotJoin(t *testing.T) {
 	require.NoError(t, w.destroy())
 }
 
-func TestNodesJoinOnceTheirObstacleIsGone(t *testing.T) {
+// What AWS gave up on stays as it is, also when its obstacle is gone; another one comes up.
+func TestWhatFailedStaysFailed(t *testing.T) {
 	h := &hook{nodes: map[string]Instance{}}
 	w := newWorld(Options{Cluster: h})
 	at, err := w.build(map[string]func(*world, in){"cni": nil})
 	require.Error(t, err)
 	require.Equal(t, "nodes", at)
+	cni := attach("cni", "nodeRole", "AmazonEKS_CNI_Policy")
+	require.NoError(t, w.make(cni, cni.inputs(w)))
 	inputs, _, _ := w.m.Read(tNodeGroup, w.id("nodes"))
-	out, err := w.m.Update(context.Background(), tNodeGroup, w.id("nodes"), inputs)
+	out, err := w.m.Update(t.Context(), tNodeGroup, w.id("nodes"), inputs)
 	require.NoError(t, err, "the provider calls nothing without a change")
 	assert.Equal(t, "CREATE_FAILED", plain(out).str("status"))
 	assert.Empty(t, h.nodes)
-
-	cni := attach("cni", "nodeRole", "AmazonEKS_CNI_Policy")
-	require.NoError(t, w.make(cni, cni.inputs(w)))
-	out, err = w.m.Update(context.Background(), tNodeGroup, w.id("nodes"), inputs)
-	require.NoError(t, err)
-	assert.Equal(t, "ACTIVE", plain(out).str("status"))
+	require.NoError(t, w.m.Delete(t.Context(), tNodeGroup, w.id("nodes")))
+	nodes := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == "nodes" })]
+	require.NoError(t, w.make(nodes, nodes.inputs(w)))
+	assert.Equal(t, "ACTIVE", w.outs["nodes"].str("status"))
 	assert.Len(t, h.nodes, 3)
+}
+
+func TestWhatIsSpoiledDoesNotComeUp(t *testing.T) {
+	w, cluster := until(t, Options{}, "cluster")
+	w.m.Spoil(tCluster, "cluster", "unexpected state 'FAILED'")
+	require.ErrorContains(t, w.make(cluster, cluster.inputs(w)), "unexpected state 'FAILED'")
+	_, out, found := w.m.Read(tCluster, w.id("cluster"))
+	require.True(t, found)
+	assert.Equal(t, "FAILED", plain(out).str("status"))
+	_, _, err := w.m.Create(t.Context(), tAddon, "a", resource.NewPropertyMapFromMap(in{"clusterName": w.id("cluster"), "addonName": "kube-proxy"}))
+	require.ErrorContains(t, err, "InvalidRequestException: Cluster 'expense' is not in ACTIVE status")
+	w.m.Spoil(tCluster, "cluster", "")
+	require.NoError(t, w.m.Delete(t.Context(), tCluster, w.id("cluster")))
+	require.NoError(t, w.make(cluster, cluster.inputs(w)))
+
+	w, nat := until(t, Options{}, "nat")
+	w.m.Spoil(tNAT, "nat", "unexpected state 'failed'")
+	require.Error(t, w.make(nat, nat.inputs(w)))
+	assert.Empty(t, w.outs["nat"].str("publicIp"), "an address is of a gateway that has come up")
 }
 
 func TestPrivateCluster(t *testing.T) {

@@ -382,7 +382,8 @@ func (m *Model) launch(o, subnet *object) bool {
 	return true
 }
 
-// settleNodeGroup tells why the nodes of a group do not come up; it is asked again while the account changes.
+// settleNodeGroup tells why the nodes of a group do not come up; it is asked again while the account changes, until EKS gives
+// up.
 func settleNodeGroup(m *Model, o *object) error {
 	bad := func(ids []string, code, format string, args ...any) error {
 		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: %s: %s: %s", strings.Join(ids, ", "), code, fmt.Sprintf(format, args...))

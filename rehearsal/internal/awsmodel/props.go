@@ -159,6 +159,14 @@ type Change struct {
 	Replaces bool
 }
 
+// Top is the input that the change is in, for example scalingConfig.
+func (c Change) Top() string {
+	if i := strings.IndexAny(c.Path, ".["); i > 0 {
+		return c.Path[:i]
+	}
+	return c.Path
+}
+
 // diff lists the differences between two input maps. A null, an empty list and an absent property are the same thing to
 // the provider, and so are two JSON documents that only differ in layout
 // (pulumi-terraform-bridge, TransformJSONDocument).

@@ -5,6 +5,6 @@ func (m *Model) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.objects = map[string]map[string]*object{}
-	m.noSpot = map[string]bool{}
+	m.noSpot, m.spoiled = map[string]bool{}, map[string]error{}
 	m.notify()
 }

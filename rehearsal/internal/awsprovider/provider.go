@@ -1,12 +1,13 @@
 // Package awsprovider speaks the Pulumi provider protocol for an awsmodel.Model: what the engine takes for the aws
 // provider in a rehearsal. It adds what belongs to the provider and not to AWS: automatic names, default tags, previews,
-// and keeping in the state what was made but did not come up.
+// and what is in the state after something failed (failures.go).
 package awsprovider
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,10 +20,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -254,18 +253,14 @@ func wasFilled(inputs resource.PropertyMap, property string) bool {
 	})
 }
 
-// Diff compares inputs.
+// Diff compares the news with what the provider takes for AWS's: the outputs, not the old inputs.
 func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	typ := string(resource.URN(req.GetUrn()).Type())
-	olds, err := read(req.GetOldInputs())
+	outputs, inputs, news, err := readAll(req)
 	if err != nil {
 		return nil, err
 	}
-	news, err := read(req.GetNews())
-	if err != nil {
-		return nil, err
-	}
-	changes, replace, err := p.model.Diff(typ, req.GetId(), olds, news)
+	changes, replace, err := p.model.Diff(typ, req.GetId(), believed(outputs, inputs, news), news)
 	if err != nil {
 		return nil, err
 	}
@@ -273,10 +268,7 @@ func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumir
 		DeleteBeforeReplace: replace && awsmodel.DeleteBeforeReplace(typ, news)}
 	for _, c := range changes {
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
-		top := c.Path
-		if i := strings.IndexAny(top, ".["); i > 0 {
-			top = top[:i]
-		}
+		top := c.Top()
 		if !slices.Contains(resp.Diffs, top) {
 			resp.Diffs = append(resp.Diffs, top)
 		}
@@ -316,22 +308,16 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	defer done()
 	id, outputs, err := p.model.Create(ctx, typ, urn.Name(), inputs)
 	if err != nil && id == "" {
-		return nil, err
+		return nil, Refusal(req, err)
 	}
 	props, werr := write(outputs)
 	if werr != nil {
 		return nil, werr
 	}
 	if err != nil {
-		return nil, partial(id, props, req.GetProperties(), err)
+		return nil, partial(id, props, req.GetProperties(), framed("creating", req.GetUrn(), err))
 	}
 	return &pulumirpc.CreateResponse{Id: id, Properties: props}, nil
-}
-
-// partial is the error that makes the engine keep a resource in the state although it did not come up.
-func partial(id string, props, inputs *structpb.Struct, err error) error {
-	return rpcerror.WithDetails(rpcerror.New(codes.Unknown, err.Error()),
-		&pulumirpc.ErrorResourceInitFailed{Id: id, Properties: props, Inputs: inputs, Reasons: []string{err.Error()}})
 }
 
 // Read gives what exists now; an empty answer means that nothing does.
@@ -348,69 +334,51 @@ func (p *provider) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: in, Properties: out}, err
 }
 
-// Update changes a resource in place, or in a preview foretells its outputs.
+// Update changes a resource in place, or in a preview foretells its outputs. It sends what differs from what the provider
+// takes for AWS's; where nothing does, it only reads, which is what a second `up` after a failure comes to.
 func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	typ := string(resource.URN(req.GetUrn()).Type())
-	news, err := read(req.GetNews())
+	outputs, inputs, news, err := readAll(req)
 	if err != nil {
 		return nil, err
 	}
 	if req.GetPreview() {
-		out, err := read(req.GetOlds())
-		if err != nil {
-			return nil, err
-		}
-		before, err := read(req.GetOldInputs())
-		if err != nil {
-			return nil, err
-		}
-		for k, v := range withoutBookkeeping(news) {
-			out[k] = foretold(out[k], before[k], v)
-		}
+		out := merged(outputs, inputs, news)
 		for _, k := range awsmodel.Recomputed(typ) {
 			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
 		}
 		props, err := write(out)
 		return &pulumirpc.UpdateResponse{Properties: props}, err
 	}
+	keepIgnored(req, outputs, news)
+	changes, _, err := p.model.Diff(typ, req.GetId(), believed(outputs, inputs, news), news)
+	if err != nil {
+		return nil, err
+	}
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
-	if err := p.sent(req, news); err != nil {
-		return nil, err
-	}
-	outputs, err := p.model.Update(ctx, typ, req.GetId(), news)
-	if err != nil && outputs == nil {
-		return nil, err
-	}
-	props, werr := write(outputs)
-	if werr != nil {
-		return nil, werr
+	send, out, found := p.model.Read(typ, req.GetId())
+	switch {
+	case slices.Contains(withoutUpdate, typ):
+		err = errors.New("doesn't support update")
+	case len(changes) > 0 || !found || slices.Contains(resent, typ):
+		for _, c := range changes {
+			key := resource.PropertyKey(c.Top())
+			delete(send, key)
+			if v, ok := news[key]; ok {
+				send[key] = v
+			}
+		}
+		if !found || slices.Contains(resent, typ) {
+			send = news
+		}
+		out, err = p.model.Update(ctx, typ, req.GetId(), send)
 	}
 	if err != nil {
-		return nil, partial(req.GetId(), props, req.GetNews(), err)
+		return nil, Refusal(req, err)
 	}
-	return &pulumirpc.UpdateResponse{Properties: props}, nil
-}
-
-// foretold is an output after an update: the new input, and in an object of them what AWS had added to the old one, such
-// as the security group in a cluster's vpcConfig.
-func foretold(output, before, after resource.PropertyValue) resource.PropertyValue {
-	if !output.IsObject() || !after.IsObject() {
-		return after
-	}
-	inputs := resource.PropertyMap{}
-	if before.IsObject() {
-		inputs = before.ObjectValue()
-	}
-	out := after.ObjectValue().Copy()
-	for k, v := range output.ObjectValue() {
-		if given, ok := out[k]; ok {
-			out[k] = foretold(v, inputs[k], given)
-		} else if !inputs.HasValue(k) {
-			out[k] = v
-		}
-	}
-	return resource.NewObjectProperty(out)
+	props, err := write(out)
+	return &pulumirpc.UpdateResponse{Properties: props}, err
 }
 
 // Delete removes a resource.
@@ -418,7 +386,7 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
 	if err := p.model.Delete(ctx, string(resource.URN(req.GetUrn()).Type()), req.GetId()); err != nil {
-		return nil, err
+		return nil, Refusal(req, err)
 	}
 	return &emptypb.Empty{}, nil
 }
@@ -461,6 +429,19 @@ func withoutBookkeeping(m resource.PropertyMap) resource.PropertyMap {
 	out := m.Copy()
 	delete(out, defaultsKey)
 	return out
+}
+
+// readAll reads what the engine knows of a resource and what it wants of it.
+func readAll(req interface {
+	GetOlds() *structpb.Struct
+	GetOldInputs() *structpb.Struct
+	GetNews() *structpb.Struct
+},
+) (outputs, inputs, news resource.PropertyMap, err error) {
+	outputs, err1 := read(req.GetOlds())
+	inputs, err2 := read(req.GetOldInputs())
+	news, err3 := read(req.GetNews())
+	return outputs, inputs, news, errors.Join(err1, err2, err3)
 }
 
 func read(s *structpb.Struct) (resource.PropertyMap, error) {

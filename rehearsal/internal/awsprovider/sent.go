@@ -22,26 +22,15 @@ func checked(urn resource.URN, olds, news resource.PropertyMap) resource.Propert
 	return out
 }
 
-// sent are the inputs that an update leaves a node group with. The provider sends scalingConfig whole, and only if something of
-// it is not as in the state (HasChange in terraform-provider-aws, internal/service/eks/node_group.go): AWS's own stays otherwise.
-// desiredSize is in what it sends even if changes of it are ignored; it then is the state's output (pulumi-terraform-bridge,
-// pkg/tfbridge/provider.go, newIgnoreChanges).
-func (p *provider) sent(req *pulumirpc.UpdateRequest, news resource.PropertyMap) error {
-	urn := resource.URN(req.GetUrn())
-	if urn.Type() != nodeGroup || !news[scaling].IsObject() {
-		return nil
-	}
-	olds, err := read(req.GetOlds())
-	if err != nil {
-		return err
+// keepIgnored gives the news of a node group the size that an update sends although changes of it are ignored. The provider sends
+// scalingConfig whole if something of it changes (internal/service/eks/node_group.go of terraform-provider-aws), and an ignored
+// desiredSize is the state's output there (pulumi-terraform-bridge, pkg/tfbridge/provider.go, newIgnoreChanges).
+func keepIgnored(req *pulumirpc.UpdateRequest, outputs, news resource.PropertyMap) {
+	if resource.URN(req.GetUrn()).Type() != nodeGroup || !news[scaling].IsObject() || !outputs[scaling].IsObject() ||
+		!slices.Contains(req.GetIgnoreChanges(), scaling+"."+desired) {
+		return
 	}
 	limits := news[scaling].ObjectValue().Copy()
-	if slices.Contains(req.GetIgnoreChanges(), scaling+"."+desired) && olds[scaling].IsObject() {
-		limits[desired] = olds[scaling].ObjectValue()[desired]
-	}
+	limits[desired] = outputs[scaling].ObjectValue()[desired]
 	news[scaling] = resource.NewObjectProperty(limits)
-	if live, _, found := p.model.Read(string(urn.Type()), req.GetId()); found && news[scaling].DeepEquals(olds[scaling]) {
-		news[scaling] = live[scaling]
-	}
-	return nil
 }

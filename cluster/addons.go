@@ -32,6 +32,8 @@ type Addons struct {
 	All []pulumi.Resource
 	// Storage is the EBS CSI driver, nil in a set without it.
 	Storage pulumi.Resource
+
+	cameUp *pulumi.ResourceHook
 }
 
 // NewNodeAddons makes the add-ons that are DaemonSets: they are healthy without nodes, and nodes need them from their
@@ -102,6 +104,11 @@ func newAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi
 	if err := ctx.RegisterComponentResource(typeAddons, name, a, opts...); err != nil {
 		return nil, err
 	}
+	hook, err := ctx.RegisterResourceHook(name+"-addons", addonCameUp, &pulumi.ResourceHookOptions{OnDryRun: true})
+	if err != nil {
+		return nil, fmt.Errorf("hook of add-ons %q: %w", name, err)
+	}
+	a.cameUp = hook
 	if err := fill(a); err != nil {
 		return nil, err
 	}
@@ -132,7 +139,10 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon s
 		}
 		resource.ConfigurationValues = pulumi.String(data)
 	}
-	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(append(after, args.DependsOn...)))
+	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(append(after, args.DependsOn...)),
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{a.cameUp}}),
+		// An add-on has no name of its own, so its successor cannot come up beside it.
+		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("add-on %s: %w", addon, err)
 	}

@@ -239,13 +239,15 @@ func principalName(arn string) string {
 }
 
 // clusterTransform sets on the cluster inside the component what the component has no argument for: standard support
-// (at its end AWS upgrades the cluster, where the default, extended support, costs six times as much), and time for
-// slow days beyond the provider's 30 minutes to create and 15 to delete.
+// (at its end AWS upgrades the cluster, where the default, extended support, costs six times as much), time for
+// slow days beyond the provider's 30 minutes to create and 15 to delete, and that one which failed goes before its
+// successor, which has the same name.
 func clusterTransform(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 	if args.Type != "aws:eks/cluster:Cluster" {
 		return nil
 	}
 	args.Props["upgradePolicy"] = pulumi.Map{"supportType": pulumi.String("STANDARD")}
+	args.Opts.DeleteBeforeReplace = true
 	args.Opts.CustomTimeouts = &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}
 	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
 }

@@ -21,6 +21,7 @@ func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
 		"name":          pulumi.String("expense"),
 		"upgradePolicy": pulumi.Map{"supportType": pulumi.String("STANDARD")},
 	}, result.Props)
+	assert.True(t, result.Opts.DeleteBeforeReplace)
 	assert.Equal(t, &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}, result.Opts.CustomTimeouts)
 
 	assert.Nil(t, clusterTransform(context.Background(), &pulumi.ResourceTransformArgs{Type: "aws:iam/role:Role"}))

@@ -78,7 +78,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	}
 
 	var privateIDs, privateTables pulumi.StringArray
-	var nat *ec2.NatGateway
+	var natID pulumi.StringOutput
 	for i, zone := range args.Zones {
 		publicSubnet, err := n.subnet(ctx, name+"-public-"+zone, network, zone, ranges[i].Public.String(), "kubernetes.io/role/elb")
 		if err != nil {
@@ -92,7 +92,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 		}
 		if args.NAT == config.NATPerZone || args.NAT == config.NATSingle && i == 0 {
 			// A NAT gateway is of use once its own subnet reaches the internet, so it waits for that route and association.
-			if nat, err = n.nat(ctx, name+"-"+zone, publicSubnet, gateway, internet, association); err != nil {
+			if natID, err = n.nat(ctx, name+"-"+zone, publicSubnet, gateway, internet, association); err != nil {
 				return nil, err
 			}
 		}
@@ -114,11 +114,11 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 			return nil, fmt.Errorf("private route table association %s: %w", zone, err)
 		}
 		n.Egress = append(n.Egress, privateAssociation)
-		if nat != nil {
+		if args.NAT != config.NATNone {
 			route, err := ec2.NewRoute(ctx, name+"-private-"+zone+"-nat", &ec2.RouteArgs{
 				RouteTableId:         private.ID(),
 				DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
-				NatGatewayId:         nat.ID(),
+				NatGatewayId:         natID,
 			}, child)
 			if err != nil {
 				return nil, fmt.Errorf("private route %s: %w", zone, err)
@@ -169,22 +169,32 @@ func (n *Network) subnet(ctx *pulumi.Context, name string, network *ec2.Vpc, zon
 	return subnet, nil
 }
 
-func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, after ...pulumi.Resource) (*ec2.NatGateway, error) {
+// nat makes a NAT gateway and gives its ID.
+func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, after ...pulumi.Resource) (id pulumi.StringOutput, err error) {
 	// An address is released only while its gateway still exists, so it waits for the same resources as the NAT gateway
 	// (https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html).
 	address, err := ec2.NewEip(ctx, name+"-nat", &ec2.EipArgs{
 		Domain: pulumi.String("vpc"), Tags: nameTag(name + "-nat"),
 	}, pulumi.Parent(n), pulumi.DependsOn(after))
 	if err != nil {
-		return nil, fmt.Errorf("NAT address %s: %w", name, err)
+		return id, fmt.Errorf("NAT address %s: %w", name, err)
 	}
 	gateway, err := ec2.NewNatGateway(ctx, name, &ec2.NatGatewayArgs{
 		SubnetId: subnet.ID(), AllocationId: address.ID(), Tags: nameTag(name),
-	}, pulumi.Parent(n), pulumi.DependsOn(after))
+	}, pulumi.Parent(n), pulumi.DependsOn(after),
+		// An address belongs to one gateway at a time.
+		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
-		return nil, fmt.Errorf("NAT gateway %s: %w", name, err)
+		return id, fmt.Errorf("NAT gateway %s: %w", name, err)
 	}
-	return gateway, nil
+	// The provider has no output for the state. The public address is that of an association
+	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGatewayAddress.html).
+	return unlessFailed("NAT gateway "+name, gateway.URN(), gateway.ID().ToStringOutput(), gateway.PublicIp, func(ip string) string {
+		if ip == "" {
+			return "has no public address"
+		}
+		return ""
+	}), nil
 }
 
 // interfaceEndpoints give services addresses in the VPC, under the services' own names.

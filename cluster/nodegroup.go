@@ -112,7 +112,13 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 	if err != nil {
 		return nil, fmt.Errorf("node group: %w", err)
 	}
-	g.Name, g.Group = group.NodeGroupName, group
+	g.Name = unlessFailed("node group "+name, group.URN(), group.NodeGroupName, group.Status, func(status string) string {
+		if status == "CREATE_FAILED" {
+			return "is " + status
+		}
+		return ""
+	})
+	g.Group = group
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"name": g.Name})
 }
 

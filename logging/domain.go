@@ -153,7 +153,18 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	d.Name, d.ARN, d.Endpoint, d.DashboardsEndpoint = domain.DomainName, domain.Arn, domain.Endpoint, domain.DashboardEndpoint
+	d.Name, d.ARN = domain.DomainName, domain.Arn
+	// A domain in the making has no endpoint, and an `up` after one that waited for it in vain does not wait.
+	made := func(endpoint pulumi.StringOutput) pulumi.StringOutput {
+		return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
+			if v[1] == "" {
+				return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s "+
+					"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name)
+			}
+			return v[0].(string), nil
+		}).(pulumi.StringOutput)
+	}
+	d.Endpoint, d.DashboardsEndpoint = made(domain.Endpoint), made(domain.DashboardEndpoint)
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
 		"name": d.Name, "arn": d.ARN, "endpoint": d.Endpoint, "dashboardsEndpoint": d.DashboardsEndpoint,
 	})

@@ -33,7 +33,7 @@ func (a *inAWS) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 	case "aws:sns/topic:Topic":
 		out["arn"] = resource.NewStringProperty("arn:aws:sns:us-east-1:111122223333:" + args.Name + "-0123abc")
 	case "aws:opensearch/domain:Domain":
-		out["arn"] = resource.NewStringProperty(domainARN)
+		out["arn"], out["endpoint"] = resource.NewStringProperty(domainARN), resource.NewStringProperty("search.example.com")
 	}
 	return args.Name + "-id", out, nil
 }

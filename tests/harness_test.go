@@ -54,6 +54,8 @@ type recorder struct {
 	mu   sync.Mutex
 	all  []registered
 	fail string // type whose registration fails
+	// answers replace outputs, by type.
+	answers map[string]map[string]any
 }
 
 var errInjected = errors.New("injected failure")
@@ -74,7 +76,7 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"aws:ec2/subnet:Subnet":                                     none,
 	"aws:ec2/internetGateway:InternetGateway":                   none,
 	"aws:ec2/eip:Eip":                                           none,
-	"aws:ec2/natGateway:NatGateway":                             none,
+	"aws:ec2/natGateway:NatGateway":                             func(map[string]any, string) map[string]any { return map[string]any{"publicIp": "198.51.100.1"} },
 	"aws:ec2/routeTable:RouteTable":                             none,
 	"aws:ec2/route:Route":                                       none,
 	"aws:ec2/routeTableAssociation:RouteTableAssociation":       none,
@@ -161,6 +163,9 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	switch add, known := outputs[args.TypeToken]; {
 	case known:
 		for key, value := range add(entry.Inputs, entry.ID) {
+			out[resource.PropertyKey(key)] = resource.NewPropertyValue(value)
+		}
+		for key, value := range r.answers[args.TypeToken] {
 			out[resource.PropertyKey(key)] = resource.NewPropertyValue(value)
 		}
 	case strings.HasPrefix(args.TypeToken, "kubernetes:"):
@@ -274,6 +279,10 @@ func preview(_ *recorder, info *pulumi.RunInfo) { info.DryRun = true }
 
 func failing(typ string) func(*recorder, *pulumi.RunInfo) {
 	return func(r *recorder, _ *pulumi.RunInfo) { r.fail = typ }
+}
+
+func answering(typ, output string, value any) func(*recorder, *pulumi.RunInfo) {
+	return func(r *recorder, _ *pulumi.RunInfo) { r.answers = map[string]map[string]any{typ: {output: value}} }
 }
 
 // of are the resources of a type.

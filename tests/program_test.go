@@ -77,6 +77,28 @@ func TestAFailureOfAnyTypeSurfaces(t *testing.T) {
 	assert.Greater(t, len(types), 40)
 }
 
+// The provider reads what AWS gave up on like anything else, so the program has to look at it.
+func TestNoRunIsGreenWithWhatFailed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ typ, output, value, message string }{
+		{"aws:eks/nodeGroup:NodeGroup", "status", "CREATE_FAILED", "node group expense-use1-az1 is CREATE_FAILED, and stays so"},
+		{"aws:eks/nodeGroup:NodeGroup", "status", "CREATE_FAILED", "pulumi up --replace 'urn:pulumi:dev::expense::expense:cluster:NodeGroup$aws:eks/nodeGroup:NodeGroup::expense-use1-az1'"},
+		{"aws:eks/nodeGroup:NodeGroup", "status", "DEGRADED", ""},
+		{"aws:ec2/natGateway:NatGateway", "publicIp", "", "NAT gateway expense-use1-az1 has no public address, and stays so"},
+		{"aws:opensearch/domain:Domain", "endpoint", "", "domain expense has no endpoint yet"},
+	} {
+		t.Run(c.typ+c.value, func(t *testing.T) {
+			t.Parallel()
+			_, err := run(t, "dev", stackFile(t, "dev"), answering(c.typ, c.output, c.value))
+			if c.message == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.message)
+		})
+	}
+}
+
 // A name that is not in the list breaks whoever reads it, and one that is missing too.
 func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
 	t.Parallel()

@@ -112,6 +112,8 @@ type Stack struct {
 	Changes []Change `json:"changes"`
 	// Unchanged is the number of resources that stay as they are.
 	Unchanged int `json:"unchanged"`
+	// Warnings are what the program warned of.
+	Warnings []string `json:"warnings,omitempty"`
 	// Diff is what `pulumi preview --diff` printed.
 	Diff string `json:"diff"`
 	// Resources are those that are there after the change.

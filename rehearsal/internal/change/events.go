@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
@@ -62,6 +63,8 @@ func Read(events io.Reader) (Stack, error) {
 			if stack.add(changeOf(step, Update, outputs(step))) {
 				stack.Unchanged--
 			}
+		case event.DiagnosticEvent != nil && event.DiagnosticEvent.Severity == "warning":
+			stack.Warnings = append(stack.Warnings, colors.Never.Colorize(strings.TrimSpace(event.DiagnosticEvent.Message)))
 		case event.SummaryEvent != nil:
 			finished = true
 		}

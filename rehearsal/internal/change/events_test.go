@@ -53,6 +53,19 @@ func TestWhatStaysTheSameIsCountedOnly(t *testing.T) {
 	assert.Equal(t, "no change, 2 resources", stack.Counts())
 }
 
+func TestWarningsAreTold(t *testing.T) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	for _, d := range []apitype.DiagnosticEvent{{Message: "one\n", Severity: "warning"}, {Message: "no", Severity: "info"}} {
+		require.NoError(t, encoder.Encode(apitype.EngineEvent{DiagnosticEvent: &d}))
+	}
+	_, err := log(t).WriteTo(&b)
+	require.NoError(t, err)
+	stack, err := Read(&b)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"one"}, stack.Warnings)
+}
+
 func TestPropertiesHaveTheirPathsAndValues(t *testing.T) {
 	update := step(apitype.OpUpdate, "t", "a",
 		object{"tags": object{"a.b": "old", "gone": "x"}, "list": []any{object{"size": 3}}},

@@ -36,6 +36,9 @@ func (r Result) Text(out io.Writer) error {
 				}
 			}
 		}
+		for _, warning := range stack.Warnings {
+			fmt.Fprintf(&b, "  warning: %s\n", warning)
+		}
 		if stack.Estimate != nil {
 			if err := stack.Estimate.Text(&b); err != nil {
 				return err
@@ -128,6 +131,7 @@ func (v Verdict) text() string {
 const (
 	markdownLimit  = 65_000
 	verdictLimit   = 20_000
+	warningsLimit  = 5_000  // of all stacks together
 	tablesLimit    = 20_000 // of all stacks together
 	estimatesLimit = 12_000 // of all stacks together
 )
@@ -151,8 +155,11 @@ func (r Result) Markdown() string {
 	head.WriteString(r.Verdict.markdown())
 
 	var changed []Stack
-	var estimates strings.Builder
+	var warnings, estimates strings.Builder
 	for _, stack := range r.Stacks {
+		for _, warning := range stack.Warnings {
+			fmt.Fprintf(&warnings, "%s: %s\n", stack.Name, strings.Join(strings.Fields(warning), " "))
+		}
 		if len(stack.Changes) > 0 {
 			changed = append(changed, stack)
 		}
@@ -161,6 +168,10 @@ func (r Result) Markdown() string {
 		}
 		estimate := cut(strings.Split(stack.Estimate.Markdown(), "\n"), estimatesLimit/len(r.Stacks), "… %d more lines: see the job's output")
 		fmt.Fprintf(&estimates, "\n<details><summary>%s: cost and time</summary>\n\n%s\n</details>\n", stack.Name, estimate)
+	}
+	if fence := fenceOf(warnings.String()); warnings.Len() > 0 {
+		lines := strings.Split(strings.TrimSpace(warnings.String()), "\n")
+		fmt.Fprintf(&head, "\nThe program warns:\n\n%s\n%s%s\n", fence, cut(lines, warningsLimit, "… %d more lines: see the job's output"), fence)
 	}
 	if len(changed) == 0 {
 		return head.String() + "\nNothing changes.\n" + estimates.String()

@@ -39,7 +39,7 @@ func sample() Result {
 			},
 		},
 		{Name: "prod", New: true, Unchanged: 0, Diff: "+ created\n", Changes: []Change{{Type: "aws:ec2/vpc:Vpc", Name: "expense", Operation: Create}}},
-		{Name: "test", Unchanged: 109, Changes: []Change{}, Diff: "109 unchanged\n"},
+		{Name: "test", Unchanged: 109, Changes: []Change{}, Diff: "109 unchanged\n", Warnings: []string{"one spot type", "run ```this```"}},
 	}
 	stacks[0].sort()
 	before := estimate.Of([]estimate.Resource{key}, time.Time{})

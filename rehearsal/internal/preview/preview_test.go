@@ -192,12 +192,32 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		name  string
 		edits []edit
 		want  []string // all changes; the guard stops none of them
+		says  string   // the program warns of it
 	}{
 		{name: "nothing", want: []string{}},
 		{name: "a node group's desired size, which is the autoscaler's", edits: []edit{desiredSize}, want: []string{}},
 		{
 			name: "a node group's largest size", edits: []edit{{devFile, "maxSize: 5", "maxSize: 7"}},
 			want: []string{nodeGroupChange + "update, scalingConfig.maxSize: 5 -> 7"},
+			says: "a change of its limits sets its size too, to the 3 nodes that the state has",
+		},
+		{
+			name: "a node group's smallest size, which is more than it has", edits: []edit{{devFile, "minSize: 3\n        desiredSize: 3", "minSize: 4\n        desiredSize: 4"}},
+			want: []string{nodeGroupChange + "update, scalingConfig.minSize: 3 -> 4"},
+			says: "EKS refuses minSize 4 with the 3 nodes that the state has",
+		},
+		{
+			name: "the Kubernetes version", edits: []edit{{devFile, `version: "1.35"`, `version: "1.36"`}},
+			want: []string{
+				`aws:eks/cluster:Cluster expense-eksCluster: update, version: 1.35 -> 1.36`,
+				nodeGroupChange + "update, version: 1.35 -> 1.36",
+				"kubernetes:apps/v1:Deployment expense-autoscaler: update, spec.template.spec.containers[0].image: " +
+					"registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0 -> registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.0",
+			},
+		},
+		{
+			name: "an add-on's version", edits: []edit{{devFile, "    nodeGroups:\n", "    addonVersions: {kube-proxy: v1.36.0-eksbuild.1}\n    nodeGroups:\n"}},
+			want: []string{"aws:eks/addon:Addon expense-node-kube-proxy: update, addonVersion: (none) -> v1.36.0-eksbuild.1"},
 		},
 		{
 			name: "instance types", edits: []edit{instanceTypes},
@@ -224,6 +244,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			assert.Equal(t, test.want, whats(stack))
 			assert.True(t, verdict.Passes())
 			assert.GreaterOrEqual(t, stack.Unchanged, 100)
+			assert.Contains(t, strings.Join(stack.Warnings, "\n"), test.says)
 		})
 	}
 

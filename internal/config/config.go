@@ -46,7 +46,7 @@ type Network struct {
 type Cluster struct {
 	// Name is the EKS cluster's name, 1 to 100 letters, digits, - and _. Default "expense". A change replaces the cluster.
 	Name string `json:"name"`
-	// Version is the Kubernetes minor version, as "1.35". Required. Upgrades go one minor at a time.
+	// Version is the Kubernetes minor version, as "1.35". Required. Upgrades go one minor at a time, and move no add-on.
 	Version string `json:"version"`
 	// ServiceCIDR is the range of Service addresses, /12 to /24, private and outside the VPC. Default 172.20.0.0/16. A change replaces the cluster.
 	ServiceCIDR string `json:"serviceCidr"`
@@ -92,7 +92,8 @@ type NodeGroup struct {
 	// (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html). A change replaces the group.
 	PerZone bool `json:"perZone"`
 	// MinSize, DesiredSize and MaxSize are numbers of nodes in all zones, 0 <= min <= desired <= max, max >= 1 or, with PerZone,
-	// the number of zones. Required. With the autoscaler on, DesiredSize counts only when the group is created.
+	// the number of zones. Required. With the autoscaler on, DesiredSize counts only when the group is created. A change
+	// of the others then also sets the size that Pulumi's state has, which is the live one after a refresh.
 	MinSize     int `json:"minSize"`
 	DesiredSize int `json:"desiredSize"`
 	MaxSize     int `json:"maxSize"`

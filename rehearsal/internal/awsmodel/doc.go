@@ -28,7 +28,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"EC2", "AMIs, user data and what a node runs at boot; disk use; an instance type that is not in internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
 	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of their newer versions, version skew between add-ons and cluster"},
 	{"EKS", "a new cluster of a version past its standard support with upgradePolicy STANDARD: it is made; whether EKS refuses it or upgrades it at once is not published"},
-	{"EKS", "upgrade insights, automatic upgrades at the end of support, EKS Auto Mode, Fargate, Outposts, hybrid nodes"},
+	{"EKS", "upgrade insights, upgrades by AWS unless a test makes them, a version's way back within 7 days (it is refused), EKS Auto Mode, Fargate, Outposts, hybrid nodes"},
 	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
 	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
 	{"EKS", "node repair"},

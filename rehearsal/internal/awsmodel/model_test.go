@@ -1061,6 +1061,25 @@ func TestATemplatesVersions(t *testing.T) {
 	}
 }
 
+// The nodes follow the control plane before it goes on.
+func TestAClusterWaitsForItsNodes(t *testing.T) {
+	w := newWorld(Options{})
+	_, err := w.build(map[string]func(*world, in){"cluster": set("version", "1.34")})
+	require.NoError(t, err)
+	raise := func(name, typ, version string) error {
+		inputs := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == name })].inputs(w)
+		inputs["version"] = version
+		_, err := w.m.Update(t.Context(), typ, w.id(name), resource.NewPropertyMapFromMap(inputs))
+		return err
+	}
+	require.NoError(t, raise("cluster", tCluster, "1.35"))
+	require.ErrorContains(t, raise("cluster", tCluster, "1.36"), "must be updated to match cluster version 1.35 before updating cluster version")
+	require.NoError(t, raise("nodes", tNodeGroup, "1.35"))
+	_, out, _ := w.m.Read(tNodeGroup, w.id("nodes"))
+	assert.Regexp(t, `^1\.35\.`, plain(out).str("releaseVersion"), "another version has another image")
+	require.NoError(t, raise("cluster", tCluster, "1.36"))
+}
+
 // A domain's policy goes with it, and an update sets it on the domain's successor, whatever its name.
 func TestThePolicyOfADomainThatWasReplaced(t *testing.T) {
 	w := whole(t, Options{})

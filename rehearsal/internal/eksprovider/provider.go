@@ -393,7 +393,9 @@ func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterAr
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // it only wants to know whether there is an answer
 	}}
-	show := &pulumi.LogArgs{Resource: eks, Ephemeral: true}
+	show := func(text string) { // an engine that is gone has no user
+		_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: eks, Ephemeral: true})
+	}
 	return pulumi.All(eks.Endpoint, args.EndpointPublicAccess.ToBoolPtrOutput()).ApplyT(func(v []any) (string, error) {
 		endpoint := v[0].(string)
 		if public := v[1].(*bool); public == nil || !*public {
@@ -405,12 +407,11 @@ func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterAr
 			if err == nil {
 				response.Body.Close()
 				if response.StatusCode == http.StatusOK {
-					return endpoint, ctx.Log.Info("Cluster is ready", show)
+					show("Cluster is ready")
+					return endpoint, nil
 				}
 			}
-			if err := ctx.Log.Info(fmt.Sprintf("Waiting up to (%d) more seconds for cluster readiness...", (attempts-i)*5), show); err != nil {
-				return "", err
-			}
+			show(fmt.Sprintf("Waiting up to (%d) more seconds for cluster readiness...", (attempts-i)*5))
 			select {
 			case <-ctx.Context().Done():
 				return "", ctx.Context().Err()

@@ -54,6 +54,7 @@ type Stage struct {
 	injector *injector
 	commands []string // of docs/recovery.md, after a kill
 	unlock   string   // of docs/recovery.md, for a file that a kill left empty
+	room     string   // of docs/recovery.md, for an object that exists already
 	// updated tells that the life's settings are no longer those of its beginning.
 	updated bool
 	// finals are what there is after a life's commands in which nothing goes wrong, by command.
@@ -71,7 +72,7 @@ type final struct {
 
 // Open sets a stage up and plays a life without faults, to know what is there to go wrong and what must come out.
 func Open(ctx context.Context, options stage.Options) (*Stage, error) {
-	commands, unlock, err := commands(options.Project)
+	commands, unlock, room, err := commands(options.Project)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 		return nil, err
 	}
 	i.engine = s
-	f := &Stage{commands: commands, unlock: unlock, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
+	f := &Stage{commands: commands, unlock: unlock, room: room, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("a life without faults: %w", err)
@@ -134,6 +135,9 @@ func (s *Stage) Lives() []Life {
 		i := 0
 		for _, operation := range operations {
 			for _, kind := range Kinds {
+				if !kind.happens(operation) {
+					continue
+				}
 				for len(lives) <= i {
 					lives = append(lives, nil)
 				}
@@ -217,7 +221,11 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 			return fmt.Errorf("recovery: %w", failure(err))
 		}
 	}
-	if err := s.run(ctx, c.Command, writtenOnce...); err != nil {
+	again := s.again
+	if c.Kind == KilledBefore || c.Kind == KilledAfter {
+		again = func(ctx context.Context, command string) error { return s.run(ctx, command, writtenOnce...) }
+	}
+	if err := again(ctx, c.Command); err != nil {
 		return fmt.Errorf("the same command again: %w", failure(err))
 	}
 	if c.Command == Destroy {
@@ -291,14 +299,14 @@ func (s *Stage) recover(ctx context.Context) error {
 	return err
 }
 
-// commands are those of docs/recovery.md for an engine that was killed, step by step, and the one for a checkpoint that
-// cannot be read.
-func commands(project string) (blocks []string, unlock string, err error) {
+// commands are those of docs/recovery.md for an engine that was killed, step by step, the one for a checkpoint that cannot be
+// read, and the one for a Kubernetes object that exists already.
+func commands(project string) (blocks []string, unlock, room string, err error) {
 	data, err := os.ReadFile(filepath.Join(project, "docs", "recovery.md"))
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
-	unlock = remedy(string(data), "failed to load checkpoint: EOF")
+	unlock, room = remedy(string(data), "failed to load checkpoint: EOF"), remedy(string(data), "already exists")
 	_, section, _ := strings.Cut(string(data), "\n## When the engine was killed\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for i, part := range strings.Split(section, "```") {
@@ -306,10 +314,10 @@ func commands(project string) (blocks []string, unlock string, err error) {
 			blocks = append(blocks, code)
 		}
 	}
-	if len(blocks) != 3 || !strings.HasPrefix(unlock, "rm ") {
-		return nil, "", fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3, and against EOF %q, expected rm", len(blocks), unlock)
+	if len(blocks) != 3 || !strings.HasPrefix(unlock, "rm ") || !strings.HasPrefix(room, "kubectl delete ") {
+		return nil, "", "", fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3, against EOF %q, expected rm, and for what exists %q, expected kubectl delete", len(blocks), unlock, room)
 	}
-	return blocks, unlock, nil
+	return blocks, unlock, room, nil
 }
 
 // remedy is the last command in the row of docs/recovery.md's table that is about an error, or nothing.

@@ -63,6 +63,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		{"up/killed-before/create/" + gateway, "update/killed-before/delete/" + nodeGroup, "destroy/killed-before/delete/" + deployment},
 		{"up/killed-after/create/" + vpc, "update/killed-after/create/" + nodeGroup, "destroy/killed-after/delete/" + gateway},
 		{"up/killed-after/create/" + configMap, "destroy/killed-after/delete/" + addon},
+		{"up/taken/create/" + deployment},
 		{"up/interrupted/create/" + addon, "update/refused/create/" + nodeGroup, "destroy/interrupted/delete/" + domain},
 	} {
 		var life Life
@@ -74,7 +75,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		require.NoError(t, err, "%s", life[min(survived, len(life)-1)].Name())
 		played += survived
 	}
-	assert.Equal(t, 16, played)
+	assert.Equal(t, 17, played)
 
 	// What a kill leaves while the state's attributes are written.
 	attributes := filepath.Join(s.stage.Dir, "state", ".pulumi", "stacks", "expense", stack+".json.attrs")
@@ -100,8 +101,18 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	require.NoError(t, s.empty(t.Context()))
 	require.NoError(t, s.stage.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.createServiceLinkedRole", "true"))
 
-	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
+	// Without step 2 the objects that a killed engine had begun are in the way, and only their deletion helps.
+	adopt := s.commands[1]
 	s.commands[1] = ":"
+	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+deployment]})
+	require.ErrorContains(t, err, `deployments.apps "web" already exists`)
+	_, err = s.stage.Shell(t.Context(), adopt, "FOUND="+all["up/killed-after/create/"+deployment].Operation.URN+" project/web")
+	require.ErrorContains(t, err, "was not under way", "after step 3 there is no way back to step 2")
+	require.NoError(t, s.again(t.Context(), Up))
+	require.NoError(t, s.run(t.Context(), Destroy))
+	require.NoError(t, s.empty(t.Context()))
+
+	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
 	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+vpc]})
 	assert.ErrorContains(t, err, "2 x aws:ec2/vpc:Vpc program ACTIVE, not 1")
 }
@@ -151,7 +162,7 @@ func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
 		}
 		assert.True(t, known, r.text)
 	}
-	blocks, _, err := commands("../../..")
+	blocks, _, _, err := commands("../../..")
 	require.NoError(t, err)
 	assert.Contains(t, blocks[1], "adopt")
 }

@@ -32,7 +32,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Refused, TimedOut, KilledBefore, KilledAfter, Interrupted}
+var Kinds = []Kind{Refused, TimedOut, KilledBefore, KilledAfter, Interrupted, Taken}
 
 // Operation is one operation of the engine on one resource.
 type Operation struct {
@@ -56,13 +56,14 @@ type injector struct {
 	err    error // of the injector itself
 	seen   []Operation
 	made   map[string]string // IDs of what was made, by URN
+	wanted map[string]*pulumirpc.CreateRequest
 	// under counts the operations that are under way, which wait for idle.
 	under int
 	idle  *sync.Cond
 }
 
 func newInjector() *injector {
-	i := &injector{made: map[string]string{}}
+	i := &injector{made: map[string]string{}, wanted: map[string]*pulumirpc.CreateRequest{}}
 	i.idle = sync.NewCond(&i.mu)
 	return i
 }
@@ -123,6 +124,7 @@ func (i *injector) intercept(ctx context.Context, req any, _ *grpc.UnaryServerIn
 	if !ok {
 		return handle(ctx, req)
 	}
+	i.want(req)
 	kind, now := i.note(operation)
 	if !now {
 		return i.do(ctx, operation, req, handle)
@@ -145,6 +147,8 @@ func (i *injector) intercept(ctx context.Context, req any, _ *grpc.UnaryServerIn
 		i.failed(i.engine.Kill())
 		<-ctx.Done()
 		return answer, errors.Join(err, ctx.Err())
+	case Taken:
+		return i.twice(ctx, operation, req, handle)
 	}
 	i.failed(i.engine.Interrupt())
 	return i.do(ctx, operation, req, handle)

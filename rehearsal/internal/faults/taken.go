@@ -1,0 +1,77 @@
+package faults
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+)
+
+// Taken: somebody has made a Kubernetes object by hand before the engine does.
+const Taken Kind = "taken"
+
+// happens tells whether a kind can go wrong at an operation.
+func (k Kind) happens(o Operation) bool {
+	return k != Taken || o.Verb == "create" && strings.Contains(o.URN, "kubernetes:")
+}
+
+// twice does an operation for somebody else, then for the engine.
+func (i *injector) twice(ctx context.Context, operation Operation, req any, handle grpc.UnaryHandler) (any, error) {
+	if _, err := i.do(ctx, operation, req, handle); err != nil {
+		return nil, err
+	}
+	return i.do(ctx, operation, req, handle)
+}
+
+// exists is what a command prints of a Kubernetes object that exists already.
+var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
+
+// again runs the same command again. If objects exist already, it does what docs/recovery.md says of them, and runs it once more.
+func (s *Stage) again(ctx context.Context, command string) error {
+	err := s.run(ctx, command, writtenOnce...)
+	if err == nil {
+		return nil
+	}
+	taken := exists.FindAllStringSubmatch(failure(err).Error(), -1)
+	if len(taken) == 0 {
+		return err
+	}
+	kubeconfig, err := s.stage.ControlPlane.Kubeconfig("somebody")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.stage.Dir, "kubeconfig")
+	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
+		return err
+	}
+	for _, object := range taken {
+		remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.room)
+		if _, err := s.stage.Shell(ctx, remove, "KUBECONFIG="+file); err != nil {
+			return fmt.Errorf("%s: %w", remove, err)
+		}
+	}
+	return s.run(ctx, command, writtenOnce...)
+}
+
+// namespaceOf is the namespace of the object that the engine wanted for a URN; of one without, which does not matter.
+func (i *injector) namespaceOf(urn string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	metadata := i.wanted[urn].GetProperties().GetFields()["metadata"].GetStructValue().GetFields()
+	return cmp.Or(metadata["namespace"].GetStringValue(), "default")
+}
+
+// want notes what the engine wants to have made.
+func (i *injector) want(req any) {
+	if r, ok := req.(*pulumirpc.CreateRequest); ok {
+		i.mu.Lock()
+		i.wanted[r.GetUrn()] = r
+		i.mu.Unlock()
+	}
+}

@@ -398,7 +398,8 @@ func (m *Model) admit(r *row, o *object) error {
 	}
 	if _, taken := m.objects[o.typ][o.id]; taken {
 		what := orElse(destination(o.in), orElse(o.name(), o.id))
-		return refuse(orElse(r.takenCode, "ResourceAlreadyExistsException"), orElse(r.takenText, "The specified resource already exists: %s"), what)
+		text := strings.ReplaceAll(orElse(r.takenText, "The specified resource already exists: %s"), "%s", what) // some name nothing
+		return refuse(orElse(r.takenCode, "ResourceAlreadyExistsException"), "%s", text)
 	}
 	m.fill(r, o)
 	m.put(o)

@@ -576,11 +576,13 @@ func TestTaken(t *testing.T) {
 		"logs": "ResourceAlreadyExistsException", "slr": "has been taken in this account", "oidc": "EntityAlreadyExists", "vpc-cni": "ResourceInUseException",
 		"csiIdentity": "ResourceInUseException: Association already exists", "igw": "already has an internet gateway attached", "assoc-priv1": "Resource.AlreadyAssociated",
 		"nat": "already associated", "private-default": "RouteAlreadyExists", "https": "InvalidPermission.Duplicate", "s3": "RouteAlreadyExists", "priv1": "InvalidSubnet.Conflict",
+		"admin": "ResourceInUseException: The specified access entry resource is already in use on this cluster.",
 	} {
 		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
 		before := w.m.Inventory()
 		_, _, err := w.m.Create(context.Background(), steps[i].typ, name, resource.NewPropertyMapFromMap(steps[i].inputs(w)))
 		assert.ErrorContains(t, err, want, name)
+		assert.NotContains(t, err.Error(), "%!", name)
 		assert.Equal(t, before, w.m.Inventory(), "a refused %s leaves nothing half-made", name)
 	}
 	nodes := steps[slices.IndexFunc(steps, func(s step) bool { return s.name == "nodes" })]

@@ -139,6 +139,7 @@ var ec2Operations = map[string]operation{
 	"DescribeSubnets": describe(subnets, "subnetSet", "SubnetId", func(o awsmodel.Object) obj {
 		return obj{"subnetId": o.ID, "vpcId": text(o, "vpcId"), "cidrBlock": text(o, "cidrBlock"), "availabilityZoneId": text(o, "availabilityZoneId"), "tagSet": tagSet(o)}
 	}),
+	"GetEbsDefaultKmsKeyId":         {run: func(c *call) (obj, error) { return obj{"kmsKeyId": c.Region.VolumeKey}, nil }},
 	"DescribeInstanceTypes":         {params: "InstanceType", list: "instanceTypeSet", run: describeTypes},
 	"DescribeInstanceTypeOfferings": {params: "LocationType Filter", list: "instanceTypeOfferingSet", run: describeOfferings},
 	"DescribeAvailabilityZones":     {params: "Filter", run: describeZones},

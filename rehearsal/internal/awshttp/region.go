@@ -3,6 +3,7 @@ package awshttp
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"expense/internal/published"
 	"expense/rehearsal/internal/awsmodel"
@@ -22,6 +23,11 @@ type Region struct {
 	DomainZones map[string][]string
 	// Engines are the versions of OpenSearch Service, DomainTypes the instance types that it has for all of them.
 	Engines, DomainTypes []string
+	// Plan is the account's, FREE or PAID; FreeTypes are the instance types that are free-tier-eligible.
+	Plan      string
+	FreeTypes []string
+	// VolumeKey is the default key of volumes.
+	VolumeKey string
 	// VolumeLimits are the limits of gp3 volumes by their names, for all of DomainTypes.
 	VolumeLimits map[string]string
 }
@@ -29,6 +35,15 @@ type Region struct {
 var quotaOperations = map[string]operation{
 	"GetServiceQuota":           {params: "ServiceCode QuotaCode", run: getQuota},
 	"GetAWSDefaultServiceQuota": {params: "ServiceCode QuotaCode", run: getQuota},
+}
+
+var planOperations = map[string]operation{
+	"GetAccountPlanState": {run: func(c *call) (obj, error) {
+		if c.Region.Plan == "" {
+			return nil, refuse("ResourceNotFoundException", "the account has no plan")
+		}
+		return obj{"accountId": strings.Split(c.Model.Caller(), ":")[4], "accountPlanType": c.Region.Plan, "accountPlanStatus": "ACTIVE"}, nil
+	}},
 }
 
 func getQuota(c *call) (obj, error) {
@@ -49,7 +64,7 @@ func describeTypes(c *call) (obj, error) {
 		if !known {
 			return nil, refuse("InvalidInstanceType", "The following supplied instance types do not exist: [%s]", name)
 		}
-		out = append(out, obj{"instanceType": name, "vCpuInfo": obj{"defaultVCpus": t.VCPU}, "networkInfo": obj{
+		out = append(out, obj{"instanceType": name, "vCpuInfo": obj{"defaultVCpus": t.VCPU}, "freeTierEligible": slices.Contains(c.Region.FreeTypes, name), "networkInfo": obj{
 			"ipv4AddressesPerInterface": t.Addresses, "defaultNetworkCardIndex": 0,
 			"networkCards": list{obj{"networkCardIndex": 0, "maximumNetworkInterfaces": t.Interfaces}},
 		}})

@@ -25,6 +25,7 @@ var services = map[string]service{
 	"kms":                   {protocol: json11, next: "Marker", token: "NextMarker", more: "Truncated", operations: keyOperations},
 	"monitoring":            {protocol: cborRPC, action: "cloudwatch", next: "NextToken", token: "NextToken", operations: alarmOperations},
 	"servicequotas":         {protocol: json11, operations: quotaOperations},
+	"freetier":              {protocol: json11, operations: planOperations}, // JSON 1.0, which differs in the content's type alone
 	"tagging":               {protocol: json11, action: "tag", next: "PaginationToken", token: "PaginationToken", operations: taggingOperations},
 }
 
@@ -198,7 +199,7 @@ func (c *call) showRole(o awsmodel.Object) obj {
 		path = "/"
 	}
 	return obj{"RoleName": text(o, "name"), "Arn": c.arn("iam", "role"+path+text(o, "name")), "Path": path, "RoleId": "AROAEXAMPLE",
-		"CreateDate": "2026-11-01T00:00:00Z", "AssumeRolePolicyDocument": text(o, "assumeRolePolicy")}
+		"CreateDate": "2026-11-01T00:00:00Z", "AssumeRolePolicyDocument": text(o, "assumeRolePolicy"), "Tags": tagList(o.Tags, "Key", "Value")}
 }
 
 var iamOperations = map[string]operation{
@@ -474,6 +475,18 @@ var keyOperations = map[string]operation{
 			state = "PendingDeletion"
 		}
 		return obj{"KeyMetadata": obj{"KeyId": o.ID, "Arn": c.arn("kms", "key/"+o.ID), "KeyState": state, "Description": text(o, "description"), "KeyManager": "CUSTOMER"}}, nil
+	}},
+	"GetKeyPolicy": {params: "KeyId", run: func(c *call) (obj, error) {
+		o, err := c.find(keys, lastPart(c.text("KeyId")), "NotFoundException")
+		return obj{"Policy": text(o, "policy"), "PolicyName": "default"}, err
+	}},
+	"ListGrants": {params: "KeyId GranteePrincipal", list: "Grants", run: func(c *call) (obj, error) {
+		o, err := c.find(keys, lastPart(c.text("KeyId")), "NotFoundException")
+		grants := list{}
+		if slices.Contains(texts(o, "grantees"), c.text("GranteePrincipal")) {
+			grants = append(grants, obj{"GrantId": "0", "GranteePrincipal": c.text("GranteePrincipal")})
+		}
+		return obj{"Grants": grants}, err
 	}},
 	"ListResourceTags": {params: "KeyId", list: "Tags", run: func(c *call) (obj, error) {
 		o, err := c.find(keys, lastPart(c.text("KeyId")), "NotFoundException")

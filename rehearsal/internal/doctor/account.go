@@ -32,9 +32,32 @@ func missing(err error) bool {
 	return errors.As(err, &api) && (strings.Contains(api.ErrorCode(), "NotFound") || strings.HasPrefix(api.ErrorCode(), "NoSuch"))
 }
 
-// names finds out whether the stack is up, and if not, whether its names are free.
+// ours tells whether tags are this stack's.
+func (e *examination) ours(tags map[string]string) bool {
+	return tags["pulumi:project"] == "expense" && tags["pulumi:stack"] == e.Stack
+}
+
+// there judges a name that something has: it may be this stack's own, of an up that did not end. otherwise is said of what is
+// others'.
+func (e *examination) there(check string, tags map[string]string, otherwise string) {
+	if !e.ours(tags) {
+		e.problem(check, "%s", otherwise)
+		return
+	}
+	e.begun = true
+	says := "this stack's"
+	if !e.up {
+		says = fmt.Sprintf("this stack's, of an up that did not end: pulumi up --refresh --stack %s; if that says that it exists already, see docs/recovery.md", e.Stack)
+	}
+	e.ok(check, "%s", says)
+}
+
+// names finds out whether the stack is up, and and whether its names are free.
 func (e *examination) names(ctx context.Context) {
 	s := e.Settings
+	another := func(path string) string {
+		return fmt.Sprintf("pulumi config set --path expense:%s.name ANOTHER --stack %s", path, e.Stack)
+	}
 	cluster, err := e.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &s.Cluster.Name})
 	check := "cluster name " + s.Cluster.Name
 	switch {
@@ -42,38 +65,79 @@ func (e *examination) names(ctx context.Context) {
 		e.ok(check, "free")
 	case err != nil:
 		e.unchecked(check, err)
-	case cluster.Cluster.Tags["pulumi:project"] == "expense" && cluster.Cluster.Tags["pulumi:stack"] == e.Stack:
-		e.up = true
-		e.ok(check, "the stack is up; names and quotas are its own")
-		return
 	default:
-		e.problem(check, "taken by a cluster that is not this stack's: pulumi config set --path expense:cluster.name ANOTHER --stack %s", e.Stack)
+		e.up = e.ours(cluster.Cluster.Tags)
+		e.there(check, cluster.Cluster.Tags, "taken by a cluster that is not this stack's: "+another("cluster"))
 	}
 
 	check = "domain name " + s.Logging.Domain.Name
-	_, err = e.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &s.Logging.Domain.Name})
+	tags, err := e.domainTags(ctx)
 	switch {
 	case missing(err):
 		e.ok(check, "free")
 	case err != nil:
 		e.unchecked(check, err)
 	default:
-		e.problem(check, "taken: pulumi config set --path expense:logging.domain.name ANOTHER --stack %s", e.Stack)
+		e.there(check, tags, "taken by a domain that is not this stack's: "+another("logging.domain"))
 	}
 
-	group := "/aws/eks/" + s.Cluster.Name + "/cluster"
-	check = "log group " + group
-	groups, err := e.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &group})
+	e.logGroup(ctx, config.ClusterLogGroup(s.Cluster.Name), another("cluster"))
+	for _, log := range slices.Sorted(maps.Keys(config.DomainLogs)) {
+		if log != "audit" || s.Logging.Domain.AuditLogs {
+			e.logGroup(ctx, config.DomainLogGroup(s.Logging.Domain.Name, log), another("logging.domain"))
+		}
+	}
+}
+
+func (e *examination) domainTags(ctx context.Context) (map[string]string, error) {
+	domain, err := e.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &e.Settings.Logging.Domain.Name})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := e.opensearch.ListTags(ctx, &opensearch.ListTagsInput{ARN: domain.DomainStatus.ARN})
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	for _, t := range answer.TagList {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return tags, nil
+}
+
+// logGroup looks whether a log group of the name is there. EKS and OpenSearch write one without tags when they write once more
+// after it was deleted.
+func (e *examination) logGroup(ctx context.Context, name, another string) {
+	check := "log group " + name
+	groups, err := e.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
+	if err != nil {
+		e.unchecked(check, err)
+		return
+	}
+	// Names are sorted, so the shortest with the prefix is on the first page
+	// (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeLogGroups.html).
+	if len(groups.LogGroups) == 0 || aws.ToString(groups.LogGroups[0].LogGroupName) != name {
+		e.ok(check, "free")
+		return
+	}
+	answer, err := e.logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: groups.LogGroups[0].LogGroupArn})
 	switch {
 	case err != nil:
 		e.unchecked(check, err)
-	// Names are sorted, so the shortest with the prefix is on the first page
-	// (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeLogGroups.html).
-	case len(groups.LogGroups) > 0 && aws.ToString(groups.LogGroups[0].LogGroupName) == group:
-		e.problem(check, "there already, left by an earlier cluster: aws logs delete-log-group --log-group-name %s --region %s", group, s.Region)
+	case len(answer.Tags) == 0:
+		e.problem(check, "there already, without tags, as AWS writes it again after it was deleted: aws logs delete-log-group --log-group-name %s%s", name, e.where())
 	default:
-		e.ok(check, "free")
+		e.there(check, answer.Tags, "taken by one that is not this stack's: "+another)
 	}
+}
+
+// where is what a command of the aws CLI needs to ask where this asks.
+func (e *examination) where() string {
+	where := " --region " + e.Settings.Region
+	if e.Account.Profile != "" {
+		where += " --profile " + e.Account.Profile
+	}
+	return where
 }
 
 // kubernetes wants a version in standard support: the program asks for it, and EKS upgrades a cluster whose version has left it.
@@ -87,7 +151,7 @@ func (e *examination) kubernetes(ctx context.Context) {
 		e.unchecked(check, err)
 		return
 	case len(answer.ClusterVersions) == 0:
-		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions --region %s, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.Settings.Region, e.Stack)
+		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions%s, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.where(), e.Stack)
 		return
 	}
 	found := answer.ClusterVersions[0]
@@ -210,13 +274,14 @@ var onDemand = []string{"AWSServiceRoleForAmazonEKS", "AWSServiceRoleForAmazonEK
 func (e *examination) serviceLinkedRoles(ctx context.Context) {
 	const role = "AWSServiceRoleForAmazonOpenSearchService"
 	const remedy = "pulumi config set --path expense:logging.createServiceLinkedRole %t --stack %s"
-	there, err := e.role(ctx, role)
+	there, tags, err := e.role(ctx, role)
 	create := e.Settings.Logging.CreateServiceLinkedRole
 	switch {
 	case err != nil:
 		e.unchecked("role "+role, err)
-	case e.up:
-		e.ok("role "+role, "the stack is up")
+	// After a destroy it is there as well, with these tags and nothing else of the stack.
+	case there && create && e.begun && e.ours(tags), e.up:
+		e.ok("role "+role, "this stack's")
 	case there && create:
 		e.problem("role "+role, "the account has it: "+remedy, false, e.Stack)
 	case !there && !create:
@@ -225,7 +290,7 @@ func (e *examination) serviceLinkedRoles(ctx context.Context) {
 		e.ok("role "+role, "there: %t, to be made: %t", there, create)
 	}
 	for _, role := range onDemand {
-		switch there, err := e.role(ctx, role); {
+		switch there, _, err := e.role(ctx, role); {
 		case err != nil:
 			e.unchecked("role "+role, err)
 		case there:
@@ -236,12 +301,19 @@ func (e *examination) serviceLinkedRoles(ctx context.Context) {
 	}
 }
 
-func (e *examination) role(ctx context.Context, name string) (there bool, err error) {
-	_, err = e.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
+func (e *examination) role(ctx context.Context, name string) (there bool, tags map[string]string, err error) {
+	answer, err := e.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
 	if missing(err) {
-		return false, nil
+		return false, nil, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, nil, err
+	}
+	tags = map[string]string{}
+	for _, t := range answer.Role.Tags {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return true, tags, nil
 }
 
 // types are the instance types of all node groups, sorted.
@@ -327,8 +399,8 @@ func (e *examination) compare(ctx context.Context, q quota, used, need float64, 
 	case err != nil:
 		e.unchecked(check, err)
 	case used+need > limit:
-		e.problem(check, "the quota is %v, in use are %v, the stack needs %v%s: aws service-quotas request-service-quota-increase --service-code %s --quota-code %s --desired-value %v --region %s",
-			limit, used, need, more, q.service, q.code, max(used+need, 2*need), e.Settings.Region)
+		e.problem(check, "the quota is %v, in use are %v, the stack needs %v%s: aws service-quotas request-service-quota-increase --service-code %s --quota-code %s --desired-value %v%s",
+			limit, used, need, more, q.service, q.code, max(used+need, 2*need), e.where())
 	default:
 		e.ok(check, "%v, in use %v, needed %v%s", limit, used, need, more)
 	}
@@ -345,6 +417,9 @@ func (e *examination) nodes(ctx context.Context) {
 		}
 		for _, t := range answer.InstanceTypes {
 			have[string(t.InstanceType)] = sizeOf(t)
+			if !aws.ToBool(t.FreeTierEligible) {
+				e.notFree = append(e.notFree, string(t.InstanceType))
+			}
 		}
 	}
 	e.pods(have)
@@ -408,7 +483,7 @@ func instanceTypes(names []string) (out []ec2types.InstanceType) {
 	return out
 }
 
-// limits compares what the network and the cluster need with what the account has left.
+// limits compares what the network and the cluster need with what the account has left beside what this stack has already.
 func (e *examination) limits(ctx context.Context) {
 	gateways := map[config.NAT]float64{config.NATSingle: 1, config.NATPerZone: float64(len(e.Settings.Network.Zones))}[e.Settings.Network.NAT]
 	inZone := min(gateways, 1)
@@ -424,9 +499,6 @@ func (e *examination) limits(ctx context.Context) {
 			e.unchecked("quota "+l.quota.name, err)
 			continue
 		}
-		if e.up {
-			l.need = 0
-		}
 		e.compare(ctx, l.quota, used, l.need, "")
 	}
 }
@@ -438,17 +510,34 @@ func (e *examination) usedVPCs(ctx context.Context) (n float64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		n += float64(len(page.Vpcs))
+		for _, v := range page.Vpcs {
+			n += e.others(v.Tags)
+		}
 	}
 	return n, nil
 }
 
-func (e *examination) usedAddresses(ctx context.Context) (float64, error) {
+func (e *examination) usedAddresses(ctx context.Context) (n float64, err error) {
 	answer, err := e.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{})
 	if err != nil {
 		return 0, err
 	}
-	return float64(len(answer.Addresses)), nil
+	for _, a := range answer.Addresses {
+		n += e.others(a.Tags)
+	}
+	return n, nil
+}
+
+// others counts a thing of EC2: 0 if it is this stack's, else 1.
+func (e *examination) others(list []ec2types.Tag) float64 {
+	tags := map[string]string{}
+	for _, t := range list {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	if e.ours(tags) {
+		return 0
+	}
+	return 1
 }
 
 // usedGateways counts those in the fullest of the network's zones.
@@ -474,7 +563,7 @@ func (e *examination) usedGateways(ctx context.Context) (float64, error) {
 		for _, g := range page.NatGateways {
 			zone := zones[aws.ToString(g.SubnetId)]
 			if g.State != ec2types.NatGatewayStateDeleted && slices.Contains(e.Settings.Network.Zones, zone) {
-				counts[zone]++
+				counts[zone] += e.others(g.Tags)
 				most = max(most, counts[zone])
 			}
 		}
@@ -490,6 +579,9 @@ func (e *examination) usedClusters(ctx context.Context) (n float64, err error) {
 			return 0, err
 		}
 		n += float64(len(page.Clusters))
+	}
+	if e.up {
+		n--
 	}
 	return n, nil
 }

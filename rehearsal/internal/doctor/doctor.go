@@ -7,6 +7,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,10 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/freetier"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // Status is how a check came out.
@@ -70,9 +74,15 @@ type examination struct {
 	iam        *iam.Client
 	logs       *cloudwatchlogs.Client
 	opensearch *opensearch.Client
+	freetier   *freetier.Client
+	kms        *kms.Client
 	quotas     *servicequotas.Client
-	// up tells that the stack's cluster is there: what it needs, it has.
-	up bool
+	// caller is the ARN of whose the credentials are.
+	caller string
+	// up tells that the stack's cluster is there, begun that something of the stack is.
+	up, begun bool
+	// notFree are the node groups' types that EC2 does not call free-tier-eligible.
+	notFree []string
 	// zoneIDs are the IDs of the account's zones, nil until they are known to hold the network's.
 	zoneIDs  zoneIDs
 	findings []Finding
@@ -94,9 +104,11 @@ func Examine(ctx context.Context, options Options) []Finding {
 	}
 	cfg := e.Config
 	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
-	e.opensearch, e.quotas = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg)
+	e.opensearch, e.quotas, e.kms = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg), kms.NewFromConfig(cfg)
+	// https://docs.aws.amazon.com/general/latest/gr/billing.html
+	e.freetier = freetier.NewFromConfig(cfg, func(o *freetier.Options) { o.Region = "us-east-1" })
 	if signedIn && e.Settings != nil {
-		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.nodes, e.limits} {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
 			check(ctx)
 		}
 	}
@@ -182,10 +194,15 @@ func (e *examination) credentials(ctx context.Context) bool {
 	cfg.Region = cmp.Or(e.Region, cfg.Region, "us-east-1")
 	caller, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true,
-			Says: fmt.Sprintf("%v; sign in with: %s", err, e.Account.SignIn())})
+		says := err.Error()
+		// What is no answer of AWS, as without a network, no other credentials mend.
+		if api := smithy.APIError(nil); errors.As(err, &api) {
+			says += "; sign in with: " + e.Account.SignIn()
+		}
+		e.findings = append(e.findings, Finding{Status: Unchecked, Check: check, Essential: true, Says: says})
 		return false
 	}
+	e.caller = aws.ToString(caller.Arn)
 	if err := e.Account.Check(aws.ToString(caller.Account), e.Stack); err != nil {
 		e.problem("account", "%v", err)
 		return false

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"expense/internal/config"
 	"expense/internal/published"
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
@@ -59,6 +60,7 @@ func healthy(t *testing.T) *patient {
 		Quotas:     map[string]float64{"L-34B43A08": 64, "L-1216C47A": 64, "L-0263D0A3": 5, "L-F678F1CE": 5, "L-FE5A380F": 5, "L-1194D53C": 100},
 		Offered:    map[string][]string{"m5.large": zones},
 		Kubernetes: published.KubernetesVersions(),
+		VolumeKey:  "alias/aws/ebs",
 		Engines:    []string{"OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1"}, DomainTypes: []string{"t3.small.search"},
 		VolumeLimits: map[string]string{
 			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800", "MinimumThroughput": "125", "MaximumThroughput": "260",
@@ -120,6 +122,25 @@ func (p *patient) examine(t *testing.T) []Finding {
 	require.NoError(t, err)
 	account, region, _ := stackfile.Account(dir, "dev")
 	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Region: region, Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
+}
+
+// signedIn is who looks, autoScaling the role that starts nodes.
+const signedIn = "arn:aws:iam::111122223333:user/rehearsal"
+const autoScaling = "arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+
+// plant puts a thing of a stack of this project into the account.
+func (p *patient) plant(typ, id, stack string, properties map[string]any) {
+	all := map[string]any{"tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": stack}}
+	maps.Copy(all, properties)
+	p.model.Plant(typ, id, "", awsmodel.Program, all)
+}
+
+// volumeKey makes a customer's key the account's default for volumes, which names who may use it.
+func (p *patient) volumeKey(inPolicy, byGrant string) {
+	p.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, map[string]any{
+		"policy": `{"Statement":[{"Principal":{"AWS":"` + inPolicy + `"}}]}`, "grantees": []any{byGrant},
+	})
+	p.server.Region.VolumeKey = "arn:aws:kms:us-east-1:111122223333:key/0000-1111"
 }
 
 // endpoints puts an endpoint service into zones only.
@@ -306,6 +327,26 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB", "10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
 		"volumes with too few IOPS":        {limit("MinimumIops", "4000"), "domain's volumes in IOPS", "3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
 		"volumes that are too slow":        {limit("MinimumThroughput", "250"), "domain's volumes in MiB/s", "expense:logging.domain.throughputMiB NUMBER --stack dev"},
+		"a free plan": {func(p *patient) { p.server.Region.Plan = "FREE" }, "account's plan",
+			"m5.large is not; m7i-flex.large, which has the shape of m5.large, is: pulumi config set --path 'expense:cluster.nodeGroups.expense.instanceTypes[0]' TYPE --stack dev"},
+		"a customer's key for all volumes": {func(p *patient) { p.volumeKey("", "") }, "default key of volumes",
+			"no node would start: aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com --region us-east-1; aws kms create-grant --key-id arn:aws:kms:us-east-1:111122223333:key/0000-1111 --grantee-principal " + autoScaling + " --operations Encrypt"},
+		"the creator among the admins": {edit("    publicAccess: true\n", "    publicAccess: true\n    admins: ['arn:aws:iam::111122223333:role/other', '"+signedIn+"']\n"),
+			"cluster.admins", "pulumi config rm --path 'expense:cluster.admins[1]' --stack dev"},
+		"the creator among the readers": {edit("    publicAccess: true\n", "    publicAccess: true\n    readers: ['"+signedIn+"']\n"),
+			"cluster.readers", "pulumi config rm --path 'expense:cluster.readers[0]' --stack dev"},
+		"a log group of the name with tags": {func(p *patient) { p.plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "prod", nil) },
+			"log group /aws/eks/expense/cluster", "expense:cluster.name ANOTHER"},
+		"a log group of the domain's name": {func(p *patient) {
+			p.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/OpenSearchService/domains/expense/index-slow", "", awsmodel.AWS, nil)
+		}, "log group /aws/OpenSearchService/domains/expense/index-slow", "aws logs delete-log-group"},
+		"another stack's role": {func(p *patient) {
+			p.plant("aws:opensearch/domain:Domain", "domain", "dev", map[string]any{"domainName": "expense"})
+			p.plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "prod", map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
+		"a role that this stack left behind": {func(p *patient) {
+			p.plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "dev", map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
 		"a cluster of the name": {func(p *patient) {
 			p.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, map[string]any{"name": "expense"})
 		}, "cluster name expense", "expense:cluster.name"},
@@ -362,14 +403,93 @@ func TestWithoutNATEachEndpointServiceIsLookedFor(t *testing.T) {
 // A stack that is up has its names, its role and its share of the quotas already.
 func TestAStackThatIsUpIsNoProblemToItself(t *testing.T) {
 	p := healthy(t)
-	tags := map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}
-	p.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, map[string]any{"name": "expense", "tags": tags})
-	p.model.Plant("aws:opensearch/domain:Domain", "domain", "", awsmodel.Program, map[string]any{"domainName": "expense", "tags": tags})
-	p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
-	for range 5 {
-		p.model.Plant("aws:ec2/vpc:Vpc", "", "vpc-", awsmodel.Program, nil)
+	p.begun()
+	p.plant("aws:eks/cluster:Cluster", "expense", "dev", map[string]any{"name": "expense"})
+	edit("    publicAccess: true\n", "    publicAccess: true\n    admins: ['"+signedIn+"']\n")(p) // another made the cluster
+	p.server.Region.Quotas["L-1194D53C"] = 1
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	assert.NotContains(t, says(findings), "pulumi up")
+}
+
+// begun leaves what an up leaves whose cluster failed, at the quotas' limits.
+func (p *patient) begun() {
+	p.plant("aws:opensearch/domain:Domain", "domain", "dev", map[string]any{"domainName": "expense"})
+	p.plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "dev", map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+	for _, group := range []string{"/aws/eks/expense/cluster", "/aws/OpenSearchService/domains/expense/application"} {
+		p.plant("aws:cloudwatch/logGroup:LogGroup", group, "dev", nil)
 	}
-	assert.Empty(t, of(p.examine(t), Problem))
+	p.plant("aws:ec2/subnet:Subnet", "subnet-1", "dev", map[string]any{"availabilityZoneId": "use1-az1"})
+	for n, stack := range []string{"dev", "a", "b", "c", "d"} {
+		p.plant("aws:ec2/vpc:Vpc", fmt.Sprint("vpc-", n), stack, nil)
+		p.plant("aws:ec2/eip:Eip", fmt.Sprint("eipalloc-", n), stack, nil)
+		p.plant("aws:ec2/natGateway:NatGateway", fmt.Sprint("nat-", n), stack, map[string]any{"subnetId": "subnet-1"})
+	}
+}
+
+func says(findings []Finding) string {
+	var out []string
+	for _, f := range findings {
+		out = append(out, f.Check+": "+f.Says)
+	}
+	return strings.Join(out, "\n")
+}
+
+// Whoever takes another name after a first up that failed, loses the domain that it made.
+func TestWhatAFailedUpLeftIsTheStacksOwn(t *testing.T) {
+	p := healthy(t)
+	p.begun()
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	for _, check := range []string{"domain name expense", "log group /aws/eks/expense/cluster", "log group /aws/OpenSearchService/domains/expense/application"} {
+		assert.Contains(t, says(findings), check+": this stack's, of an up that did not end: pulumi up --refresh --stack dev")
+	}
+	assert.Contains(t, says(findings), "role AWSServiceRoleForAmazonOpenSearchService: this stack's")
+	assert.Contains(t, says(findings), "cluster name expense: free")
+}
+
+// A customer's key is none that stops anybody, if it names who starts the nodes.
+func TestADefaultKeyThatAutoScalingMayUseIsNoProblem(t *testing.T) {
+	for _, names := range [][2]string{{autoScaling, ""}, {"", autoScaling}} {
+		p := healthy(t)
+		p.volumeKey(names[0], names[1])
+		p.server.Inject("kms:"+map[bool]string{true: "ListGrants", false: "GetKeyPolicy"}[names[1] == ""], awshttp.Denied)
+		findings := p.examine(t)
+		assert.Empty(t, of(findings, Problem))
+		assert.Contains(t, says(findings), "default key of volumes: arn:aws:kms:us-east-1:111122223333:key/0000-1111, which Auto Scaling may use")
+	}
+	p := healthy(t)
+	p.volumeKey("", "")
+	p.server.Inject("kms:GetKeyPolicy", awshttp.Denied)
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	require.Len(t, of(findings, Unchecked), 1)
+	assert.Equal(t, "default key of volumes", of(findings, Unchecked)[0].Check)
+}
+
+// On the free plan the types that it may start are right; who has none, or pays, may start all.
+func TestATypeOfTheFreePlanIsNoProblem(t *testing.T) {
+	for plan, want := range map[string]string{"FREE": "account's plan: FREE; whether it allows spot instances", "PAID": "account's plan: PAID", "": "account's plan: none"} {
+		p := healthy(t)
+		if p.server.Region.Plan = plan; plan == "FREE" {
+			p.server.Region.FreeTypes = []string{"m5.large"}
+		}
+		findings := p.examine(t)
+		assert.Empty(t, of(findings, Problem))
+		assert.Contains(t, says(findings), want)
+	}
+}
+
+// A role's session names the role without its path.
+func TestASessionIsItsRole(t *testing.T) {
+	for arn, want := range map[string]bool{
+		"arn:aws:iam::111122223333:role/Deploy": true, "arn:aws:iam::111122223333:role/ci/Deploy": true,
+		"arn:aws:iam::111122223333:role/ReDeploy": false, "arn:aws:iam::999999999999:role/Deploy": false, "arn:aws:iam::111122223333:user/Deploy": false,
+	} {
+		e := &examination{caller: "arn:aws:sts::111122223333:assumed-role/Deploy/session", Options: Options{Settings: &config.Config{Cluster: config.Cluster{Admins: []string{arn}}}}}
+		e.creator(t.Context())
+		assert.Equal(t, want, e.findings[0].Status == Problem, arn)
+	}
 }
 
 // What cannot be looked at is neither right nor wrong.
@@ -406,6 +526,8 @@ func TestAQuotaThatNobodyChangedHasItsDefault(t *testing.T) {
 func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
 	p := healthy(t)
 	delete(p.server.Region.Quotas, "L-1194D53C") // asks for the default
+	p.begun()
+	p.volumeKey("", "")
 	p.examine(t)
 	want, err := awshttp.PagePolicy("../../../docs/leftovers.md", "Doctor")
 	require.NoError(t, err)

@@ -41,8 +41,8 @@ var kinds = []kind{
 	{name: "security group", find: findGroups, parts: rulesBetween, before: []string{
 		"ec2 revoke-security-group-ingress --group-id ID --security-group-rule-ids PART", "ec2 revoke-security-group-egress --group-id ID --security-group-rule-ids PART",
 	}, remove: "ec2 delete-security-group --group-id ID"},
-	{name: "subnet", find: findSubnets, remove: "ec2 delete-subnet --subnet-id ID"},
 	{name: "route table", find: findRouteTables, before: []string{"ec2 disassociate-route-table --association-id PART"}, remove: "ec2 delete-route-table --route-table-id ID"},
+	{name: "subnet", find: findSubnets, remove: "ec2 delete-subnet --subnet-id ID"},
 	{name: "VPC", find: findVPCs, remove: "ec2 delete-vpc --vpc-id ID"},
 	{name: "log group", find: findLogGroups, remove: "logs delete-log-group --log-group-name ID"},
 	{name: "log resource policy", find: findLogPolicies, remove: "logs delete-resource-policy --policy-name ID"},

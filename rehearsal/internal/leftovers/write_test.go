@@ -68,3 +68,16 @@ func TestTheCommandsAreTypedForTheStacksAccount(t *testing.T) {
 	assert.True(t, strings.HasSuffix(first, " --profile work)"), first)
 	assert.Equal(t, `aws cloudwatch delete-alarms --alarm-names 'it'\''s $(mine)' --region us-east-1`+"\n", second)
 }
+
+// A command that nothing played would be wrong on AWS only.
+func TestTheModelKnowsTheCommandsOfEveryKind(t *testing.T) {
+	a := newAccount(t)
+	kindsOf := map[string]bool{}
+	for _, command := range AllCommands(dev) {
+		kindsOf[command[1]] = true
+		if err := a.server.Command(command); command[2] != "wait" && err != nil {
+			assert.NotContains(t, err.Error(), "the endpoint does not", command)
+		}
+	}
+	assert.Len(t, kindsOf, 11, "services")
+}

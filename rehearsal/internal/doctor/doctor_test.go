@@ -554,6 +554,12 @@ func TestWithoutCredentialsNothingIsSaidOfTheAccount(t *testing.T) {
 	assert.Equal(t, 1, Code(findings))
 	assert.Equal(t, map[string]int{"sts:GetCallerIdentity": 1}, p.server.Calls())
 	assert.Contains(t, of(findings, Unchecked)[0].Says, "aws sso login")
+
+	// Other credentials mend no network.
+	p.config.HTTPClient = smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+	says := of(p.examine(t), Unchecked)[0].Says
+	assert.Contains(t, says, "connection refused")
+	assert.NotContains(t, says, "sign in")
 }
 
 func TestSettingsThatAreWrongAreAllListed(t *testing.T) {

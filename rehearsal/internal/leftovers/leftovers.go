@@ -300,7 +300,10 @@ func (f *finder) owner(i *Item, byRef map[string]*Item, seen map[*Item]bool) str
 
 // keeper is what AWS keeps of an item and of what it belongs to, nil if it keeps neither.
 func keeper(i *Item, byRef map[string]*Item) *Item {
-	for _, ref := range append([]string{i.ID}, i.with...) {
+	if i.kept != "" {
+		return i
+	}
+	for _, ref := range i.with {
 		if whole := byRef[ref]; whole != nil && whole.kept != "" {
 			return whole
 		}

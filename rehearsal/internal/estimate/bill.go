@@ -151,11 +151,11 @@ func (b *biller) nodes(r Resource) {
 	size, _ := at(r.Inputs, "scalingConfig", "desiredSize").(float64)
 	types := list(r.Inputs, "instanceTypes")
 	item := Item{Name: "nodes " + r.Name, Verified: true}
+	var unpriced []string
 	for _, t := range types {
 		price, ok := PriceOf(fmt.Sprintf("ec2.%v", t))
 		if !ok {
-			b.Unpriced = append(b.Unpriced, fmt.Sprintf("nodes %s: %v, of which the table has no price", r.Name, t))
-			return
+			unpriced = append(unpriced, fmt.Sprint(t))
 		}
 		item.OnDemand += size * price.Monthly() / float64(len(types))
 		item.Verified = item.Verified && price.Verified
@@ -171,7 +171,11 @@ func (b *biller) nodes(r Resource) {
 	if least, most := at(r.Inputs, "scalingConfig", "minSize"), at(r.Inputs, "scalingConfig", "maxSize"); least != most {
 		item.Note = strings.TrimPrefix(fmt.Sprintf("%s; the autoscaler may make it %v to %v nodes", item.Note, least, most), "; ")
 	}
-	b.Items = append(b.Items, item)
+	if len(unpriced) > 0 {
+		b.Unpriced = append(b.Unpriced, fmt.Sprintf("nodes %s: %s, of which the table has no price", r.Name, strings.Join(unpriced, ", ")))
+	} else {
+		b.Items = append(b.Items, item)
+	}
 	for _, other := range b.resources {
 		if other.Type != "aws:ec2/launchTemplate:LaunchTemplate" || !slices.Contains(r.Dependencies, other.URN) {
 			continue

@@ -98,6 +98,13 @@ func TestSpotNodesAreBilledAsBoth(t *testing.T) {
 	assert.Equal(t, "3 x one of 2 types, spot", nodes.Quantity)
 	assert.Contains(t, nodes.Note, "assumed 40 % of on demand; the autoscaler may make it 3 to 5 nodes")
 	assert.InDelta(t, 3*80*0.08, disks.Monthly, 0.01)
+	// Without a price of one of the types, the nodes' is not told, but that of their disks is.
+	group["instanceTypes"] = []any{"c3.large", "m5.large", "m99i.large"}
+	bill = BillOf([]Resource{res("aws:ec2/launchTemplate:LaunchTemplate", "template", template), res("aws:eks/nodeGroup:NodeGroup", "g", group, "template")}, today)
+	assert.Equal(t, []string{"nodes g: c3.large, m99i.large, of which the table has no price"}, bill.Unpriced)
+	require.Len(t, bill.Items, 1)
+	assert.Equal(t, disks, bill.Items[0])
+	group["instanceTypes"] = []any{"m5.large", "m7i.large"}
 	group["capacityType"] = "ON_DEMAND"
 	bill = BillOf([]Resource{res("aws:eks/nodeGroup:NodeGroup", "g", group)}, today)
 	assert.Equal(t, bill.OnDemand, bill.Monthly)

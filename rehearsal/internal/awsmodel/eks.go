@@ -11,6 +11,8 @@ import (
 
 	"expense/internal/published"
 
+	"expense/internal/published"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
@@ -452,7 +454,7 @@ func settleAddon(m *Model, o *object) error {
 	degraded := func(code, why string) error {
 		return fmt.Errorf("timeout while waiting for state to become 'ACTIVE' (last state: 'DEGRADED', timeout: 20m0s): %s: %s", code, why)
 	}
-	if addons[name].needsNodes && m.readyNodes(cluster.id) == 0 {
+	if addons[name].needsNodes && m.room(cluster.id) < max(1, published.Addons()[name].Replicas) {
 		return degraded("InsufficientNumberOfReplicas", "The add-on is unhealthy because it doesn't have the desired number of replicas.")
 	}
 	if name == "aws-ebs-csi-driver" && !m.hasCredentials(cluster, o, "kube-system", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2") {
@@ -464,6 +466,43 @@ func settleAddon(m *Model, o *object) error {
 
 func (m *Model) addon(cluster, name string) *object {
 	return m.objects[tAddon][cluster+":"+name]
+}
+
+// room is how many more pods of Deployments the cluster's nodes hold beside what add-ons run there. What else runs is not
+// counted: workloads come after the add-ons.
+func (m *Model) room(cluster string) (pods int) {
+	onEach := 0
+	for _, a := range m.where(tAddon, "clusterName", cluster) {
+		runs := published.Addons()[a.in.str("addonName")]
+		onEach += runs.OnEach
+		if a.status == active {
+			pods -= runs.Replicas
+		}
+	}
+	for _, g := range m.where(tNodeGroup, "clusterName", cluster) {
+		for _, i := range m.instances(g.id) {
+			if i.joined && !slices.ContainsFunc(i.node.Taints, func(t Taint) bool { return t.Effect != "PreferNoSchedule" }) {
+				pods += max(0, i.node.MaxPods-onEach)
+			}
+		}
+	}
+	return pods
+}
+
+// runAddon tells the Kubernetes side what an add-on in service runs.
+func runAddon(ctx context.Context, m *Model, o *object) error {
+	if m.opts.Cluster == nil {
+		return nil
+	}
+	name := o.in.str("addonName")
+	return m.opts.Cluster.RunAddon(ctx, name, published.Addons()[name])
+}
+
+func stopAddon(ctx context.Context, m *Model, o *object) error {
+	if m.opts.Cluster == nil || o.in.flag("preserve", false) {
+		return nil
+	}
+	return m.opts.Cluster.StopAddon(ctx, o.in.str("addonName"))
 }
 
 // hasCredentials tells whether a service account can reach AWS with one of the managed policies or one of the account's

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"expense/internal/published"
 	"expense/rehearsal/internal/awsrules"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -69,6 +70,10 @@ type Cluster interface {
 	RemoveNodes(ctx context.Context, nodes []Instance) error
 	// LoseNodes removes the Node objects of instances that ended without notice, and the pods on them.
 	LoseNodes(ctx context.Context, nodes []Instance) error
+	// RunAddon makes the pods that an add-on runs, if they are not there yet, and does not wait for them.
+	RunAddon(ctx context.Context, name string, runs published.Addon) error
+	// StopAddon removes them and returns when they are gone.
+	StopAddon(ctx context.Context, name string) error
 }
 
 // CheckFailure is one input that the provider refuses before it calls AWS.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"expense/internal/published"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -211,6 +213,10 @@ func TestRefused(t *testing.T) {
 		{"nat not admitted", map[string]func(*world, in){"cluster": set("vpcConfig.endpointPrivateAccess", false)}, "nodes", "does not admit the NAT gateway's address"},
 		{"no such subnet for nodes", map[string]func(*world, in){"nodes": set("subnetIds", []any{"subnet-00000000000000000"})}, "", "The subnet ID 'subnet-00000000000000000' does not exist"},
 		{"no such cluster", map[string]func(*world, in){"nodes": set("clusterName", "other")}, "", "ResourceNotFoundException: No cluster found for name: other."},
+		{"nodes that hold four pods", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"t3.micro"})}, "coredns", "DEGRADED"},
+		{"the smallest type counts", map[string]func(*world, in){"nodes": both(set("instanceTypes", []any{"m5.large", "m7a.medium"}), set("scalingConfig", in{"minSize": 1, "desiredSize": 1, "maxSize": 1})), "metrics-server": nil}, "aws-ebs-csi-driver", "DEGRADED"},
+		{"a DaemonSet of the same add-on takes the last room", map[string]func(*world, in){"nodes": both(set("instanceTypes", []any{"m7a.medium"}), set("scalingConfig", in{"minSize": 1, "desiredSize": 1, "maxSize": 1})), "metrics-server": nil}, "aws-ebs-csi-driver", "DEGRADED"},
+		{"room behind taints", map[string]func(*world, in){"nodes": set("taints", []any{in{"key": "a", "effect": "NO_SCHEDULE"}})}, "coredns", "DEGRADED"},
 		{"wrong architecture", map[string]func(*world, in){"nodes": set("instanceTypes", []any{"m5.large", "m6g.large"})}, "", "[m6g.large] is not a valid instance type for requested amiType"},
 		{"old ami", map[string]func(*world, in){"nodes": set("amiType", "AL2_x86_64")}, "", "only supported for kubernetes versions 1.32 or earlier"},
 		{"disk size beside a template", map[string]func(*world, in){"nodes": set("diskSize", 80)}, "", "Disk size must be specified within the launch template."},
@@ -667,10 +673,11 @@ func TestErrorText(t *testing.T) {
 
 // hook records what the Kubernetes side is told.
 type hook struct {
-	mu    sync.Mutex
-	nodes map[string]Instance
-	log   []string
-	fail  error
+	mu     sync.Mutex
+	nodes  map[string]Instance
+	addons map[string]published.Addon
+	log    []string
+	fail   error
 }
 
 func (h *hook) Endpoint(_ context.Context, name, version string) (string, []byte, error) {
@@ -704,6 +711,23 @@ func (h *hook) LoseNodes(_ context.Context, nodes []Instance) error {
 		delete(h.nodes, n.ID)
 		h.log = append(h.log, "!")
 	}
+	return nil
+}
+
+func (h *hook) RunAddon(_ context.Context, name string, runs published.Addon) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.addons == nil {
+		h.addons = map[string]published.Addon{}
+	}
+	h.addons[name] = runs
+	return nil
+}
+
+func (h *hook) StopAddon(_ context.Context, name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.addons, name)
 	return nil
 }
 
@@ -1331,6 +1355,17 @@ func TestTypesThatAreNotInTheListAreTaken(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{"m99i.xlarge 4 16384 amd64 29", "x99.medium 2 8192 amd64 29", "c3.large 2 3840 amd64 29"}, got)
 	assert.Equal(t, "arm64", played("m99g.large", "arm64").Arch)
+	assert.Equal(t, published.Addons(), h.addons)
+	require.NoError(t, w.destroy())
+	assert.Empty(t, h.addons)
+}
+
+func TestTheModelKnowsWhatItsAddonsRun(t *testing.T) {
+	for name, runs := range published.Addons() {
+		known, is := addons[name]
+		assert.True(t, is, name)
+		assert.Equal(t, known.needsNodes, runs.Replicas > 0, name)
+	}
 }
 
 func TestNotModelledIsHonest(t *testing.T) {

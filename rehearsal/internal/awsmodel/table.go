@@ -398,7 +398,7 @@ func init() {
 			refs: []ref{clusterRef}, outputs: with("createdAt", "modifiedAt"), takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
 			repeats: []again{{"InvalidParameterException", "does not exist", 2 * minutes, true}}, // eks/addon.go
 			times:   times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes}, check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon,
-			update: func(m *Model, o *object, _ props) error { return createAddon(m, o) }, gone: addonGone},
+			update: func(m *Model, o *object, _ props) error { return createAddon(m, o) }, after: runAddon, drain: stopAddon, gone: addonGone},
 		tAccessEntry: {service: "EKS", noun: "EKS Access Entry", ops: [3]string{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
 			computed: []string{"userName"},
 			required: []string{"clusterName", "principalArn"}, replaces: []string{"clusterName", "principalArn", "type"},

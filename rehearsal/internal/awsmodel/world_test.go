@@ -130,7 +130,7 @@ var steps = []step{
 		return in{"namePrefix": "expense-", "metadataOptions": in{"httpTokens": "required", "httpPutResponseHopLimit": 1},
 			"blockDeviceMappings": []any{in{"deviceName": "/dev/xvda", "ebs": in{"volumeType": "gp3", "volumeSize": 80, "encrypted": "true"}}}}
 	}},
-	addonStep("vpc-cni"), addonStep("kube-proxy"), addonStep("eks-pod-identity-agent"),
+	addonStep("vpc-cni"), addonStep("kube-proxy"), addonStep("eks-pod-identity-agent"), addonStep("eks-node-monitoring-agent"),
 	{"nodes", tNodeGroup, func(w *world) in {
 		return in{"clusterName": w.id("cluster"), "nodeGroupNamePrefix": "expense-", "nodeRoleArn": w.arn("nodeRole"), "capacityType": "SPOT", "instanceTypes": []any{"m5.large"},
 			"subnetIds": []any{w.id("priv1"), w.id("priv2")}, "scalingConfig": in{"minSize": 1, "desiredSize": 3, "maxSize": 5}, "labels": in{"role": "general"},

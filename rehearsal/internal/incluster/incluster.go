@@ -19,7 +19,7 @@ import (
 // NotModelled lists what runs in an EKS cluster and not here, for the reader of a rehearsal's result.
 var NotModelled = []struct{ Area, What string }{
 	{"pods", "containers: no image is pulled, no probe runs, nothing is logged; pods are Ready because kwok says so"},
-	{"add-ons", "the pods of vpc-cni, kube-proxy, coredns, the pod identity agent, the monitoring agent, metrics-server and the EBS CSI driver take no room on nodes; the functions of the last two are served without pods"},
+	{"add-ons", "CPU and memory of their pods, their disruption budgets and priorities, and what they do: metrics-server and the EBS CSI driver are served without their pods"},
 	{"network", "addresses of the VPC for pods, Services, DNS, NetworkPolicy, targets of load balancers: nothing can be reached and nothing is blocked"},
 	{"nodes", "node repair, spot interruptions; of the Cluster Autoscaler all but its growing of groups: similar groups are not balanced, no node is removed"},
 	{"nodes", "memory that firmware and kernel keep, about 3 %, and root volumes other than EKS's default of 20 GiB"},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"expense/internal/published"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/incluster"
 
@@ -401,4 +402,36 @@ func TestAJobsPodEndsAndHasItsNodesZone(t *testing.T) {
 	assert.Equal(t, corev1.PodSucceeded, pods.Items[0].Status.Phase)
 	// Kubernetes copies it at binding, by default since 1.35 (https://www.kubernetes.dev/resources/keps/4742/).
 	assert.Equal(t, "us-east-1b", pods.Items[0].Labels[corev1.LabelTopologyZone])
+}
+
+// What add-ons run takes room: DaemonSets on every node, Deployments where no taint is, and what finds no room waits.
+func TestAddonsTakeTheirRoom(t *testing.T) {
+	c := start(t)
+	node := func(name string, taints ...awsmodel.Taint) awsmodel.Instance {
+		return awsmodel.Instance{ID: "i-" + name, PrivateDNS: name + ".ec2.internal", PrivateIP: "192.168.0.4", Region: "us-east-1", Zone: "us-east-1a", ZoneID: "use1-az1",
+			InstanceType: "m7a.medium", CapacityType: "SPOT", Arch: "amd64", Cluster: "expense", NodeGroup: "expense-1", VCPU: 1, MemoryMiB: 4096, MaxPods: 8, Taints: taints}
+	}
+	require.NoError(t, c.AddNodes(t.Context(), []awsmodel.Instance{node("open"), node("closed", awsmodel.Taint{Key: "dedicated", Effect: "NoSchedule"})}))
+	for range 2 { // what is there stays
+		for name, runs := range published.Addons() {
+			require.NoError(t, c.RunAddon(t.Context(), name, runs))
+		}
+	}
+	on := func(a *assert.CollectT) map[string]int {
+		pods, err := c.CoreV1().Pods(metav1.NamespaceSystem).List(t.Context(), metav1.ListOptions{})
+		require.NoError(a, err)
+		count := map[string]int{}
+		for _, pod := range pods.Items {
+			count[pod.Spec.NodeName]++
+			assert.Equal(a, pod.Spec.NodeName != "", pod.Status.Phase == corev1.PodRunning, pod.Name)
+		}
+		return count
+	}
+	c.eventually(func(a *assert.CollectT) {
+		assert.Equal(a, map[string]int{"open.ec2.internal": 8, "closed.ec2.internal": 5, "": 3}, on(a))
+	})
+	for name := range published.Addons() {
+		require.NoError(t, c.StopAddon(t.Context(), name))
+	}
+	c.eventually(func(a *assert.CollectT) { assert.Empty(a, on(a)) })
 }

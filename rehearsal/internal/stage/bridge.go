@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 
+	"expense/internal/published"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/controlplane"
 	"expense/rehearsal/internal/incluster"
@@ -29,4 +30,12 @@ func (b *bridge) RemoveNodes(ctx context.Context, instances []awsmodel.Instance)
 
 func (b *bridge) LoseNodes(ctx context.Context, instances []awsmodel.Instance) error {
 	return b.controllers.LoseNodes(ctx, instances)
+}
+
+func (b *bridge) RunAddon(ctx context.Context, name string, runs published.Addon) error {
+	return b.controllers.RunAddon(ctx, name, runs)
+}
+
+func (b *bridge) StopAddon(ctx context.Context, name string) error {
+	return b.controllers.StopAddon(ctx, name)
 }

@@ -61,8 +61,8 @@ type Domain struct {
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
 const auditLog = "audit"
 
-// NewDomain makes the domain in the private subnets. A change of its name replaces it and its data; a change of
-// instances or volumes is a blue/green move that AWS makes in place.
+// NewDomain makes the domain in the private subnets. A change of its name replaces it and its data, and so does a version that
+// AWS does not offer as an upgrade; a change of instances or volumes is a blue/green move that AWS makes in place.
 //
 // Fine-grained access control is on, with one IAM role as its master and no users of the domain's own. So an IAM policy
 // alone opens nothing inside: what a role may do there is said by the roles that the master makes. It can be turned on for a
@@ -147,9 +147,10 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
 		Tags:                  pulumi.StringMap{"Name": pulumi.String(name)},
 	}, pulumi.Parent(d), pulumi.DependsOn(append(dependsOn, policy)), pulumi.Protect(args.Domain.Protect),
-		// Fifteen to thirty minutes are usual, more than an hour has been seen
-		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897).
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "90m", Update: "180m", Delete: "90m"}))
+		// Fifteen to thirty minutes are usual, one in ten has taken more than an hour
+		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After the timeout nobody waits on: the next `up`
+		// takes the domain as it is then, without its endpoint. So there is time for slow days, below the deployment's four hours.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "150m", Update: "180m", Delete: "90m"}))
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}

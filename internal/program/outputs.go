@@ -69,5 +69,10 @@ func commands(cfg *config.Config) map[string]string {
 	} else {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}
+	if mail := cfg.Logging.Alarms.Email; mail != "" {
+		// SNS mails once, nothing waits for the answer, and a subscription without one goes away after some days
+		// (https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html).
+		out["alarms"] = fmt.Sprintf("confirm the mail that SNS sends to %s: until then no alarm arrives", mail)
+	}
 	return out
 }

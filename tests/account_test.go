@@ -65,19 +65,7 @@ func TestTheAccountOfTheStackReachesEveryProvider(t *testing.T) {
 			for key, value := range c.settings {
 				settings[key] = value
 			}
-			r := &recorder{}
-			commands := map[string]string{}
-			require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
-				if err := program.Run(ctx); err != nil {
-					return err
-				}
-				for key, value := range ctx.GetCurrentExportMap()[program.OutputCommands].(pulumi.StringMap) {
-					commands[key] = string(value.(pulumi.String))
-				}
-				return nil
-			}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
-				info.Config, info.ConfigSecretKeys = settings, []string{"expense:webSecret"}
-			}))
+			r, commands := withCommands(t, settings)
 
 			provider := map[string]any{}
 			for key, value := range one(t, r.all, "pulumi:providers:aws", "expense").Inputs {
@@ -107,4 +95,31 @@ func TestTheAccountOfTheStackReachesEveryProvider(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withCommands runs the program and returns, beside what it registers, what it says that a person does next.
+func withCommands(t *testing.T, settings map[string]string) (*recorder, map[string]string) {
+	r, commands := &recorder{}, map[string]string{}
+	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
+		if err := program.Run(ctx); err != nil {
+			return err
+		}
+		for key, value := range ctx.GetCurrentExportMap()[program.OutputCommands].(pulumi.StringMap) {
+			commands[key] = string(value.(pulumi.String))
+		}
+		return nil
+	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
+		info.Config, info.ConfigSecretKeys = settings, []string{"expense:webSecret"}
+	}))
+	return r, commands
+}
+
+// Pulumi counts a subscription as made that nobody has confirmed.
+func TestTheOutputsAskToConfirmTheMailOfTheAlarms(t *testing.T) {
+	settings := stackFile(t, "dev")
+	_, commands := withCommands(t, settings)
+	assert.NotContains(t, commands, "alarms")
+	set(t, settings, "expense:logging.alarms", map[string]any{"email": "ops@example.com"})
+	_, commands = withCommands(t, settings)
+	assert.Contains(t, commands["alarms"], "ops@example.com")
 }

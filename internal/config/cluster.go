@@ -54,7 +54,7 @@ var (
 	kubernetesVersion = regexp.MustCompile(`^1\.([1-9][0-9])$`)
 	principalARN      = arnOf("role|user")
 	assumedRoleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/([\w+=,.@-]+)/`)
-	addonVersion      = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9a-z]+$`)
+	addonVersion      = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?-eksbuild\.[0-9a-z]+$`)
 )
 
 // arnOf matches ARNs of IAM's kinds

@@ -97,7 +97,7 @@ type NodeGroup struct {
 	MinSize     int `json:"minSize"`
 	DesiredSize int `json:"desiredSize"`
 	MaxSize     int `json:"maxSize"`
-	// DiskSizeGiB is the root volume's size, 20 to 16384. Default 80. A change rolls the nodes.
+	// DiskSizeGiB is the root volume's size, 20 to 65536. Default 80. A change rolls the nodes.
 	DiskSizeGiB int `json:"diskSizeGiB"`
 	// Labels are Kubernetes labels of the group's nodes.
 	Labels map[string]string `json:"labels"`
@@ -137,7 +137,7 @@ type Workloads struct {
 	Environment string `json:"environment"`
 	Images      Images `json:"images"`
 	Web         Web    `json:"web"`
-	// VolumeSizeGiB is the size of multi-container's volume claim, 1 to 16384. Default 1. It can grow, not shrink.
+	// VolumeSizeGiB is the size of multi-container's volume claim, 1 to 65536. Default 1. It can grow, not shrink.
 	VolumeSizeGiB int   `json:"volumeSizeGiB"`
 	Quota         Quota `json:"quota"`
 }

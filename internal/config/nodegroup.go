@@ -188,7 +188,7 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 
 	r.sizes(path, g)
 	// A gp3 volume's limit (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html); AL2023's image has 20 GiB.
-	r.between(path+".diskSizeGiB", g.DiskSizeGiB, 20, 16384, " GiB")
+	r.between(path+".diskSizeGiB", g.DiskSizeGiB, 20, 65536, " GiB")
 	r.between(path+".maxUnavailablePercentage", g.MaxUnavailablePercentage, 1, 100, "")
 
 	for _, key := range slices.Sorted(maps.Keys(g.Labels)) {
@@ -222,10 +222,10 @@ func (r *report) sizes(path string, g NodeGroup) {
 }
 
 // isARM says whether an instance type's processor is AWS's Graviton: a "g" follows the generation, or it is the first one, a1
-// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
+// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html); or NVIDIA's Grace, beside its GPUs.
 func isARM(t string) bool {
 	m := instanceType.FindStringSubmatch(t)
-	return m != nil && (strings.HasPrefix(t, "a1.") || strings.HasPrefix(m[1], "g"))
+	return m != nil && (strings.HasPrefix(t, "a1.") || strings.HasPrefix(m[1], "g") || strings.Contains(t, "-gb"))
 }
 
 func architecture(arm bool) string {

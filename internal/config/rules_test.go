@@ -79,10 +79,10 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"cluster/admins", `["arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws:iam::123456789012:user/` +
 				strings.Repeat("p", 510) + `/` + strings.Repeat("n", 64) + `"]`},
 		},
-		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview"}`}},
+		"add-ons":                 {{"cluster/addonVersions", `{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview", "kube-proxy": "v1.35.0-minimal-eksbuild.2"}`}},
 		"no autoscaler, no image": {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},
 		"long group name":         {group(strings.Repeat("x", 25), "")},
-		"ARM group":               {group("arm", `, "amiType": "AL2023_ARM_64_STANDARD", "instanceTypes": ["m7g.large", "c6gn.metal", "im4gn.large", "x2gd.medium", "hpc7g.4xlarge"]`)},
+		"ARM group":               {group("arm", `, "amiType": "AL2023_ARM_64_STANDARD", "instanceTypes": ["m7g.large", "c6gn.metal", "im4gn.large", "x2gd.medium", "hpc7g.4xlarge", "p6e-gb200.36xlarge"]`)},
 		"x86 group with g":        {group("gpu", `, "amiType": "AL2023_x86_64_NVIDIA", "instanceTypes": ["g4dn.xlarge", "g5.xlarge", "m7i-flex.large", "u7i-12tb.224xlarge", "c7i.metal-24xl", "p4de.24xlarge", "u-12tb1.112xlarge", "u-24tb1.metal"]`)},
 		"eksctl's spot list":      {{"cluster/nodeGroups/expense/instanceTypes", `["c3.large", "c4.large", "c5.large", "c5d.large", "c5n.large", "c5a.large"]`}},
 		"just room enough":        {{"cluster/nodeGroups/expense/instanceTypes", `["m7a.medium", "t3a.small"]`}},
@@ -93,7 +93,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"a type that is not in the list": {{"cluster/nodeGroups/expense/instanceTypes", `["m99i.medium"]`}, {"cluster/nodeGroups/expense/minSize", "1"}, {"cluster/nodeGroups/expense/desiredSize", "1"}},
 		"labels and taints": {group("special", `, "labels": {"example.com/team": "a_b.c", "node.kubernetes.io/role": "x", "`+strings.Repeat("x", 63)+`": "`+strings.Repeat("y", 63)+`"},
 			"taints": [{"key": "example.com/team", "value": "", "effect": "NO_EXECUTE"}, {"key": "example.com/team", "effect": "NO_SCHEDULE"}]`)},
-		"volumes":              {group("big", `, "diskSizeGiB": 16384`), {"workloads/volumeSizeGiB", "20"}},
+		"volumes":              {group("big", `, "diskSizeGiB": 65536`), {"workloads/volumeSizeGiB", "20"}},
 		"image with a digest":  {{"workloads/images/nginx", `"localhost:5000/a/b_c@sha256:` + strings.Repeat("0a", 32) + `"`}},
 		"latest with a digest": {{"workloads/images/nginx", `"nginx:latest@sha256:` + strings.Repeat("0a", 32) + `"`}},
 		"no internet": {

@@ -48,7 +48,7 @@ func (r *report) workloads(c *Config) {
 		}
 	}
 
-	r.between("workloads.volumeSizeGiB", w.VolumeSizeGiB, 1, 16384, " GiB")
+	r.between("workloads.volumeSizeGiB", w.VolumeSizeGiB, 1, 65536, " GiB")
 	if least := requiredPods(w.Web.MaxReplicas); r.ok("workloads.web.maxReplicas") && w.Quota.Pods < least {
 		r.add("workloads.quota.pods", fmt.Sprint(w.Quota.Pods),
 			fmt.Sprintf("%d or more: workloads.web.maxReplicas, %d, a quarter more during an update, and 3 other pods", least, w.Web.MaxReplicas), "")

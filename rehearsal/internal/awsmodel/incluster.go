@@ -17,8 +17,8 @@ func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, 
 	if _, ok := m.region.zoneID(m.opts.Region, zone); !ok {
 		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{Service: "EC2", Operation: "CreateVolume", Status: 400, Code: "InvalidZone.NotFound", Message: fmt.Sprintf("The zone '%s' does not exist.", zone)})
 	}
-	if sizeGiB < 1 || sizeGiB > 16384 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
-		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{Service: "EC2", Operation: "CreateVolume", Status: 400, Code: "InvalidParameterValue", Message: fmt.Sprintf("Volume of %dGiB is out of the range 1 to 16384GiB for volume type gp3.", sizeGiB)})
+	if sizeGiB < 1 || sizeGiB > 65536 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{Service: "EC2", Operation: "CreateVolume", Status: 400, Code: "InvalidParameterValue", Message: fmt.Sprintf("Volume of %dGiB is out of the range 1 to 65536GiB for volume type gp3.", sizeGiB)})
 	}
 	const nameTag = "CSIVolumeName"
 	for _, v := range m.where(tVolume, "cluster", cluster) {

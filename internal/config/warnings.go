@@ -53,6 +53,10 @@ func (c *Config) Warnings(today time.Time) []string {
 	if c.Workloads.Web.Public {
 		out = append(out, "workloads.web.public is true: the web workload answers everyone on the internet, over HTTP")
 	}
+	if next := supportedEngine(c.Logging.Domain.EngineVersion); next != "" {
+		out = append(out, fmt.Sprintf("logging.domain.engineVersion %s: its standard support ended on 2025-11-07, and AWS adds a charge to every instance hour; use %s or newer, see docs/changes.md",
+			c.Logging.Domain.EngineVersion, next))
+	}
 	return out
 }
 
@@ -73,6 +77,20 @@ func support(version string, today time.Time) string {
 	return fmt.Sprintf("cluster.version %s: its standard support %s on %s. %s EKS upgrades the control plane to the next version on a day "+
 		"that it does not announce, and leaves nodes and add-ons as they are; upgrade first, as docs/changes.md says under \"Kubernetes version\"",
 		quote(version), ends, all[i].StandardEnds.Format(time.DateOnly), then)
+}
+
+// supportedEngine is where to go from a version whose standard support has ended, "" for others. AWS has announced no other end
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html#choosing-version, by
+// https://endoflife.date/amazon-opensearch).
+func supportedEngine(engine string) string {
+	switch m := engineVersion.FindStringSubmatch(engine); {
+	case m == nil:
+	case m[1] == "1" && slices.Compare(version(engine), []int{1, 3}) < 0:
+		return "OpenSearch_1.3"
+	case m[1] == "2" && slices.Compare(version(engine), []int{2, 11}) < 0:
+		return "OpenSearch_2.11"
+	}
+	return ""
 }
 
 // alike are instance families that have the same vCPUs and memory in each of the sizes of alikeSizes

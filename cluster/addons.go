@@ -86,6 +86,9 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 		if err != nil {
 			return err
 		}
+		// Behind the nodes' hop limit of 1 the driver's node pods read Kubernetes in place of the instance's metadata, so they count
+		// how many volumes a node takes without its network interfaces: too many, which one claim does not meet
+		// (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/2262).
 		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, "aws-ebs-csi-driver",
 			map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
 			eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{

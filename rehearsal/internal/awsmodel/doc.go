@@ -32,9 +32,11 @@ var NotModelled = []struct{ Area, What string }{
 	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
 	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
 	{"EKS", "node repair"},
-	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, available upgrades other than by order of version, the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 to 256 open), limits of performance of or1, or2 and om2"},
+	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, what upgrades AWS offers while a domain changes, the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
 	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
+	{"provider", "that its preview refuses less: forms of arguments that only AWS checks, in `up`, are checked in the preview here"},
+	{"provider", "defaults of its schema among the inputs (__defaults), and updates of computed properties that it shows without details (pulumi/pulumi-aws#6602)"},
 	{"provider", "requests that AWS really throttles; import and lookup of existing resources; functions other than getPartition"},
 }

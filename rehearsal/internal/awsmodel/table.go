@@ -127,7 +127,8 @@ type row struct {
 	takenCode, takenText string
 	// repeats are the answers after which the provider sends its request again. Sources are files of
 	// hashicorp/terraform-provider-aws below internal/service. A node group (eks/node_group.go) and a domain policy
-	// (opensearch/domain_policy.go) have none for a role. Nor has a domain for the log resource policy and for its
+	// (opensearch/domain_policy.go) have none for a role. Left out is what is never asked for too early here: the key of an
+	// alias, the principal of an access policy, route tables. Nor has a domain for the log resource policy and for its
 	// service-linked role: the first came with #43033, after the version that pulumi-aws 6.83 has, and the second
 	// knows only the words of "Amazon ES".
 	repeats []again

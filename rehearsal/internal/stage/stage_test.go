@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -162,17 +163,33 @@ func TestAZoneCanBeAppended(t *testing.T) {
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
-// A stack that is up turns its dashboards on, then audit logs, and then renames its domain, each at the first try: nothing new
+// A stack that is up turns its dashboards on, then audit logs, on and off, and then renames its domain, each at the first try: nothing new
 // is named by what OpenSearch is asked seconds later. At this scale IAM's 20 seconds are 200 milliseconds, longer than the
 // engine takes between two steps.
 func TestTheDomainChangesAtTheFirstTry(t *testing.T) {
 	s, _, out := newStage(t, 0.01)
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	for _, setting := range [][2]string{{"dashboards.enabled", "true"}, {"domain.auditLogs", "true"}, {"domain.name", "renamed"}} {
+	for _, setting := range [][2]string{{"dashboards.enabled", "true"}, {"domain.auditLogs", "true"}, {"domain.auditLogs", "false"}, {"domain.name", "renamed"}} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging."+setting[0], setting[1]))
 		require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"), setting[0])
+		if setting[0] == "domain.auditLogs" {
+			assert.Equal(t, setting[1], fmt.Sprint(auditLogs(t, s)))
+			require.NoError(t, s.Pulumi(t.Context(), "preview", "--refresh", "--expect-no-changes"))
+		}
 	}
 	assert.Contains(t, out.String(), "aws:opensearch:Domain expense created replacement")
+}
+
+// auditLogs tells whether the domain publishes them in AWS.
+func auditLogs(t *testing.T, s *Stage) bool {
+	_, domain, found := s.Model.Read("aws:opensearch/domain:Domain", "arn:aws:es:us-east-1:"+s.Model.Account()+":domain/expense")
+	require.True(t, found)
+	for _, option := range domain["logPublishingOptions"].ArrayValue() {
+		if o := option.ObjectValue(); o["logType"].StringValue() == "AUDIT_LOGS" {
+			return o["enabled"].BoolValue()
+		}
+	}
+	return false
 }
 
 // A check that cannot fail is worth nothing: what a destroy would have left is found, by name.

@@ -11,8 +11,6 @@ import (
 
 	"expense/internal/published"
 
-	"expense/internal/published"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 

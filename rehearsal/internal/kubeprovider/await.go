@@ -80,7 +80,9 @@ func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *obje
 		for _, line := range c.problems(waiting, live) {
 			if !slices.Contains(shown, line) {
 				shown = append(shown, line)
-				warn(ctx, urn, line, false)
+				if live.GetKind() != "Job" || !strings.Contains(line, "containers with unready status") { // every Job has that while it runs
+					warn(ctx, urn, line, false)
+				}
 			}
 		}
 		ready, err := awaits.ready(waiting, c, live)
@@ -341,7 +343,9 @@ func (c *cluster) reasons(ctx context.Context, o *object) []string {
 		}
 		return append(lines, "Minimum number of Pods to consider the application live was not attained")
 	case "Service":
-		if ready, _, err := targets(ctx, c, o); err == nil && !ready && selects(o) {
+		service, _ := as[corev1.Service](o)
+		ready, _, err := targets(ctx, c, o)
+		if err == nil && !ready && service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.ClusterIP != corev1.ClusterIPNone {
 			lines = append(lines, "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods")
 		}
 		if ready, err := serviceReady(ctx, c, o); err == nil && !ready {

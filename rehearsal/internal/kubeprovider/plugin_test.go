@@ -16,10 +16,17 @@ import (
 // program is a pulumi-resource-kubernetes that the tests are about in place of the stand-in; docs/real-plugins.md says how to get one.
 var program = flag.String("plugin", "", "the real plugin's program, to run the tests against")
 
-// differences are the tests that the real plugin does not pass, by what it does.
+// differences are the tests that the real plugin does not pass, by what it does. All are the stand-in's choice: it
+// refuses mistakes early, and what it does not model.
 var differences = map[string][]string{
-	"it drops a field that the kind does not have": {"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field"},
-	"it leaves wrong types to the server":          {"TestCheckRefusesWhatTheKindDoesNotHave/a_wrong_type"},
+	"it leaves what the kind does not have to the server, which drops or refuses it": {
+		"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field", "TestCheckRefusesWhatTheKindDoesNotHave/a_wrong_type", "TestCheckRefusesWhatTheKindDoesNotHave/another_kind",
+	},
+	"it refuses a generated name with an error, not a failure of the check": {"TestCheckRefusesWhatTheKindDoesNotHave/a_generated_name"},
+	"it waits by an annotation":           {"TestCheckRefusesWhatTheKindDoesNotHave/an_annotation_to_wait_by"},
+	"it has strict mode and renders YAML": {"TestCheckConfigRefusesWhatIsNotModelled"},
+	"it decodes YAML":                     {"TestInvokeIsRefusedByName"},
+	"it takes the user's own kubeconfig":  {"TestTheUsersOwnKubeconfigIsNotTaken"},
 }
 
 // compared is set where the tests run.

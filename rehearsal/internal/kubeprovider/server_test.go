@@ -208,6 +208,8 @@ func service(ns string) values {
 	return values{"metadata": meta(ns, "web"), "spec": values{"selector": labels(), "ports": []any{values{"port": 80}}}}
 }
 
+const noPods = "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods"
+
 // An object that does not become ready is in the state, with an error that says as much as the real provider does: nothing of
 // pods that could not be made or fit no node.
 func TestWhatDoesNotBecomeReady(t *testing.T) {
@@ -243,7 +245,7 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 		}, unavailable},
 		"a load balancer that nobody makes": {serviceToken, func(ns string) values {
 			return impatient(values{"metadata": meta(ns, "web"), "spec": values{"type": "LoadBalancer", "ports": []any{values{"port": 80}}}})
-		}, []string{"Service was not allocated an IP address; does your cloud provider support this?"}},
+		}, []string{noPods, "Service was not allocated an IP address; does your cloud provider support this?"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -302,11 +304,10 @@ func TestARolloutThatCannotGoOnIsShown(t *testing.T) {
 	assert.ErrorContains(t, <-created, `Resource operation was cancelled for "web"`)
 }
 
-// write makes a pod look as a node's kubelet would, with its conditions and the rest of its status.
+// write gives a pod that runs, or has run, its status.
 func write(t require.TestingT, clients kubernetes.Interface, pod *corev1.Pod, ready corev1.ConditionStatus) {
 	pod.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized, Status: corev1.ConditionTrue},
-		{Type: corev1.PodReady, Status: ready, Reason: "ContainersNotReady", Message: "containers with unready status: [nginx]"},
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: ready},
 	}
 	_, err := clients.CoreV1().Pods(pod.Namespace).UpdateStatus(context.Background(), pod, metav1.UpdateOptions{})
 	require.NoError(t, err)
@@ -335,7 +336,7 @@ func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 			spec := podSpec()
 			delete(spec, "initContainers")
 			spec["restartPolicy"] = "Never"
-			nowhere(spec) // nobody runs it, so that its end is the test's to write
+			spec["schedulerName"] = "nobody" // so that the pod's end is the test's to write
 			test.spec["template"] = values{"spec": spec}
 			metadata := meta(ns, "setup")
 			metadata["annotations"] = values{"pulumi.com/timeoutSeconds": "10"}
@@ -367,7 +368,7 @@ func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 			got := <-created
 			assert.ErrorContains(t, got.err, test.want)
 			require.NotNil(t, got.state)
-			said := "[Pod " + ns + "/" + podName + "]: containers with unready status: [nginx][Error] setup: PUT /_index_template/project: 400 no"
+			said := "[Pod " + ns + "/" + podName + "]: [Error] setup: PUT /_index_template/project: 400 no"
 			assert.Equal(t, append([]string{said}, test.failure...), got.state.reasons[1:])
 			assert.Contains(t, e.lines(), said)
 		})
@@ -452,7 +453,7 @@ func TestAServiceWaitsForThePodsThatItHas(t *testing.T) {
 	}
 	ready(corev1.ConditionFalse)
 	assert.ErrorContains(t, e.update(s, serviceToken, "web", impatient(service(ns))), "'web' timed out waiting to be Ready")
-	assert.Equal(t, []string{"Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods"}, s.reasons[1:])
+	assert.Equal(t, []string{noPods}, s.reasons[1:])
 	ready(corev1.ConditionTrue)
 	require.NoError(t, e.update(s, serviceToken, "web", service(ns)))
 }
@@ -513,8 +514,9 @@ func TestCancel(t *testing.T) {
 		done <- result{s, err}
 	}()
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
-		_, err := clients.CoreV1().Pods(ns).Get(t.Context(), "nowhere", metav1.GetOptions{})
-		assert.NoError(a, err)
+		pod, err := clients.CoreV1().Pods(ns).Get(t.Context(), "nowhere", metav1.GetOptions{})
+		require.NoError(a, err)
+		assert.NotEmpty(a, pod.Status.Conditions, "which come after the answer to its creation")
 	}, 30*time.Second, 20*time.Millisecond)
 	_, err := e.Cancel(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)

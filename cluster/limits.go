@@ -48,12 +48,12 @@ func limits(state, inputs resource.PropertyMap) (says string, refused bool) {
 	if size > is["maxSize"] {
 		bound, wrong = "maxSize", "large"
 	} else if size >= is["minSize"] {
-		return fmt.Sprintf("node group %s: a change of its limits sets its size too, to the %d nodes that the state has. "+
-			"If it has more or fewer now, run: pulumi up --refresh", group, size), false
+		return fmt.Sprintf("node group %s: a change of its limits sets its size too, to what the state has, %d. "+
+			"If it is another now, run: pulumi up --refresh", group, size), false
 	}
 	region := strings.SplitN(text("arn")+":::::", ":", 5)[3]
-	return fmt.Sprintf("node group %s: EKS refuses %s %d with the %d nodes that the state has. `pulumi up --refresh` takes in how many it has now; "+
-		"if these are too %[5]s as well, run first: aws eks update-nodegroup-config --region %[6]s --cluster-name %[7]s --nodegroup-name %[1]s "+
+	return fmt.Sprintf("node group %s: EKS refuses %s %d with the size that the state has, %d. `pulumi up --refresh` takes in what it is now; "+
+		"if that is too %[5]s as well, run first: aws eks update-nodegroup-config --region %[6]s --cluster-name %[7]s --nodegroup-name %[1]s "+
 		"--scaling-config minSize=%[8]d,maxSize=%[9]d,desiredSize=%[10]d",
 		group, bound, is[bound], size, wrong, region, text("clusterName"), is["minSize"], is["maxSize"], is[bound]), true
 }

@@ -40,8 +40,8 @@ type mutation struct {
 	account awsmodel.Options
 	// stack is the committed stack that the mistake is made in; default dev.
 	stack string
-	// logging are more of the stack's settings of expense:logging.
-	logging map[string]any
+	// logging and cluster are more of the stack's settings of expense:logging and expense:cluster.
+	logging, cluster map[string]any
 	// want is what AWS answers, in part.
 	want string
 }
@@ -96,6 +96,11 @@ const userTopic = "arn:aws:sns:us-east-1:111122223333:users"
 // byMail turns alarms on.
 var byMail = map[string]any{"alarms": map[string]any{"email": "ops@example.com"}}
 
+// oneGroup is one node group over all zones.
+var oneGroup = map[string]any{"nodeGroups": map[string]any{"expense": map[string]any{
+	"capacityType": "SPOT", "instanceTypes": []string{"m5.large"}, "minSize": 3, "desiredSize": 3, "maxSize": 5, "perZone": false,
+}}}
+
 var mutations = []mutation{
 	// Network.
 	{name: "a zone that EKS refuses", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "use1-az3"), want: "UnsupportedAvailabilityZoneException"},
@@ -115,18 +120,18 @@ var mutations = []mutation{
 	{name: "a retention that CloudWatch does not have", of: "LogGroup expense-control-plane", edit: set("retentionInDays", 8), want: "retention"},
 	{name: "an identity provider for another cluster", of: "OpenIdConnectProvider expense", edit: set("url", "https://oidc.eks.us-east-1.amazonaws.com/id/0000"), want: "issuer"},
 	// Nodes.
-	{name: "an account with the default spot quota", of: "NodeGroup expense", edit: set("capacityType", "SPOT"), account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded"},
+	{name: "an account with the default spot quota", of: "NodeGroup expense-use1-az1", edit: set("capacityType", "SPOT"), account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded"},
 	{name: "nodes that may not join", of: "RolePolicyAttachment expense-node-AmazonEKSWorkerNodePolicy", want: "[AmazonEKSWorkerNodePolicy] are attached"},
 	{name: "nodes that may not give pods addresses", of: "RolePolicyAttachment expense-node-AmazonEKS_CNI_Policy", want: "NodeCreationFailure"},
 	{name: "nodes that may not pull images", of: "RolePolicyAttachment expense-node-AmazonEC2ContainerRegistryPullOnly", want: "[AmazonEC2ContainerRegistryReadOnly] are attached"},
 	{name: "a node role for another service", of: "Role expense-node", edit: replace("assumeRolePolicy", "ec2.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
-	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
-	{name: "a disk size beside a launch template", of: "NodeGroup expense", edit: set("diskSize", 80), want: "InvalidParameterException"},
-	{name: "instances of another architecture than the image", of: "NodeGroup expense", edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException"},
-	{name: "more nodes desired than allowed", of: "NodeGroup expense", edit: set("scalingConfig.maxSize", 2), want: "scalingConfig.desiredSize: 3 is above"},
+	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense-use1-az1", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
+	{name: "a disk size beside a launch template", of: "NodeGroup expense-use1-az1", edit: set("diskSize", 80), want: "InvalidParameterException"},
+	{name: "instances of another architecture than the image", of: "NodeGroup expense-use1-az1", edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException"},
+	{name: "more nodes desired than allowed", of: "NodeGroup expense-use1-az1", edit: set("scalingConfig.maxSize", 1), want: "scalingConfig.desiredSize: 2 is above"},
 	{name: "a node role that nobody may assume", of: "Role expense-node", edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException"},
 	// Add-ons.
-	{name: "CoreDNS without a node", of: "NodeGroup expense", want: "DEGRADED"},
+	{name: "CoreDNS without a node", cluster: oneGroup, of: "NodeGroup expense", want: "DEGRADED"},
 	{name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"), want: "InvalidParameterException"},
 	{name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi", edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
 	{name: "a Pod Identity role whose sessions may not be tagged", of: "Role expense-autoscaler", edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException"},
@@ -406,6 +411,7 @@ func run(t *testing.T, m mutation) (*cloud, error) {
 	}
 	values := settings(t, stack)
 	add(t, values, "expense:logging", m.logging)
+	add(t, values, "expense:cluster", m.cluster)
 	return runWith(m, stack, values)
 }
 

@@ -53,7 +53,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		deployment = "kubernetes:apps/v1:Deployment/web"
 		domain     = "aws:opensearch/domain:Domain/expense"
 		gateway    = "aws:ec2/natGateway:NatGateway/expense-use1-az1"
-		nodeGroup  = "aws:eks/nodeGroup:NodeGroup/expense"
+		nodeGroup  = "aws:eks/nodeGroup:NodeGroup/expense-use1-az1"
 		vpc        = "aws:ec2/vpc:Vpc/expense"
 	)
 	played := 0

@@ -173,8 +173,10 @@ var (
 	deletedFirst    = edit{nodeGroup, "[]pulumi.ResourceOption{pulumi.Parent(g),", "[]pulumi.ResourceOption{pulumi.Parent(g), pulumi.DeleteBeforeReplace(true),"}
 	noAutoscaler    = edit{devFile, "    nodeGroups:\n", "    autoscaler: {enabled: false}\n    nodeGroups:\n"}
 	desiredSize     = edit{devFile, "desiredSize: 3", "desiredSize: 4"}
-	nodeGroupChange = "aws:eks/nodeGroup:NodeGroup expense: "
-	outputChange    = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense -> [unknown]"
+	nodeGroupChange = func(zone, change string) string {
+		return "aws:eks/nodeGroup:NodeGroup expense-use1-" + zone + ": " + change
+	}
+	outputChange = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense-use1-az1 -> [unknown]; outputs.nodeGroups.expense-use1-az2 -> [unknown]"
 )
 
 // Every case is a commit on top of one whose dev stack is up. Those with another program come last: each is linked anew.
@@ -197,20 +199,21 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		{name: "nothing", want: []string{}},
 		{name: "a node group's desired size, which is the autoscaler's", edits: []edit{desiredSize}, want: []string{}},
 		{
-			name: "a node group's largest size", edits: []edit{{devFile, "maxSize: 5", "maxSize: 7"}},
-			want: []string{nodeGroupChange + "update, scalingConfig.maxSize: 5 -> 7"},
-			says: "a change of its limits sets its size too, to the 3 nodes that the state has",
+			name: "a node group's largest size", edits: []edit{{devFile, "maxSize: 5", "maxSize: 6"}},
+			want: []string{nodeGroupChange("az2", "update, scalingConfig.maxSize: 2 -> 3")},
+			says: "a change of its limits sets its size too, to what the state has, 1",
 		},
 		{
 			name: "a node group's smallest size, which is more than it has", edits: []edit{{devFile, "minSize: 3\n        desiredSize: 3", "minSize: 4\n        desiredSize: 4"}},
-			want: []string{nodeGroupChange + "update, scalingConfig.minSize: 3 -> 4"},
-			says: "EKS refuses minSize 4 with the 3 nodes that the state has",
+			want: []string{nodeGroupChange("az2", "update, scalingConfig.minSize: 1 -> 2")},
+			says: "EKS refuses minSize 2 with the size that the state has, 1",
 		},
 		{
 			name: "the Kubernetes version", edits: []edit{{devFile, `version: "1.35"`, `version: "1.36"`}},
 			want: []string{
 				`aws:eks/cluster:Cluster expense-eksCluster: update, version: 1.35 -> 1.36`,
-				nodeGroupChange + "update, version: 1.35 -> 1.36",
+				nodeGroupChange("az1", "update, version: 1.35 -> 1.36"),
+				nodeGroupChange("az2", "update, version: 1.35 -> 1.36"),
 				"kubernetes:apps/v1:Deployment expense-autoscaler: update, spec.template.spec.containers[0].image: " +
 					"registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0 -> registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.0",
 			},
@@ -221,7 +224,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		},
 		{
 			name: "instance types", edits: []edit{instanceTypes},
-			want: []string{nodeGroupChange + "replace, successor first: instanceTypes[0]: m5.large -> m6i.large", outputChange},
+			want: []string{
+				nodeGroupChange("az1", "replace, successor first: instanceTypes[0]: m5.large -> m6i.large"),
+				nodeGroupChange("az2", "replace, successor first: instanceTypes[0]: m5.large -> m6i.large"), outputChange,
+			},
 		},
 		{
 			name: "an engine version that AWS offers", edits: []edit{{devFile, domainName, domainName + "      engineVersion: OpenSearch_3.1\n"}},
@@ -262,6 +268,24 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		}, got)
 	})
 
+	// A zone more is a group more, and the others' limits go down by their share.
+	t.Run("a zone more", func(t *testing.T) {
+		stack, verdict := preview(t, edit{devFile, "[use1-az1, use1-az2]", "[use1-az1, use1-az2, use1-az4]"})
+		assert.True(t, verdict.Passes())
+		lines := whats(stack)
+		assert.Contains(t, lines, nodeGroupChange("az1", "update, scalingConfig.maxSize: 3 -> 2; scalingConfig.minSize: 2 -> 1"))
+		assert.Contains(t, lines, "aws:eks/nodeGroup:NodeGroup expense-use1-az4: create")
+		for _, line := range lines {
+			assert.NotContains(t, line, "NodeGroup expense-use1-az2", "its share is the same")
+			assert.NotContains(t, line, ": replace")
+		}
+	})
+	t.Run("one group over all zones", func(t *testing.T) {
+		stack, verdict := preview(t, edit{devFile, "maxSize: 5", "maxSize: 5\n        perZone: false"})
+		assert.Contains(t, whats(stack), "aws:eks/nodeGroup:NodeGroup expense: create")
+		assert.Equal(t, map[string]int{"node group": 2}, kinds(verdict.Stopped))
+	})
+
 	// The changes below move much. What the guard must stop is said exactly, of the rest what matters.
 	t.Run("the VPC's range", func(t *testing.T) {
 		cidr := edit{devFile, "  expense:network:\n", "  expense:network:\n    cidr: 10.20.0.0/16\n"}
@@ -269,7 +293,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, map[string]int{"VPC": 1, "subnet": 4}, kinds(verdict.Stopped))
 		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
 		lines := whats(stack)
-		assert.Contains(t, lines, nodeGroupChange+"replace, successor first: subnetIds -> [unknown]")
+		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds -> [unknown]"))
 		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
 		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
 
@@ -328,8 +352,11 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 	})
 	t.Run("instance types without a successor", func(t *testing.T) {
 		stack, verdict := preview(t, instanceTypes, deletedFirst)
-		assert.Equal(t, []string{nodeGroupChange + "replace, deleted first: instanceTypes[0]: m5.large -> m6i.large", outputChange}, whats(stack))
-		assert.Equal(t, map[string]int{"node group": 1}, kinds(verdict.Stopped))
+		assert.Equal(t, []string{
+			nodeGroupChange("az1", "replace, deleted first: instanceTypes[0]: m5.large -> m6i.large"),
+			nodeGroupChange("az2", "replace, deleted first: instanceTypes[0]: m5.large -> m6i.large"), outputChange,
+		}, whats(stack))
+		assert.Equal(t, map[string]int{"node group": 2}, kinds(verdict.Stopped))
 	})
 	// No setting removes the domain. To the engine a resource is gone when the program does not register its URN.
 	t.Run("a domain that is no longer in the program", func(t *testing.T) {
@@ -387,7 +414,7 @@ func TestASizeWithoutTheAutoscalerIsAnUpdate(t *testing.T) {
 	c := r.open(base, "dev")
 	stack, err := c.preview(t.Context(), r.checkout(r.on(base, desiredSize)))
 	require.NoError(t, err)
-	assert.Equal(t, []string{nodeGroupChange + "update, scalingConfig.desiredSize: 3 -> 4"}, whats(stack))
+	assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.desiredSize: 1 -> 2")}, whats(stack))
 }
 
 func TestAnUnchangedCommitChangesNoStack(t *testing.T) {

@@ -123,6 +123,7 @@ func TestAStackIsKeptUp(t *testing.T) {
 	s, play, out := newStage(t, 0)
 	u := &upkeep{s, t, out}
 	u.set("version", "1.34")
+	u.set("nodeGroups.expense.perZone", "false")
 	require.NoError(t, play.Up(t.Context()))
 
 	// A newer image for the nodes is no change of the stack.
@@ -143,12 +144,12 @@ func TestAStackIsKeptUp(t *testing.T) {
 	u.elsewhere(groupType, "scalingConfig.desiredSize", 5)
 	u.quiet()
 	u.set("nodeGroups.expense.maxSize", "7")
-	assert.Contains(t, u.pulumi("", "preview"), "sets its size too, to the 3 nodes that the state has")
+	assert.Contains(t, u.pulumi("", "preview"), "sets its size too, to what the state has, 3")
 	u.up()
 	assert.Equal(t, 3, u.size())
 	u.elsewhere(groupType, "scalingConfig.desiredSize", 5)
 	u.set("nodeGroups.expense.maxSize", "8")
-	assert.Contains(t, u.up("--refresh"), "to the 5 nodes that the state has")
+	assert.Contains(t, u.up("--refresh"), "to what the state has, 5")
 	assert.Equal(t, 5, u.size())
 	u.quiet()
 
@@ -158,16 +159,16 @@ func TestAStackIsKeptUp(t *testing.T) {
 	u.up()
 	assert.Equal(t, 4, u.size())
 	u.set("nodeGroups.expense.maxSize", "9")
-	assert.Contains(t, u.up(), "to the 4 nodes that the state has")
+	assert.Contains(t, u.up(), "to what the state has, 4")
 	assert.Equal(t, 4, u.size())
 
 	// More nodes at least than there are: the preview says it, nothing is sent, and the change is not forgotten.
 	u.set("nodeGroups.expense.desiredSize", "6")
 	u.set("nodeGroups.expense.minSize", "6")
 	refused := u.pulumi("", "preview")
-	assert.Contains(t, refused, "EKS refuses minSize 6 with the 4 nodes that the state has")
+	assert.Contains(t, refused, "EKS refuses minSize 6 with the size that the state has, 4")
 	for range 2 {
-		u.pulumi("EKS refuses minSize 6 with the 4 nodes", "up", "--yes", "--skip-preview", "--refresh")
+		u.pulumi("EKS refuses minSize 6 with the size that the state has, 4", "up", "--yes", "--skip-preview", "--refresh")
 		assert.Equal(t, 4, u.size())
 	}
 	group := u.one(groupType)

@@ -121,7 +121,7 @@ type Taint struct {
 type Autoscaler struct {
 	// Enabled defaults to true.
 	Enabled bool `json:"enabled"`
-	// Image defaults to the first release for the cluster's minor version, which is what its maintainers test together.
+	// Image defaults to the first release for the cluster's minor version. Its maintainers test a minor version of both together.
 	Image string `json:"image"`
 }
 

@@ -2,8 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
@@ -23,8 +23,8 @@ type AutoscalerArgs struct {
 	ClusterName string
 	Region      string
 	Image       string
-	// Groups are the node groups that it sizes.
-	Groups []config.Group
+	// NodeGroups are the settings of what it sizes.
+	NodeGroups map[string]config.NodeGroup
 	// DependsOn is the pod identity agent: without it the pod starts with no role and crashes.
 	DependsOn []pulumi.Resource
 }
@@ -61,7 +61,7 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 	priorities, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		// The autoscaler looks for this name.
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("cluster-autoscaler-priority-expander"), Namespace: pulumi.String(autoscalerNamespace)},
-		Data:     pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.Groups))},
+		Data:     pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.NodeGroups))},
 	}, pulumi.Parent(a))
 	if err != nil {
 		return nil, fmt.Errorf("autoscaler priorities: %w", err)
@@ -277,16 +277,15 @@ func autoscalerCommand(cluster string) []string {
 }
 
 // autoscalerPriorities puts spot groups before all others, as YAML of priorities and regular expressions. These are about the
-// names of Auto Scaling groups, eks-NODEGROUP-UUID, where a node group's name ends in the provider's unique suffix
-// (https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.35.0/cluster-autoscaler/expander/priority/readme.md).
-func autoscalerPriorities(groups []config.Group) string {
-	var b strings.Builder
-	b.WriteString("10:\n- .*\n")
-	for i, g := range slices.DeleteFunc(slices.Clone(groups), func(g config.Group) bool { return g.CapacityType != config.Spot }) {
-		if i == 0 {
-			b.WriteString("20:\n")
+// names of Auto Scaling groups, eks-NODEGROUP-UUID, where a node group's name is its entry's, its zone and the provider's unique
+// suffix (https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.35.0/cluster-autoscaler/expander/priority/readme.md).
+// Which zones there are is left open: a change of the text replaces the ConfigMap.
+func autoscalerPriorities(groups map[string]config.NodeGroup) string {
+	text := "10:\n- .*\n20:\n"
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		if groups[name].CapacityType == config.Spot {
+			text += fmt.Sprintf("- ^eks-%s(-[a-z]+[0-9]-az[0-9]+)?-[0-9a-f]{26}-\n", name)
 		}
-		fmt.Fprintf(&b, "- ^eks-%s-[0-9a-f]{26}-\n", g.Name)
 	}
-	return b.String()
+	return text
 }

@@ -15,6 +15,7 @@ var (
 	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk), and
 	// the longest zone ID with its hyphen.
 	nodeGroupName      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
+	nodeGroupZone      = regexp.MustCompile(`-[a-z]+[1-9]-az[1-9][0-9]?$`)
 	nodeGroupNameLimit = 63 - 26 - len("-") - len("-usgw1-az10")
 
 	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
@@ -79,17 +80,15 @@ func (r *report) nodeGroups(c *Config) {
 		r.nodeGroup(at, g)
 		r.match(at, name, nodeGroupName, nodeGroupNameLimit, fmt.Sprintf(
 			"a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit (AWS has 63; the zone and a unique suffix take the rest)", nodeGroupNameLimit))
+		if nodeGroupZone.MatchString(name) {
+			r.add(at, quote(name)+", as the group of a zone may be named", "a name that does not end in a zone ID", "")
+		}
 		if zones := len(c.Network.Zones); g.PerZone && r.ok(at+".maxSize", "network.zones") && g.MaxSize > 0 && g.MaxSize < zones {
 			// https://docs.aws.amazon.com/eks/latest/APIReference/API_NodegroupScalingConfig.html: at least 1 in each group.
 			r.add(at+".maxSize", fmt.Sprint(g.MaxSize), fmt.Sprintf("%d or more, one node in each zone of network.zones", zones),
 				fmt.Sprintf("or one group over all zones: pulumi config set --path 'expense:%s.perZone' false", at))
 		}
 		unusable = unusable && r.ok(at, at+".desiredSize") && (g.tainted() || g.DesiredSize == 0)
-	}
-	for _, g := range c.Groups() {
-		if _, entry := groups[g.Name]; entry && len(g.Zones) == 1 {
-			r.add(child(path, g.Name), "the name that another group has in zone "+g.Zones[0], "a name that does not end in a zone ID", "")
-		}
 	}
 	if unusable {
 		// The coredns add-on stays DEGRADED, and its creation fails, until a node takes its pods

@@ -102,7 +102,7 @@ func Run(ctx *pulumi.Context) error {
 	// AWS only is declared before, but for what the set-up and the autoscaler have of their own.
 	if cfg.Cluster.Autoscaler.Enabled {
 		if _, err := cluster.NewAutoscaler(ctx, name+"-autoscaler", &cluster.AutoscalerArgs{
-			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, Groups: cfg.Groups(), DependsOn: nodes.addons,
+			ClusterName: controlPlane.Name, Region: cfg.Region, Image: cfg.Cluster.Autoscaler.Image, NodeGroups: cfg.Cluster.NodeGroups, DependsOn: nodes.addons,
 		}, onAWS, pulumi.Provider(nodes.kubernetes)); err != nil {
 			return err
 		}

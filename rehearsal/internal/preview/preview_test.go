@@ -176,7 +176,7 @@ var (
 	nodeGroupChange = func(zone, change string) string {
 		return "aws:eks/nodeGroup:NodeGroup expense-use1-" + zone + ": " + change
 	}
-	outputChange = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense-use1-az1 -> [unknown]; outputs.nodeGroups.expense-use1-az2 -> [unknown]"
+	outputChange = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense-use1-az1 -> [unknown], outputs.nodeGroups.expense-use1-az2 -> [unknown]"
 )
 
 // Every case is a commit on top of one whose dev stack is up. Those with another program come last: each is linked anew.
@@ -273,7 +273,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		stack, verdict := preview(t, edit{devFile, "[use1-az1, use1-az2]", "[use1-az1, use1-az2, use1-az4]"})
 		assert.True(t, verdict.Passes())
 		lines := whats(stack)
-		assert.Contains(t, lines, nodeGroupChange("az1", "update, scalingConfig.maxSize: 3 -> 2; scalingConfig.minSize: 2 -> 1"))
+		assert.Contains(t, lines, nodeGroupChange("az1", "update, scalingConfig.maxSize: 3 -> 2, scalingConfig.minSize: 2 -> 1"))
 		assert.Contains(t, lines, "aws:eks/nodeGroup:NodeGroup expense-use1-az4: create")
 		for _, line := range lines {
 			assert.NotContains(t, line, "NodeGroup expense-use1-az2", "its share is the same")
@@ -293,7 +293,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, map[string]int{"VPC": 1, "subnet": 4}, kinds(verdict.Stopped))
 		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
 		lines := whats(stack)
-		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds -> [unknown]"))
+		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds[0] -> [unknown]"))
 		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
 		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
 

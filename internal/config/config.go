@@ -65,6 +65,7 @@ type Cluster struct {
 	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25 characters.
 	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
 	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version when it is created, and keeps it.
+	// One that is no longer listed stays as it is.
 	AddonVersions map[string]string `json:"addonVersions"`
 	Autoscaler    Autoscaler        `json:"autoscaler"`
 }

@@ -142,3 +142,17 @@ func (r *report) searchType(path, text, allowed string) []string {
 // isARMFamily says whether the parts are of a Graviton type: a "g" follows the generation. OpenSearch's own families are
 // all Graviton (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/or1.html).
 func isARMFamily(parts []string) bool { return strings.HasPrefix(parts[3], "g") || parts[2][0] == 'o' }
+
+// supportedEngine is where to go from a version whose standard support has ended, "" for others. AWS has announced no other end
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html#choosing-version, by
+// https://endoflife.date/amazon-opensearch).
+func supportedEngine(engine string) string {
+	switch m := engineVersion.FindStringSubmatch(engine); {
+	case m == nil:
+	case m[1] == "1" && slices.Compare(version(engine), []int{1, 3}) < 0:
+		return "OpenSearch_1.3"
+	case m[1] == "2" && slices.Compare(version(engine), []int{2, 11}) < 0:
+		return "OpenSearch_2.11"
+	}
+	return ""
+}

@@ -79,20 +79,6 @@ func support(version string, today time.Time) string {
 		quote(version), ends, all[i].StandardEnds.Format(time.DateOnly), then)
 }
 
-// supportedEngine is where to go from a version whose standard support has ended, "" for others. AWS has announced no other end
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html#choosing-version, by
-// https://endoflife.date/amazon-opensearch).
-func supportedEngine(engine string) string {
-	switch m := engineVersion.FindStringSubmatch(engine); {
-	case m == nil:
-	case m[1] == "1" && slices.Compare(version(engine), []int{1, 3}) < 0:
-		return "OpenSearch_1.3"
-	case m[1] == "2" && slices.Compare(version(engine), []int{2, 11}) < 0:
-		return "OpenSearch_2.11"
-	}
-	return ""
-}
-
 // alike are instance families that have the same vCPUs and memory in each of the sizes of alikeSizes
 // (https://aws.amazon.com/ec2/instance-types/), the most available first.
 var alike = [][]string{

@@ -1039,54 +1039,6 @@ func TestVersionsHaveASupport(t *testing.T) {
 	require.ErrorContains(t, err, "unsupported Kubernetes version 1.37; supported are 1.31, 1.32, 1.33, 1.34, 1.35, 1.36")
 }
 
-// AWS keeps what an update leaves out, and a cluster's key whatever an update says. Neither is an error, and a refresh shows
-// the key.
-func TestWhatAWSKeeps(t *testing.T) {
-	w := whole(t, Options{})
-	pinned, err := w.update(t, "coredns", set("addonVersion", "v1.12.0-eksbuild.1"))
-	require.NoError(t, err)
-	unpinned, err := w.update(t, "coredns", set("configurationValues", `{"replicaCount":3}`))
-	require.NoError(t, err)
-	assert.Equal(t, "v1.12.0-eksbuild.1", pinned.str("addonVersion"))
-	assert.Equal(t, "v1.12.0-eksbuild.1", unpinned.str("addonVersion"))
-
-	key := func(arn string) func(*world, in) {
-		return set("encryptionConfig", in{"provider": in{"keyArn": arn}, "resources": []any{"secrets"}})
-	}
-	require.NoError(t, w.make(step{"other", tKey, nil}, in{}))
-	out, err := w.update(t, "cluster", key(w.arn("key")))
-	require.NoError(t, err)
-	assert.Equal(t, w.arn("key"), out.str("encryptionConfig.provider.keyArn"))
-	out, err = w.update(t, "cluster", key(w.arn("other")))
-	require.NoError(t, err)
-	ins, _, _ := w.m.Read(tCluster, w.id("cluster"))
-	for _, p := range []props{out, {ins}} {
-		assert.Equal(t, w.arn("key"), p.str("encryptionConfig.provider.keyArn"))
-	}
-}
-
-// Auto-Tune stays on in a domain that gets a type without it.
-func TestADomainWithAutoTuneGetsNoBurstableType(t *testing.T) {
-	w := newWorld(Options{})
-	at, err := w.build(map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "m7g.large.search"), set("autoTuneOptions", in{"desiredState": "ENABLED"}))})
-	require.NoError(t, err, at)
-	_, err = w.update(t, "domain", set("clusterConfig.instanceType", "t3.small.search"))
-	require.ErrorContains(t, err, "Autotune is not supported in t2/t3 instance types")
-}
-
-// Tags of a launch template are not in its versions.
-func TestATemplatesVersions(t *testing.T) {
-	w := whole(t, Options{})
-	for _, c := range []struct {
-		change  func(*world, in)
-		version float64
-	}{{set("tags", in{"a": "b"}), 1}, {set("metadataOptions", in{"httpTokens": "required", "httpPutResponseHopLimit": 2}), 2}} {
-		out, err := w.update(t, "template", c.change)
-		require.NoError(t, err)
-		assert.Equal(t, c.version, out.num("latestVersion"))
-	}
-}
-
 // The nodes follow the control plane before it goes on.
 func TestAClusterWaitsForItsNodes(t *testing.T) {
 	w := newWorld(Options{})
@@ -1246,6 +1198,54 @@ func TestDiffConditional(t *testing.T) {
 	_, replace, err := m.Diff(tCluster, "id", resource.NewPropertyMapFromMap(in{"roleArn": "a"}), unknown)
 	require.NoError(t, err)
 	assert.True(t, replace, "an unknown is a change")
+}
+
+// AWS keeps what an update leaves out, and a cluster's key whatever an update says. Neither is an error, and a refresh shows
+// the key.
+func TestWhatAWSKeeps(t *testing.T) {
+	w := whole(t, Options{})
+	pinned, err := w.update(t, "coredns", set("addonVersion", "v1.12.0-eksbuild.1"))
+	require.NoError(t, err)
+	unpinned, err := w.update(t, "coredns", set("configurationValues", `{"replicaCount":3}`))
+	require.NoError(t, err)
+	assert.Equal(t, "v1.12.0-eksbuild.1", pinned.str("addonVersion"))
+	assert.Equal(t, "v1.12.0-eksbuild.1", unpinned.str("addonVersion"))
+
+	key := func(arn string) func(*world, in) {
+		return set("encryptionConfig", in{"provider": in{"keyArn": arn}, "resources": []any{"secrets"}})
+	}
+	require.NoError(t, w.make(step{"other", tKey, nil}, in{}))
+	out, err := w.update(t, "cluster", key(w.arn("key")))
+	require.NoError(t, err)
+	assert.Equal(t, w.arn("key"), out.str("encryptionConfig.provider.keyArn"))
+	out, err = w.update(t, "cluster", key(w.arn("other")))
+	require.NoError(t, err)
+	ins, _, _ := w.m.Read(tCluster, w.id("cluster"))
+	for _, p := range []props{out, {ins}} {
+		assert.Equal(t, w.arn("key"), p.str("encryptionConfig.provider.keyArn"))
+	}
+}
+
+// Auto-Tune stays on in a domain that gets a type without it.
+func TestADomainWithAutoTuneGetsNoBurstableType(t *testing.T) {
+	w := newWorld(Options{})
+	at, err := w.build(map[string]func(*world, in){"domain": both(set("clusterConfig.instanceType", "m7g.large.search"), set("autoTuneOptions", in{"desiredState": "ENABLED"}))})
+	require.NoError(t, err, at)
+	_, err = w.update(t, "domain", set("clusterConfig.instanceType", "t3.small.search"))
+	require.ErrorContains(t, err, "Autotune is not supported in t2/t3 instance types")
+}
+
+// Tags of a launch template are not in its versions.
+func TestATemplatesVersions(t *testing.T) {
+	w := whole(t, Options{})
+	for _, c := range []struct {
+		change  func(*world, in)
+		version float64
+	}{{set("tags", in{"a": "b"}), 1}, {set("metadataOptions", in{"httpTokens": "required", "httpPutResponseHopLimit": 2}), 2}} {
+		out, err := w.update(t, "template", c.change)
+		require.NoError(t, err)
+		assert.Equal(t, c.version, out.num("latestVersion"))
+	}
 }
 
 func TestAutoname(t *testing.T) {

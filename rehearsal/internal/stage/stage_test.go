@@ -129,7 +129,7 @@ func TestDestroyAfterCtrlC(t *testing.T) {
 	defer interrupt()
 	done := make(chan error, 1)
 	go func() { done <- s.Pulumi(ctx, "up", "--yes", "--skip-preview") }()
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:NodeGroup expense creating") }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:NodeGroup expense-use1-az1 creating") }, time.Minute, 10*time.Millisecond)
 	interrupt()
 	require.Error(t, <-done)
 	require.NotEmpty(t, made(s))

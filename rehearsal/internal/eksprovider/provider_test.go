@@ -85,6 +85,9 @@ func (e *engine) RegisterResource(ctx context.Context, req *pulumirpc.RegisterRe
 			resp.Id = "id"
 		}
 		resp.Object = req.GetObject()
+		if req.GetType() == "aws:eks/cluster:Cluster" { // as in a preview of a change
+			resp.Object.Fields["endpoint"] = structpb.NewStringValue(e.endpoint)
+		}
 		return resp, nil
 	}
 	in, err := plugin.UnmarshalProperties(req.GetObject(), plugin.MarshalOptions{KeepSecrets: true, KeepOutputValues: true})

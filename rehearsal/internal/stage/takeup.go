@@ -18,9 +18,9 @@ import (
 )
 
 // takenUp: whoever applies the program's objects, knowing nothing of those that are there, meets no field conflict. So does
-// an `up` after one that was killed while it made them: the provider applies under another name each time
-// (https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/), and the
-// API server compares with what it filled in.
+// an `up` with PULUMI_K8S_UPSERT_EXISTING_OBJECTS, which docs/recovery.md has for what exists already: the provider then
+// applies under another name (https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/),
+// and the API server compares with what it filled in.
 func (c *checks) takenUp(ctx context.Context) (string, error) {
 	state, err := c.stage.Output(ctx, "stack", "export")
 	if err != nil {

@@ -20,8 +20,9 @@ type AddonsArgs struct {
 	ClusterName string
 	// Versions pins add-ons by name; the others get EKS's default version when they are created.
 	Versions map[string]string
-	// DependsOn is what all of the set wait for: the cluster, or nodes to run on.
-	DependsOn []pulumi.Resource
+	// DependsOn is what all of the set wait for: the cluster, or nodes to run on, each as NodeGroup.Ready, since on a group
+	// that failed they would wait in vain.
+	DependsOn pulumi.ResourceArray
 }
 
 // Addons is a set of EKS add-ons.
@@ -142,7 +143,7 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon s
 		}
 		resource.ConfigurationValues = pulumi.String(data)
 	}
-	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(append(after, args.DependsOn...)),
+	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(after), pulumi.DependsOnInputs(args.DependsOn),
 		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{a.cameUp}}),
 		// An add-on has no name of its own, so its successor cannot come up beside it.
 		pulumi.DeleteBeforeReplace(true))

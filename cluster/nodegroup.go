@@ -38,8 +38,9 @@ type NodeGroup struct {
 	// Name is the group's name on AWS, with the suffix that lets a successor come up beside it.
 	Name pulumi.StringOutput `pulumi:"name"`
 
-	// Group is what needs nodes depends on.
+	// Group is what needs nodes depends on. Ready is the same, and an error if EKS gave the group up.
 	Group *eks.NodeGroup
+	Ready pulumi.ResourceOutput
 }
 
 // NewNodeGroup makes a node group. A change of capacity type, instance types, AMI type, role or subnets replaces it: the
@@ -119,6 +120,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		return ""
 	})
 	g.Group = group
+	g.Ready = g.Name.ApplyT(func(string) pulumi.Resource { return group }).(pulumi.ResourceOutput)
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"name": g.Name})
 }
 

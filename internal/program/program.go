@@ -163,7 +163,7 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 		return nil, err
 	}
 	nodeAddons, err := cluster.NewNodeAddons(ctx, name+"-node", &cluster.AddonsArgs{
-		ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: []pulumi.Resource{controlPlane.Cluster},
+		ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: pulumi.ResourceArray{pulumi.NewResourceOutput(controlPlane.Cluster)},
 	}, onAWS)
 	if err != nil {
 		return nil, err
@@ -171,6 +171,7 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 
 	out := &nodes{groups: map[string]*cluster.NodeGroup{}}
 	var groups []pulumi.Resource
+	var ready pulumi.ResourceArray
 	for _, g := range cfg.Groups() {
 		var subnets pulumi.StringArray
 		for _, zone := range g.Zones {
@@ -190,10 +191,10 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 			return nil, fmt.Errorf("node group %s: %w", g.Name, err)
 		}
 		out.groups[g.Name] = group
-		groups = append(groups, group.Group)
+		groups, ready = append(groups, group.Group), append(ready, group.Ready)
 	}
 	podAddons, err := cluster.NewPodAddons(ctx, name+"-pod", &cluster.PodAddonsArgs{
-		AddonsArgs: cluster.AddonsArgs{ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: groups},
+		AddonsArgs: cluster.AddonsArgs{ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: ready},
 		Region:     cfg.Region,
 		VolumeTags: tags,
 	}, onAWS)

@@ -131,6 +131,7 @@ type object struct {
 	node                        *Instance     // of an instance
 	joined, doomed              bool          // of an instance: in the cluster; to be terminated
 	busy                        time.Duration // of a domain: until when, on the account's clock, a change of it is in progress
+	degraded                    bool          // of an add-on: did not come up in time, and may still
 	cniGone                     bool          // of a cluster: its vpc-cni add-on was deleted while nodes ran
 }
 
@@ -457,6 +458,7 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 		left := time.Until(deadline)
 		if spoiled || m.opts.Scale == 0 || left <= 0 || waitErr != nil {
 			o.fail()
+			o.degraded = !spoiled && strings.Contains(fmt.Sprint(err), "'DEGRADED'")
 			m.notify()
 			m.mu.Unlock()
 			return errors.Join(err, waitErr)
@@ -510,6 +512,9 @@ func (m *Model) Read(typ, id string) (inputs, outputs resource.PropertyMap, foun
 	o, ok := m.objects[typ][id]
 	if !ok || o.status == pending {
 		return nil, nil, false
+	}
+	if o.degraded && table[typ].settle(m, o) == nil { // EKS has gone on trying
+		o.status, o.degraded = active, false
 	}
 	inputs = o.in.m.Copy()
 	maps.Copy(inputs, o.bookkeeping)

@@ -249,12 +249,13 @@ func TestAFailureIsNoDrift(t *testing.T) {
 }
 
 // answers runs answers.sh against a cluster.
-func answers(t *testing.T, kubectl string) outcome {
+func answers(t *testing.T, kubectl string, more ...string) outcome {
 	t.Helper()
 	return runScript(t, "answers.sh", commands{
-		"pulumi":  `case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo "the stack's own" ;; *) exit 1 ;; esac`,
+		"aws": `[ "$2" != describe-addon ] || echo "${ADDON:-ACTIVE}"`,
+		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo "the stack's own" ;; *) exit 1 ;; esac`,
 		"kubectl": `grep -q "the stack's own" "$KUBECONFIG" || exit 1; ` + kubectl,
-	}, "STACK=dev")
+	}, append(more, "STACK=dev")...)
 }
 
 func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
@@ -264,6 +265,10 @@ func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
 	assert.Len(t, result.calledWith("kubectl get --raw /readyz"), 1)
 	assert.Len(t, result.calledWith("kubectl rollout status deployment.apps/web --namespace project"), 1)
 
+	failed := answers(t, `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; esac`, "ADDON=CREATE_FAILED")
+	assert.NotZero(t, failed.code)
+	assert.Contains(t, failed.said, "Add-on coredns of expense is CREATE_FAILED")
+
 	for name, kubectl := range map[string]string{
 		"no way to the API": `case "$2" in --raw) exit 1 ;; deployments) echo deployment.apps/web ;; esac`,
 		"not up":            `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; rollout) exit 1 ;; esac`,
@@ -271,6 +276,19 @@ func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
 	} {
 		assert.NotZero(t, answers(t, kubectl).code, name)
 	}
+}
+
+func TestADeploymentRefreshesAfterAFailure(t *testing.T) {
+	t.Parallel()
+	for history, want := range map[string]string{`[]`: "failed=false\n", `[{"result": "succeeded"}]`: "failed=false\n", `[{"result": "failed"}]`: "failed=true\n"} {
+		output := filepath.Join(t.TempDir(), "output")
+		result := runScript(t, "failed.sh", commands{"pulumi": "echo '" + history + "'"}, "STACK=dev", "GITHUB_OUTPUT="+output)
+		require.Zero(t, result.code, result.said)
+		got, err := os.ReadFile(output)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(got))
+	}
+	assert.NotZero(t, runScript(t, "failed.sh", commands{"pulumi": "exit 1"}, "STACK=dev", "GITHUB_OUTPUT=/dev/null").code)
 }
 
 // The commands of docs/ci.md make the roles from every document, filled in, and set every variable that the workflows read.

@@ -188,6 +188,9 @@ func TestNothingInterruptsAnUpdate(t *testing.T) {
 	changing := 0
 	eachJob(t, func(t *testing.T, where string, w workflow, j job) {
 		for _, s := range j.Steps {
+			if s.With["command"] == "up" {
+				assert.Equal(t, "${{ steps.last.outputs.failed }}", s.With["refresh"], "%s: what AWS refused is forgotten without", where)
+			}
 			if s.With["command"] == "up" || strings.Contains(s.Run, "pulumi destroy") {
 				changing++
 				assert.Equal(t, "false", j.Concurrency.Cancel, where)
@@ -250,5 +253,5 @@ func TestTheWorkflowsKnowTheProject(t *testing.T) {
 			assert.ElementsMatch(t, stacks, on.Dispatch.Inputs["stack"].Options)
 		}
 	})
-	assert.Equal(t, 6, seen)
+	assert.Equal(t, 7, seen)
 }

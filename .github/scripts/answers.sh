@@ -24,4 +24,13 @@ deployments=$(kubectl get deployments --namespace "$namespace" --output name)
 for deployment in $deployments; do
     kubectl rollout status "$deployment" --namespace "$namespace" --timeout 10m
 done
+# After a refresh nothing in Pulumi's state tells of an add-on that failed.
+addons=$(pulumi stack export --stack "$STACK" | jq -r '.deployment.resources[] | select(.type == "aws:eks/addon:Addon").inputs.addonName')
+for addon in $addons; do
+    status=$(aws eks describe-addon --cluster-name "$name" --addon-name "$addon" --query addon.status --output text)
+    [ "$status" != CREATE_FAILED ] || {
+        echo "::error::Add-on $addon of $name is CREATE_FAILED, and stays so. See docs/recovery.md, 'What came up failed'."
+        exit 1
+    }
+done
 echo "The cluster $name answers, and the Deployments in $namespace are up." | tee -a "$GITHUB_STEP_SUMMARY"

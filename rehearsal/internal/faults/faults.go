@@ -23,19 +23,42 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// The commands in which something goes wrong. Update is the `pulumi up` that replaces the node group.
+// The commands in which something goes wrong. Change is the `pulumi up` that changes things in place, Update the one that
+// replaces the node group.
 const (
 	Up      = "up"
+	Change  = "change"
 	Update  = "update"
 	Destroy = "destroy"
 )
+
+// commands are all of a life, in their order.
+var commands = []string{Up, Change, Update, Destroy}
+
+// changes are the settings that a command changes, with what they are before; "" is none.
+var changes = []struct{ command, setting, before, after string }{
+	{Change, "expense:cluster.nodeGroups.expense.maxSize", "5", "6"},
+	{Change, "expense:cluster.addonVersions.kube-proxy", "", "v1.0.1-eksbuild.1"},
+	{Change, "expense:logging.gibPerDay", "1", "5"},
+	{Update, "expense:cluster.nodeGroups.expense.instanceTypes[0]", "m5.large", "m6i.large"},
+}
+
+// changed are the arguments that come of them, by type: what AWS has of them is asked after the command.
+var changed = map[string]map[string]resource.PropertyPath{
+	Change: {
+		nodeGroup:                      {"scalingConfig", "maxSize"},
+		"aws:eks/addon:Addon":          {"addonVersion"},
+		"aws:opensearch/domain:Domain": {"ebsOptions", "volumeSize"},
+	},
+	Update: {nodeGroup: {"instanceTypes", 0}},
+}
 
 // stack is the one whose lives are played.
 const stack = "dev"
 
 // Case is one life: what goes wrong, where.
 type Case struct {
-	// Command is Up, Update or Destroy.
+	// Command is one of commands.
 	Command   string    `json:"command"`
 	Operation Operation `json:"operation"`
 	Kind      Kind      `json:"kind"`
@@ -52,11 +75,9 @@ type Stage struct {
 	stage    *stage.Stage
 	play     *stage.Play
 	injector *injector
-	commands []string // of docs/recovery.md, after a kill
-	unlock   string   // of docs/recovery.md, for a file that a kill left empty
-	room     string   // of docs/recovery.md, for an object that exists already
-	// updated tells that the life's settings are no longer those of its beginning.
-	updated bool
+	page     page
+	// altered are the commands whose settings the life has.
+	altered map[string]bool
 	// finals are what there is after a life's commands in which nothing goes wrong, by command.
 	finals map[string]final
 	// operations are those of each command.
@@ -72,7 +93,7 @@ type final struct {
 
 // Open sets a stage up and plays a life without faults, to know what is there to go wrong and what must come out.
 func Open(ctx context.Context, options stage.Options) (*Stage, error) {
-	commands, unlock, room, err := commands(options.Project)
+	page, err := readPage(options.Project)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +103,11 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.engine = s
-	f := &Stage{commands: commands, unlock: unlock, room: room, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
+	i.engine, i.model = s, s.Model
+	f := &Stage{page: page, altered: map[string]bool{}, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("a life without faults: %w", err)
+		return nil, fmt.Errorf("a life without faults: %w", failure(err))
 	}
 	return f, nil
 }
@@ -99,7 +120,7 @@ func (s *Stage) undisturbed(ctx context.Context) error {
 	if err := s.play.Init(ctx); err != nil {
 		return err
 	}
-	for _, command := range []string{Up, Update, Destroy} {
+	for _, command := range commands {
 		if err := s.prepare(ctx, command); err != nil {
 			return err
 		}
@@ -129,13 +150,13 @@ type Life []Case
 // goes into one life, since what is there after each is checked before the next.
 func (s *Stage) Lives() []Life {
 	var lives []Life
-	for _, command := range []string{Up, Update, Destroy} {
+	for _, command := range commands {
 		operations := slices.Clone(s.operations[command])
 		slices.SortFunc(operations, func(a, b Operation) int { return strings.Compare(a.URN+a.Verb, b.URN+b.Verb) })
 		i := 0
 		for _, operation := range operations {
 			for _, kind := range Kinds {
-				if !kind.happens(operation) {
+				if !operation.possible(kind) {
 					continue
 				}
 				for len(lives) <= i {
@@ -149,16 +170,17 @@ func (s *Stage) Lives() []Life {
 	return lives
 }
 
-// instanceTypes is the setting whose change replaces the node group.
-const instanceTypes = "expense:cluster.nodeGroups.expense.instanceTypes[0]"
-
 // prepare makes what a command starts from, if it is not there.
 func (s *Stage) prepare(ctx context.Context, command string) error {
-	if command == Update {
-		s.updated = true
-		return s.stage.Pulumi(ctx, "config", "set", "--path", instanceTypes, "m6i.large")
+	for _, c := range changes {
+		if c.command == command {
+			s.altered[command] = true
+			if err := s.stage.Pulumi(ctx, "config", "set", "--path", c.setting, c.after); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return s.injector.problem(command != Destroy)
 }
 
 // withoutCopies keeps no copies of earlier states, which nobody reads.
@@ -179,7 +201,7 @@ func (s *Stage) run(ctx context.Context, command string, variables ...string) er
 // Play plays a life, and returns how many of its cases were survived. An error is about the next one, and says what was
 // not as it must be; the stage is then not to be used any more.
 func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
-	for _, command := range []string{Up, Update, Destroy} {
+	for _, command := range commands {
 		if survived < len(life) && life[survived].Command == command {
 			if err := s.disturbed(ctx, life[survived]); err != nil {
 				return survived, err
@@ -187,7 +209,7 @@ func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
 			survived++
 			continue
 		}
-		if command == Update {
+		if command == Change || command == Update {
 			continue // there is no need of one
 		}
 		if err := s.run(ctx, command, writtenOnce...); err != nil {
@@ -221,15 +243,11 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 			return fmt.Errorf("recovery: %w", failure(err))
 		}
 	}
-	again := s.again
-	if c.Kind == KilledBefore || c.Kind == KilledAfter {
-		again = func(ctx context.Context, command string) error { return s.run(ctx, command, writtenOnce...) }
+	if err := s.mend(ctx, c); err != nil {
+		return err
 	}
-	if err := again(ctx, c.Command); err != nil {
-		return fmt.Errorf("the same command again: %w", failure(err))
-	}
-	if c.Command == Destroy {
-		return nil // Play looks for what is left
+	if err := s.injector.problem(false); err != nil || c.Command == Destroy {
+		return err // Play looks for what is left
 	}
 	end, err := s.final(ctx, c.Command)
 	if err != nil {
@@ -255,6 +273,27 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 	return nil
 }
 
+// mend runs what docs/recovery.md says after a command that failed.
+func (s *Stage) mend(ctx context.Context, c Case) error {
+	command := s.page.again
+	switch {
+	case c.Command == Destroy || c.Kind == KilledBefore || c.Kind == KilledAfter:
+		if err := s.run(ctx, c.Command, writtenOnce...); err != nil {
+			return fmt.Errorf("the same command again: %w", failure(err))
+		}
+		return nil
+	case c.Kind == CameUpFailed:
+		if err := s.run(ctx, c.Command, writtenOnce...); err == nil {
+			return errors.New("the same command again was green with what came up failed")
+		}
+		command = strings.Replace(s.page.anew, "'URN'", c.Operation.URN, 1)
+	}
+	if err := s.again(ctx, command); err != nil {
+		return fmt.Errorf("%s: %w", command, failure(err))
+	}
+	return nil
+}
+
 // empty checks that nothing is left, and makes the stage ready for another life.
 func (s *Stage) empty(ctx context.Context) error {
 	if _, err := s.play.Leftovers(ctx); err != nil {
@@ -262,23 +301,32 @@ func (s *Stage) empty(ctx context.Context) error {
 	}
 	s.stage.Model.Reset()
 	s.injector.forget()
-	if !s.updated {
-		return nil
+	for _, c := range changes {
+		if !s.altered[c.command] {
+			continue
+		}
+		args := []string{"config", "set", "--path", c.setting, c.before}
+		if c.before == "" {
+			args = []string{"config", "rm", "--path", c.setting}
+		}
+		if err := s.stage.Pulumi(ctx, args...); err != nil {
+			return err
+		}
 	}
-	s.updated = false
-	return s.stage.Pulumi(ctx, "config", "set", "--path", instanceTypes, "m5.large")
+	clear(s.altered)
+	return nil
 }
 
 // recover does what docs/recovery.md says for an engine that was killed, with its commands. In place of a person who looks
 // on AWS it asks the injector what was made there.
 func (s *Stage) recover(ctx context.Context) error {
-	begun, err := s.stage.Shell(ctx, s.commands[0])
+	begun, err := s.stage.Shell(ctx, s.page.killed[0])
 	if err != nil && strings.Contains(err.Error(), "failed to load checkpoint: EOF") {
 		// The rehearsal's state is in another folder than the home.
-		if _, err := s.stage.Shell(ctx, strings.ReplaceAll(s.unlock, "STACK", stack), "HOME="+filepath.Join(s.stage.Dir, "state")); err != nil {
+		if _, err := s.stage.Shell(ctx, strings.ReplaceAll(s.page.unlock, "STACK", stack), "HOME="+filepath.Join(s.stage.Dir, "state")); err != nil {
 			return err
 		}
-		begun, err = s.stage.Shell(ctx, s.commands[0])
+		begun, err = s.stage.Shell(ctx, s.page.killed[0])
 	}
 	if err != nil {
 		return err
@@ -291,33 +339,48 @@ func (s *Stage) recover(ctx context.Context) error {
 		}
 	}
 	if len(found) > 0 {
-		if _, err := s.stage.Shell(ctx, s.commands[1], "FOUND="+strings.Join(found, " ")); err != nil {
+		if _, err := s.stage.Shell(ctx, s.page.killed[1], "FOUND="+strings.Join(found, " ")); err != nil {
 			return err
 		}
 	}
-	_, err = s.stage.Shell(ctx, s.commands[2])
+	_, err = s.stage.Shell(ctx, s.page.killed[2])
 	return err
 }
 
-// commands are those of docs/recovery.md for an engine that was killed, step by step, the one for a checkpoint that cannot be
-// read, and the one for a Kubernetes object that exists already.
-func commands(project string) (blocks []string, unlock, room string, err error) {
+// page is what docs/recovery.md has of commands.
+type page struct {
+	again, anew string   // after a command that failed, and where something came up failed
+	killed      []string // step by step, for an engine that was killed
+	unlock      string   // for a checkpoint that cannot be read
+	room        string   // for a Kubernetes object that exists already
+}
+
+func readPage(project string) (page, error) {
 	data, err := os.ReadFile(filepath.Join(project, "docs", "recovery.md"))
 	if err != nil {
-		return nil, "", "", err
+		return page{}, err
 	}
-	unlock, room = remedy(string(data), "failed to load checkpoint: EOF"), remedy(string(data), "already exists")
-	_, section, _ := strings.Cut(string(data), "\n## When the engine was killed\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	for i, part := range strings.Split(section, "```") {
+	p := page{unlock: remedy(string(data), "failed to load checkpoint: EOF"), room: remedy(string(data), "already exists")}
+	first, rest, _ := strings.Cut(string(data), "\n## When the engine was killed\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	first, _, _ = strings.Cut(first, "\n## ")
+	failed := blocks(first)
+	p.killed = blocks(section)
+	if len(failed) != 2 || len(p.killed) != 3 || !strings.HasPrefix(p.unlock, "rm ") || !strings.HasPrefix(p.room, "kubectl delete ") {
+		return page{}, fmt.Errorf("docs/recovery.md has %d blocks of commands for a command that failed, expected 2, %d for an engine that was killed, expected 3, against EOF %q, expected rm, and for what exists %q, expected kubectl delete", len(failed), len(p.killed), p.unlock, p.room)
+	}
+	p.again, p.anew = strings.TrimSpace(failed[0]), strings.TrimSpace(failed[1])
+	return p, nil
+}
+
+// blocks are a text's blocks of commands.
+func blocks(text string) (out []string) {
+	for i, part := range strings.Split(text, "```") {
 		if code, ok := strings.CutPrefix(part, "sh\n"); ok && i%2 == 1 {
-			blocks = append(blocks, code)
+			out = append(out, code)
 		}
 	}
-	if len(blocks) != 3 || !strings.HasPrefix(unlock, "rm ") || !strings.HasPrefix(room, "kubectl delete ") {
-		return nil, "", "", fmt.Errorf("docs/recovery.md has %d blocks of commands for an engine that was killed, expected 3, against EOF %q, expected rm, and for what exists %q, expected kubectl delete", len(blocks), unlock, room)
-	}
-	return blocks, unlock, room, nil
+	return out
 }
 
 // remedy is the last command in the row of docs/recovery.md's table that is about an error, or nothing.
@@ -350,7 +413,13 @@ func (s *Stage) final(ctx context.Context, command string) (final, error) {
 	}
 	slices.Sort(f.URNs)
 	for _, item := range s.stage.Model.Inventory() {
-		f.Account[fmt.Sprintf("%s %s %s", item.Type, item.Origin, item.Status)]++
+		key := fmt.Sprintf("%s %s %s", item.Type, item.Origin, item.Status)
+		if path := changed[command][item.Type]; path != nil {
+			inputs, _, _ := s.stage.Model.Read(item.Type, item.ID)
+			value, _ := path.Get(resource.NewProperty(inputs))
+			key += fmt.Sprintf(" %v=%v", path, value)
+		}
+		f.Account[key]++
 	}
 	client, err := kubernetes.NewForConfig(s.stage.ControlPlane.RESTConfig())
 	if err != nil {

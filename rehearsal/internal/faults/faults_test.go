@@ -83,7 +83,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	require.ErrorContains(t, s.stage.Pulumi(t.Context(), "stack"), "exit status")
 	require.NoError(t, s.recover(t.Context()))
 	require.NoError(t, s.stage.Pulumi(t.Context(), "stack"))
-	_, err := s.stage.Shell(t.Context(), s.commands[1], "FOUND=urn:of:nothing vpc-1")
+	_, err := s.stage.Shell(t.Context(), s.page.killed[1], "FOUND=urn:of:nothing vpc-1")
 	require.ErrorContains(t, err, "urn:of:nothing was not under way")
 
 	// A service-linked role that the account has already, as after `pulumi destroy`.
@@ -102,13 +102,13 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	require.NoError(t, s.stage.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.createServiceLinkedRole", "true"))
 
 	// Without step 2 the objects that a killed engine had begun are in the way, and only their deletion helps.
-	adopt := s.commands[1]
-	s.commands[1] = ":"
+	adopt := s.page.killed[1]
+	s.page.killed[1] = ":"
 	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+deployment]})
 	require.ErrorContains(t, err, `deployments.apps "web" already exists`)
 	_, err = s.stage.Shell(t.Context(), adopt, "FOUND="+all["up/killed-after/create/"+deployment].Operation.URN+" project/web")
 	require.ErrorContains(t, err, "was not under way", "after step 3 there is no way back to step 2")
-	require.NoError(t, s.again(t.Context(), Up))
+	require.NoError(t, s.again(t.Context(), s.page.again))
 	require.NoError(t, s.run(t.Context(), Destroy))
 	require.NoError(t, s.empty(t.Context()))
 
@@ -162,7 +162,9 @@ func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
 		}
 		assert.True(t, known, r.text)
 	}
-	blocks, _, _, err := commands("../../..")
+	page, err := readPage("../../..")
 	require.NoError(t, err)
-	assert.Contains(t, blocks[1], "adopt")
+	assert.Contains(t, page.killed[1], "adopt")
+	assert.Contains(t, page.again, "--refresh")
+	assert.Contains(t, page.anew, "--replace 'URN'")
 }

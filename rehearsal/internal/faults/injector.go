@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/awsprovider"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -23,6 +26,8 @@ const (
 	Refused Kind = "refused"
 	// TimedOut: the service has done it, and the provider gives up waiting for that.
 	TimedOut Kind = "timed-out"
+	// CameUpFailed: the service has made it, and given it up.
+	CameUpFailed Kind = "came-up-failed"
 	// KilledBefore and KilledAfter: the engine ends as by a power failure, right before the operation reaches the service,
 	// and when the service has done it but nobody has written that down.
 	KilledBefore Kind = "killed-before"
@@ -32,7 +37,30 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Refused, TimedOut, KilledBefore, KilledAfter, Interrupted, Taken}
+var Kinds = []Kind{Refused, TimedOut, CameUpFailed, KilledBefore, KilledAfter, Interrupted, Taken}
+
+// gaveUp is what the provider says of a thing that AWS made and gave up on, by type: the states that its wait for a creation
+// does not know (internal/service/eks and ec2/wait.go of hashicorp/terraform-provider-aws). Other types have none.
+var gaveUp = map[string]string{
+	"aws:ec2/natGateway:NatGateway": "unexpected state 'failed', wanted target 'available'. last error: InternalError: Network interface eni-0, created and used internally by this NAT gateway is in an invalid state. Please try again.",
+	"aws:eks/addon:Addon":           "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: InternalFailure",
+	"aws:eks/cluster:Cluster":       "unexpected state 'FAILED', wanted target 'ACTIVE'",
+	nodeGroup:                       "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: i-0: NodeCreationFailure: Instances failed to join the kubernetes cluster",
+}
+
+const nodeGroup = "aws:eks/nodeGroup:NodeGroup"
+
+// possible tells whether it can go wrong so.
+func (o Operation) possible(kind Kind) bool {
+	typ := string(resource.URN(o.URN).Type())
+	switch kind {
+	case CameUpFailed:
+		return o.Verb == "create" && gaveUp[typ] != ""
+	case Taken:
+		return o.Verb == "create" && strings.HasPrefix(typ, "kubernetes:")
+	}
+	return true
+}
 
 // Operation is one operation of the engine on one resource.
 type Operation struct {
@@ -51,12 +79,14 @@ type engine interface {
 type injector struct {
 	mu     sync.Mutex
 	engine engine
+	model  *awsmodel.Model
 	armed  *Operation
 	kind   Kind
 	err    error // of the injector itself
 	seen   []Operation
 	made   map[string]string // IDs of what was made, by URN
 	wanted map[string]*pulumirpc.CreateRequest
+	keep   bool // node groups that work, the last of them
 	// under counts the operations that are under way, which wait for idle.
 	under int
 	idle  *sync.Cond
@@ -125,13 +155,22 @@ func (i *injector) intercept(ctx context.Context, req any, _ *grpc.UnaryServerIn
 		return handle(ctx, req)
 	}
 	i.want(req)
+	i.failed(i.guard(req))
 	kind, now := i.note(operation)
 	if !now {
 		return i.do(ctx, operation, req, handle)
 	}
 	switch kind {
 	case Refused:
+		if onAWS(operation.URN) {
+			return nil, awsprovider.Refusal(req, refusal(operation))
+		}
 		return nil, refusal(operation)
+	case CameUpFailed:
+		urn := resource.URN(operation.URN)
+		i.model.Spoil(string(urn.Type()), urn.Name(), gaveUp[string(urn.Type())])
+		defer i.model.Spoil(string(urn.Type()), urn.Name(), "")
+		return i.do(ctx, operation, req, handle)
 	case TimedOut:
 		answer, err := i.do(ctx, operation, req, handle)
 		if err != nil {
@@ -194,6 +233,38 @@ func operationOf(req any) (Operation, bool) {
 	return Operation{}, false
 }
 
+// onAWS tells whether a resource is AWS's; its provider has its own way with errors.
+func onAWS(urn string) bool { return strings.HasPrefix(string(resource.URN(urn).Type()), "aws:") }
+
+// guard is about the nodes of a stack that lives on: no command may take the last node group that works.
+func (i *injector) guard(req any) error {
+	r, ok := req.(*pulumirpc.DeleteRequest)
+	i.mu.Lock()
+	keep := i.keep
+	i.mu.Unlock()
+	if !ok || !keep || resource.URN(r.GetUrn()).Type() != nodeGroup {
+		return nil
+	}
+	goes, stays := false, false
+	for _, item := range i.model.Inventory() {
+		if item.Type == nodeGroup && item.Status == "ACTIVE" {
+			goes, stays = goes || item.ID == r.GetId(), stays || item.ID != r.GetId()
+		}
+	}
+	if goes && !stays {
+		return fmt.Errorf("the last node group that works, %s, was deleted", r.GetId())
+	}
+	return nil
+}
+
+// problem is what went wrong with the injector itself, or was done that must not be. keep is for what follows.
+func (i *injector) problem(keep bool) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keep = keep
+	return i.err
+}
+
 // refusals are what services answer when they do nothing, by the type of the resource. The first whose prefix fits is
 // taken: what is peculiar to a service, and throttling for the rest.
 var refusals = []struct{ prefix, verb, text string }{
@@ -233,6 +304,9 @@ func timeout(req, answer any) error {
 			Id: created.GetId(), Properties: created.GetProperties(), Inputs: r.GetProperties(), Reasons: []string{text},
 		})
 	case *pulumirpc.UpdateRequest:
+		if onAWS(r.GetUrn()) {
+			return awsprovider.Refusal(req, errors.New(text))
+		}
 		return rpcerror.WithDetails(rpcerror.New(codes.Unknown, text), &pulumirpc.ErrorResourceInitFailed{
 			Id: r.GetId(), Properties: answer.(*pulumirpc.UpdateResponse).GetProperties(), Inputs: r.GetNews(), Reasons: []string{text},
 		})

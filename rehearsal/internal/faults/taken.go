@@ -16,11 +16,6 @@ import (
 // Taken: somebody has made a Kubernetes object by hand before the engine does.
 const Taken Kind = "taken"
 
-// happens tells whether a kind can go wrong at an operation.
-func (k Kind) happens(o Operation) bool {
-	return k != Taken || o.Verb == "create" && strings.Contains(o.URN, "kubernetes:")
-}
-
 // twice does an operation for somebody else, then for the engine.
 func (i *injector) twice(ctx context.Context, operation Operation, req any, handle grpc.UnaryHandler) (any, error) {
 	if _, err := i.do(ctx, operation, req, handle); err != nil {
@@ -32,9 +27,12 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 // exists is what a command prints of a Kubernetes object that exists already.
 var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
 
-// again runs the same command again. If objects exist already, it does what docs/recovery.md says of them, and runs it once more.
+// again runs a command of docs/recovery.md. If objects exist already, it does what the page says of them, and runs it once more.
 func (s *Stage) again(ctx context.Context, command string) error {
-	err := s.run(ctx, command, writtenOnce...)
+	run := func() error {
+		return s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
+	}
+	err := run()
 	if err == nil {
 		return nil
 	}
@@ -51,12 +49,12 @@ func (s *Stage) again(ctx context.Context, command string) error {
 		return err
 	}
 	for _, object := range taken {
-		remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.room)
+		remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.page.room)
 		if _, err := s.stage.Shell(ctx, remove, "KUBECONFIG="+file); err != nil {
 			return fmt.Errorf("%s: %w", remove, err)
 		}
 	}
-	return s.run(ctx, command, writtenOnce...)
+	return run()
 }
 
 // namespaceOf is the namespace of the object that the engine wanted for a URN; of one without, which does not matter.

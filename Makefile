@@ -42,6 +42,13 @@ aws-rules: ## Renews the table of AWS's rules from the models that AWS publishes
 		pip download --quiet --no-deps --dest "$$wheels" botocore cfn-lint && \
 		cd rehearsal && go run ./cmd/aws-rules -wheels "$$wheels" -rules internal/awsrules/rules.yaml
 
+# The version of botocore that the oldest aws CLI of the README has, see rehearsal/documents/models_test.go.
+.PHONY: aws-commands
+aws-commands: ## Renews what the test of the shown commands knows of the aws CLI's calls: needs pip.
+	@wheels=$$(mktemp -d) && trap 'rm -rf "$$wheels"' EXIT && \
+		pip download --quiet --no-deps --dest "$$wheels" botocore==1.35.87 && \
+		cd rehearsal && go test ./documents -run TestEveryCommandIsTaken -args -botocore "$$wheels"/botocore-*.whl
+
 .PHONY: rehearse
 rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine, and writes .rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/rehearse -stack $(STACK) -plugins "$(PULUMI_PLUGINS)" $(if $(KEEP),-keep)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -39,7 +40,15 @@ func addonCameUp(args *pulumi.ResourceHookArgs) error {
 		}
 	}
 	text := func(k resource.PropertyKey) string { return args.NewInputs[k].StringValue() }
+	arn := args.OldOutputs["arn"]
+	region := ""
+	if arn.IsString() {
+		region = regionOf(arn.StringValue())
+	}
 	return fmt.Errorf("the last `pulumi up` did not see add-on %[1]s come up or change. Ask: aws eks describe-addon --cluster-name %[2]s "+
-		"--addon-name %[1]s --query addon.status; if that is ACTIVE: pulumi up --refresh; otherwise: pulumi up --replace '%[3]s'",
-		text("addonName"), text("clusterName"), args.URN)
+		"--addon-name %[1]s --region %[4]s --query addon.status; if that is ACTIVE: pulumi up --refresh; otherwise: pulumi up --replace '%[3]s'",
+		text("addonName"), text("clusterName"), args.URN, region)
 }
+
+// regionOf is the region in an ARN.
+func regionOf(arn string) string { return strings.SplitN(arn+":::::", ":", 5)[3] }

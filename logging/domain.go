@@ -159,8 +159,8 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 	made := func(endpoint pulumi.StringOutput) pulumi.StringOutput {
 		return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
 			if v[1] == "" {
-				return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s "+
-					"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name)
+				return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s --region %[2]s "+
+					"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name, args.Region)
 			}
 			return v[0].(string), nil
 		}).(pulumi.StringOutput)

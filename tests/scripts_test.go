@@ -252,7 +252,7 @@ func TestAFailureIsNoDrift(t *testing.T) {
 func answers(t *testing.T, kubectl string, more ...string) outcome {
 	t.Helper()
 	return runScript(t, "answers.sh", commands{
-		"aws": `[ "$2" != describe-addon ] || echo "${ADDON:-ACTIVE}"`,
+		"aws":     `[ "$2" != describe-addon ] || echo "${ADDON:-ACTIVE}"`,
 		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo "the stack's own" ;; *) exit 1 ;; esac`,
 		"kubectl": `grep -q "the stack's own" "$KUBECONFIG" || exit 1; ` + kubectl,
 	}, append(more, "STACK=dev")...)

@@ -34,8 +34,8 @@ func (c *Config) Warnings(today time.Time) []string {
 		known := slices.DeleteFunc(slices.Clone(g.InstanceTypes), func(t string) bool { _, is := published.InstanceTypes()[t]; return !is })
 		for i, t := range g.InstanceTypes {
 			if !slices.Contains(known, t) {
-				out = append(out, fmt.Sprintf("%s[%d]: %s is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types %s",
-					path, i, t, t))
+				out = append(out, fmt.Sprintf("%s[%d]: %s is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types %s --region %s",
+					path, i, t, t, c.Region))
 			}
 		}
 		if g.CapacityType != Spot {

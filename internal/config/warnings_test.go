@@ -100,7 +100,7 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	mixed, err := parse(settings(t, edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["c3.large", "c4.large", "c5.large", "c5d.large", "c5n.large", "c99z.large"]`}))
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large",
+		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large --region us-east-1",
 		"cluster.nodeGroups.expense.instanceTypes mixes sizes (c3.large has 2 vCPUs and 3.75 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
 	}, mixed.Warnings(quiet))
 

@@ -115,6 +115,7 @@ func TestTheSettingsOfTheDocumentsAreTaken(t *testing.T) {
 			continue
 		}
 		command = strings.TrimSuffix(command, " && pulumi up")
+		command = strings.Replace(command, " VERSION", " v1.20.4-eksbuild.1", 1)
 		command = strings.Replace(command, "$(curl -s https://checkip.amazonaws.com)", "203.0.113.7", 1)
 		out, exit := run(t, folder, env, command)
 		require.Zero(t, exit, "%s\n%s", command, out)

@@ -83,7 +83,7 @@ func (f *finder) item(id, name string, tags map[string]string, vpc string) (item
 	why, with, doubt := f.match(tags, vpc)
 	item = Item{ID: id, Name: name, Why: why, with: with, doubt: doubt}
 	if tags[guardDuty] != "" && f.State.has(f.cluster) {
-		item.kept = "GuardDuty watches the nodes through it; pulumi destroy does not remove it, and stops at its subnets with DependencyViolation"
+		item.kept = "GuardDuty watches the nodes through it; `pulumi destroy` does not remove it, and stops at its subnets with DependencyViolation"
 	}
 	return item, why != ""
 }

@@ -131,6 +131,7 @@ var mutations = []mutation{
 	{name: "more nodes desired than allowed", of: "NodeGroup expense-use1-az1", edit: set("scalingConfig.maxSize", 1), want: "scalingConfig.desiredSize: 2 is above"},
 	{name: "a node role that nobody may assume", of: "Role expense-node", edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException"},
 	// Add-ons.
+	{name: "nodes that the DaemonSets fill", cluster: oneGroup, of: "NodeGroup expense", edit: set("instanceTypes", []any{"t3.micro"}), want: "DEGRADED"},
 	{name: "CoreDNS without a node", cluster: oneGroup, of: "NodeGroup expense", want: "DEGRADED"},
 	{name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"), want: "InvalidParameterException"},
 	{name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi", edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},

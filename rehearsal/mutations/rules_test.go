@@ -363,7 +363,6 @@ func (c *cloud) digest() string {
 // leftToAWS are settings of which AWS alone knows all values, with its answer to others: what it offers changes from month to
 // month. `make doctor` asks it.
 var leftToAWS = map[string]string{
-	"instanceTypes":           "does not know the instance type",
 	"domain.instanceType":     "Member must satisfy enum value set",
 	"masterInstanceType":      "Member must satisfy enum value set",
 	"engineVersion":           "Invalid engine version",

@@ -417,6 +417,17 @@ func TestASizeWithoutTheAutoscalerIsAnUpdate(t *testing.T) {
 	assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.desiredSize: 1 -> 2")}, whats(stack))
 }
 
+// eksctl's own spot list, and a type that is in no list: a base with them comes up, and its estimate says which have no price.
+func TestABaseWithAnyInstanceTypesComesUp(t *testing.T) {
+	r := newRepository(t)
+	base := r.on("main", edit{devFile, "[m5.large]", "[c3.large, c4.large, c5.large, c5d.large, c5n.large, c5a.large, c99z.large]"})
+	c := r.open(base, "dev")
+	stack, err := c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "maxSize: 5", "maxSize: 6"})))
+	require.NoError(t, err)
+	assert.Equal(t, []string{nodeGroupChange + "update, scalingConfig.maxSize: 5 -> 6"}, whats(stack))
+	assert.Equal(t, []string{"nodes expense: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price"}, stack.Estimate.After.Bill.Unpriced)
+}
+
 func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 	r := newRepository(t)
 	stacks, err := Stacks(r.dir)

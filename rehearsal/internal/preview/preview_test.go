@@ -424,8 +424,11 @@ func TestABaseWithAnyInstanceTypesComesUp(t *testing.T) {
 	c := r.open(base, "dev")
 	stack, err := c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "maxSize: 5", "maxSize: 6"})))
 	require.NoError(t, err)
-	assert.Equal(t, []string{nodeGroupChange + "update, scalingConfig.maxSize: 5 -> 6"}, whats(stack))
-	assert.Equal(t, []string{"nodes expense: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price"}, stack.Estimate.After.Bill.Unpriced)
+	assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.maxSize: 2 -> 3")}, whats(stack))
+	assert.Equal(t, []string{
+		"nodes expense-use1-az1: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
+		"nodes expense-use1-az2: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
+	}, stack.Estimate.After.Bill.Unpriced)
 }
 
 func TestAnUnchangedCommitChangesNoStack(t *testing.T) {

@@ -37,7 +37,7 @@ var commands = []string{Up, Change, Update, Destroy}
 
 // changes are the settings that a command changes, with what they are before; "" is none.
 var changes = []struct{ command, setting, before, after string }{
-	{Change, "expense:cluster.nodeGroups.expense.maxSize", "5", "6"},
+	{Change, "expense:cluster.nodeGroups.expense.maxSize", "5", "7"}, // of both zones
 	{Change, "expense:cluster.addonVersions.kube-proxy", "", "v1.0.1-eksbuild.1"},
 	{Change, "expense:logging.gibPerDay", "1", "5"},
 	{Update, "expense:cluster.nodeGroups.expense.instanceTypes[0]", "m5.large", "m6i.large"},

@@ -64,6 +64,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		{"up/killed-after/create/" + vpc, "update/killed-after/create/" + nodeGroup, "destroy/killed-after/delete/" + gateway},
 		{"up/killed-after/create/" + configMap, "destroy/killed-after/delete/" + addon},
 		{"up/taken/create/" + deployment},
+		{"up/came-up-failed/create/" + addon, "change/refused/update/" + nodeGroup, "update/came-up-failed/create/" + nodeGroup},
 		{"up/interrupted/create/" + addon, "update/refused/create/" + nodeGroup, "destroy/interrupted/delete/" + domain},
 	} {
 		var life Life
@@ -75,7 +76,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		require.NoError(t, err, "%s", life[min(survived, len(life)-1)].Name())
 		played += survived
 	}
-	assert.Equal(t, 17, played)
+	assert.Equal(t, 20, played)
 
 	// What a kill leaves while the state's attributes are written.
 	attributes := filepath.Join(s.stage.Dir, "state", ".pulumi", "stacks", "expense", stack+".json.attrs")
@@ -109,12 +110,29 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	_, err = s.stage.Shell(t.Context(), adopt, "FOUND="+all["up/killed-after/create/"+deployment].Operation.URN+" project/web")
 	require.ErrorContains(t, err, "was not under way", "after step 3 there is no way back to step 2")
 	require.NoError(t, s.again(t.Context(), s.page.again))
+	require.NoError(t, s.prepare(t.Context(), Destroy))
 	require.NoError(t, s.run(t.Context(), Destroy))
 	require.NoError(t, s.empty(t.Context()))
 
 	// A check that cannot fail is worth nothing: without the adoption the engine makes the VPC a second time, which is seen.
 	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+vpc]})
 	assert.ErrorContains(t, err, "2 x aws:ec2/vpc:Vpc program ACTIVE, not 1")
+}
+
+// What AWS refused and the state has is seen in AWS: without the refresh the command is green, and nothing is changed.
+func TestAChangeThatIsForgottenIsSeen(t *testing.T) {
+	s := open(t)
+	s.page.again = "pulumi up"
+	for _, life := range s.Lives() {
+		for _, c := range life {
+			if c.Name() == "change/refused/update/"+nodeGroup+"/expense-use1-az1" {
+				_, err := s.Play(t.Context(), Life{c})
+				require.ErrorContains(t, err, "1 x "+nodeGroup+" program ACTIVE scalingConfig.maxSize=")
+				return
+			}
+		}
+	}
+	t.Fatal("no such case")
 }
 
 func TestEachKindOfResourceHasARefusal(t *testing.T) {

@@ -18,6 +18,7 @@ const storageAccount = "ebs-csi-controller-sa"
 // AddonsArgs describe a set of EKS add-ons.
 type AddonsArgs struct {
 	ClusterName string
+	Region      string
 	// Versions pins add-ons by name; the others get EKS's default version when they are created.
 	Versions map[string]string
 	// DependsOn is what all of the set wait for: the cluster, or nodes to run on, each as NodeGroup.Ready, since on a group
@@ -66,7 +67,6 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 // PodAddonsArgs describe the add-ons that run as Deployments.
 type PodAddonsArgs struct {
 	AddonsArgs
-	Region string
 	// VolumeTags are put on the volumes of claims.
 	VolumeTags map[string]string
 }
@@ -108,7 +108,7 @@ func newAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi
 	if err := ctx.RegisterComponentResource(typeAddons, name, a, opts...); err != nil {
 		return nil, err
 	}
-	hook, err := ctx.RegisterResourceHook(name+"-addons", addonCameUp, &pulumi.ResourceHookOptions{OnDryRun: true})
+	hook, err := ctx.RegisterResourceHook(name+"-addons", addonCameUp(args.Region), &pulumi.ResourceHookOptions{OnDryRun: true})
 	if err != nil {
 		return nil, fmt.Errorf("hook of add-ons %q: %w", name, err)
 	}

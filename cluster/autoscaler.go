@@ -267,6 +267,12 @@ func autoscalerCommand(cluster string) []string {
 		"--cloud-provider=aws",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/" + cluster,
 		"--balance-similar-node-groups",
+		// Groups of two zones are similar, although each has a launch template of its own and may have got another of its types
+		// for its last node (https://github.com/awsdocs/amazon-eks-user-guide/issues/411).
+		"--balancing-ignore-label=eks.amazonaws.com/sourceLaunchTemplateId",
+		"--balancing-ignore-label=eks.amazonaws.com/sourceLaunchTemplateVersion",
+		"--balancing-ignore-label=node.kubernetes.io/instance-type",
+		"--balancing-ignore-label=beta.kubernetes.io/instance-type",
 		// A pod goes to spot where both would do: an equal waste is a tie, which is broken at random.
 		"--expander=priority,least-waste",
 		// The pods here use emptyDir for temporary files and for log lines that are flushed when they stop: they may move.

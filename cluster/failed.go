@@ -32,22 +32,41 @@ var addonUpdates = map[string]string{
 
 // addonCameUp refuses an update that sends nothing. The engine asks for one only after a failure, the provider then only
 // reads, and no output of an add-on has its status.
-func addonCameUp(args *pulumi.ResourceHookArgs) error {
-	for input, output := range addonUpdates {
-		key, of := resource.PropertyKey(input), resource.PropertyKey(output)
-		if now, ok := args.NewInputs[key]; ok && !now.DeepEquals(args.OldOutputs[of]) || !ok && args.OldInputs.HasValue(key) {
-			return nil
+func addonCameUp(region string) pulumi.ResourceHookFunction {
+	return func(args *pulumi.ResourceHookArgs) error {
+		for input, output := range addonUpdates {
+			key, of := resource.PropertyKey(input), resource.PropertyKey(output)
+			if now, ok := args.NewInputs[key]; ok && !given(now).DeepEquals(given(args.OldOutputs[of])) || !ok && args.OldInputs.HasValue(key) {
+				return nil
+			}
 		}
+		text := func(k resource.PropertyKey) string { return args.NewInputs[k].StringValue() }
+		return fmt.Errorf("the last `pulumi up` did not see add-on %[1]s come up or change. Ask: aws eks describe-addon --cluster-name %[2]s "+
+			"--addon-name %[1]s --region %[4]s --query addon.status; if that is CREATE_FAILED: pulumi up --replace '%[3]s'; while it is CREATING or "+
+			"UPDATING, wait; in the end: pulumi up --refresh", text("addonName"), text("clusterName"), args.URN, region)
 	}
-	text := func(k resource.PropertyKey) string { return args.NewInputs[k].StringValue() }
-	arn := args.OldOutputs["arn"]
-	region := ""
-	if arn.IsString() {
-		region = regionOf(arn.StringValue())
+}
+
+// given is a value without what the bridge notes in the objects of checked inputs: which properties it filled in
+// (applyDefaults in pulumi/pulumi-terraform-bridge, pkg/tfbridge/schema.go).
+func given(v resource.PropertyValue) resource.PropertyValue {
+	switch {
+	case v.IsArray():
+		var out []resource.PropertyValue
+		for _, item := range v.ArrayValue() {
+			out = append(out, given(item))
+		}
+		return resource.NewArrayProperty(out)
+	case v.IsObject():
+		out := resource.PropertyMap{}
+		for key, value := range v.ObjectValue() {
+			if key != "__defaults" {
+				out[key] = given(value)
+			}
+		}
+		return resource.NewObjectProperty(out)
 	}
-	return fmt.Errorf("the last `pulumi up` did not see add-on %[1]s come up or change. Ask: aws eks describe-addon --cluster-name %[2]s "+
-		"--addon-name %[1]s --region %[4]s --query addon.status; if that is ACTIVE: pulumi up --refresh; otherwise: pulumi up --replace '%[3]s'",
-		text("addonName"), text("clusterName"), args.URN, region)
+	return v
 }
 
 // regionOf is the region in an ARN.

@@ -105,6 +105,11 @@ func TestThePriorityOfSpotIsAboveThatOfOnDemand(t *testing.T) {
 	command := list(at(one(t, all, "kubernetes:apps/v1:Deployment", "expense-autoscaler").Inputs, "spec.template.spec.containers"))[0]["command"]
 	assert.Contains(t, command, "--expander=priority,least-waste")
 	assert.Contains(t, command, "--balance-similar-node-groups")
+	// What EKS labels the nodes of two zones with, and the autoscaler's own list lacks
+	// (cluster-autoscaler/processors/nodegroupset/aws_nodegroups.go).
+	for _, label := range []string{"eks.amazonaws.com/sourceLaunchTemplateId", "eks.amazonaws.com/sourceLaunchTemplateVersion", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"} {
+		assert.Contains(t, command, "--balancing-ignore-label="+label)
+	}
 	reads := 0
 	for _, rule := range list(one(t, all, "kubernetes:rbac.authorization.k8s.io/v1:Role", "expense-autoscaler").Inputs["rules"]) {
 		if slices.Contains(rule["resources"].([]any), any("configmaps")) && slices.Contains(rule["verbs"].([]any), any("watch")) {

@@ -252,9 +252,12 @@ func TestAFailureIsNoDrift(t *testing.T) {
 func answers(t *testing.T, kubectl string, more ...string) outcome {
 	t.Helper()
 	return runScript(t, "answers.sh", commands{
-		"aws":     `[ "$2" != describe-addon ] || echo "${ADDON:-ACTIVE}"`,
-		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo "the stack's own" ;; *) exit 1 ;; esac`,
-		"kubectl": `grep -q "the stack's own" "$KUBECONFIG" || exit 1; ` + kubectl,
+		"aws": `case "$2" in
+			assume-role) echo "id secret $4" ;;
+			describe-addon) [ "${AWS_SESSION_TOKEN:-}" = "${ROLE:-}" ] && echo "${ADDON:-ACTIVE}" ;;
+			esac`,
+		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo '{"users":[{"user":{"exec":{"args":["eks","get-token"'"${ROLE:+,\"--role\",\"$ROLE\"}"']}}}]}' ;; *) exit 1 ;; esac`,
+		"kubectl": `grep -q get-token "$KUBECONFIG" || exit 1; ` + kubectl,
 	}, append(more, "STACK=dev")...)
 }
 
@@ -264,6 +267,11 @@ func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
 	assert.Zero(t, result.code, result.said)
 	assert.Len(t, result.calledWith("kubectl get --raw /readyz"), 1)
 	assert.Len(t, result.calledWith("kubectl rollout status deployment.apps/web --namespace project"), 1)
+
+	// A stack in another account has its add-ons there.
+	other := answers(t, `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; esac`, "ROLE=arn:aws:iam::222233334444:role/Deploy")
+	assert.Zero(t, other.code, other.said)
+	assert.Len(t, other.calledWith("aws sts assume-role --role-arn arn:aws:iam::222233334444:role/Deploy"), 1)
 
 	failed := answers(t, `case "$1" in get) [ "$2" = --raw ] || echo deployment.apps/web ;; esac`, "ADDON=CREATE_FAILED")
 	assert.NotZero(t, failed.code)

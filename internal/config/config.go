@@ -44,7 +44,7 @@ type Network struct {
 
 // Cluster is expense:cluster.
 type Cluster struct {
-	// Name is the EKS cluster's name, 1 to 100 letters, digits, - and _. Default "expense". A change replaces the cluster.
+	// Name is the EKS cluster's name, 1 to 100 letters, digits, - and _. Default "expense". A change replaces the cluster, the old one first.
 	Name string `json:"name"`
 	// Version is the Kubernetes minor version, as "1.35". Required. Upgrades go one minor at a time, and move no add-on.
 	Version string `json:"version"`

@@ -163,7 +163,7 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 		return nil, err
 	}
 	nodeAddons, err := cluster.NewNodeAddons(ctx, name+"-node", &cluster.AddonsArgs{
-		ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: pulumi.ResourceArray{pulumi.NewResourceOutput(controlPlane.Cluster)},
+		ClusterName: controlPlane.Name, Region: cfg.Region, Versions: cfg.Cluster.AddonVersions, DependsOn: pulumi.ResourceArray{pulumi.NewResourceOutput(controlPlane.Cluster)},
 	}, onAWS)
 	if err != nil {
 		return nil, err
@@ -194,8 +194,7 @@ func newNodes(ctx *pulumi.Context, cfg *config.Config, tags map[string]string, n
 		groups, ready = append(groups, group.Group), append(ready, group.Ready)
 	}
 	podAddons, err := cluster.NewPodAddons(ctx, name+"-pod", &cluster.PodAddonsArgs{
-		AddonsArgs: cluster.AddonsArgs{ClusterName: controlPlane.Name, Versions: cfg.Cluster.AddonVersions, DependsOn: ready},
-		Region:     cfg.Region,
+		AddonsArgs: cluster.AddonsArgs{ClusterName: controlPlane.Name, Region: cfg.Region, Versions: cfg.Cluster.AddonVersions, DependsOn: ready},
 		VolumeTags: tags,
 	}, onAWS)
 	if err != nil {

@@ -182,6 +182,10 @@ func TestWhatIsOthersIsNotListed(t *testing.T) {
 	assert.Len(t, there(a), len(others)+len(want))
 	assert.GreaterOrEqual(t, len(there(a)), 110, "things")
 
+	// The key is the cluster's for as long as it is there.
+	assert.Empty(t, a.play(report))
+	report = a.find(t)
+	assert.Equal(t, []string{"KMS key 0000-1111"}, ids(report, Leftover))
 	assert.Empty(t, a.play(report))
 	assert.Empty(t, ids(a.find(t), Leftover))
 	assert.Subset(t, there(a), theirs)

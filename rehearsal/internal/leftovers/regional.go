@@ -207,12 +207,11 @@ func findKeys(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-// keysInUse keeps keys for as long as a cluster of the stack's name is there that is not left over itself: the key may be what
-// its secrets are encrypted with.
+// keysInUse keeps keys for as long as a cluster of the stack's name is there: the key may be what its data are encrypted with,
+// and the command that deletes the cluster may fail.
 func keysInUse(_ context.Context, f *finder, items []*Item) error {
-	goes := slices.ContainsFunc(f.report.Of(Leftover), func(i Item) bool { return i.ARN == f.cluster })
 	for _, i := range items {
-		if !f.noCluster && !goes {
+		if !f.noCluster {
 			i.stays = "the cluster " + f.Stack.Cluster + " is there and may need it"
 		}
 	}

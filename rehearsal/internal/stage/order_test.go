@@ -86,12 +86,12 @@ func TestAForgottenDependencyIsSeen(t *testing.T) {
 	}{
 		"nodes that outlive their network plugin": {
 			of: []string{"aws:eks/nodeGroup:NodeGroup"}, on: []string{"aws:eks/addon:Addon"},
-			disorder:  "aws:eks/nodeGroup:NodeGroup expense was not gone when aws:eks/addon:Addon expense-node-vpc-cni began to go",
+			disorder:  "aws:eks/nodeGroup:NodeGroup expense-use1-az1 was not gone when aws:eks/addon:Addon expense-node-vpc-cni began to go",
 			leftovers: "aws:ec2/networkInterface:NetworkInterface", blocks: true,
 		},
 		"workloads that outlive their nodes": {
 			of: []string{"pulumi:providers:kubernetes expense"}, on: []string{"aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon"},
-			disorder: "kubernetes:core/v1:Namespace project was not gone when aws:eks/nodeGroup:NodeGroup expense began to go",
+			disorder: "kubernetes:core/v1:Namespace project was not gone when aws:eks/nodeGroup:NodeGroup expense-use1-az1 began to go",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

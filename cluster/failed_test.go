@@ -51,6 +51,6 @@ func TestAnUpdateOfAnAddonThatSendsNothingIsRefused(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, "add-on coredns", name)
-		assert.ErrorContains(t, err, "--region eu-west-1 --query addon.status; if that is CREATE_FAILED: pulumi up --replace 'urn:x'", name)
+		assert.ErrorContains(t, err, "--region eu-west-1 --query addon.status; if that is CREATE_FAILED: pulumi up --refresh --replace 'urn:x'", name)
 	}
 }

@@ -82,7 +82,7 @@ func TestNoRunIsGreenWithWhatFailed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ typ, output, value, message string }{
 		{"aws:eks/nodeGroup:NodeGroup", "status", "CREATE_FAILED", "node group expense-use1-az1 is CREATE_FAILED, and stays so"},
-		{"aws:eks/nodeGroup:NodeGroup", "status", "CREATE_FAILED", "pulumi up --replace 'urn:pulumi:dev::expense::expense:cluster:NodeGroup$aws:eks/nodeGroup:NodeGroup::expense-use1-az1'"},
+		{"aws:eks/nodeGroup:NodeGroup", "status", "CREATE_FAILED", "pulumi up --refresh --replace 'urn:pulumi:dev::expense::expense:cluster:NodeGroup$aws:eks/nodeGroup:NodeGroup::expense-use1-az1'"},
 		{"aws:eks/nodeGroup:NodeGroup", "status", "DEGRADED", ""},
 		{"aws:ec2/natGateway:NatGateway", "publicIp", "", "NAT gateway expense-use1-az1 has no public address, and stays so"},
 		{"aws:opensearch/domain:Domain", "endpoint", "", "domain expense has no endpoint yet"},

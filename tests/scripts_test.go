@@ -253,7 +253,7 @@ func answers(t *testing.T, kubectl string, more ...string) outcome {
 	t.Helper()
 	return runScript(t, "answers.sh", commands{
 		"aws": `case "$2" in
-			assume-role) echo "id secret $4" ;;
+			assume-role) echo '{"Credentials":{"AccessKeyId":"id","SecretAccessKey":"secret","SessionToken":"'"$4"'"}}' ;;
 			describe-addon) [ "${AWS_SESSION_TOKEN:-}" = "${ROLE:-}" ] && echo "${ADDON:-ACTIVE}" ;;
 			esac`,
 		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo '{"users":[{"user":{"exec":{"args":["eks","get-token"'"${ROLE:+,\"--role\",\"$ROLE\"}"']}}}]}' ;; *) exit 1 ;; esac`,

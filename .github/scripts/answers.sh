@@ -28,10 +28,8 @@ done
 addons=$(pulumi stack export --stack "$STACK" | jq -r '.deployment.resources[] | select(.type == "aws:eks/addon:Addon").inputs.addonName')
 role=$(jq -r '.users[0].user.exec.args | (index("--role") // empty) as $at | .[$at + 1]' "$KUBECONFIG")
 if [ -n "$role" ]; then
-    session=$(aws sts assume-role --role-arn "$role" --role-session-name answers \
-        --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]' --output text)
-    read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN <<<"$session"
-    export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+    session=$(aws sts assume-role --role-arn "$role" --role-session-name answers --output json)
+    eval "$(jq -r '.Credentials | @sh "export AWS_ACCESS_KEY_ID=\(.AccessKeyId) AWS_SECRET_ACCESS_KEY=\(.SecretAccessKey) AWS_SESSION_TOKEN=\(.SessionToken)"' <<<"$session")"
 fi
 for addon in $addons; do
     status=$(aws eks describe-addon --cluster-name "$name" --addon-name "$addon" --query addon.status --output text)

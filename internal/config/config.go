@@ -62,7 +62,8 @@ type Cluster struct {
 	LogRetentionDays int `json:"logRetentionDays"`
 	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
 	KeyDeletionDays int `json:"keyDeletionDays"`
-	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25 characters.
+	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25 characters, and
+	// 36 if PerZone is false.
 	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
 	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version when it is created, and keeps it.
 	// One that is no longer listed stays as it is.

@@ -12,11 +12,12 @@ import (
 
 var (
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html: 63 characters at most. Of these a hyphen
-	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk), and
-	// the longest zone ID with its hyphen.
+	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk), and in
+	// a group of a zone the longest zone ID with its hyphen.
 	nodeGroupName      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 	nodeGroupZone      = regexp.MustCompile(`-[a-z]+[1-9]-az[1-9][0-9]?$`)
-	nodeGroupNameLimit = 63 - 26 - len("-") - len("-usgw1-az10")
+	nodeGroupNameLimit = 63 - 26 - len("-")
+	zoneGroupNameLimit = nodeGroupNameLimit - len("-usgw1-az10")
 
 	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
 	instanceType = regexp.MustCompile(`^(?:[a-z]+|u-|mac-m)[0-9]+([a-z]*)[0-9]*(?:-[a-z0-9]+)*\.(?:nano|micro|small|medium|large|[0-9]*xlarge|metal(?:-[0-9]+xl)?)$`)
@@ -78,8 +79,12 @@ func (r *report) nodeGroups(c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		at, g := child(path, name), groups[name]
 		r.nodeGroup(at, g)
-		r.match(at, name, nodeGroupName, nodeGroupNameLimit, fmt.Sprintf(
-			"a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit (AWS has 63; the zone and a unique suffix take the rest)", nodeGroupNameLimit))
+		limit := nodeGroupNameLimit
+		if g.PerZone {
+			limit = zoneGroupNameLimit
+		}
+		r.match(at, name, nodeGroupName, limit, fmt.Sprintf("a name of 1 to %d letters, digits, '-' and '_', starting with a letter or digit "+
+			"(AWS has 63; a unique suffix takes the rest, and the zone unless perZone is false)", limit))
 		if nodeGroupZone.MatchString(name) {
 			r.add(at, quote(name)+", as the group of a zone may be named", "a name that does not end in a zone ID", "")
 		}

@@ -55,6 +55,6 @@ func TestTheLongestNameFitsWithItsZoneAndSuffix(t *testing.T) {
 		require.True(t, ok)
 		longest = max(longest, len(prefix+"-az10"))
 	}
-	name := strings.Repeat("x", nodeGroupNameLimit) + "-" + strings.Repeat("z", longest) + "-" + strings.Repeat("0", 26)
+	name := strings.Repeat("x", zoneGroupNameLimit) + "-" + strings.Repeat("z", longest) + "-" + strings.Repeat("0", 26)
 	assert.Len(t, name, 63)
 }

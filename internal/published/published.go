@@ -42,8 +42,8 @@ type InstanceType struct {
 	Arch string
 }
 
-// Pods is how many pods EKS lets a node of the type hold, 0 if the type is not known. Each interface keeps its first address, and two pods use the node's own
-// (github.com/aws/amazon-vpc-cni-k8s misc/eni-max-pods.txt); managed node groups have a limit besides
+// Pods is how many pods EKS lets a node of the type hold, 0 if the type is not known. Each interface keeps its first address,
+// and two pods use the node's own (github.com/aws/amazon-vpc-cni-k8s misc/eni-max-pods.txt); managed node groups have a limit besides
 // (https://docs.aws.amazon.com/eks/latest/userguide/choosing-instance-type.html, "How maxPods is determined").
 func (t InstanceType) Pods() int {
 	if t.Interfaces == 0 {

@@ -61,6 +61,7 @@ func framed(verb, urn string, err error) error {
 	if slices.Contains(framework, string(resource.URN(urn).Type())) {
 		return err
 	}
+	//lint:ignore ST1005 the bridge ends its errors so
 	return fmt.Errorf("%s %s: 1 error occurred:\n\t* %w\n\n", verb, urn, err)
 }
 

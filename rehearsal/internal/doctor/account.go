@@ -52,7 +52,7 @@ func (e *examination) there(check string, tags map[string]string, otherwise stri
 	e.ok(check, "%s", says)
 }
 
-// names finds out whether the stack is up, and and whether its names are free.
+// names finds out whether the stack is up, and whether its names are free.
 func (e *examination) names(ctx context.Context) {
 	s := e.Settings
 	another := func(path string) string {

@@ -26,7 +26,7 @@ type tool struct {
 
 var tools = []tool{
 	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), &OldestAWS, "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
-	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), &semver.Version{Major: 3}, "https://www.pulumi.com/docs/install/"},
+	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), &OldestPulumi, "https://www.pulumi.com/docs/install/"},
 	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), &OldestKubectl, "https://kubernetes.io/docs/tasks/tools/"},
 }
 
@@ -34,6 +34,8 @@ var (
 	// OldestAWS is the first aws CLI that has every command of the documents and messages: `aws eks describe-cluster-versions`
 	// came with it (https://github.com/aws/aws-cli/blob/2.22.23/.changes/2.22.23.json). Version 1 lacks `aws logs tail`.
 	OldestAWS = semver.MustParse("2.22.23")
+	// OldestPulumi is the first with resource hooks, which the program registers (the release notes of pulumi v3.182.0).
+	OldestPulumi = semver.MustParse("3.182.0")
 	// OldestKubectl is the first that knows `kubectl logs --all-pods`
 	// (https://github.com/kubernetes/kubectl/blob/v0.31.0/pkg/cmd/logs/logs.go).
 	OldestKubectl = semver.MustParse("1.31.0")

@@ -127,7 +127,7 @@ func TestAChangeThatIsForgottenIsSeen(t *testing.T) {
 		for _, c := range life {
 			if c.Name() == "change/refused/update/"+nodeGroup+"/expense-use1-az1" {
 				_, err := s.Play(t.Context(), Life{c})
-				require.ErrorContains(t, err, "1 x "+nodeGroup+" program ACTIVE scalingConfig.maxSize=")
+				require.ErrorContains(t, err, "0 x "+nodeGroup+" program ACTIVE scalingConfig.maxSize={4}, not 1")
 				return
 			}
 		}

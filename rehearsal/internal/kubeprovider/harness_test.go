@@ -182,6 +182,7 @@ func (e *engine) configure(kubeconfig string, settings map[string]string) error 
 	for key, v := range settings {
 		args[key], variables["kubernetes:config:"+key] = v, v
 	}
+	//lint:ignore SA1019 the real plugin reads some of its settings there only
 	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Args: marshal(e.t, args), Variables: variables, AcceptSecrets: true})
 	return err
 }

@@ -242,6 +242,7 @@ func (c *cluster) create(ctx context.Context, o *object, preview bool) (live *ob
 		return last == nil, last
 	})
 	if apierrors.IsAlreadyExists(last) {
+		//lint:ignore ST1005 the words of the provider
 		last = fmt.Errorf("%w\n\nThe resource already exists in the cluster.", last)
 	}
 	return live, cmp.Or(last, err)

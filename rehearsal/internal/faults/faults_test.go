@@ -106,7 +106,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 	adopt := s.page.killed[1]
 	s.page.killed[1] = ":"
 	_, err = s.Play(t.Context(), Life{all["up/killed-after/create/"+deployment]})
-	require.ErrorContains(t, err, `deployments.apps "web" already exists`)
+	require.ErrorContains(t, err, "already exists") // this one, or another that the engine had under way
 	_, err = s.stage.Shell(t.Context(), adopt, "FOUND="+all["up/killed-after/create/"+deployment].Operation.URN+" project/web")
 	require.ErrorContains(t, err, "was not under way", "after step 3 there is no way back to step 2")
 	require.NoError(t, s.again(t.Context(), s.page.again))

@@ -27,19 +27,8 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 // exists is what a command prints of a Kubernetes object that exists already.
 var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
 
-// again runs a command of docs/recovery.md. If objects exist already, it does what the page says of them, and runs it once more.
+// again runs a command of docs/recovery.md until no object exists already: it does what the page says of each, once.
 func (s *Stage) again(ctx context.Context, command string) error {
-	run := func() error {
-		return s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
-	}
-	err := run()
-	if err == nil {
-		return nil
-	}
-	taken := exists.FindAllStringSubmatch(failure(err).Error(), -1)
-	if len(taken) == 0 {
-		return err
-	}
 	kubeconfig, err := s.stage.ControlPlane.Kubeconfig("somebody")
 	if err != nil {
 		return err
@@ -48,13 +37,26 @@ func (s *Stage) again(ctx context.Context, command string) error {
 	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
 		return err
 	}
-	for _, object := range taken {
-		remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.page.room)
-		if _, err := s.stage.Shell(ctx, remove, "KUBECONFIG="+file); err != nil {
-			return fmt.Errorf("%s: %w", remove, err)
+	for removed := map[string]bool{}; ; {
+		err := s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
+		if err == nil {
+			return nil
+		}
+		before := len(removed)
+		for _, object := range exists.FindAllStringSubmatch(failure(err).Error(), -1) {
+			remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.page.room)
+			if removed[remove] {
+				return err
+			}
+			removed[remove] = true
+			if _, err := s.stage.Shell(ctx, remove, "KUBECONFIG="+file); err != nil {
+				return fmt.Errorf("%s: %w", remove, err)
+			}
+		}
+		if len(removed) == before {
+			return err
 		}
 	}
-	return run()
 }
 
 // namespaceOf is the namespace of the object that the engine wanted for a URN; of one without, which does not matter.

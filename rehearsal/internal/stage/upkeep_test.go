@@ -62,7 +62,7 @@ func (u *upkeep) quiet() {
 func (u *upkeep) barePods() {
 	u.t.Helper()
 	said := u.up("--refresh")
-	assert.Contains(u.t, said, "+ 2 created\n    125 unchanged")
+	assert.Regexp(u.t, `\+ 2 created\n    [0-9]+ unchanged\n`, said)
 	u.quiet()
 }
 

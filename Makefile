@@ -70,7 +70,7 @@ leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your accoun
 	@.tools/bin/leftovers -stack $(STACK)
 
 .PHONY: faults
-faults: tools .tools/bin/faults ## Lets one thing go wrong at every operation, for three quarters of an hour; goes on where it was ended: ONLY=up/killed.
+faults: tools .tools/bin/faults ## Lets one thing go wrong at every operation, for an hour or so; goes on where it was ended: ONLY=up/killed.
 	@.tools/bin/faults -only "$(ONLY)"
 
 .PHONY: .tools/bin/rehearse .tools/bin/preview-diff .tools/bin/faults .tools/bin/doctor .tools/bin/leftovers

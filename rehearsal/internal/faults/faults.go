@@ -353,6 +353,7 @@ type page struct {
 	killed      []string // step by step, for an engine that was killed
 	unlock      string   // for a checkpoint that cannot be read
 	room        string   // for a Kubernetes object that exists already
+	repeat      []string // what errors say after which the same helps again
 }
 
 func readPage(project string) (page, error) {
@@ -368,6 +369,15 @@ func readPage(project string) (page, error) {
 	p.killed = blocks(section)
 	if len(failed) != 2 || len(p.killed) != 3 || !strings.HasPrefix(p.unlock, "rm ") || !strings.HasPrefix(p.room, "kubectl delete ") {
 		return page{}, fmt.Errorf("docs/recovery.md has %d blocks of commands for a command that failed, expected 2, %d for an engine that was killed, expected 3, against EOF %q, expected rm, and for what exists %q, expected kubectl delete", len(failed), len(p.killed), p.unlock, p.room)
+	}
+	for _, row := range strings.Split(first, "\n") {
+		if cells := strings.Split(row, "|"); strings.HasSuffix(row, "| nothing more |") {
+			for i, word := range strings.Split(cells[1], "`") {
+				if i%2 == 1 {
+					p.repeat = append(p.repeat, word)
+				}
+			}
+		}
 	}
 	p.again, p.anew = strings.TrimSpace(failed[0]), strings.TrimSpace(failed[1])
 	return p, nil

@@ -184,5 +184,6 @@ func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, page.killed[1], "adopt")
 	assert.Contains(t, page.again, "--refresh")
+	assert.Subset(t, page.repeat, []string{"you must enable a service-linked role", "does not grant sufficient permissions", "Rate exceeded"})
 	assert.Contains(t, page.anew, "--replace 'URN'")
 }

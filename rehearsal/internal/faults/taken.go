@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -27,7 +28,9 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 // exists is what a command prints of a Kubernetes object that exists already.
 var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
 
-// again runs a command of docs/recovery.md until no object exists already: it does what the page says of each, once.
+// again runs a command of docs/recovery.md until it ends without an error: what exists already it removes as the page says, once,
+// and after an error that needs nothing more it repeats the command, once. So does the domain whose service-linked role the
+// command before was kept from making: this time nothing slow comes in between.
 func (s *Stage) again(ctx context.Context, command string) error {
 	kubeconfig, err := s.stage.ControlPlane.Kubeconfig("somebody")
 	if err != nil {
@@ -37,6 +40,7 @@ func (s *Stage) again(ctx context.Context, command string) error {
 	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
 		return err
 	}
+	repeated := false
 	for removed := map[string]bool{}; ; {
 		err := s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
 		if err == nil {
@@ -53,9 +57,14 @@ func (s *Stage) again(ctx context.Context, command string) error {
 				return fmt.Errorf("%s: %w", remove, err)
 			}
 		}
-		if len(removed) == before {
+		if len(removed) > before {
+			continue
+		}
+		said := failure(err).Error()
+		if repeated || !slices.ContainsFunc(s.page.repeat, func(word string) bool { return strings.Contains(said, word) }) {
 			return err
 		}
+		repeated = true
 	}
 }
 

@@ -188,7 +188,8 @@ func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, afte
 		return id, fmt.Errorf("NAT gateway %s: %w", name, err)
 	}
 	// The provider has no output for the state. The public address is that of an association
-	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGatewayAddress.html).
+	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGatewayAddress.html); that a gateway which failed has none
+	// is concluded from that, and was seen nowhere.
 	return unlessFailed("NAT gateway "+name, gateway.URN(), gateway.ID().ToStringOutput(), gateway.PublicIp, func(ip string) string {
 		if ip == "" {
 			return "has no public address"

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -68,6 +67,3 @@ func given(v resource.PropertyValue) resource.PropertyValue {
 	}
 	return v
 }
-
-// regionOf is the region in an ARN.
-func regionOf(arn string) string { return strings.SplitN(arn+":::::", ":", 5)[3] }

@@ -20,6 +20,8 @@ import (
 const (
 	clusterType = "aws:eks/cluster:Cluster"
 	groupType   = "aws:eks/nodeGroup:NodeGroup"
+	first       = "expense-use1-az1"
+	second      = "expense-use1-az2"
 	addonType   = "aws:eks/addon:Addon"
 )
 
@@ -72,9 +74,9 @@ func (u *upkeep) set(path, value string) {
 }
 
 // elsewhere changes an argument of what exists, as AWS does by itself or somebody at its command line: the state knows nothing.
-func (u *upkeep) elsewhere(typ, path string, value any) {
+func (u *upkeep) elsewhere(typ, name, path string, value any) {
 	u.t.Helper()
-	id := u.one(typ).ID
+	id := u.one(typ, name).ID
 	inputs, _, found := u.Model.Read(typ, id)
 	require.True(u.t, found)
 	at, err := resource.ParsePropertyPath(path)
@@ -86,23 +88,31 @@ func (u *upkeep) elsewhere(typ, path string, value any) {
 	require.NoError(u.t, err)
 }
 
-// one is the only thing of a type, or the add-on of a name.
-func (u *upkeep) one(typ string, name ...string) awsmodel.Object {
+// one is the thing of a type whose name begins so: Pulumi has added to a node group's.
+func (u *upkeep) one(typ, name string) awsmodel.Object {
 	u.t.Helper()
-	all := u.Model.Objects(typ)
-	if len(name) > 0 {
-		all = slices.DeleteFunc(all, func(o awsmodel.Object) bool { return o.Properties["addonName"] != name[0] })
-	}
-	require.Len(u.t, all, 1)
+	all := slices.DeleteFunc(u.Model.Objects(typ), func(o awsmodel.Object) bool {
+		addon, _ := o.Properties["addonName"].(string)
+		return !strings.HasPrefix(o.Name, name) && addon != name
+	})
+	require.Len(u.t, all, 1, "%s %s", typ, name)
 	return all[0]
 }
 
-// size is how many nodes the group wants, after it was seen to have as many.
-func (u *upkeep) size() int {
+// each asks something of both node groups.
+func (u *upkeep) each(property string) []any {
+	return []any{u.one(groupType, first).Properties[property], u.one(groupType, second).Properties[property]}
+}
+
+// sizes are how many nodes the groups of the two zones want, after they were seen to have as many.
+func (u *upkeep) sizes() [2]int {
 	u.t.Helper()
-	config := u.one(groupType).Properties["scalingConfig"].(map[string]any)
-	assert.Len(u.t, u.nodes(), int(config["desiredSize"].(float64)))
-	return len(u.nodes())
+	var out [2]int
+	for i, config := range u.each("scalingConfig") {
+		out[i] = int(config.(map[string]any)["desiredSize"].(float64))
+	}
+	assert.Len(u.t, u.nodes(), out[0]+out[1])
+	return out
 }
 
 func (u *upkeep) nodes() []string {
@@ -123,12 +133,13 @@ func TestAStackIsKeptUp(t *testing.T) {
 	s, play, out := newStage(t, 0)
 	u := &upkeep{s, t, out}
 	u.set("version", "1.34")
-	u.set("nodeGroups.expense.perZone", "false")
 	require.NoError(t, play.Up(t.Context()))
 
 	// A newer image for the nodes is no change of the stack.
 	before := u.nodes()
-	require.NoError(t, s.Model.PatchNodes(t.Context(), u.one(groupType).ID, "1.34.0-20261120"))
+	for _, group := range []string{first, second} {
+		require.NoError(t, s.Model.PatchNodes(t.Context(), u.one(groupType, group).ID, "1.34.0-20261120"))
+	}
 	assert.Len(t, slices.Concat(before, u.nodes()), 6)
 	for _, node := range u.nodes() {
 		assert.NotContains(t, before, node)
@@ -138,56 +149,57 @@ func TestAStackIsKeptUp(t *testing.T) {
 	u.set("nodeGroups.expense.diskSizeGiB", "90")
 	u.up()
 	u.barePods()
-	assert.Equal(t, "1.34.0-20261120", u.one(groupType).Properties["releaseVersion"])
+	assert.Equal(t, []any{"1.34.0-20261120", "1.34.0-20261120"}, u.each("releaseVersion"))
 
-	// The autoscaler's size goes back when a limit changes, and the preview says so; a refresh keeps it.
-	u.elsewhere(groupType, "scalingConfig.desiredSize", 5)
+	// The autoscaler's size goes back when a limit changes, and the preview says so of each group; a refresh keeps it.
+	u.elsewhere(groupType, first, "scalingConfig.desiredSize", 3)
 	u.quiet()
 	u.set("nodeGroups.expense.maxSize", "7")
-	assert.Contains(t, u.pulumi("", "preview"), "sets its size too, to what the state has, 3")
+	said := strings.Join(strings.Fields(u.pulumi("", "preview")), " ")
+	assert.Regexp(t, "node group "+first+"-[0-9a-z]+: a change of its limits sets its size too, to what the state has, 2", said)
+	assert.Regexp(t, "node group "+second+"-[0-9a-z]+: a change of its limits sets its size too, to what the state has, 1", said)
 	u.up()
-	assert.Equal(t, 3, u.size())
-	u.elsewhere(groupType, "scalingConfig.desiredSize", 5)
-	u.set("nodeGroups.expense.maxSize", "8")
-	assert.Contains(t, u.up("--refresh"), "to what the state has, 5")
-	assert.Equal(t, 5, u.size())
+	assert.Equal(t, [2]int{2, 1}, u.sizes())
+	u.elsewhere(groupType, first, "scalingConfig.desiredSize", 4)
+	u.set("nodeGroups.expense.maxSize", "9")
+	assert.Contains(t, u.up("--refresh"), "to what the state has, 4")
+	assert.Equal(t, [2]int{4, 1}, u.sizes())
 	u.quiet()
 
 	// What does not concern the size leaves it alone, and takes it into the state.
-	u.elsewhere(groupType, "scalingConfig.desiredSize", 4)
+	u.elsewhere(groupType, first, "scalingConfig.desiredSize", 3)
 	u.set("nodeGroups.expense.labels.team", "a")
 	u.up()
-	assert.Equal(t, 4, u.size())
-	u.set("nodeGroups.expense.maxSize", "9")
-	assert.Contains(t, u.up(), "to what the state has, 4")
-	assert.Equal(t, 4, u.size())
+	assert.Equal(t, [2]int{3, 1}, u.sizes())
+	u.set("nodeGroups.expense.maxSize", "11")
+	assert.Contains(t, u.up(), "to what the state has, 3")
+	assert.Equal(t, [2]int{3, 1}, u.sizes())
 
-	// More nodes at least than there are: the preview says it, nothing is sent, and the change is not forgotten.
+	// More nodes at least than one of the groups has: the preview says it, nothing is sent for it, and the change is not forgotten.
 	u.set("nodeGroups.expense.desiredSize", "6")
 	u.set("nodeGroups.expense.minSize", "6")
 	refused := u.pulumi("", "preview")
-	assert.Contains(t, refused, "EKS refuses minSize 6 with the size that the state has, 4")
+	assert.Contains(t, refused, "EKS refuses minSize 3 with the size that the state has, 1")
 	for range 2 {
-		u.pulumi("EKS refuses minSize 6 with the size that the state has, 4", "up", "--yes", "--skip-preview", "--refresh")
-		assert.Equal(t, 4, u.size())
+		u.pulumi("EKS refuses minSize 3 with the size that the state has, 1", "up", "--yes", "--skip-preview", "--refresh")
+		assert.Equal(t, [2]int{3, 1}, u.sizes())
 	}
-	group := u.one(groupType)
-	command := "aws eks update-nodegroup-config --region us-east-1 --cluster-name expense --nodegroup-name " + group.Name +
-		" --scaling-config minSize=6,maxSize=9,desiredSize=6"
+	command := "aws eks update-nodegroup-config --region us-east-1 --cluster-name expense --nodegroup-name " + u.one(groupType, second).Name +
+		" --scaling-config minSize=3,maxSize=5,desiredSize=3"
 	assert.Contains(t, strings.Join(strings.Fields(refused), " "), command)
-	u.elsewhere(groupType, "scalingConfig", map[string]any{"minSize": 6, "maxSize": 9, "desiredSize": 6})
+	u.elsewhere(groupType, second, "scalingConfig", map[string]any{"minSize": 3, "maxSize": 5, "desiredSize": 3})
 	u.up("--refresh")
-	assert.Equal(t, 6, u.size())
+	assert.Equal(t, [2]int{3, 3}, u.sizes())
 	u.quiet()
 
 	// AWS upgrades the control plane alone.
-	u.elsewhere(clusterType, "version", "1.35")
+	u.elsewhere(clusterType, "expense", "version", "1.35")
 	u.up("--expect-no-changes")
 	u.pulumi("Unsupported Kubernetes minor version update from 1.35 to 1.34", "up", "--yes", "--skip-preview", "--refresh")
 	u.set("version", "1.35")
 	before = u.nodes()
 	u.up("--refresh")
-	assert.Equal(t, "1.35", u.one(groupType).Properties["version"])
+	assert.Equal(t, []any{"1.35", "1.35"}, u.each("version"))
 	assert.Len(t, u.nodes(), 6)
 	for _, node := range u.nodes() {
 		assert.NotContains(t, before, node)
@@ -199,16 +211,20 @@ func TestAStackIsKeptUp(t *testing.T) {
 	proxy := u.one(addonType, "kube-proxy").Properties["addonVersion"]
 	log := filepath.Join(s.Dir, "upgrade.json")
 	u.up("--event-log", log)
-	assert.Equal(t, "1.36", u.one(clusterType).Properties["version"])
-	assert.Equal(t, "1.36", u.one(groupType).Properties["version"])
-	assert.Regexp(t, `^1\.36\.`, u.one(groupType).Properties["releaseVersion"])
+	assert.Equal(t, "1.36", u.one(clusterType, "expense").Properties["version"])
+	assert.Equal(t, []any{"1.36", "1.36"}, u.each("version"))
+	for _, release := range u.each("releaseVersion") {
+		assert.Regexp(t, `^1\.36\.`, release)
+	}
 	assert.Equal(t, proxy, u.one(addonType, "kube-proxy").Properties["addonVersion"])
 	events, err := os.Open(log)
 	require.NoError(t, err)
 	defer events.Close()
 	began, done, err := change.Order(events)
 	require.NoError(t, err)
-	assert.Less(t, place(t, done, clusterType), place(t, began, groupType), "nodes may not be newer than the control plane")
+	for _, group := range []string{first, second} {
+		assert.Less(t, place(t, done, clusterType, ""), place(t, began, groupType, group), "nodes may not be newer than the control plane")
+	}
 	u.barePods()
 	u.set("addonVersions.kube-proxy", "v1.36.0-eksbuild.1")
 	u.up()
@@ -217,13 +233,13 @@ func TestAStackIsKeptUp(t *testing.T) {
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
-// place is where the only resource of a type is in an order.
-func place(t *testing.T, order map[string]int, typ string) int {
+// place is where the only resource of a type and name is in an order.
+func place(t *testing.T, order map[string]int, typ, name string) int {
 	for urn, at := range order {
-		if string(resource.URN(urn).Type()) == typ {
+		if u := resource.URN(urn); string(u.Type()) == typ && strings.HasPrefix(u.Name(), name) {
 			return at
 		}
 	}
-	require.Fail(t, typ)
+	require.Fail(t, typ+" "+name)
 	return 0
 }

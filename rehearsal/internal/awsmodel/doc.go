@@ -37,6 +37,6 @@ var NotModelled = []struct{ Area, What string }{
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
 	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
 	{"provider", "that its preview refuses less: forms of arguments that only AWS checks, in `up`, are checked in the preview here"},
-	{"provider", "defaults of its schema among the inputs (__defaults), and updates of computed properties that it shows without details (pulumi/pulumi-aws#6602)"},
+	{"provider", "values that its schema fills in (the list __defaults has only the automatic name), and updates of computed properties that it shows without details (pulumi/pulumi-aws#6602)"},
 	{"provider", "requests that AWS really throttles; import and lookup of existing resources; functions other than getPartition"},
 }

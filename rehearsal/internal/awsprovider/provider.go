@@ -235,7 +235,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 	}
 	news[defaultsKey] = resource.NewArrayProperty(filled)
 
-	inputs, err := write(news)
+	inputs, err := write(noted(news))
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +326,7 @@ func (p *provider) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if !found {
 		return &pulumirpc.ReadResponse{}, nil
 	}
-	in, err := write(inputs)
+	in, err := write(noted(inputs))
 	if err != nil {
 		return nil, err
 	}
@@ -425,6 +425,43 @@ func (p *provider) operation(ctx context.Context, seconds float64) (context.Cont
 	return ctx, end
 }
 
+// mapInputs are the inputs whose keys the program chooses.
+var mapInputs = []resource.PropertyKey{"tags", "labels", "dimensions", "advancedOptions"}
+
+// noted are checked inputs as the bridge gives them to the engine: each object in them says, too, that nothing in it was filled
+// in (applyDefaults in pulumi/pulumi-terraform-bridge, pkg/tfbridge/schema.go). read takes that away again.
+func noted(inputs resource.PropertyMap) resource.PropertyMap {
+	out := resource.PropertyMap{}
+	for key, value := range inputs {
+		if !slices.Contains(mapInputs, key) {
+			value = within(value, func(inner resource.PropertyMap) resource.PropertyMap {
+				inner = noted(inner)
+				inner[defaultsKey] = resource.NewArrayProperty([]resource.PropertyValue{})
+				return inner
+			})
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// within changes the objects that a value is or has.
+func within(v resource.PropertyValue, change func(resource.PropertyMap) resource.PropertyMap) resource.PropertyValue {
+	switch {
+	case v.IsObject():
+		return resource.NewObjectProperty(change(v.ObjectValue()))
+	case v.IsArray():
+		items := []resource.PropertyValue{}
+		for _, item := range v.ArrayValue() {
+			items = append(items, within(item, change))
+		}
+		return resource.NewArrayProperty(items)
+	case v.IsSecret():
+		return resource.MakeSecret(within(v.SecretValue().Element, change))
+	}
+	return v
+}
+
 func withoutBookkeeping(m resource.PropertyMap) resource.PropertyMap {
 	out := m.Copy()
 	delete(out, defaultsKey)
@@ -448,7 +485,20 @@ func read(s *structpb.Struct) (resource.PropertyMap, error) {
 	if s == nil {
 		return resource.PropertyMap{}, nil
 	}
-	return plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+	props, err := plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+	if err != nil {
+		return nil, err
+	}
+	return unnoted(props), nil
+}
+
+func unnoted(props resource.PropertyMap) resource.PropertyMap {
+	for key, value := range props {
+		props[key] = within(value, func(inner resource.PropertyMap) resource.PropertyMap {
+			return withoutBookkeeping(unnoted(inner))
+		})
+	}
+	return props
 }
 
 func write(m resource.PropertyMap) (*structpb.Struct, error) {

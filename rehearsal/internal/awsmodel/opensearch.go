@@ -300,6 +300,7 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 		return invalid("You must provide a master username and password when the internal user database is enabled.")
 	case !internal && arn == "" && !in.unknown(user+"Arn"):
 		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
+	// That AWS refuses it is inferred from what it does to a policy that names the role; its words are not published.
 	case arn != "" && !m.principal(o, arn):
 		return invalid("The master user ARN %s does not exist", arn)
 	}

@@ -278,15 +278,21 @@ func (s *Stage) mend(ctx context.Context, c Case) error {
 	command := s.page.again
 	switch {
 	case c.Command == Destroy || c.Kind == KilledBefore || c.Kind == KilledAfter:
-		if err := s.run(ctx, c.Command, writtenOnce...); err != nil {
+		if err := s.repeat(func() error { return s.run(ctx, c.Command, writtenOnce...) }); err != nil {
 			return fmt.Errorf("the same command again: %w", failure(err))
 		}
 		return nil
 	case c.Kind == CameUpFailed:
-		if err := s.run(ctx, c.Command, writtenOnce...); err == nil {
+		shown := strings.Replace(s.page.anew, "URN", c.Operation.URN, 1)
+		command = strings.ReplaceAll(shown, "'", "")
+		err := s.run(ctx, c.Command, writtenOnce...)
+		if err == nil {
 			return errors.New("the same command again was green with what came up failed")
 		}
-		command = strings.Replace(s.page.anew, "'URN'", c.Operation.URN, 1)
+		// Of a cluster EKS says it, and names no command.
+		if said := failure(err).Error(); !strings.Contains(said, shown) && !strings.Contains(c.Operation.URN, "aws:eks/cluster:Cluster") {
+			return fmt.Errorf("the same command again does not say %s: %w", shown, failure(err))
+		}
 	}
 	if err := s.again(ctx, command); err != nil {
 		return fmt.Errorf("%s: %w", command, failure(err))

@@ -28,9 +28,21 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 // exists is what a command prints of a Kubernetes object that exists already.
 var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
 
-// again runs a command of docs/recovery.md until it ends without an error: what exists already it removes as the page says, once,
-// and after an error that needs nothing more it repeats the command, once. So does the domain whose service-linked role the
-// command before was kept from making: this time nothing slow comes in between.
+// repeat runs a command, and once more after an error of which docs/recovery.md says that it needs nothing more. A domain comes to
+// one whose roles the command before was kept from making: this time nothing slow comes in between.
+func (s *Stage) repeat(run func() error) error {
+	err := run()
+	if err == nil {
+		return nil
+	}
+	said := failure(err).Error()
+	if !slices.ContainsFunc(s.page.repeat, func(word string) bool { return strings.Contains(said, word) }) {
+		return err
+	}
+	return run()
+}
+
+// again runs a command of docs/recovery.md until it ends without an error: what exists already it removes as the page says, once.
 func (s *Stage) again(ctx context.Context, command string) error {
 	kubeconfig, err := s.stage.ControlPlane.Kubeconfig("somebody")
 	if err != nil {
@@ -40,9 +52,10 @@ func (s *Stage) again(ctx context.Context, command string) error {
 	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
 		return err
 	}
-	repeated := false
 	for removed := map[string]bool{}; ; {
-		err := s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
+		err := s.repeat(func() error {
+			return s.stage.PulumiWith(ctx, writtenOnce, append(strings.Fields(command)[1:], "--yes", "--skip-preview")...)
+		})
 		if err == nil {
 			return nil
 		}
@@ -57,14 +70,9 @@ func (s *Stage) again(ctx context.Context, command string) error {
 				return fmt.Errorf("%s: %w", remove, err)
 			}
 		}
-		if len(removed) > before {
-			continue
-		}
-		said := failure(err).Error()
-		if repeated || !slices.ContainsFunc(s.page.repeat, func(word string) bool { return strings.Contains(said, word) }) {
+		if len(removed) == before {
 			return err
 		}
-		repeated = true
 	}
 }
 

@@ -253,8 +253,9 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 	if err != nil {
 		return err
 	}
-	if c.Kind == Interrupted {
-		// One whose making was interrupted may be there twice, as docs/recovery.md says: its name is new each time.
+	if c.Kind == Interrupted || c.Kind == Taken {
+		// The name of one is new each time. One whose making was interrupted may be there twice, as docs/recovery.md says, and
+		// somebody's of the same name is in nobody's way after it.
 		for key, count := range s.finals[c.Command].Objects {
 			if strings.HasSuffix(key, " ConfigMap") || strings.HasSuffix(key, " Secret") {
 				end.Objects[key] = min(end.Objects[key], count)

@@ -173,7 +173,11 @@ func nginxServer(t *testing.T, maxBytes, generations int) (client *http.Client, 
 
 	logs = filepath.Join(dir, "logs")
 	start(t, rotating(logs, filepath.Join(dir, "tmp", "nginx.pid"), maxBytes, generations, "nginx", "-c", path, "-g", "daemon off;"))
-	require.Eventually(t, exists(socket), patience, 10*time.Millisecond)
+	// The file is there before nginx listens.
+	require.Eventually(t, func() bool {
+		connection, err := net.Dial("unix", socket)
+		return err == nil && connection.Close() == nil
+	}, patience, 10*time.Millisecond)
 	client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}

@@ -228,3 +228,13 @@ func TestWhatAWSAddedIsNoChange(t *testing.T) {
 		return out.AsMap()
 	}())
 }
+
+// Somebody may have deleted by hand what the state still has.
+func TestAnUpdateOfWhatIsGoneFails(t *testing.T) {
+	p := client(t, awsmodel.New(awsmodel.Options{}), "")
+	olds := pack(t, in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": false})
+	_, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{
+		Id: "vpc-0", Urn: urn(vpcType, "v"), Olds: olds, OldInputs: olds, News: pack(t, in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true}),
+	})
+	require.ErrorContains(t, err, "couldn't find resource")
+}

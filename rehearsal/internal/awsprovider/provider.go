@@ -361,16 +361,15 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	switch {
 	case slices.Contains(withoutUpdate, typ):
 		err = errors.New("doesn't support update")
-	case len(changes) > 0 || !found || slices.Contains(resent, typ):
+	case !found || slices.Contains(resent, typ):
+		out, err = p.model.Update(ctx, typ, req.GetId(), news)
+	case len(changes) > 0:
 		for _, c := range changes {
 			key := resource.PropertyKey(c.Top())
 			delete(send, key)
 			if v, ok := news[key]; ok {
 				send[key] = v
 			}
-		}
-		if !found || slices.Contains(resent, typ) {
-			send = news
 		}
 		out, err = p.model.Update(ctx, typ, req.GetId(), send)
 	}

@@ -28,18 +28,19 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 // exists is what a command prints of a Kubernetes object that exists already.
 var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
 
-// repeat runs a command, and once more after an error of which docs/recovery.md says that it needs nothing more. A domain comes to
-// one whose roles the command before was kept from making: this time nothing slow comes in between.
+// repeat runs a command until it ends without an error, or with one after which docs/recovery.md does not say to repeat it.
 func (s *Stage) repeat(run func() error) error {
-	err := run()
-	if err == nil {
-		return nil
+	var err error
+	for range 5 { // what has not spread in all this time never will
+		if err = run(); err == nil {
+			return nil
+		}
+		said := failure(err).Error()
+		if !slices.ContainsFunc(s.page.repeat, func(word string) bool { return strings.Contains(said, word) }) {
+			break
+		}
 	}
-	said := failure(err).Error()
-	if !slices.ContainsFunc(s.page.repeat, func(word string) bool { return strings.Contains(said, word) }) {
-		return err
-	}
-	return run()
+	return err
 }
 
 // again runs a command of docs/recovery.md until it ends without an error: what exists already it removes as the page says, once.

@@ -96,7 +96,9 @@ func (m *Model) finish(o *object, d time.Duration) {
 }
 
 // spread tells whether something that was made or changed at a time is known everywhere when o is asked for.
-func (o *object) spread(since, takes time.Duration) bool { return o.asked-since >= takes }
+func (m *Model) spread(o *object, since, takes time.Duration) bool {
+	return m.opts.KnownAtOnce || o.asked-since >= takes
+}
 
 // maxAttempts are those of a request: the default of the provider's max_retries
 // (hashicorp/terraform-provider-aws website/docs/index.html.markdown).

@@ -173,7 +173,7 @@ func (m *Model) principal(o *object, arn string) bool {
 
 // role finds a role that the service knows which is asked for o.
 func (m *Model) role(o *object, arn string) *object {
-	if role := m.first(tRole, "arn", arn); role != nil && o.spread(role.made, roleSpread) {
+	if role := m.first(tRole, "arn", arn); role != nil && m.spread(o, role.made, roleSpread) {
 		return role
 	}
 	return nil
@@ -388,5 +388,5 @@ func removeSLR(m *Model, o *object) error {
 // slrVisible tells whether OpenSearch sees its role when it is asked for o.
 func (m *Model) slrVisible(o *object) bool {
 	role := m.objects[tSLR][m.slrARN("opensearchservice.amazonaws.com")]
-	return role != nil && role.status == active && o.spread(role.made, linkedRoleSpread)
+	return role != nil && role.status == active && m.spread(o, role.made, linkedRoleSpread)
 }

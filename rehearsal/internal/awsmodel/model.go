@@ -34,6 +34,9 @@ type Options struct {
 	// (https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html); whether tags that a key was created
 	// with take as long is not published.
 	KeyTagDelay time.Duration
+	// KnownAtOnce has services know at once what is new: for a Scale at which the steps of the caller, which no scale makes
+	// shorter, would take longer than AWS does.
+	KnownAtOnce bool
 	// Quotas are the account's limits; zero fields take the defaults of Quotas.
 	Quotas Quotas
 	// EndpointZones are the zones, by ID, of endpoint services, by the services' names as in com.amazonaws.REGION.NAME. A

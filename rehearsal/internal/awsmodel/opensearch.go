@@ -408,7 +408,7 @@ func (m *Model) domainPolicies(o *object) error {
 func (m *Model) mayPublish(o *object, group string) bool {
 	need := map[string]bool{"logs:PutLogEvents": false, "logs:CreateLogStream": false}
 	for _, p := range m.all(tLogPolicy) {
-		if !o.spread(p.changed, logPolicySpread) {
+		if !m.spread(o, p.changed, logPolicySpread) {
 			continue
 		}
 		for _, s := range parse(p.in.str("policyDocument")).Statement {

@@ -60,7 +60,7 @@ func keyUp(_ context.Context, m *Model, o *object) error {
 
 // tagsCount tells whether the caller's permissions know the tags of a key already when o is asked for.
 func (m *Model) tagsCount(key, o *object) bool {
-	return m.opts.KeyTagDelay == 0 || o.spread(key.made, m.opts.KeyTagDelay)
+	return m.opts.KeyTagDelay == 0 || m.spread(o, key.made, m.opts.KeyTagDelay)
 }
 
 func keyGone(_ *Model, o *object) bool {

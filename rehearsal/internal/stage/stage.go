@@ -116,7 +116,10 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 // startProviders starts the model and the three provider stand-ins, and makes the environment in which Pulumi finds them.
 func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	bridge := &bridge{controlPlane: s.ControlPlane}
-	s.Model = awsmodel.New(awsmodel.Options{Account: options.Account, Scale: options.Scale, Cluster: bridge})
+	s.Model = awsmodel.New(awsmodel.Options{
+		Account: options.Account, Scale: options.Scale, Cluster: bridge,
+		KnownAtOnce: options.Scale > 0 && options.Scale < 1, // the engine's steps would be in the way of AWS's
+	})
 	controllers, err := incluster.Start(ctx, s.ControlPlane.RESTConfig(), s.Model)
 	if err != nil {
 		return fmt.Errorf("in-cluster stand-ins: %w", err)

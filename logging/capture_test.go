@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eachShell runs a test with the script under each shell that images have as sh, as far as this machine has it.
 func eachShell(t *testing.T, test func(t *testing.T, shell string)) {

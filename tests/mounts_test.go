@@ -549,17 +549,17 @@ func TestEveryLogIsRotatedByWhatTheContainerRuns(t *testing.T) {
 		command := c.run(t, c.command)
 		require.NoError(t, command.Start())
 		for _, log := range logs {
-			require.Eventually(t, func() bool { _, err := os.Stat(log + ".1"); return err == nil }, 20*time.Second, 10*time.Millisecond,
+			require.Eventually(t, func() bool { _, err := os.Stat(log + ".1"); return err == nil }, 2*time.Minute, 10*time.Millisecond,
 				"%s: %s is over its limit and stays", c, filepath.Base(log))
 			assert.NoFileExists(t, log+".2", "%s: rotated twice", c)
 			rotated++
 		}
 		if slices.Contains(c.image.tools, "nginx") {
 			heard := c.root + "/tmp/nginx.pid.reopened"
-			require.Eventually(t, func() bool { _, err := os.Stat(heard); return err == nil }, 20*time.Second, 10*time.Millisecond, "%s: it was not told", c)
+			require.Eventually(t, func() bool { _, err := os.Stat(heard); return err == nil }, 2*time.Minute, 10*time.Millisecond, "%s: it was not told", c)
 		}
 		if probe := words(at(c.spec, "livenessProbe.exec.command")); len(probe) > 0 {
-			require.Eventually(t, func() bool { return c.run(t, probe).Run() == nil }, 20*time.Second, 100*time.Millisecond, "%s: its probe fails", c)
+			require.Eventually(t, func() bool { return c.run(t, probe).Run() == nil }, 2*time.Minute, 100*time.Millisecond, "%s: its probe fails", c)
 		}
 
 		volume := c.mounts[c.env["LOG_DIR"]].volume

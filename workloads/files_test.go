@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // start runs a command until the test ends. Its output goes to the writers, and is shown if the test fails.
 func start(t *testing.T, command *exec.Cmd, writers ...io.Writer) {

@@ -510,7 +510,7 @@ func (p *patient) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	if args.TypeToken == "pulumi:providers:kubernetes" {
 		select {
 		case <-p.made:
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return "", nil, fmt.Errorf("the program waits for Kubernetes before it declares %v", slices.Sorted(maps.Keys(p.want)))

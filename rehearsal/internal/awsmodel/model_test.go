@@ -1283,7 +1283,7 @@ func TestAddonWaitsForNodes(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		return slices.ContainsFunc(w.m.Inventory(), func(i Item) bool { return i.ID == "expense:coredns" && i.Status == creating })
-	}, 5*time.Second, time.Millisecond, "it shows as creating meanwhile")
+	}, 2*time.Minute, time.Millisecond, "it shows as creating meanwhile")
 	require.NoError(t, w.make(nodes, nodes.inputs(w)))
 	require.NoError(t, <-done)
 }
@@ -1303,7 +1303,7 @@ func TestCancelledCreationKeepsWhatAWSMade(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		return slices.ContainsFunc(w.m.Inventory(), func(i Item) bool { return i.Type == tNAT })
-	}, 5*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	cancel()
 	r := <-done
 	require.ErrorIs(t, r.err, context.Canceled)

@@ -304,7 +304,6 @@ func TestCancelAndTimeout(t *testing.T) {
 	require.NoError(t, err)
 
 	done := make(chan error, 1)
-	begin := time.Now()
 	go func() {
 		_, err := p.Create(context.Background(), &pulumirpc.CreateRequest{Urn: urn(natType, "n"), Properties: inputs})
 		done <- err
@@ -316,11 +315,10 @@ func TestCancelAndTimeout(t *testing.T) {
 			}
 		}
 		return false
-	}, 5*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	_, err = p.Cancel(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
 	assert.Contains(t, initFailed(t, <-done).GetReasons()[0], context.Canceled.Error())
-	assert.Less(t, time.Since(begin), 5*time.Second)
 
 	// the next run works again
 	_, err = p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, in{"region": "us-east-1"})})

@@ -36,7 +36,7 @@ import (
 )
 
 const (
-	wait = 30 * time.Second
+	wait = 2 * time.Minute
 	tick = 50 * time.Millisecond
 
 	// ownerVariable makes this test program an owner of a control plane that is waiting to be killed; it names the folder.

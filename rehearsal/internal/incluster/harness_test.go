@@ -91,7 +91,7 @@ func start(t *testing.T, addons ...string) *cluster {
 		assert.EventuallyWithT(t, func(a *assert.CollectT) {
 			_, err := clients.CoreV1().Namespaces().Get(context.Background(), ns.Name, metav1.GetOptions{})
 			assert.True(a, apierrors.IsNotFound(err), "namespace %s is still there", ns.Name)
-		}, time.Minute, 100*time.Millisecond)
+		}, 2*time.Minute, 100*time.Millisecond)
 		// Last, for a pod without its node ends only when the garbage collector finds it.
 		_ = clients.CoreV1().Nodes().DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{})
 	})
@@ -101,7 +101,7 @@ func start(t *testing.T, addons ...string) *cluster {
 // eventually polls until what it is given asserts nothing wrong.
 func (c *cluster) eventually(condition func(*assert.CollectT)) {
 	c.t.Helper()
-	require.EventuallyWithT(c.t, condition, 30*time.Second, 50*time.Millisecond)
+	require.EventuallyWithT(c.t, condition, 2*time.Minute, 50*time.Millisecond)
 }
 
 // nodes makes m5.large instances join, one for each zone letter.

@@ -96,7 +96,7 @@ func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]str
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
 		_, err := clients.CoreV1().ServiceAccounts(ns.Name).Get(t.Context(), "default", metav1.GetOptions{})
 		assert.NoError(a, err, "without it the server refuses pods")
-	}, 30*time.Second, 20*time.Millisecond)
+	}, 2*time.Minute, 20*time.Millisecond)
 	return ns.Name
 }
 

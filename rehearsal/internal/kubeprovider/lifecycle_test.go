@@ -111,7 +111,7 @@ func TestEveryKindLivesAndDies(t *testing.T) {
 				found, err := e.refresh(s)
 				assert.NoError(a, err)
 				assert.True(a, found)
-			}, 30*time.Second, 100*time.Millisecond)
+			}, 2*time.Minute, 100*time.Millisecond)
 			assert.Equal(t, unmarshal(t, before), unmarshal(t, s.inputs), "inputs after a refresh")
 			unchanged = e.diff(s, kind.token, "thing", changed)
 			assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, unchanged.GetChanges(), "after a refresh: %v", unchanged.GetDetailedDiff())

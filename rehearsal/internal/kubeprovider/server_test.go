@@ -43,7 +43,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		quota, err := clients.CoreV1().ResourceQuotas(full).Get(t.Context(), "quota", metav1.GetOptions{})
 		require.NoError(a, err)
 		assert.NotEmpty(a, quota.Status.Hard)
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 
 	for name, test := range map[string]struct {
 		token  string
@@ -293,7 +293,7 @@ func TestARolloutThatCannotGoOnIsShown(t *testing.T) {
 	}()
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
 		assert.Regexp(a, `\[ProgressDeadlineExceeded\] ReplicaSet "web-\w+" has timed out progressing`, e.lines())
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 	select {
 	case err := <-created:
 		t.Fatalf("it was not waited for: %v", err)
@@ -364,7 +364,7 @@ func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 					}},
 				}}
 				write(a, clients, &failed, corev1.ConditionFalse)
-			}, 10*time.Second, 20*time.Millisecond)
+			}, 2*time.Minute, 20*time.Millisecond)
 			got := <-created
 			assert.ErrorContains(t, got.err, test.want)
 			require.NotNil(t, got.state)
@@ -411,7 +411,7 @@ func TestAClaimWithoutAClassIsWaitedFor(t *testing.T) {
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
 		_, err := clients.CoreV1().PersistentVolumeClaims(ns).Get(t.Context(), "data", metav1.GetOptions{})
 		assert.NoError(a, err)
-	}, 30*time.Second, 20*time.Millisecond)
+	}, 2*time.Minute, 20*time.Millisecond)
 	v := impatient(pod(ns, "nowhere"))
 	nowhere(v["spec"])
 	_, err := e.create(podToken, "clock", v)
@@ -442,14 +442,14 @@ func TestAServiceWaitsForThePodsThatItHas(t *testing.T) {
 			pod, err := clients.CoreV1().Pods(ns).Get(t.Context(), "web", metav1.GetOptions{})
 			require.NoError(a, err)
 			write(a, clients, pod, is)
-		}, 10*time.Second, 20*time.Millisecond)
+		}, 2*time.Minute, 20*time.Millisecond)
 		require.EventuallyWithT(t, func(a *assert.CollectT) {
 			slices, err := clients.DiscoveryV1().EndpointSlices(ns).List(t.Context(), metav1.ListOptions{})
 			require.NoError(a, err)
 			require.Len(a, slices.Items, 1)
 			require.Len(a, slices.Items[0].Endpoints, 1)
 			assert.Equal(a, is == corev1.ConditionTrue, *slices.Items[0].Endpoints[0].Conditions.Ready)
-		}, 10*time.Second, 20*time.Millisecond)
+		}, 2*time.Minute, 20*time.Millisecond)
 	}
 	ready(corev1.ConditionFalse)
 	assert.ErrorContains(t, e.update(s, serviceToken, "web", impatient(service(ns))), "'web' timed out waiting to be Ready")
@@ -517,7 +517,7 @@ func TestCancel(t *testing.T) {
 		pod, err := clients.CoreV1().Pods(ns).Get(t.Context(), "nowhere", metav1.GetOptions{})
 		require.NoError(a, err)
 		assert.NotEmpty(a, pod.Status.Conditions, "which come after the answer to its creation")
-	}, 30*time.Second, 20*time.Millisecond)
+	}, 2*time.Minute, 20*time.Millisecond)
 	_, err := e.Cancel(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
 	got := <-done

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl.
-# Each is built from the Go module in the folder of its name here, and built again only when that folder, or the way it
+# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl, and
+# OpenSearch's archives into .tools/opensearch.
+# Each program is built from the Go module in the folder of its name here, and built again only when that folder, or the way it
 # is built, has changed since. What counts is content, not file times, so that a restored CI cache stays valid.
 set -eu
 
@@ -72,6 +73,43 @@ find_pulumi() {
 		END { exit !fits }'
 }
 
+sha512() { # FILE
+	{ sha512sum "$1" 2>/dev/null || shasum -a 512 "$1"; } | cut -d ' ' -f 1
+}
+
+# opensearch fetches the archives that tools/opensearch/artifacts names, from Maven Central, and checks their sums.
+opensearch() {
+	artifacts=$root/tools/opensearch/artifacts
+	if cmp -s "$artifacts" "$tools/opensearch/artifacts"; then
+		return
+	fi
+	for program in java mvn; do
+		if ! command -v "$program" >/dev/null; then
+			say "found no $program (Debian: default-jre-headless, maven): OpenSearch is not fetched, and what needs it is skipped"
+			return
+		fi
+	done
+	rm -rf "$tools/opensearch" "$tools/opensearch.new"
+	mkdir "$tools/opensearch.new"
+	while read -r name artifact sum; do
+		say "fetching $artifact ..."
+		mvn --quiet --batch-mode -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+			-Dartifact="$artifact" -DoutputDirectory="$tools/opensearch.new/$name" </dev/null || {
+			say "$artifact is not to be had: what needs OpenSearch is skipped"
+			return
+		}
+		mv "$tools/opensearch.new/$name"/*.zip "$tools/opensearch.new/$name.zip"
+		rmdir "$tools/opensearch.new/$name"
+		found=$(sha512 "$tools/opensearch.new/$name.zip")
+		if [ "$found" != "$sum" ]; then
+			say "$artifact has the SHA-512 $found, expected $sum"
+			exit 1
+		fi
+	done <"$artifacts"
+	cp "$artifacts" "$tools/opensearch.new"
+	mv "$tools/opensearch.new" "$tools/opensearch"
+}
+
 pulumi=$(pin pulumi github.com/pulumi/pulumi/pkg/v3)
 language=$(pin language-host github.com/pulumi/pulumi/sdk/v3)
 kubernetes=$(pin kubernetes k8s.io/kubernetes)
@@ -105,7 +143,8 @@ fi
 build kubernetes . "$kubernetes" "$kubernetes_flags" "7 minutes"
 link kubernetes ../built/kubernetes
 link kubectl ../built/kubernetes
+opensearch
 
 if [ "$quiet" = yes ]; then
-	say "all up to date in .tools/bin"
+	say "all up to date in .tools"
 fi

@@ -48,6 +48,7 @@ type Node struct {
 	URL string
 
 	dir     string
+	audit   any // configuration of the audit log at the start
 	process *exec.Cmd
 	life    io.Closer // the node lives until it is closed
 	ended   chan struct{}
@@ -96,6 +97,9 @@ func Start(ctx context.Context, archives string) (*Node, error) {
 	}
 	if err == nil {
 		err = n.await(ctx)
+	}
+	if err == nil {
+		n.audit, err = n.Audit()
 	}
 	if err != nil {
 		n.Stop()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -31,16 +30,16 @@ type Agent struct {
 	unknown  int
 	fetched  int
 	secrets  []string
+	server   *httptest.Server
 }
 
-func startAgent(tb testing.TB, s *Server, role string) *Agent {
+func startAgent(s *Server, role string) *Agent {
 	a := &Agent{Token: rand.Text(), role: role, lifetime: time.Hour}
 	a.secrets = []string{a.Token}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/credentials", func(w http.ResponseWriter, r *http.Request) { a.answer(s, w, r) })
-	server := httptest.NewServer(mux)
-	tb.Cleanup(server.Close)
-	a.URL = server.URL + "/v1/credentials"
+	a.server = httptest.NewServer(mux)
+	a.URL = a.server.URL + "/v1/credentials"
 	return a
 }
 

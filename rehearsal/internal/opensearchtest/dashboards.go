@@ -26,36 +26,82 @@ type savedObject struct {
 }
 
 func (s *Server) routeDashboards() {
-	// Dashboards asks for tenants, and for the index of its saved objects; only the master may here.
-	s.handle("POST /_dashboards/api/saved_objects/_import", cluster("dashboards"), s.importObjects)
+	s.handle("POST /_dashboards/api/saved_objects/_import", s.importObjects)
+	s.handle("POST /_dashboards/internal/search/opensearch", s.searchLogs)
+}
+
+// foreign refuses what another web page could have sent: all but reading needs one of two headers
+// (https://github.com/opensearch-project/OpenSearch-Dashboards/blob/main/src/core/server/http/lifecycle_handlers.ts).
+func foreign(c *call) *Reply {
+	if c.Request.Header.Get("osd-xsrf") == "" && c.Request.Header.Get("osd-version") == "" {
+		return badRequest("Request must contain a osd-xsrf header.")
+	}
+	return nil
+}
+
+// badRequest is an error as Dashboards writes them.
+func badRequest(format string, args ...any) *Reply {
+	return &Reply{http.StatusBadRequest, object{"statusCode": 400, "error": "Bad Request", "message": fmt.Sprintf(format, args...)}}
+}
+
+// searchLogs is how a browser searches: Dashboards asks OpenSearch as the one who asks it, and writes the number of hits as a
+// number (https://github.com/opensearch-project/OpenSearch-Dashboards/tree/main/src/plugins/data/server/search, routes/search.ts,
+// routes/shim_hits_total.ts and opensearch_search/opensearch_search_strategy.ts).
+func (s *Server) searchLogs(c *call) *Reply {
+	if refusal := foreign(c); refusal != nil {
+		return refusal
+	}
+	var sent struct {
+		Params struct {
+			Index string          `json:"index"`
+			Body  json.RawMessage `json:"body"`
+		} `json:"params"`
+	}
+	if err := json.Unmarshal(c.body, &sent); err != nil {
+		return badRequest("%v", err)
+	}
+	status, answer, err := s.Node.Do(c.role, "POST", "/"+sent.Params.Index+"/_search", sent.Params.Body)
+	if err != nil {
+		return &Reply{http.StatusServiceUnavailable, object{"message": err.Error()}}
+	}
+	var found object
+	if status != http.StatusOK || json.Unmarshal(answer, &found) != nil {
+		return &Reply{status, object{"statusCode": status, "error": http.StatusText(status), "message": string(answer)}}
+	}
+	if hits, is := found["hits"].(object); is {
+		if total, is := hits["total"].(object); is {
+			hits["total"] = total["value"]
+		}
+	}
+	return &Reply{http.StatusOK, object{"isPartial": false, "isRunning": false, "rawResponse": found}}
 }
 
 // importObjects: https://github.com/opensearch-project/OpenSearch-Dashboards/tree/main/src/core/server/saved_objects,
 // routes/import.ts and import/. Of a file with conflicts or missing references nothing is imported, and the status is 200.
 func (s *Server) importObjects(c *call) *Reply {
-	bad := func(format string, args ...any) *Reply {
-		return &Reply{http.StatusBadRequest, object{"statusCode": 400, "error": "Bad Request", "message": fmt.Sprintf(format, args...)}}
+	if c.role != s.master { // its tenants and the index of its objects are no part of this; nobody else may
+		return &Reply{http.StatusForbidden, object{"statusCode": 403, "error": "Forbidden", "message": "no permission for the saved objects"}}
 	}
-	if c.Request.Header.Get("osd-xsrf") == "" {
-		return bad("Request must contain a osd-xsrf header.")
+	if refusal := foreign(c); refusal != nil {
+		return refusal
 	}
 	reader, err := c.MultipartReader()
 	if err != nil {
-		return bad("%v", err)
+		return badRequest("%v", err)
 	}
 	part, err := reader.NextPart()
 	if err != nil || part.FormName() != "file" {
-		return bad("[request body.file]: expected value of type [Stream]")
+		return badRequest("[request body.file]: expected value of type [Stream]")
 	}
 	if extension := path.Ext(part.FileName()); extension != ".ndjson" {
-		return bad("Invalid file extension %s", extension)
+		return badRequest("Invalid file extension %s", extension)
 	}
 	content, err := io.ReadAll(part)
 	if err != nil {
-		return bad("%v", err)
+		return badRequest("%v", err)
 	}
 	if _, err := reader.NextPart(); err != io.EOF {
-		return bad("more than the file")
+		return badRequest("more than the file")
 	}
 
 	tenant := c.Request.Header.Get("securitytenant")
@@ -70,13 +116,13 @@ func (s *Server) importObjects(c *call) *Reply {
 		decoder := json.NewDecoder(bytes.NewReader(line))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&saved); err != nil || saved.ID == "" || saved.Type == "" {
-			return bad("saved object %q: %v", line, err)
+			return badRequest("saved object %q: %v", line, err)
 		}
 		order = append(order, key(saved.Type, saved.ID))
 		found[key(saved.Type, saved.ID)] = saved
 	}
 	if len(order) != len(found) {
-		return bad("Non-unique import objects detected")
+		return badRequest("Non-unique import objects detected")
 	}
 	var complaints []object
 	for _, k := range order {
@@ -84,12 +130,12 @@ func (s *Server) importObjects(c *call) *Reply {
 		complain := func(what object) {
 			complaints = append(complaints, object{"id": saved.ID, "type": saved.Type, "error": what})
 		}
-		if _, exists := s.domain.saved[k]; exists && c.URL.Query().Get("overwrite") != "true" {
+		if _, exists := s.saved[k]; exists && c.URL.Query().Get("overwrite") != "true" {
 			complain(object{"type": "conflict"})
 		}
 		for _, reference := range saved.References {
 			_, comes := found[key(reference.Type, reference.ID)]
-			if _, exists := s.domain.saved[key(reference.Type, reference.ID)]; !exists && !comes {
+			if _, exists := s.saved[key(reference.Type, reference.ID)]; !exists && !comes {
 				complain(object{"type": "missing_references", "references": []object{{"type": reference.Type, "id": reference.ID}}})
 			}
 		}
@@ -98,7 +144,7 @@ func (s *Server) importObjects(c *call) *Reply {
 		return &Reply{http.StatusOK, object{"success": false, "successCount": len(order) - len(complaints), "errors": complaints}}
 	}
 	for k, saved := range found {
-		s.domain.saved[k] = object{"attributes": saved.Attributes, "references": saved.References}
+		s.saved[k] = object{"attributes": saved.Attributes, "references": saved.References}
 	}
 	return &Reply{http.StatusOK, object{"success": true, "successCount": len(order)}}
 }

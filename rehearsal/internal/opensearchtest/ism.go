@@ -1,207 +1,320 @@
 package opensearchtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"expense/rehearsal/internal/opensearch"
 )
+
+// The stand-in for Index State Management answers as 2.19.1.0 does, read off its source:
+// https://github.com/opensearch-project/index-management/tree/2.19.1.0/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement,
+// below which are the files that are named here. Which indices there are, it asks OpenSearch.
 
 // configIndex keeps the policies, and of each index which one it has. ISM makes it with the first policy.
 const configIndex = ".opendistro-ism-config"
 
-// policyBody: https://docs.opensearch.org/latest/im-plugin/ism/policies/
-type policyBody struct {
-	Description  *string `json:"description"`
-	DefaultState *string `json:"default_state"`
-	States       []struct {
-		Name        string   `json:"name"`
-		Actions     []object `json:"actions"`
-		Transitions []struct {
-			StateName  string `json:"state_name"`
-			Conditions object `json:"conditions"`
-		} `json:"transitions"`
-	} `json:"states"`
-	ISMTemplate []struct {
-		IndexPatterns []string `json:"index_patterns"`
-		Priority      int      `json:"priority"`
-	} `json:"ism_template"`
+// ism is what Index State Management knows.
+type ism struct {
+	node     *opensearch.Node
+	policies map[string]*policy
+	managed  map[string]management // by the index's UUID; whoever was looked at is in it
+	made     bool                  // the index of policies is there
+	writes   int                   // to it so far
+	term     int                   // primary term of what is written there now
 }
 
+// management says which policy an index has, and the sequence number of its version; "" is none.
+type management struct {
+	policy   string
+	sequence int
+}
+
+// policy is as it was sent.
 type policy struct {
-	policyBody
+	body                    object
 	version, sequence, term int
 }
 
-// readBack is how ISM writes a policy, with what it adds: toXContent in Policy.kt and State.kt
-// (https://github.com/opensearch-project/index-management/tree/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/model)
-// and in Action.kt and ActionRetry.kt
-// (https://github.com/opensearch-project/index-management/tree/2.19/spi/src/main/kotlin/org.opensearch.indexmanagement.spi/indexstatemanagement).
-// schema is 1 for a policy as it was sent and 21 for one that is kept.
-func (p *policy) readBack(id string, schema int) object {
-	const now = 1764000000000
-	states := []object{}
-	for _, state := range p.States {
-		actions := []object{}
-		for _, action := range state.Actions {
-			written := object{"retry": object{"count": 3, "backoff": "exponential", "delay": "1m"}}
-			maps.Copy(written, action)
-			actions = append(actions, written)
-		}
-		states = append(states, object{"name": state.Name, "actions": actions, "transitions": state.Transitions})
+// index is one that OpenSearch has.
+type index struct {
+	Name   string `json:"index"`
+	UUID   string `json:"uuid"`
+	Status string `json:"status"` // open or close
+	stream string // that it is a part of
+}
+
+func newISM(node *opensearch.Node) *ism {
+	return &ism{node: node, policies: map[string]*policy{}, managed: map[string]management{}, term: 1}
+}
+
+// routeISM: what each route may be used for, is in transport/action. Here only the master may.
+func (s *Server) routeISM() {
+	for pattern, route := range map[string]struct {
+		action string
+		do     func(*ism, *call) *Reply
+	}{
+		"GET /_plugins/_ism/policies/{id}":            {"policy/get", (*ism).getPolicy},
+		"PUT /_plugins/_ism/policies/{id}":            {"policy/write", (*ism).putPolicy},
+		"DELETE /_plugins/_ism/policies/{id}":         {"policy/delete", (*ism).deletePolicy},
+		"POST /_plugins/_ism/add/{indices}":           {"managedindex/add", (*ism).addPolicy},
+		"POST /_plugins/_ism/remove/{indices}":        {"managedindex/remove", (*ism).removePolicy},
+		"POST /_plugins/_ism/change_policy/{indices}": {"managedindex/change", (*ism).changePolicy},
+	} {
+		s.handle(pattern, func(c *call) *Reply {
+			if c.role != s.master {
+				return failure(http.StatusForbidden, "security_exception", fmt.Sprintf(
+					"no permissions for [cluster:admin/opendistro/ism/%s] and User [name=%s, backend_roles=[%[2]s], requestedTenant=null]", route.action, c.role))
+			}
+			if method := c.Method; method == http.MethodPut || method == http.MethodPost {
+				if kind := c.Request.Header.Get("Content-Type"); kind != "application/json" {
+					return &Reply{http.StatusNotAcceptable, object{"error": fmt.Sprintf("Content-Type header [%s] is not supported", kind), "status": http.StatusNotAcceptable}}
+				}
+			}
+			if err := s.ism.sweep(); err != nil {
+				return failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
+			}
+			return route.do(s.ism, c)
+		})
 	}
-	out := object{
-		"policy_id": id, "description": p.Description, "last_updated_time": now, "schema_version": schema, "error_notification": nil,
-		"default_state": p.DefaultState, "states": states,
-	}
-	if p.ISMTemplate != nil {
-		templates := []object{}
-		for _, t := range p.ISMTemplate {
-			templates = append(templates, object{"index_patterns": t.IndexPatterns, "priority": t.Priority, "last_updated_time": now})
-		}
-		out["ism_template"] = templates
-	}
-	return out
+}
+
+// NextTerm is what the loss of a node does to the index of policies: the primary term of what is written after it rises.
+func (s *Server) NextTerm() {
+	s.standIns.Lock()
+	defer s.standIns.Unlock()
+	s.ism.term++
 }
 
 // PolicyVersion is how often a policy was written; 0 when there is none.
 func (s *Server) PolicyVersion(id string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.domain.policies[id]; p != nil {
+	s.standIns.Lock()
+	defer s.standIns.Unlock()
+	if p := s.ism.policies[id]; p != nil {
 		return p.version
 	}
 	return 0
 }
 
-// transport is where ISM's actions are, in the version that the stacks run:
-// https://github.com/opensearch-project/index-management/tree/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/transport/action
-func (s *Server) routeISM() {
-	const action = "cluster:admin/opendistro/ism/"
-	s.handle("GET /_plugins/_ism/policies/{id}", cluster(action+"policy/get"), s.getPolicy)
-	s.handle("PUT /_plugins/_ism/policies/{id}", cluster(action+"policy/write"), s.putPolicy)
-	s.handle("POST /_plugins/_ism/add/{indices}", cluster(action+"managedindex/add"), s.addPolicy)
-	s.handle("POST /_plugins/_ism/change_policy/{indices}", cluster(action+"managedindex/change"), s.changePolicy)
-}
-
-// RestartNode is what raises the primary term of what is written after it.
-func (s *Server) RestartNode() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.domain.term++
-}
-
-// getPolicy: getpolicy/TransportGetPolicyAction.kt (see routeISM).
-func (s *Server) getPolicy(c *call) *Reply {
-	id := c.PathValue("id")
-	if len(s.domain.policies) == 0 {
-		return noSuchIndex(configIndex)
+// indices are all that OpenSearch has by their names, hidden and closed ones too.
+func (i *ism) indices() ([]index, error) {
+	var all []index
+	if _, err := i.ask("/_cat/indices?format=json&h=index,uuid,status&expand_wildcards=all", &all); err != nil {
+		return nil, err
 	}
-	p, exists := s.domain.policies[id]
+	var streams struct {
+		Streams []struct {
+			Name    string
+			Indices []struct {
+				Name string `json:"index_name"`
+			}
+		} `json:"data_streams"`
+	}
+	if _, err := i.ask("/_data_stream", &streams); err != nil {
+		return nil, err
+	}
+	for _, stream := range streams.Streams {
+		for _, part := range stream.Indices {
+			for n := range all {
+				if all[n].Name == part.Name {
+					all[n].stream = stream.Name
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b index) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// ask gets what OpenSearch has at a path; an answer other than 200 is returned as it is.
+func (i *ism) ask(path string, into any) (*Reply, error) {
+	status, answer, err := i.node.Do(opensearch.Admin, "GET", path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return &Reply{status, answer}, nil
+	}
+	return nil, json.Unmarshal(answer, into)
+}
+
+// sweep gives indices that are new the policy whose template has the highest priority; an index of a data stream is known by
+// the stream's name (ManagedIndexCoordinator.kt, getMatchingIndicesUpdateRequests and findMatchingPolicy). It comes before
+// each change of the policies, because a policy gets no index that was there before it.
+func (i *ism) sweep() error {
+	all, err := i.indices()
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if _, known := i.managed[one.UUID]; known {
+			continue
+		}
+		name := one.Name
+		if one.stream != "" {
+			name = one.stream
+		}
+		var found management
+		best := -1.0
+		for _, id := range slices.Sorted(maps.Keys(i.policies)) {
+			for _, template := range templates(i.policies[id].body) {
+				if priority, _ := template["priority"].(float64); priority > best && slices.ContainsFunc(texts(template["index_patterns"]), func(p string) bool { return like(p, name) }) {
+					best, found = priority, management{id, i.policies[id].sequence}
+				}
+			}
+		}
+		i.managed[one.UUID] = found
+		if found.policy != "" {
+			i.nextSequence() // it is written down
+		}
+	}
+	return nil
+}
+
+// nextSequence is the sequence number of the next write to the index of the policies. What ISM writes down about each index
+// that it manages is a write to it, too, so a policy's numbers jump.
+func (i *ism) nextSequence() int {
+	i.writes++
+	return i.writes - 1
+}
+
+// getPolicy: getpolicy/TransportGetPolicyAction.kt.
+func (i *ism) getPolicy(c *call) *Reply {
+	id := c.PathValue("id")
+	if !i.made {
+		return failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", configIndex))
+	}
+	p, exists := i.policies[id]
 	if !exists {
 		return failure(http.StatusNotFound, "status_exception", "Policy not found")
 	}
 	return &Reply{http.StatusOK, object{
-		"_id": id, "_version": p.version, "_seq_no": p.sequence, "_primary_term": p.term, "policy": p.readBack(id, 21),
+		"_id": id, "_version": p.version, "_seq_no": p.sequence, "_primary_term": p.term, "policy": readBack(p.body, id, 21),
 	}}
 }
 
 // putPolicy creates without sequence numbers and replaces with those of the version that is there, and nothing else:
-// indexpolicy/TransportIndexPolicyAction.kt (see routeISM), and the rules of Policy.kt (see readBack).
-func (s *Server) putPolicy(c *call) *Reply {
-	var body struct {
-		Policy policyBody `json:"policy"`
+// indexpolicy/TransportIndexPolicyAction.kt.
+func (i *ism) putPolicy(c *call) *Reply {
+	var wrapped map[string]object
+	if err := json.Unmarshal(c.body, &wrapped); err != nil || len(wrapped) != 1 {
+		return failure(http.StatusBadRequest, "parsing_exception", "Failed to parse object: expecting one policy")
 	}
-	if refusal := decode(c, &body); refusal != nil {
-		return refusal
+	var body object
+	for _, body = range wrapped {
 	}
-	id, query := c.PathValue("id"), c.URL.Query()
-	if problem := body.Policy.problem(); problem != "" {
+	if problem := policyProblem(body); problem != "" {
 		return failure(http.StatusBadRequest, "illegal_argument_exception", problem)
 	}
-	for _, mine := range body.Policy.ISMTemplate {
-		for other, p := range s.domain.policies {
-			for _, theirs := range p.ISMTemplate {
-				if other != id && mine.Priority == theirs.Priority && overlap(mine.IndexPatterns, theirs.IndexPatterns) {
+	i.made = true
+	id, query := c.PathValue("id"), c.URL.Query()
+	for _, mine := range templates(body) {
+		for other, p := range i.policies {
+			for _, theirs := range templates(p.body) {
+				if other != id && priority(mine) == priority(theirs) && overlap(texts(mine["index_patterns"]), texts(theirs["index_patterns"])) {
 					return failure(http.StatusBadRequest, "index_management_exception", fmt.Sprintf("New policy %s has an ISM template with index pattern %v "+
-						"matching existing policy templates, please use a different priority than %d", id, mine.IndexPatterns, mine.Priority))
+						"matching existing policy templates, please use a different priority than %v", id, mine["index_patterns"], priority(mine)))
 				}
 			}
 		}
 	}
 
-	current, exists := s.domain.policies[id]
+	current, exists := i.policies[id]
 	sequence, term := query.Get("if_seq_no"), query.Get("if_primary_term")
 	named := sequence != "" && term != ""
 	fits := named && exists && sequence == strconv.Itoa(current.sequence) && term == strconv.Itoa(current.term)
 	if named != exists || exists && !fits {
 		return failure(http.StatusConflict, "version_conflict_engine_exception", fmt.Sprintf("[%s]: version conflict", id))
 	}
-	written := &policy{policyBody: body.Policy, version: 1, sequence: s.domain.nextSequence(), term: s.domain.term}
+	written := &policy{body: body, version: 1, sequence: i.nextSequence(), term: i.term}
 	status := http.StatusCreated
 	if exists {
 		written.version, status = current.version+1, http.StatusOK
 	}
-	s.domain.policies[id] = written
+	i.policies[id] = written
 	return &Reply{status, object{
 		"_id": id, "_version": written.version, "_seq_no": written.sequence, "_primary_term": written.term,
-		"policy": object{"policy": written.readBack(id, 1)},
+		"policy": object{"policy": readBack(body, id, 1)},
 	}}
 }
 
-// problem is why ISM refuses a policy, in its words.
-func (p policyBody) problem() string {
-	if p.Description == nil {
-		return "description is null"
+// deletePolicy leaves the indices that have the policy as they are: deletepolicy/TransportDeletePolicyAction.kt.
+func (i *ism) deletePolicy(c *call) *Reply {
+	id := c.PathValue("id")
+	if !i.made {
+		return failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", configIndex))
 	}
-	if p.DefaultState == nil {
-		return "default_state is null"
+	if i.policies[id] == nil {
+		return failure(http.StatusNotFound, "status_exception", fmt.Sprintf("Policy %s is not found", id))
 	}
-	states := map[string]bool{}
-	for _, state := range p.States {
-		states[state.Name] = true
+	delete(i.policies, id)
+	i.nextSequence()
+	return &Reply{http.StatusOK, object{"_id": id, "result": "deleted"}}
+}
+
+// matching are the indices of an expression, of which a data stream's name stands for all of its own. Leniently a name that is
+// not there is none, and hidden ones match patterns.
+func (i *ism) matching(c *call, lenient bool) ([]index, *Reply) {
+	expand := "open,closed"
+	if lenient {
+		expand = "all"
 	}
-	for _, state := range p.States {
-		for _, transition := range state.Transitions {
-			if !states[transition.StateName] {
-				return fmt.Sprintf("Policy contains a transition in state=%s pointing to a nonexistent state=%s", state.Name, transition.StateName)
+	wanted := map[string]bool{}
+	for _, part := range strings.Split(c.PathValue("indices"), ",") {
+		var resolved struct {
+			Indices []struct{ Name string }
+			Streams []struct {
+				Indices []string `json:"backing_indices"`
+			} `json:"data_streams"`
+		}
+		refusal, err := i.ask("/_resolve/index/"+url.PathEscape(part)+"?expand_wildcards="+expand, &resolved)
+		if err != nil {
+			return nil, failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
+		}
+		if refusal != nil {
+			return nil, refusal
+		}
+		if !lenient && !strings.Contains(part, "*") && len(resolved.Indices)+len(resolved.Streams) == 0 {
+			return nil, failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", part))
+		}
+		for _, one := range resolved.Indices {
+			wanted[one.Name] = true
+		}
+		for _, stream := range resolved.Streams {
+			for _, name := range stream.Indices {
+				wanted[name] = true
 			}
 		}
 	}
-	if len(p.States) == 0 {
-		return "Policy must contain at least one State"
+	all, err := i.indices()
+	if err != nil {
+		return nil, failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
 	}
-	if !states[*p.DefaultState] {
-		return "Policy must have a valid default state"
-	}
-	return ""
-}
-
-// nextSequence is the sequence number of the next write to the index of the policies. What ISM writes down about each index
-// that it manages is a write to it, too, so a policy's numbers jump.
-func (d *domain) nextSequence() int {
-	d.writes++
-	return d.writes - 1
+	return slices.DeleteFunc(all, func(one index) bool { return !wanted[one.Name] }), nil
 }
 
 // addPolicy gives a policy to indices that have none. It looks for indices before it looks for the policy, and is content
-// with none: addpolicy/TransportAddPolicyAction.kt, getClusterState (see routeISM).
-func (s *Server) addPolicy(c *call) *Reply {
-	id, refusal := policyID(c)
+// with none: addpolicy/TransportAddPolicyAction.kt, getClusterState.
+func (i *ism) addPolicy(c *call) *Reply {
+	found, refusal := i.matching(c, true)
 	if refusal != nil {
 		return refusal
 	}
-	names := s.domain.matching(c.PathValue("indices"))
-	if len(names) == 0 {
+	if len(found) == 0 {
 		return managed(0, []object{})
 	}
-	p, exists := s.domain.policies[id]
-	if !exists {
-		return noPolicy(id)
-	}
-	return s.manage(names, id, p, func(i *index) string {
-		if i.Policy != "" {
+	return i.manage(c, found, func(one index) string {
+		switch {
+		case one.Status == "close":
+			return "This index is closed"
+		case i.managed[one.UUID].policy != "":
 			return "This index already has a policy, use the update policy API to update index policies"
 		}
 		return ""
@@ -210,64 +323,111 @@ func (s *Server) addPolicy(c *call) *Reply {
 
 // changePolicy gives the newest version of a policy to indices that have one. It looks for the policy before it looks for
 // indices; a name that is no pattern must exist; and of none at all it gets the metadata with a multi-get without documents,
-// which OpenSearch refuses: changepolicy/TransportChangePolicyAction.kt, getClusterState and getManagedIndexMetadata (see
-// routeISM), and validate in
-// https://github.com/opensearch-project/OpenSearch/blob/2.19/server/src/main/java/org/opensearch/action/get/MultiGetRequest.java.
-func (s *Server) changePolicy(c *call) *Reply {
-	id, refusal := policyID(c)
+// which OpenSearch refuses: changepolicy/TransportChangePolicyAction.kt, getClusterState and getManagedIndexMetadata, and
+// validate in
+// https://github.com/opensearch-project/OpenSearch/blob/2.19.1/server/src/main/java/org/opensearch/action/get/MultiGetRequest.java.
+func (i *ism) changePolicy(c *call) *Reply {
+	if refusal := i.known(c); refusal != nil {
+		return refusal
+	}
+	if _, refusal := i.matching(c, false); refusal != nil {
+		return refusal
+	}
+	found, refusal := i.matching(c, true)
 	if refusal != nil {
 		return refusal
 	}
-	p, exists := s.domain.policies[id]
-	if !exists {
-		return noPolicy(id)
-	}
-	for _, name := range strings.Split(c.PathValue("indices"), ",") {
-		if _, exists := s.domain.indices[name]; !exists && !strings.Contains(name, "*") {
-			return noSuchIndex(name)
-		}
-	}
-	names := s.domain.matching(c.PathValue("indices"))
-	if len(names) == 0 {
+	if len(found) == 0 {
 		return failure(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: no documents to get;")
 	}
-	return s.manage(names, id, p, func(i *index) string {
-		if i.Policy == "" {
+	return i.manage(c, found, func(one index) string {
+		if i.managed[one.UUID].policy == "" {
 			return "This index is not being managed"
 		}
 		return ""
 	})
 }
 
-func policyID(c *call) (string, *Reply) {
+// removePolicy takes the policy from indices: removepolicy/TransportRemovePolicyAction.kt.
+func (i *ism) removePolicy(c *call) *Reply {
+	found, refusal := i.matching(c, false)
+	if refusal != nil {
+		return refusal
+	}
+	updated, failed := 0, []object{}
+	for _, one := range found {
+		switch {
+		case one.Status == "close":
+			failed = append(failed, failedIndex(one, "This index is closed"))
+		case i.managed[one.UUID].policy == "":
+			failed = append(failed, failedIndex(one, "This index does not have a policy to remove"))
+		default:
+			i.managed[one.UUID] = management{}
+			i.nextSequence()
+			updated++
+		}
+	}
+	return managed(updated, failed)
+}
+
+// known refuses a policy that is not there.
+func (i *ism) known(c *call) *Reply {
+	id := policyID(c)
+	if id == "" {
+		return failure(http.StatusBadRequest, "illegal_argument_exception", "Missing policy_id")
+	}
+	if i.policies[id] == nil {
+		return failure(http.StatusNotFound, "status_exception", "Could not find policy="+id)
+	}
+	return nil
+}
+
+func policyID(c *call) string {
 	var body struct {
 		PolicyID string `json:"policy_id"`
 	}
-	refusal := decode(c, &body)
-	return body.PolicyID, refusal
+	_ = json.Unmarshal(c.body, &body) // what is no JSON names none
+	return body.PolicyID
 }
 
 // manage gives indices the newest version of a policy, but for those of which unfit has something to say.
-func (s *Server) manage(names []string, id string, p *policy, unfit func(*index) string) *Reply {
+func (i *ism) manage(c *call, found []index, unfit func(index) string) *Reply {
+	if refusal := i.known(c); refusal != nil {
+		return refusal
+	}
+	id := policyID(c)
 	updated, failed := 0, []object{}
-	for _, name := range names {
-		i := s.domain.indices[name]
-		if reason := unfit(i); reason != "" {
-			failed = append(failed, object{"index_name": name, "index_uuid": name, "reason": reason})
+	for _, one := range found {
+		if reason := unfit(one); reason != "" {
+			failed = append(failed, failedIndex(one, reason))
 			continue
 		}
-		i.Policy, i.PolicySequence = id, p.sequence
-		s.domain.nextSequence()
+		i.managed[one.UUID] = management{id, i.policies[id].sequence}
+		i.nextSequence()
 		updated++
 	}
 	return managed(updated, failed)
 }
 
-// managed: ISMStatusResponse.kt (see routeISM).
+func failedIndex(one index, reason string) object {
+	return object{"index_name": one.Name, "index_uuid": one.UUID, "reason": reason}
+}
+
+// managed: transport/action/ISMStatusResponse.kt.
 func managed(updated int, failed []object) *Reply {
 	return &Reply{http.StatusOK, object{"updated_indices": updated, "failures": len(failed) > 0, "failed_indices": failed}}
 }
 
-func noPolicy(id string) *Reply {
-	return failure(http.StatusNotFound, "status_exception", "Could not find policy="+id)
+// like compares with a pattern in which * is any text.
+func like(pattern, name string) bool {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(name)
+}
+
+// overlap says whether a name exists that both lists of patterns match. The patterns here end in their only *, or have none.
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(one string) bool {
+		return slices.ContainsFunc(b, func(other string) bool {
+			return like(one, strings.TrimSuffix(other, "*")) || like(other, strings.TrimSuffix(one, "*"))
+		})
+	})
 }

@@ -1,8 +1,11 @@
 package opensearchtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +25,10 @@ const (
 	other  = "arn:aws:iam::111122223333:role/other"
 )
 
+func TestMain(m *testing.M) { Main(m) }
+
 func started(t *testing.T) *Server {
+	t.Helper()
 	s := Start(t, master)
 	s.Open()
 	return s
@@ -31,6 +37,7 @@ func started(t *testing.T) *Server {
 // What AWS refuses must be refused here, or a wrong signer would pass.
 func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 	const body = `{"index_patterns":["a-*"]}`
+	s, accepted := started(t), 0
 	now := time.Now().UTC()
 	type signing struct {
 		credentials     credentials
@@ -49,7 +56,7 @@ func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 		"with another secret":                      {sign: func(s *signing) { s.credentials.secretAccessKey = rand.Text() }, says: "does not match the signature you provided"},
 		"another body":                             {change: func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"index_patterns":["b-*"]}`)) }, says: "does not match the signature"},
 		"another path":                             {change: func(r *http.Request) { r.URL.Path = "/_index_template/b" }, says: "does not match the signature"},
-		"another query":                            {change: func(r *http.Request) { r.URL.RawQuery = "a=2&b=*" }, says: "does not match the signature"},
+		"another query":                            {change: func(r *http.Request) { r.URL.RawQuery = "cause=*&create=false" }, says: "does not match the signature"},
 		"another method":                           {change: func(r *http.Request) { r.Method = "POST" }, says: "does not match the signature"},
 		"another host":                             {change: func(r *http.Request) { r.Host = "another.host" }, says: "does not match the signature"},
 		"another value of a header that is signed": {change: func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, says: "does not match the signature"},
@@ -64,12 +71,11 @@ func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 		"not at all":                               {change: func(r *http.Request) { r.Header.Del("Authorization") }, says: "anonymous is not authorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := started(t)
 			with := signing{s.issue(master, time.Hour), Region, service, now, hashOf([]byte(body))}
 			if c.sign != nil {
 				c.sign(&with)
 			}
-			r := httptest.NewRequest("PUT", "/_index_template/a-*?a=1&b=*", strings.NewReader(body))
+			r := httptest.NewRequest("PUT", "/_index_template/a-b?cause=*&create=true", strings.NewReader(body))
 			r.Header.Set("Content-Type", "application/json")
 			require.NoError(t, v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{
 				AccessKeyID: with.credentials.accessKeyID, SecretAccessKey: with.credentials.secretAccessKey, SessionToken: with.credentials.sessionToken,
@@ -81,6 +87,8 @@ func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 			s.serve(answer, r)
 			if c.says == "" {
 				assert.Equal(t, http.StatusOK, answer.Code, answer.Body)
+				accepted++
+				s.Do(master, "DELETE", "/_index_template/*", "")
 				return
 			}
 			assert.Equal(t, http.StatusForbidden, answer.Code)
@@ -88,6 +96,7 @@ func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 			assert.Empty(t, s.State().Templates)
 		})
 	}
+	assert.Equal(t, 3, accepted)
 }
 
 func TestCredentialsExpire(t *testing.T) {
@@ -143,7 +152,7 @@ func TestAPolicysNumbersJumpAndItsTermRises(t *testing.T) {
 		{"?if_seq_no=0&if_primary_term=1", `"_primary_term":1,"_seq_no":2,`, func() {
 			s.Do(master, "POST", "/_bulk", `{"create":{"_index":"a-1"}}`+"\n{}\n")
 		}, 200, 2},
-		{"?if_seq_no=2&if_primary_term=1", `"_primary_term":2,"_seq_no":3,`, s.RestartNode, 200, 3},
+		{"?if_seq_no=2&if_primary_term=1", `"_primary_term":2,"_seq_no":3,`, s.NextTerm, 200, 3},
 		{"?if_seq_no=3&if_primary_term=2", `"_primary_term":2,"_seq_no":5,`, func() {
 			s.Do(master, "POST", "/_plugins/_ism/change_policy/a-*", `{"policy_id":"p"}`)
 		}, 200, 4},
@@ -166,87 +175,190 @@ func TestAPolicysNumbersJumpAndItsTermRises(t *testing.T) {
 	}
 }
 
-// Answers are status and, where it is an error, its type and reason. The rows "seen" are what OpenSearch 2.19.1 with its
-// security plugin answered to the same; those of ISM are read off its source.
-func TestWhatIsRefusedIsRefusedAsOpenSearchDoes(t *testing.T) {
-	const policy = `{"policy":{"description":"","default_state":"a","states":[{"name":"a"}],"ism_template":[{"index_patterns":["p-*"],"priority":1}]}}`
+// What the stand-ins answer: status and, of an error, its type and reason.
+func TestTheStandInsAnswerAsTheRealOnesDo(t *testing.T) {
+	const (
+		policies = "/_plugins/_ism/policies/"
+		policy   = `{"policy":{"description":"","default_state":"a","states":[{"name":"a"}],"ism_template":[{"index_patterns":["p-*","stream"],"priority":1}]}}`
+		first    = ".ds-stream-000001"
+		nothing  = `{"failed_indices":[],"failures":false,"updated_indices":0}`
+		one      = `{"failed_indices":[],"failures":false,"updated_indices":1}`
+	)
+	states := func(states string) string {
+		return `{"policy":{"description":"","default_state":"a","states":` + states + `}}`
+	}
 	s := started(t)
 	for _, c := range []struct {
-		method, path, body string
-		status             int
-		says               string
+		role, method, path, body string
+		status                   int
+		says                     string
 	}{
-		// seen
-		{"PUT", "/_plugins/_security/api/roles/r", `{"cluster_permission":[]}`, 400, `{"invalid_keys":{"keys":"cluster_permission"},"reason":"Invalid configuration","status":"error"}`},
-		{"PUT", "/_plugins/_security/api/roles/r", `{} {}`, 400, "Request body required for this action."},
-		{"PUT", "/_plugins/_security/api/roles/r", ``, 400, "Request body required for this action."},
-		{"PUT", "/_plugins/_security/api/rolesmapping/nobody", `{"backend_roles":["a"]}`, 404, "role 'nobody' not found."},
-		{"PUT", "/_index_template/t", `{"priority":1}`, 400, `{"reason":"Required [index_patterns]","type":"illegal_argument_exception"}`},
-		{"PUT", "/_index_template/t", `{"index_patterns":[]}`, 400, "There must be at least one pattern, zero given"},
-		{"PUT", "/_index_template/t", `{"index_patterns":["a"],"settings":{}}`, 400, "x_content_parse_exception"},
-		{"PUT", "/_index_template/t", `{"index_patterns":["t-*"],"priority":1}`, 200, ""},
-		{"PUT", "/_index_template/t", `{"index_patterns":["t-*"],"priority":1}`, 200, ""},
-		{"PUT", "/_index_template/u", `{"index_patterns":["t-u-*"],"priority":2}`, 200, ""},
-		{"PUT", "/_index_template/u", `{"index_patterns":["t-u-*"],"priority":1}`, 400, "index template [u] has index patterns [t-u-*] matching patterns from existing templates [t] with patterns"},
-		{"PUT", "/_index_template/v", `{"index_patterns":["tu-*"],"priority":1}`, 200, ""},
-		{"PUT", "/_plugins/_nothing", `{}`, 400, "no handler found for uri [/_plugins/_nothing] and method [PUT]"},
-		// from the sources
-		{"PUT", "/_plugins/_security/api/audit/config", `{"enabled":true}`, 409, ""},
-		{"GET", "/_plugins/_ism/policies/p", ``, 404, "no such index [.opendistro-ism-config]"},
-		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":0}`},
-		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 404, "Could not find policy=p"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"default_state":"a","states":[{"name":"a"}]}}`, 400, "description is null"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","states":[{"name":"a"}]}}`, 400, "default_state is null"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"a","states":[]}}`, 400, "at least one State"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"b","states":[{"name":"a"}]}}`, 400, "valid default state"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"policy":{"description":"","default_state":"a","states":[{"name":"a","transitions":[{"state_name":"b"}]}]}}`, 400, "nonexistent state=b"},
-		{"PUT", "/_plugins/_ism/policies/p", `{"default_state":"a"}`, 400, ""},
-		{"PUT", "/_plugins/_ism/policies/p", policy, 201, ""},
-		{"PUT", "/_plugins/_ism/policies/q", policy, 400, "index_management_exception"},
-		{"GET", "/_plugins/_ism/policies/q", ``, 404, "Policy not found"},
-		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":0}`},
-		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 400, `{"reason":"Validation Failed: 1: no documents to get;","type":"action_request_validation_exception"}`},
-		{"POST", "/_plugins/_ism/change_policy/p-1", `{"policy_id":"p"}`, 404, "index_not_found_exception"},
-		{"POST", "/_bulk", `{"create":{"_index":"p-1"}}` + "\n{}\n", 200, `"status":201`},
-		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"q"}`, 404, "Could not find policy=q"},
-		{"POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, "This index already has a policy"},
-		{"POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 200, `{"failed_indices":[],"failures":false,"updated_indices":1}`},
-		{"POST", "/_dashboards/api/saved_objects/_import", `{}`, 400, ""},
-		{"POST", "/_bulk", `{"create":{"_index":"a"}}`, 400, ""},
+		// The audit configuration's fields that AWS only lets read.
+		{master, "PUT", "/_plugins/_security/api/audit/config", `{"enabled":true}`, 409, ""},
+		{other, "PUT", "/_plugins/_security/api/audit/config", `{"enabled":true}`, 403, "does not have any role privileged for admin access"},
+
+		// Index State Management, before there is a policy
+		{other, "GET", policies + "p", ``, 403, "no permissions for [cluster:admin/opendistro/ism/policy/get] and User [name=" + other},
+		{other, "POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 403, "security_exception"},
+		{master, "GET", policies + "p", ``, 404, "no such index [.opendistro-ism-config]"},
+		{master, "DELETE", policies + "p", ``, 404, "no such index [.opendistro-ism-config]"},
+		{master, "POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, nothing},
+		{master, "POST", "/_plugins/_ism/add/p-1", `{"policy_id":"p"}`, 200, nothing},
+		{master, "POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 404, "Could not find policy=p"},
+
+		// a policy's form
+		{master, "PUT", policies + "p", `{"policy":{"default_state":"a","states":[{"name":"a"}]}}`, 400, "description is null"},
+		{master, "PUT", policies + "p", `{"policy":{"description":"","states":[{"name":"a"}]}}`, 400, "default_state is null"},
+		{master, "PUT", policies + "p", `{"policy":{"description":"","default_state":"a","states":[],"state":1}}`, 400, "Invalid field: [state] found in Policy."},
+		{master, "PUT", policies + "p", states(`[]`), 400, "at least one State"},
+		{master, "PUT", policies + "p", states(`[{"name":"b"}]`), 400, "valid default state"},
+		{master, "PUT", policies + "p", states(`[{"name":"a"},{"name":"a"}]`), 400, "duplicate state names"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","transitions":[{"state_name":"b"}]}]`), 400, "nonexistent state=b"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"rollver":{}}]}]`), 400, "Invalid field: [rollver] found in Actions."},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"retry":{}}]}]`), 400, "Action inside state is null"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"rollover":{"min_rollover_age":"1d"}}]}]`), 400, "Invalid field: [min_rollover_age] found in RolloverAction."},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"rollover":{"min_index_age":"1 day"}}]}]`), 400, "failed to parse setting [min_index_age] with value [1 day]"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"delete":{}},{"open":{}}]}]`), 400, "must not contain an action after a delete action"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"delete":{}}],"transitions":[{"state_name":"a"}]}]`), 400, "cannot contain transitions if using delete action"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","transitions":[{"state_name":"a","conditions":{}}]}]`), 400, "more than one Transition condition"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","transitions":[{"state_name":"a","conditions":{"min_index_age":"1d","min_size":"1gb"}}]}]`), 400, "more than one Transition condition"},
+		{master, "PUT", policies + "p", states(`[{"name":"a","transitions":[{"state_name":"a","conditions":{"min_age":"1d"}}]}]`), 400, "Invalid field: [min_age] found in Conditions."},
+		{master, "PUT", policies + "p", `{"policy":{"description":"","default_state":"a","states":[{"name":"a"}],"ism_template":[{"index_patterns":[]}]}}`, 400, "at least one index pattern"},
+		{master, "PUT", policies + "p", `{"default_state":"a"}`, 400, ""},
+		{master, "PUT", policies + "p", states(`[{"name":"a","actions":[{"rollover":{"min_index_age":"1d","min_primary_shard_size":"10gb"}}],` +
+			`"transitions":[{"state_name":"b","conditions":{"min_rollover_age":"30d"}}]},{"name":"b","actions":[{"delete":{}}]}]`), 201, `"copy_alias":false`},
+		{master, "DELETE", policies + "p", ``, 200, "deleted"},
+		{master, "DELETE", policies + "p", ``, 404, "Policy p is not found"},
+
+		// which index has which policy
+		{master, "POST", "/_bulk", `{"create":{"_index":"p-0"}}` + "\n{}\n", 200, `"status":201`},
+		{master, "PUT", policies + "p", policy, 201, ""},
+		{master, "PUT", policies + "q", policy, 400, "index_management_exception"},
+		{master, "GET", policies + "q", ``, 404, "Policy not found"},
+		{master, "POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 200, "This index is not being managed"},
+		{master, "DELETE", "/p-0", ``, 200, ""},
+		{master, "POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 400, `{"reason":"Validation Failed: 1: no documents to get;","type":"action_request_validation_exception"}`},
+		{master, "POST", "/_plugins/_ism/change_policy/p-1", `{"policy_id":"p"}`, 404, "index_not_found_exception"},
+		{master, "POST", "/_plugins/_ism/change_policy/stream", `{"policy_id":"p"}`, 404, "index_not_found_exception"},
+		{master, "POST", "/_bulk", `{"create":{"_index":"p-1"}}` + "\n{}\n", 200, `"status":201`},
+		{master, "POST", "/_plugins/_ism/add/p-*", `{"policy_id":"q"}`, 404, "Could not find policy=q"},
+		{master, "POST", "/_plugins/_ism/add/p-*", `{}`, 400, "Missing policy_id"},
+		{master, "POST", "/_plugins/_ism/add/p-*", `{"policy_id":"p"}`, 200, "This index already has a policy"},
+		{master, "POST", "/_plugins/_ism/change_policy/p-*", `{"policy_id":"p"}`, 200, one},
+		{master, "POST", "/_plugins/_ism/remove/p-1", ``, 200, one},
+		{master, "POST", "/_plugins/_ism/remove/p-1", ``, 200, "This index does not have a policy to remove"},
+		{master, "POST", "/p-1/_close", ``, 200, ""},
+		{master, "POST", "/_plugins/_ism/add/p-1", `{"policy_id":"p"}`, 200, "This index is closed"},
+		{master, "DELETE", "/p-1", ``, 200, ""},
+
+		// a data stream's indices are known by the stream's name
+		{master, "PUT", "/_index_template/stream", `{"index_patterns":["stream"],"data_stream":{}}`, 200, ""},
+		{master, "PUT", "/_data_stream/stream", ``, 200, ""},
+		{master, "POST", "/_plugins/_ism/add/stream", `{"policy_id":"p"}`, 200, `"index_name":"` + first + `"`},
+		{master, "POST", "/_plugins/_ism/change_policy/stream", `{"policy_id":"p"}`, 200, one},
+		{master, "POST", "/stream/_rollover", ``, 200, ""},
+		{master, "POST", "/_plugins/_ism/change_policy/stream", `{"policy_id":"p"}`, 200, `"updated_indices":2`},
+		{master, "DELETE", policies + "p", ``, 200, ""},
+		{master, "POST", "/stream/_rollover", ``, 200, ""},
+		{master, "POST", "/_plugins/_ism/change_policy/stream", `{"policy_id":"p"}`, 404, "Could not find policy=p"},
+
+		// Dashboards
+		{master, "POST", "/_dashboards/api/saved_objects/_import", `{}`, 400, "osd-xsrf"},
+		{other, "POST", "/_dashboards/api/saved_objects/_import", `{}`, 403, ""},
+		{other, "POST", "/_dashboards/internal/search/opensearch", `{}`, 400, "osd-xsrf"},
 	} {
-		status, answer := s.Do(master, c.method, c.path, c.body)
+		status, answer := s.Do(c.role, c.method, c.path, c.body)
 		assert.Equal(t, c.status, status, "%s %s %s: %s", c.method, c.path, c.body, answer)
 		assert.Contains(t, answer, c.says, "%s %s %s", c.method, c.path, c.body)
 	}
 	state := s.State()
-	assert.Empty(t, state.Roles)
-	assert.Empty(t, state.Mappings)
-	assert.Nil(t, state.Audit)
-	assert.Len(t, state.Templates, 3)
-	assert.Len(t, state.Policies, 1)
-	assert.Len(t, state.Indices, 1)
+	assert.Equal(t, map[string][]string{"stream": {first, ".ds-stream-000002", ".ds-stream-000003"}}, state.Streams)
+	for number, has := range map[string]string{"1": "p", "2": "p", "3": ""} {
+		assert.Equal(t, has, state.Indices[".ds-stream-00000"+number].Policy)
+	}
 }
 
-// Each permission of a bulk request is needed: without any one of them the line is refused.
-func TestABulkRequestNeedsEachOfItsPermissions(t *testing.T) {
-	all := []string{"indices:admin/create", "indices:admin/mapping/put", "indices:data/write/bulk[s]", "indices:data/write/index"}
-	for left := -1; left < len(all); left++ {
-		s := started(t)
-		granted := append([]string(nil), all...)
-		expected := `"status":201`
-		if left >= 0 {
-			granted[left] = "none"
-			expected = fmt.Sprintf("no permissions for [%s]", all[left])
+// A browser searches by way of Dashboards, as who asks.
+func TestASearchInDashboardsIsOnesOwn(t *testing.T) {
+	s := started(t)
+	s.Do(master, "PUT", "/_plugins/_security/api/roles/r", `{"index_permissions":[{"index_patterns":["mine"],"allowed_actions":["read"]}]}`)
+	s.Do(master, "PUT", "/_plugins/_security/api/rolesmapping/r", fmt.Sprintf(`{"backend_roles":[%q]}`, other))
+	s.Do(master, "POST", "/_bulk?refresh=true", `{"create":{"_index":"mine"}}`+"\n"+`{"text":"hello"}`+"\n"+`{"create":{"_index":"yours"}}`+"\n{}\n")
+	for index, expected := range map[string]int{"mine": 200, "yours": 403, "nobodys": 403} {
+		status, answer, err := s.Send(other, "POST", "/_dashboards/internal/search/opensearch", http.Header{"Content-Type": {"application/json"}, "Osd-Xsrf": {"true"}},
+			[]byte(fmt.Sprintf(`{"params":{"index":%q,"body":{"query":{"match":{"text":"hello"}}}}}`, index)))
+		require.NoError(t, err)
+		assert.Equal(t, expected, status, "%s", answer)
+		if status == 200 {
+			assert.Contains(t, string(answer), `"total":1`)
+		} else {
+			assert.Contains(t, string(answer), "no permissions for [indices:data/read/search]")
 		}
-		s.Do(master, "PUT", "/_plugins/_security/api/roles/r", fmt.Sprintf(
-			`{"cluster_permissions":["cluster_composite_ops"],"index_permissions":[{"index_patterns":["a-?"],"allowed_actions":["%s"]}]}`, strings.Join(granted, `","`)))
-		s.Do(master, "PUT", "/_plugins/_security/api/rolesmapping/r", fmt.Sprintf(`{"backend_roles":[%q]}`, other))
-		status, answer := s.Do(other, "POST", "/_bulk", `{"create":{"_index":"a-1","_id":"1"}}`+"\n"+`{"field":1}`+"\n")
-		assert.Equal(t, http.StatusOK, status)
-		assert.Contains(t, answer, expected)
-		_, answer = s.Do(other, "POST", "/_bulk", `{"create":{"_index":"a-10","_id":"1"}}`+"\n"+`{"field":1}`+"\n")
-		assert.Contains(t, answer, "no permissions for")
 	}
+}
+
+func TestTheAccessPolicyIsAskedBeforeOpenSearch(t *testing.T) {
+	s := started(t)
+	var asked []string
+	s.Policy(func(role, action, path string) error {
+		asked = append(asked, action+" "+path)
+		if role == other {
+			return errors.New("no policy allows it")
+		}
+		return nil
+	})
+	status, _ := s.Do(master, "GET", "/a%20b,c*/_search?size=1", "")
+	assert.Equal(t, http.StatusNotFound, status)
+	status, answer := s.Do(other, "POST", "/_bulk", "")
+	assert.Equal(t, http.StatusForbidden, status)
+	assert.Equal(t, `{"Message":"no policy allows it"}`, answer)
+	assert.Equal(t, []string{"es:ESHttpGet /a%20b,c*/_search", "es:ESHttpPost /_bulk"}, asked)
+}
+
+// AWS's smallest limit, of the body as it is unpacked.
+func TestARequestAboveTheLimitIsRefused(t *testing.T) {
+	s := started(t)
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	_, err := writer.Write([]byte(`{"create":{"_index":"a"}}` + "\n" + `{"text":"` + strings.Repeat("x", 10<<20) + "\"}\n"))
+	require.NoError(t, errors.Join(err, writer.Close()))
+	require.Less(t, packed.Len(), 1<<20)
+	status, answer, err := s.Send(master, "POST", "/_bulk", http.Header{"Content-Type": {"application/x-ndjson"}, "Content-Encoding": {"gzip"}}, packed.Bytes())
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+	assert.Empty(t, answer)
+}
+
+// Each test begins with a domain on which nothing was done.
+func TestNothingIsLeftForTheNext(t *testing.T) {
+	var before State
+	t.Run("one", func(t *testing.T) {
+		s := started(t)
+		before = s.State()
+		for _, request := range [][3]string{
+			{"PUT", "/_plugins/_security/api/roles/r", `{"cluster_permissions":["*"]}`},
+			{"PUT", "/_plugins/_security/api/rolesmapping/r", `{"backend_roles":["*"]}`},
+			{"PUT", "/_plugins/_security/api/audit/config", `{"enabled":false,"audit":{"exclude_sensitive_headers":true},"compliance":{"internal_config":true}}`},
+			{"PUT", "/_index_template/t", `{"index_patterns":["stream"],"data_stream":{}}`},
+			{"PUT", "/_data_stream/stream", ""},
+			{"PUT", "/index", ""},
+			{"PUT", "/.hidden", `{"settings":{"index.hidden":true}}`},
+			{"PUT", "/_cluster/settings", `{"persistent":{"cluster.max_shards_per_node":3},"transient":{"cluster.routing.allocation.enable":"none"}}`},
+		} {
+			status, answer := s.Do(master, request[0], request[1], request[2])
+			require.Less(t, status, 300, answer)
+		}
+		assert.NotEqual(t, before, s.State())
+	})
+	t.Run("next", func(t *testing.T) {
+		s := Start(t, other)
+		s.Open()
+		assert.Equal(t, before, s.State())
+		status, answer := s.Do(master, "GET", "/", "")
+		assert.Equal(t, http.StatusForbidden, status, "the former master: %s", answer)
+		_, answer = s.Do(other, "GET", "/_cluster/settings", "")
+		assert.JSONEq(t, `{"persistent":{},"transient":{}}`, answer)
+	})
 }
 
 func TestNobodyConnectsBeforeOpen(t *testing.T) {

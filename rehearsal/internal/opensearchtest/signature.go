@@ -34,7 +34,7 @@ var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=(\w+)/(\d{8
 func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (string, *Reply) {
 	match := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
 	if match == nil {
-		return "", &Reply{http.StatusForbidden, object{"Message": "User: anonymous is not authorized to perform: es:ESHttp" + r.Method}}
+		return "", &Reply{http.StatusForbidden, object{"Message": "User: anonymous is not authorized to perform: " + action(r.Method)}}
 	}
 	refuse := func(format string, args ...any) (string, *Reply) {
 		return "", &Reply{http.StatusForbidden, object{"message": fmt.Sprintf(format, args...)}}
@@ -99,28 +99,35 @@ func hashOf(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Do makes a request as a role would, and returns the status and the body of the answer.
-func (s *Server) Do(role, method, path, body string) (int, string) {
-	s.tb.Helper()
-	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader([]byte(body)))
+// Send makes a request to the domain as a role would, and returns the status and the body of the answer. Path has the query
+// too.
+func (s *Server) Send(role, method, path string, header http.Header, body []byte) (int, []byte, error) {
+	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
-		s.tb.Fatalf("%s %s: %v", method, path, err)
+		return 0, nil, err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	if _, err := sign(r, s.issue(role, time.Hour), hashOf([]byte(body)), time.Now().UTC()); err != nil {
-		s.tb.Fatalf("%s %s: %v", method, path, err)
+	r.Header = header.Clone()
+	if _, err := sign(r, s.issue(role, time.Hour), hashOf(body), time.Now().UTC()); err != nil {
+		return 0, nil, err
 	}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(s.server.Certificate())
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}
 	answer, err := (&http.Client{Transport: transport}).Do(r)
 	if err != nil {
-		s.tb.Fatalf("%s %s: %v", method, path, err)
+		return 0, nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	content, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, content, err
+}
+
+// Do is Send for a test, with a body in JSON.
+func (s *Server) Do(role, method, path, body string) (int, string) {
+	s.tb.Helper()
+	status, answer, err := s.Send(role, method, path, http.Header{"Content-Type": {"application/json"}}, []byte(body))
 	if err != nil {
 		s.tb.Fatalf("%s %s: %v", method, path, err)
 	}
-	return answer.StatusCode, string(content)
+	return status, string(answer)
 }

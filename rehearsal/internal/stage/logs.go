@@ -25,6 +25,9 @@ import (
 // loggingNamespace is where the set-up of the domain and the dashboards' proxy run.
 const loggingNamespace = "logging"
 
+// templatePath is where the set-up's index template is, below which is its name.
+const templatePath = "/_index_template/"
+
 const (
 	stsAudience         = "sts.amazonaws.com"
 	podIdentityAudience = "pods.eks.amazonaws.com"
@@ -49,6 +52,27 @@ func (d setupDocument) body(path string, into any) error {
 		}
 	}
 	return fmt.Errorf("the set-up has no request to %s", path)
+}
+
+// name is what everything of the logs in the domain is called after: that of the index template.
+func (d setupDocument) name() string {
+	for _, r := range d.Requests {
+		if name, is := strings.CutPrefix(r.Path, templatePath); is {
+			return name
+		}
+	}
+	return ""
+}
+
+// target is what lines are written to: a name that the index template matches.
+func (d setupDocument) target() string {
+	var template struct {
+		Patterns []string `json:"index_patterns"`
+	}
+	if err := d.body(templatePath+d.name(), &template); err != nil || len(template.Patterns) != 1 {
+		return ""
+	}
+	return strings.ReplaceAll(template.Patterns[0], "*", "2026.01.01")
 }
 
 // setup finds the one Job of the set-up and what it sends.
@@ -233,12 +257,12 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	}
 
 	writer := environment(sidecarOf(&pods[0]), "AWS_ROLE_ARN")
-	prefix := environment(sidecarOf(&pods[0]), "INDEX_PREFIX")
+	name, target := document.name(), document.target()
 	if err := errors.Join(
 		ask(writer, []question{
 			{"es:ESHttpGet", "/", true}, {"es:ESHttpPost", "/_bulk", true},
-			{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPost", "/" + prefix + "-2026.01.01/_delete_by_query", false},
-			{"es:ESHttpDelete", "/" + prefix + "-2026.01.01", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpPost", "/" + target + "/_delete_by_query", false},
+			{"es:ESHttpDelete", "/" + target, false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
 			{"es:ESHttpGet", "/_dashboards", false},
 		}),
 		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "fluentd", Audience: stsAudience}, true),
@@ -248,15 +272,15 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		return "", err
 	}
 
-	account := job.Spec.Template.Spec.ServiceAccountName
-	master, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: account, Audience: podIdentityAudience})
+	master, err := c.master(ctx)
 	if err != nil {
 		return "", err
 	}
+	account := job.Spec.Template.Spec.ServiceAccountName
 	if other, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: account, Audience: podIdentityAudience}); err == nil {
 		return "", fmt.Errorf("a pod of %s gets the role %s", c.namespace, other)
 	}
-	questions := []question{{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpDelete", "/" + prefix + "-*", false}, {"es:ESHttpPost", "/_bulk", false}}
+	questions := []question{{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpDelete", "/" + name + "*", false}, {"es:ESHttpPost", "/_bulk", false}}
 	for _, r := range document.Requests {
 		file, _, _ := strings.Cut(r.Path, "?")
 		questions = append(questions, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, true})
@@ -269,29 +293,22 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The reader is there without its proxy; then no pod can become it, and the domain knows nobody as the reader.
-	token := awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}
-	var readers []string
-	for _, role := range roles(model) {
-		if model.AssumeWithToken(role, token) == nil {
-			readers = append(readers, role)
-		}
+	reader, on, err := c.reader(ctx)
+	if err != nil {
+		return "", err
 	}
-	if len(readers) != 1 {
-		return "", fmt.Errorf("%d roles open to the dashboards' proxy, expected one: %v", len(readers), readers)
-	}
-	reader := readers[0]
 	for _, proxy := range proxies.Items {
 		if role := environment(&proxy.Spec.Template.Spec.Containers[0], "AWS_ROLE_ARN"); role != reader {
 			return "", fmt.Errorf("the proxy has the role %s, expected %s", role, reader)
 		}
 	}
+	token := dashboardsToken(cluster)
 	token.Namespace = c.namespace
 	if err := errors.Join(
 		ask(reader, []question{
 			{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
 			{"es:ESHttpDelete", "/_dashboards/api/saved_objects/x", false}, {"es:ESHttpPost", "/_bulk", false},
-			{"es:ESHttpGet", "/" + prefix + "-2026.01.01/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
 		}),
 		assume(reader, token, false),
 	); err != nil {
@@ -300,13 +317,13 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	var mapping struct {
 		BackendRoles []string `json:"backend_roles"`
 	}
-	if err := document.body("/_plugins/_security/api/rolesmapping/"+prefix+"-reader", &mapping); err != nil {
+	if err := document.body("/_plugins/_security/api/rolesmapping/"+name+"-reader", &mapping); err != nil {
 		return "", err
 	}
-	if on := len(proxies.Items) > 0; slices.Contains(mapping.BackendRoles, reader) != on || len(mapping.BackendRoles) > 1 {
+	if slices.Contains(mapping.BackendRoles, reader) != on || len(mapping.BackendRoles) > 1 {
 		return "", fmt.Errorf("with dashboards %v the domain knows %v as the reader", on, mapping.BackendRoles)
 	}
-	if len(proxies.Items) == 0 {
+	if !on {
 		if _, err := c.client.CoreV1().ServiceAccounts(loggingNamespace).Get(ctx, "dashboards", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			return "", fmt.Errorf("a service account for the dashboards' proxy without a proxy: %v", err)
 		}
@@ -326,6 +343,41 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		return "", errors.New("there is no other role that could be kept out")
 	}
 	return fmt.Sprintf("%d questions, %d of the stack's roles kept out", asked, others), nil
+}
+
+// master is the role that the set-up's pod has.
+func (c *checks) master(ctx context.Context) (string, error) {
+	job, _, err := c.setup(ctx)
+	if err != nil {
+		return "", err
+	}
+	return c.stage.Model.AssumeByPodIdentity(awsmodel.Token{
+		Cluster: c.settings.clusterName, Namespace: loggingNamespace, ServiceAccount: job.Spec.Template.Spec.ServiceAccountName, Audience: podIdentityAudience,
+	})
+}
+
+// reader is the role of the dashboards' proxy, and whether there is a proxy. The role is there without one; then no pod can
+// become it, and the domain knows nobody as the reader.
+func (c *checks) reader(ctx context.Context) (string, bool, error) {
+	proxies, err := c.client.AppsV1().Deployments(loggingNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", false, err
+	}
+	var readers []string
+	for _, role := range roles(c.stage.Model) {
+		if c.stage.Model.AssumeWithToken(role, dashboardsToken(c.settings.clusterName)) == nil {
+			readers = append(readers, role)
+		}
+	}
+	if len(readers) != 1 {
+		return "", false, fmt.Errorf("%d roles open to the dashboards' proxy, expected one: %v", len(readers), readers)
+	}
+	return readers[0], len(proxies.Items) > 0, nil
+}
+
+// dashboardsToken is that of the proxy's service account.
+func dashboardsToken(cluster string) awsmodel.Token {
+	return awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}
 }
 
 // roles are the ARNs of the account's roles.
@@ -373,6 +425,7 @@ func (c *checks) linePath(ctx context.Context) (string, error) {
 		func() ([]link, error) { return c.identity(pod) },
 		func() ([]link, error) { return c.network(pod, policies.Items, document) },
 		func() ([]link, error) { return c.inDomain(pod, document) },
+		func() ([]link, error) { return c.found(ctx, pod, document) },
 	} {
 		more, err := part()
 		links = append(links, more...)
@@ -526,7 +579,7 @@ func wayOut(pod *corev1.Pod, policies []networkingv1.NetworkPolicy) (string, err
 
 // inDomain is the way through the domain's two policies into the index.
 func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, error) {
-	role, prefix := environment(sidecarOf(pod), "AWS_ROLE_ARN"), environment(sidecarOf(pod), "INDEX_PREFIX")
+	role, stream := environment(sidecarOf(pod), "AWS_ROLE_ARN"), document.name()
 	arn, _, err := c.domain(document.Endpoint)
 	if err != nil {
 		return nil, err
@@ -554,20 +607,18 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 		Policy struct {
 			States []struct {
 				Transitions []struct {
-					Conditions struct {
-						Age string `json:"min_index_age"`
-					} `json:"conditions"`
-					To string `json:"state_name"`
+					Conditions map[string]string `json:"conditions"`
+					To         string            `json:"state_name"`
 				} `json:"transitions"`
 			} `json:"states"`
 		} `json:"policy"`
 	}
-	name := prefix + "-writer"
+	name := stream + "-writer"
 	if err := errors.Join(
 		document.body("/_plugins/_security/api/rolesmapping/"+name, &mapping),
 		document.body("/_plugins/_security/api/roles/"+name, &writer),
-		document.body("/_index_template/"+prefix, &template),
-		document.body("/_plugins/_ism/policies/"+prefix, &retention),
+		document.body(templatePath+stream, &template),
+		document.body("/_plugins/_ism/policies/"+stream, &retention),
 	); err != nil {
 		return links, err
 	}
@@ -578,18 +629,20 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 	for _, state := range retention.Policy.States {
 		for _, transition := range state.Transitions {
 			if transition.To == "delete" {
-				age = transition.Conditions.Age
+				for condition, value := range transition.Conditions { // it has one
+					age = condition + " is " + value
+				}
 			}
 		}
 	}
 	if age == "" {
-		return links, fmt.Errorf("retention policy %s deletes nothing", prefix)
+		return links, fmt.Errorf("retention policy %s deletes nothing", stream)
 	}
 	return append(links,
 		link{"the domain knows the role as " + name, "its mapping to that ARN, and " + strings.Join(writer.Cluster, ", ")},
-		link{"the line is added to the index of its day", strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
-		link{fmt.Sprintf("the index %s-YYYY.MM.DD has %v shard and %v replicas", prefix,
-			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + prefix},
-		link{"it is deleted when it is " + age + " old", "retention policy " + prefix},
+		link{"the line is added to " + document.target(), strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
+		link{fmt.Sprintf("its index has %v shard and %v replicas",
+			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + stream},
+		link{"the index is deleted when its " + age, "retention policy " + stream},
 	), nil
 }

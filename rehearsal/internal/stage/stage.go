@@ -62,9 +62,11 @@ type Stage struct {
 	ControlPlane *controlplane.ControlPlane
 	Controllers  *incluster.Controllers
 
-	out  io.Writer
-	env  []string
-	stop []func()
+	tools  string // folder with the built tools
+	source string // folder of the project whose program is used
+	out    io.Writer
+	env    []string
+	stop   []func()
 
 	mu      sync.Mutex
 	running *exec.Cmd // the command of the CLI that runs
@@ -79,7 +81,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Dir: dir, out: options.Out}
+	s := &Stage{Dir: dir, tools: options.Tools, out: options.Out}
 	s.stop = append(s.stop, func() { os.RemoveAll(dir) })
 	defer func() {
 		if err != nil {
@@ -226,6 +228,7 @@ func withoutCloud(environment []string) []string {
 // files, against the state that is there. The two Pulumi files are copied, so that what Pulumi writes to the stack's file
 // (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
+	s.source = project
 	program := filepath.Join(project, "bin", "expense")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
 	build.Dir = project

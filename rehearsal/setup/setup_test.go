@@ -449,7 +449,7 @@ func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 var bodies = map[string]string{
 	"POST /LOGS/_msearch": "{}\n{}\n", "PUT /LOGS/_settings": `{"index.refresh_interval":"1s"}`, "PUT /_all/_settings": `{"index.refresh_interval":"1s"}`,
 	"POST /LOGS/_update/1": `{"doc":{}}`, "PUT /accounts/_doc/1": "{}",
-	"PUT /_index_template/x": `{"index_patterns":["*"],"priority":1000,"template":{}}`, "PUT /_component_template/x": `{"template":{}}`, "PUT /_template/x": `{"index_patterns":["*"]}`,
+	"PUT /_index_template/x": `{"index_patterns":["*"],"priority":1000,"template":{"settings":{}}}`, "PUT /_component_template/x": `{"template":{}}`, "PUT /_template/x": `{"index_patterns":["*"]}`,
 	"PUT /_ingest/pipeline/x": `{"processors":[]}`, "PUT /_scripts/x": `{"script":{"lang":"painless","source":"1"}}`, "PUT /_snapshot/x": `{"type":"fs"}`,
 	"PUT /_cluster/settings": `{"persistent":{"cluster.max_shards_per_node":1}}`, "POST /_cluster/reroute": "{}",
 	"PUT /_plugins/_ism/policies/project-logs": `{"policy":{}}`, "PUT /_plugins/_security/api/roles/project-logs-writer": `{"cluster_permissions":["*"]}`,

@@ -22,6 +22,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,18 +70,36 @@ func Missing(archives string) string {
 	return ""
 }
 
-// java is the folder of the Java that runs the node: JAVA_HOME, or else where the java on PATH is.
+// java is the folder of the Java that runs the node: JAVA_HOME, or else where the java on PATH is. OpenSearch 2.19 takes 11
+// (https://docs.opensearch.org/latest/install-and-configure/install-opensearch/index/#java-compatibility), and asks for a
+// security manager, which 24 and later refuse to start with (https://openjdk.org/jeps/486).
 func java() (string, error) {
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		_, err := os.Stat(filepath.Join(home, "bin", "java"))
-		return home, err
+	home := os.Getenv("JAVA_HOME")
+	if home == "" {
+		path, err := exec.LookPath("java")
+		if err == nil {
+			path, err = filepath.EvalSymlinks(path)
+		}
+		if err != nil {
+			return "", err
+		}
+		home = filepath.Dir(filepath.Dir(path))
 	}
-	path, err := exec.LookPath("java")
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
+	about, err := os.ReadFile(filepath.Join(home, "release"))
+	if err != nil {
+		return "", err
 	}
-	return filepath.Dir(filepath.Dir(path)), err
+	found := javaVersion.FindSubmatch(about)
+	if found == nil {
+		return "", fmt.Errorf("%s/release names no version", home)
+	}
+	if version, _ := strconv.Atoi(string(found[1])); version < 11 || version > 23 {
+		return "", fmt.Errorf("%s is Java %d, expected 11 to 23; JAVA_HOME names another", home, version)
+	}
+	return home, nil
 }
+
+var javaVersion = regexp.MustCompile(`(?m)^JAVA_VERSION="(\d+)`)
 
 // Start starts a node in a folder of its own and returns when it is healthy. Archives is the folder .tools/opensearch. Once
 // Start has returned, ctx has no further effect.

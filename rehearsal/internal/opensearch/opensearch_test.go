@@ -3,6 +3,7 @@ package opensearch
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,6 +61,10 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	assert.ErrorContains(t, err, "Java")
 	t.Setenv("JAVA_HOME", empty)
 	assert.Contains(t, Missing(archives), empty)
+	for version, missing := range map[string]string{"1.8.0_442": "Java 1", "10.0.2": "Java 10", "11.0.1": "make tools", "23": "make tools", "24.0.1": "Java 24", "": "no version"} {
+		require.NoError(t, os.WriteFile(filepath.Join(empty, "release"), []byte("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\""+version+"\"\n"), 0o600))
+		assert.Contains(t, Missing(empty), missing, version)
+	}
 }
 
 func TestTheVersionIsThatOfTheStacks(t *testing.T) {

@@ -177,7 +177,6 @@ func TestCapturingGoesOnAfterARestart(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {
 		c, dir := captured(t, shell, 20, "echo", "second")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "output.log"), []byte("first\n"), 0o600))
-		require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "output.pipe"), 0o600), "left by a container that was killed")
 		_, file, _ := output(t, c, dir)
 		assert.Equal(t, "first\nsecond\n", file)
 
@@ -191,6 +190,31 @@ func TestCapturingGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
+// A container that is killed loses the end of its output, and nothing else: what is in the file are whole lines from the first.
+func TestAKilledCaptureLosesTheEnd(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 1<<20, "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; done")
+		pipe, err := c.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, c.Start())
+		reader := bufio.NewReader(pipe)
+		for range 100 {
+			_, err := reader.ReadString('\n')
+			require.NoError(t, err)
+		}
+		require.NoError(t, c.Cancel())
+		_ = c.Wait()
+		data, err := os.ReadFile(filepath.Join(dir, "output.log"))
+		require.NoError(t, err)
+		lines := strings.Split(string(data), "\n")
+		assert.GreaterOrEqual(t, len(lines), 100)
+		for i, line := range lines[:len(lines)-1] {
+			require.Equal(t, fmt.Sprintf("line %d", i+1), line)
+		}
+		assert.Empty(t, lines[len(lines)-1], "no line is torn")
+	})
+}
+
 // A process that outlives the command and holds its output open must not keep the container from ending.
 func TestCapturingEndsWithTheCommand(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {
@@ -200,6 +224,54 @@ func TestCapturingEndsWithTheCommand(t *testing.T) {
 		assert.Equal(t, "done\n", file)
 		assert.Zero(t, status)
 	})
+}
+
+// Whatever the command, or the one before it, puts in the place of the files: its lines go on into output.log and nowhere else,
+// and it is not ended by it.
+func TestTheCaptureKeepsToItsFiles(t *testing.T) {
+	for name, place := range map[string]string{
+		"removed":          `rm -f $LOG_DIR/NAME`,
+		"a link":           `rm -f $LOG_DIR/NAME; ln -s $ELSEWHERE/file $LOG_DIR/NAME`,
+		"a link to itself": `rm -f $LOG_DIR/NAME; ln -s NAME $LOG_DIR/NAME`,
+		"a link to a dir":  `rm -f $LOG_DIR/NAME; ln -s $ELSEWHERE $LOG_DIR/NAME`,
+		"a FIFO":           `rm -f $LOG_DIR/NAME; mkfifo $LOG_DIR/NAME`,
+		"a folder":         `rm -f $LOG_DIR/NAME; mkdir -p $LOG_DIR/NAME/sub`,
+		"an older pipe":    `mkdir $LOG_DIR/output.pipe`,
+	} {
+		for _, file := range []string{"output.log", "output.log.1", "output.log.3"} {
+			t.Run(name+" for "+file, func(t *testing.T) {
+				eachShell(t, func(t *testing.T, shell string) {
+					script := strings.ReplaceAll(place, "NAME", file)
+					lines := `i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo "$1 line $i"; done`
+					elsewhere := t.TempDir()
+					run := func(dir, script string) (lines int) {
+						c, _ := captured(t, shell, 200, "sh", "-c", script, "sh", "some")
+						c.Env = append(c.Env, "LOG_DIR="+dir, "ELSEWHERE="+elsewhere)
+						said, err := c.Output()
+						require.NoError(t, err)
+						data, err := os.ReadFile(filepath.Join(dir, "output.log"))
+						require.NoError(t, err)
+						assert.True(t, strings.HasSuffix(string(data), "some line 30\n"), "%q", data)
+						info, err := os.Lstat(filepath.Join(dir, "output.log"))
+						require.NoError(t, err)
+						assert.True(t, info.Mode().IsRegular())
+						return strings.Count(string(said), "some line ")
+					}
+					// An earlier container left it.
+					dir := t.TempDir()
+					left := exec.Command("sh", "-c", script)
+					left.Env = append(os.Environ(), "LOG_DIR="+dir, "ELSEWHERE="+elsewhere)
+					require.NoError(t, left.Run())
+					assert.Equal(t, 30, run(dir, lines), "kubectl logs has every line")
+					found, err := os.ReadDir(elsewhere)
+					require.NoError(t, err)
+					assert.Empty(t, found, "nothing is written elsewhere")
+					// The command does it, against a script that keeps putting things right.
+					assert.Equal(t, 60, run(t.TempDir(), lines+"; ("+script+") 2>/dev/null; "+lines))
+				})
+			})
+		}
+	}
 }
 
 // The command is told to stop as if it were the container's first process, and what it says then is captured.

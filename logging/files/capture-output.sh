@@ -13,16 +13,28 @@
 set -u
 : "${LOG_DIR:?}" "${LOG_MAX_BYTES:?}" "${LOG_GENERATIONS:?}"
 log=$LOG_DIR/output.log
-pipe=$LOG_DIR/output.pipe
+random=$(cat /proc/sys/kernel/random/uuid) || exit
+# Another name at every start: whatever the command made on the volume, which outlives it, is not in the way.
+pipe=$LOG_DIR/.$random
 # Tells the copy that the command has ended. The end of the pipe would not: a process that the command left behind may
-# hold it open. It is another one at every start, so that no line that somebody wrote or sent can hold it.
-end=$(printf '\036%s\036' "$(cat /proc/sys/kernel/random/uuid)")
+# hold it open. No line that somebody wrote or sent can hold it.
+end=$(printf '\036%s\036' "$random")
+
+# Removes what is there and no file: a link would have the lines written elsewhere, a FIFO would wait for a reader, and into a
+# folder a file would be renamed.
+only_a_file() {
+    if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then
+        rm -rf "$1"
+    fi
+}
 
 rotate() {
     n=$LOG_GENERATIONS
+    only_a_file "$log.$n"
     while [ "$n" -gt 1 ]; do
         older=$n
         n=$((n - 1))
+        only_a_file "$log.$n"
         if [ -e "$log.$n" ]; then
             mv -f "$log.$n" "$log.$older"
         fi
@@ -30,11 +42,22 @@ rotate() {
     mv -f "$log" "$log.1"
 }
 
+open() {
+    only_a_file "$log"
+    # A failed exec would end the copy, and with it the command.
+    if (: >>"$log"); then
+        exec 4>>"$log"
+        size=$(($(wc -c <"$log")))
+    else
+        exec 4>/dev/null
+        size=0
+    fi
+}
+
 copy() {
     # Lengths are bytes.
     LC_ALL=C
-    exec 4>>"$log"
-    size=$(($(wc -c <"$log")))
+    open
     last=
     while [ -z "$last" ] && IFS= read -r line; do
         case $line in
@@ -46,10 +69,14 @@ copy() {
             ;;
         esac
         length=$((${#line} + 1))
+        # shellcheck disable=SC3013 # -ef is in POSIX since 2024, and was in every shell before
+        if [ -L "$log" ] || ! [ "$log" -ef /dev/fd/4 ]; then
+            # Removed, or something else is in its place.
+            open
+        fi
         if [ "$size" -gt 0 ] && [ $((size + length)) -gt "$LOG_MAX_BYTES" ]; then
             rotate
-            exec 4>>"$log"
-            size=0
+            open
         fi
         printf '%s\n' "$line"
         printf '%s\n' "$line" >&4
@@ -70,8 +97,6 @@ for name in TERM INT QUIT HUP; do
     trap "forward $name" "$name"
 done
 
-# Left over when the container was killed: the volume outlives it.
-rm -f "$pipe"
 mkfifo "$pipe" || exit
 copy <"$pipe" &
 copier=$!

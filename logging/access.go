@@ -83,7 +83,7 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 }
 
 // permissions are what somebody may do with the domain; in a role's own policy the principal is empty.
-type permissions func(principal iampolicy.Principal, domain, indexPrefix string) []iampolicy.Statement
+type permissions func(principal iampolicy.Principal, domain string) []iampolicy.Statement
 
 // role makes a role for one service account, with the same permissions as the domain's policy gives it: within one
 // account either would do, and both together survive a mistake in one.
@@ -100,7 +100,7 @@ func (a *Access) role(ctx *pulumi.Context, name, namespace, serviceAccount strin
 	policy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 		Role: role.Name,
 		Policy: args.DomainARN.ApplyT(func(domain string) (string, error) {
-			return iampolicy.Document(allow(iampolicy.Principal{}, domain, args.Setup.IndexPrefix)...)
+			return iampolicy.Document(allow(iampolicy.Principal{}, domain)...)
 		}).(pulumi.StringOutput),
 	}, pulumi.Parent(a))
 	if err != nil {
@@ -116,25 +116,23 @@ func accessPolicy(domain string, setup SetupInput, master, writer, reader string
 	if err != nil {
 		return "", err
 	}
-	statements = append(statements, writes(iampolicy.Principal{AWS: writer}, domain, setup.IndexPrefix)...)
-	statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain, setup.IndexPrefix)...)
+	statements = append(statements, writes(iampolicy.Principal{AWS: writer}, domain)...)
+	statements = append(statements, reads(iampolicy.Principal{AWS: reader}, domain)...)
 	return iampolicy.Document(statements...)
 }
 
 // writes are the calls fluentd makes: one look at the version when it connects, and bulk requests. The bulk path is the
-// only one that writes; which indices a request to /_bulk names in its body is beyond the grammar of IAM.
-func writes(principal iampolicy.Principal, domain, indexPrefix string) []iampolicy.Statement {
+// only one that writes; which indices a request names in its body is beyond the grammar of IAM.
+func writes(principal iampolicy.Principal, domain string) []iampolicy.Statement {
 	return []iampolicy.Statement{
 		{Sid: "Version", Principal: principal, Actions: []string{"es:ESHttpGet"}, Resources: []string{domain + "/"}},
-		{Sid: "Write", Principal: principal, Actions: []string{"es:ESHttpPost"}, Resources: []string{
-			domain + "/_bulk", fmt.Sprintf("%s/%s-*/_bulk", domain, indexPrefix),
-		}},
+		{Sid: "Write", Principal: principal, Actions: []string{"es:ESHttpPost"}, Resources: []string{domain + "/_bulk"}},
 	}
 }
 
 // reads are the calls that a browser makes of OpenSearch Dashboards to look at something, all below one path: pages, and
 // searches, which are POST requests. To save an object it would PUT.
-func reads(principal iampolicy.Principal, domain, _ string) []iampolicy.Statement {
+func reads(principal iampolicy.Principal, domain string) []iampolicy.Statement {
 	return []iampolicy.Statement{{
 		Sid: "Dashboards", Principal: principal,
 		Actions:   []string{"es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"},

@@ -2,10 +2,13 @@ package logging
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,9 +25,15 @@ const (
 	// line with it; a longer value stays readable in its line
 	// (https://docs.opensearch.org/latest/field-types/supported-field-types/keyword/).
 	keywordLength = 1024
-	// templatePriority is above that of a template somebody makes without thinking of one, 0: of templates that match an
-	// index only the highest applies (https://docs.opensearch.org/latest/im-plugin/index-templates/).
-	templatePriority = 100
+	// priority is that of the index template and of the policy's template. Of those that match a name only the highest applies, and
+	// two of one priority may not match the same (https://docs.opensearch.org/latest/im-plugin/index-templates/). It is above what
+	// somebody makes without thinking of it, 0 or AWS's example of 100, and above 100 to 344: those are what this program has left
+	// for project-* and the like on domains that it set up with daily indices.
+	priority = 500
+	// rolloverGiB is the size at which an index is full before its day is over: above the 44 GiB that a day of the most that a stack
+	// may expect takes, 40 GiB and a tenth, and below the 50 GiB that a shard should have at most
+	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html).
+	rolloverGiB = 45
 )
 
 // SetupInput is what the documents of the domain depend on.
@@ -36,9 +45,13 @@ type SetupInput struct {
 	WriterRoleARN string
 	// ReaderRoleARN is the IAM role of the dashboards' proxy; empty without one.
 	ReaderRoleARN string
-	// IndexPrefix starts the names of the daily indices, PREFIX-YYYY.MM.DD, and names the documents.
-	IndexPrefix string
-	// RetentionDays is how many days a line is kept at least; its index goes a day later.
+	// DataStream is the name of the data stream that the lines go to, and of all that is made for it.
+	DataStream string
+	// Fields are the names of the fields that are added to every line, and IndexedFields those that applications declare, with
+	// their OpenSearch types. No name is in both or has a type of its own in the template.
+	Fields        []string
+	IndexedFields map[string]string
+	// RetentionDays is how many days a line is kept at least, and one more at most.
 	RetentionDays int
 	// Replicas is the number of copies of each index beside the first: 0 on one node, 1 or 2 on more.
 	Replicas int
@@ -47,6 +60,9 @@ type SetupInput struct {
 	// Dashboards loads the saved objects; it needs ReaderRoleARN.
 	Dashboards bool
 }
+
+// acknowledged is the key by which OpenSearch says that what was asked for has become part of its state.
+const acknowledged = "acknowledged"
 
 // object is a JSON object. The encoder sorts its keys, so the same input gives the same bytes.
 type object = map[string]any
@@ -60,14 +76,27 @@ type setupRequest struct {
 	Body   object `json:"body,omitempty"`
 	// Versioned is what OpenSearch replaces only for who names the version that is replaced.
 	Versioned bool `json:"versioned,omitempty"`
-	// AfterFailures sends it only if the answer to the request before it reports failures.
-	AfterFailures bool `json:"after_failures,omitempty"`
+	// Exists is the type of the error that says that what is asked for is there already, which is a success.
+	Exists string `json:"exists,omitempty"`
+	// Reports is the key of the answer that has to be true; "failures" has to be false, or to be of those that leave an index as it
+	// has to be. Without it a status of 2xx says it all.
+	Reports string `json:"reports,omitempty"`
+	// Unless keeps it from being sent while the index that is written has a shape, and has the shape looked at after it.
+	Unless *writtenShape `json:"unless,omitempty"`
 	// Objects are sent in place of a body, as the file of an import.
 	Objects []object `json:"objects,omitempty"`
 }
 
+// writtenShape is what the newest index of a data stream is made after.
+type writtenShape struct {
+	// Path is that of the mappings of the data stream.
+	Path string `json:"path"`
+	// Shape is the note that they have to have.
+	Shape string `json:"shape"`
+}
+
 // SetupDocument is everything that the set-up Job sends to the domain, as the JSON that its script reads: roles and who
-// has them, the index template, the retention, and, where asked for, audit logs and saved objects. The same input gives
+// has them, the data stream with its template and its retention, and, where asked for, audit logs and saved objects. The same input gives
 // the same bytes, whose hash names the Job.
 func SetupDocument(in SetupInput) ([]byte, error) {
 	if err := in.check(); err != nil {
@@ -88,24 +117,34 @@ func SetupDocument(in SetupInput) ([]byte, error) {
 
 // setupRequests are the calls in their order. Which calls they are does not depend on what only AWS knows.
 func setupRequests(in SetupInput) ([]setupRequest, error) {
-	requests := []setupRequest{
-		writerRole(in.IndexPrefix),
-		roleMapping(in.IndexPrefix+"-writer", in.WriterRoleARN),
-		readerRole(in.IndexPrefix),
-		roleMapping(in.IndexPrefix+"-reader", in.ReaderRoleARN),
-		indexTemplate(in.IndexPrefix, in.Replicas),
+	stream := in.DataStream
+	template, shape, err := indexTemplate(in)
+	if err != nil {
+		return nil, err
 	}
-	requests = append(requests, retention(in.IndexPrefix, in.RetentionDays)...)
+	requests := []setupRequest{
+		writerRole(stream),
+		roleMapping(stream+"-writer", in.WriterRoleARN),
+		readerRole(stream),
+		roleMapping(stream+"-reader", in.ReaderRoleARN),
+		template,
+		// Before the first index, which gets its policy from it.
+		retentionPolicy(stream, in.RetentionDays),
+		dataStream(stream),
+		replicas(stream, in.Replicas),
+	}
+	requests = append(requests, retention(stream)...)
+	requests = append(requests, rollover(stream, shape))
 	if in.AuditLogs {
 		requests = append(requests, auditLogs())
 	}
 	if in.Dashboards {
-		objects, err := dashboardObjects(savedObjects, in.IndexPrefix)
+		objects, err := dashboardObjects(savedObjects, stream)
 		if err != nil {
 			return nil, err
 		}
 		requests = append(requests, setupRequest{
-			Name: "dashboards", Method: "POST", Path: "/_dashboards/api/saved_objects/_import?overwrite=true", Objects: objects,
+			Name: "dashboards", Method: "POST", Path: "/_dashboards/api/saved_objects/_import?overwrite=true", Objects: objects, Reports: "success",
 		})
 	}
 	return requests, nil
@@ -121,8 +160,8 @@ func (in SetupInput) check() error {
 	if in.Endpoint == "" || strings.ContainsAny(in.Endpoint, ":/") {
 		problem("endpoint %q: expected a host name without https://", in.Endpoint)
 	}
-	if in.Region == "" || in.IndexPrefix == "" {
-		problem("region %q, index prefix %q: expected both", in.Region, in.IndexPrefix)
+	if in.Region == "" || in.DataStream == "" {
+		problem("region %q, data stream %q: expected both", in.Region, in.DataStream)
 	}
 	// A mapping reads * and ? as patterns: such an ARN would let others in
 	// (https://docs.opensearch.org/latest/security/access-control/users-roles/).
@@ -144,45 +183,31 @@ func (in SetupInput) check() error {
 	return errors.Join(problems...)
 }
 
-// indexPattern matches the daily indices of the prefix, and nothing that is not named after it.
-func indexPattern(prefix string) string { return prefix + "-*" }
-
-// priority is that of the prefix's templates. OpenSearch and ISM refuse two templates of the same priority whose patterns
-// overlap: project-* of a former prefix and project-web-* of a new one. Of two such prefixes one is longer, and it wins
-// (addIndexTemplateV2 in
-// https://github.com/opensearch-project/OpenSearch/blob/2.19/server/src/main/java/org/opensearch/cluster/metadata/MetadataIndexTemplateService.java
-// and findConflictingPolicyTemplates in
-// https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/ISMTemplateService.kt).
-func priority(prefix string) int { return templatePriority + len(prefix) }
-
-// writerRole lets the sidecars add lines to the indices of the prefix, create the index of the day by it, and add fields
-// to its mapping; they read, change and delete nothing. What each call asks for is in the security plugin's evaluator
+// writerRole lets the sidecars add lines to the data stream; they read, change and delete nothing, and make neither indices nor
+// fields. What each call asks for is in the security plugin's evaluator
 // (https://github.com/opensearch-project/security/blob/main/src/main/java/org/opensearch/security/privileges/actionlevel/legacy/PrivilegesEvaluator.java):
 //   - a bulk request is checked as indices:data/write/bulk for the cluster first, then as indices:data/write/bulk[s] for
-//     each index, and each line of it as indices:data/write/index, be it sent to create or to index. So the role could
-//     replace a line whose ID it knows; delete and update it cannot, they have actions of their own;
-//   - an index that a bulk request makes (indices:admin/auto_create) is checked as indices:admin/create, and the fields that
-//     it adds (indices:admin/mapping/auto_put) as indices:admin/mapping/put, in every version since 1.0;
+//     each index, and each line of it as indices:data/write/index. Those of a data stream have the permissions of its name;
+//   - to index over a line whose ID is known is the same action as to create it, and a data stream refuses it: "only write
+//     ops with an op_type of create are allowed in data streams". To delete and to update have actions of their own;
 //   - fluentd's one look at the version, GET /, is cluster:monitor/main.
 //
 // The bulk action has a star because the plugin's own action groups have it: the names behind it vary, and all are bulk.
 // Their groups are too wide here: write, crud and cluster_composite_ops delete, read or change aliases
 // (https://docs.opensearch.org/latest/security/access-control/default-action-groups/).
-func writerRole(prefix string) setupRequest {
-	return role(prefix+"-writer", object{
-		"description":         "The log sidecars: add lines to the indices " + indexPattern(prefix),
+func writerRole(stream string) setupRequest {
+	return role(stream+"-writer", object{
+		"description":         "The log sidecars: add lines to the data stream " + stream,
 		"cluster_permissions": []string{"cluster:monitor/main", "indices:data/write/bulk"},
 		"index_permissions": []object{{
-			"index_patterns": []string{indexPattern(prefix)},
-			"allowed_actions": []string{
-				"indices:admin/create", "indices:admin/mapping/put", "indices:data/write/bulk*", "indices:data/write/index",
-			},
+			"index_patterns":  []string{stream},
+			"allowed_actions": []string{"indices:data/write/bulk*", "indices:data/write/index"},
 		}},
 		"tenant_permissions": []object{},
 	})
 }
 
-// readerRole lets the dashboards' proxy search the indices of the prefix, and see what is saved in OpenSearch Dashboards
+// readerRole lets the dashboards' proxy search the data stream, and see what is saved in OpenSearch Dashboards
 // without changing it. It has groups where a newer Dashboards may ask for more of the same: read, and the reading half of
 // the composite operations, with which Dashboards fetches several objects and runs several searches at once
 // (https://docs.opensearch.org/latest/security/access-control/users-roles/, the read-only user).
@@ -197,13 +222,13 @@ func writerRole(prefix string) setupRequest {
 //
 // Nothing can be saved with it, in the private tenant that the plugin gives every user either: a write of one object is a
 // bulk request to the cluster first (https://github.com/opensearch-project/security/issues/2336), which it may not make.
-func readerRole(prefix string) setupRequest {
-	return role(prefix+"-reader", object{
-		"description":         "The dashboards' proxy: search the indices " + indexPattern(prefix) + " and see what is saved for all",
+func readerRole(stream string) setupRequest {
+	return role(stream+"-reader", object{
+		"description":         "The dashboards' proxy: search the data stream " + stream + " and see what is saved for all",
 		"cluster_permissions": []string{"cluster_composite_ops_ro"},
 		"index_permissions": []object{
 			{
-				"index_patterns":  []string{indexPattern(prefix)},
+				"index_patterns":  []string{stream},
 				"allowed_actions": []string{"read"},
 			},
 			{
@@ -237,16 +262,52 @@ func roleMapping(name, roleARN string) setupRequest {
 	}
 }
 
-// indexTemplate is what the index of each day is made from (https://docs.opensearch.org/latest/im-plugin/index-templates/).
-// It holds for indices made after it: a change shows the next day.
-func indexTemplate(prefix string, replicas int) setupRequest {
+// indexTemplate is what every new index of the data stream is made from
+// (https://docs.opensearch.org/latest/im-plugin/data-streams/), and the note in it that tells indices of this shape from others:
+// the one that is written shows by it whether it was made from this template.
+func indexTemplate(in SetupInput) (setupRequest, string, error) {
+	settings, mappings := indexSettings(in.Replicas), indexMappings(in)
+	text, err := json.Marshal([]object{settings, mappings})
+	if err != nil {
+		return setupRequest{}, "", err
+	}
+	sum := sha256.Sum256(text)
+	shape := hex.EncodeToString(sum[:6])
+	mappings["_meta"] = object{"shape": shape}
 	return setupRequest{
-		Name: "index template", Method: "PUT", Path: "/_index_template/" + prefix,
+		Name: "index template", Method: "PUT", Path: "/_index_template/" + in.DataStream, Reports: acknowledged,
 		Body: object{
-			"index_patterns": []string{indexPattern(prefix)},
-			"priority":       priority(prefix),
-			"template":       object{"settings": indexSettings(replicas), "mappings": indexMappings()},
+			"index_patterns": []string{in.DataStream},
+			"priority":       priority,
+			"data_stream":    object{"timestamp_field": object{"name": "@timestamp"}},
+			"template":       object{"settings": settings, "mappings": mappings},
 		},
+	}, shape, nil
+}
+
+// dataStream makes the data stream with its first index, .ds-STREAM-000001
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/data-streams.html).
+func dataStream(stream string) setupRequest {
+	return setupRequest{
+		Name: "data stream", Method: "PUT", Path: "/_data_stream/" + stream, Exists: "resource_already_exists_exception", Reports: acknowledged,
+	}
+}
+
+// replicas gives the indices that exist as many copies as new ones get, so that a second node guards what was written before it
+// (https://docs.opensearch.org/latest/api-reference/index-apis/update-settings/).
+func replicas(stream string, count int) setupRequest {
+	return setupRequest{
+		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{"index.number_of_replicas": count}, Reports: acknowledged,
+	}
+}
+
+// rollover gives the data stream a new index to write to, which is the way of a changed template into a data stream that is
+// there. The indices before it stay as they are, and searches go on to find their lines
+// (https://docs.opensearch.org/latest/im-plugin/data-streams/).
+func rollover(stream, shape string) setupRequest {
+	return setupRequest{
+		Name: "index of the template's shape", Method: "POST", Path: "/" + stream + "/_rollover", Reports: acknowledged,
+		Unless: &writtenShape{Path: "/" + stream + "/_mapping", Shape: shape},
 	}
 }
 
@@ -264,113 +325,100 @@ func indexSettings(replicas int) object {
 		// Smaller on disk for some CPU. The zstd codecs are faster, but 1.x and 2.x before 2.9 have none
 		// (https://docs.opensearch.org/latest/im-plugin/index-codecs/).
 		"index.codec": "best_compression",
-		// A value that is no number, date or address where the mapping says so is left out of the index, and not its line
-		// refused (https://docs.opensearch.org/latest/field-types/mapping-parameters/ignore-malformed/).
+		// The sidecar sends what fits. Should a value be no number, date or address where the mapping says so, it is left out of
+		// the index, and not its line refused (https://docs.opensearch.org/latest/field-types/mapping-parameters/ignore-malformed/).
 		"index.mapping.ignore_malformed": true,
-		// Every field is in the state that all nodes hold in memory, for each day's index anew, and a search over all fields
-		// has one clause for each, of which 1024 are allowed
-		// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_AdvancedOptionsStatus.html).
-		"index.mapping.total_fields.limit": 1000,
 	}
 }
 
-// indexMappings are the fields that the sidecars send, and what becomes of those that an application adds to its JSON. A
-// field that cannot be indexed must not cost the line, which is kept as it came whatever is indexed of it:
-//   - an object is not looked into, so that one application cannot bring thousands of fields by nesting them;
-//   - text and booleans share a type that takes any plain value; of another type than the first of its name, a number is
-//     indexed as text there, and a text that is no number is left out of a number's index;
-//   - a text too long to be a term is left out.
-//
-// Two cases are left in which OpenSearch refuses a line, with status 400, and the sidecar prints it to its output: an
-// object where the same name had a plain value on that day, and a new name when the index has its limit of fields. No
-// option leaves only such a field out, and dynamic: false would index nothing of what an application adds
-// (https://docs.opensearch.org/latest/mappings/mapping-parameters/dynamic/).
-func indexMappings() object {
+// indexMappings are the fields that can be searched: the sidecar's own, and what the settings name. No line can bring another:
+// OpenSearch looks into no field that has no name here (dynamic: false), and keeps it with its line as it came
+// (https://docs.opensearch.org/latest/mappings/mapping-parameters/dynamic/). With dynamic fields an application could take all
+// names that an index may have, a name with dots could clash with a plain one and cost its line, and one with 2000 dots would
+// end the node, and then the next one: writing such a mapping overflows the stack.
+func indexMappings(in SetupInput) object {
 	properties := object{
+		// The one field that a data stream insists on: exactly one valid date in every line.
 		"@timestamp": object{"type": "date"},
 		"bytes_sent": object{"type": "long"},
 		"connection": object{"type": "long"},
-		// What an application logs as JSON, whose names mean something else in each: kept, and not indexed.
+		// What else a line holds as JSON, whose names mean something else in each application: kept, and not looked into.
 		"json":         object{"type": "object", "enabled": false},
 		"message":      object{"type": "text"},
 		"pid":          object{"type": "integer"},
 		"remote_addr":  object{"type": "ip"},
 		"request_time": object{"type": "float"},
 		"status":       object{"type": "short"},
-		// Seconds since 1970, as nginx writes them, where fluentd does not turn them into @timestamp.
-		"time": object{"type": "double"},
 	}
-	for _, name := range []string{
-		"cluster", "container", "host", "level", "method", "namespace", "node", "path", "pod", "protocol", "referer",
+	for _, name := range slices.Concat(in.Fields, []string{
+		"altered", "claimed_time", "cluster", "container", "host", "level", "method", "namespace", "node", "path", "pod", "protocol", "referer",
 		"request_id", "stream", "user_agent", "zone",
-	} {
+	}) {
 		properties[name] = keyword()
 	}
-	return object{
-		"dynamic": true,
-		// The first text of a name that looks like a date would make the field a date for all that follow.
-		"date_detection": false,
-		"dynamic_templates": []object{
-			dynamicTemplate("objects", "object", object{"type": "object", "enabled": false}),
-			dynamicTemplate("integers", "long", object{"type": "double"}),
-			dynamicTemplate("fractions", "double", object{"type": "double"}),
-			// A boolean field refuses text; a keyword takes both.
-			dynamicTemplate("booleans", "boolean", keyword()),
-			dynamicTemplate("strings", "string", keyword()),
-		},
-		"properties": properties,
+	for name, kind := range in.IndexedFields {
+		properties[name] = object{"type": kind}
+		if kind == "keyword" {
+			properties[name] = keyword()
+		}
 	}
+	return object{"dynamic": false, "properties": properties}
 }
 
 func keyword() object { return object{"type": "keyword", "ignore_above": keywordLength} }
 
-// dynamicTemplate maps a new field by the type that its first value has in JSON
-// (https://docs.opensearch.org/latest/mappings/dynamic-templates/).
-func dynamicTemplate(name, jsonType string, mapping object) object {
-	return object{name: object{"match_mapping_type": jsonType, "mapping": mapping}}
+// retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its
+// last line is older than days (https://docs.opensearch.org/latest/im-plugin/ism/policies/): min_rollover_age counts from when the
+// next index took over. The two looks at an index that this takes, ISM has five to eight minutes apart.
+//
+// By default ISM gives an index up for good after three failures of an action: it would be written for ever, or never deleted. So
+// it goes on trying (ActionRetry.kt and ManagedIndexRunner.kt in https://github.com/opensearch-project/index-management/tree/2.19).
+//
+// The policy attaches itself to the data stream's indices when they are made, and with it the names of states and actions stay:
+// an index in an action that its new policy has in the same place changes to it at once (isSafeToChange in ManagedIndexUtils.kt).
+func retentionPolicy(stream string, days int) setupRequest {
+	action := func(name string, arguments object) []object {
+		return []object{{name: arguments, "retry": object{"count": 100_000, "backoff": "constant", "delay": "10m"}}}
+	}
+	return setupRequest{
+		Name: "retention policy", Method: "PUT", Path: "/_plugins/_ism/policies/" + stream, Versioned: true,
+		Body: object{"policy": object{
+			"description":   fmt.Sprintf("Keep log lines for %d days", days),
+			"default_state": "hot",
+			"states": []object{
+				{
+					"name":    "hot",
+					"actions": action("rollover", object{"min_index_age": "1d", "min_size": fmt.Sprintf("%dgb", rolloverGiB)}),
+					"transitions": []object{{
+						"state_name": "delete",
+						"conditions": object{"min_rollover_age": fmt.Sprintf("%dd", days)},
+					}},
+				},
+				{
+					"name":        "delete",
+					"actions":     action("delete", object{}),
+					"transitions": []object{},
+				},
+			},
+			"ism_template": []object{{"index_patterns": []string{stream}, "priority": priority}},
+		}},
+	}
 }
 
-// retention deletes each daily index when all of its lines are older than days: its first line is a day older than its
-// last (https://docs.opensearch.org/latest/im-plugin/ism/policies/). The policy attaches itself to indices made after it;
-// those that exist are given it, and those that have it are moved to its newest version, because an index keeps the version
-// that it was given (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
-// https://github.com/opensearch-project/index-management/issues/813). Both calls answer with 200 and a list of the indices
-// that they left alone. Those that have a policy are on the first one's list, and the second is sent only if there are any:
-// while no index matches, it fails with 400, "no documents to get" (getManagedIndexMetadata in
+// retention gives the policy to indices that have none, because somebody took it away, and moves the others to its newest version:
+// an index keeps the version that it was given (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
+// https://github.com/opensearch-project/index-management/issues/813). Both calls answer with 200 and a list of the indices that
+// they left alone, and with 404 if there is no such policy. The data stream's name always has an index: without one the second
+// call would be answered with 400, "no documents to get" (getManagedIndexMetadata in
 // https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/transport/action/changepolicy/TransportChangePolicyAction.kt).
-func retention(prefix string, days int) []setupRequest {
-	policy := object{"policy_id": prefix}
+func retention(stream string) []setupRequest {
+	policy := object{"policy_id": stream}
 	return []setupRequest{
 		{
-			Name: "retention policy", Method: "PUT", Path: "/_plugins/_ism/policies/" + prefix, Versioned: true,
-			Body: object{"policy": object{
-				"description":   fmt.Sprintf("Keep log lines for %d days", days),
-				"default_state": "hot",
-				"states": []object{
-					{
-						"name":    "hot",
-						"actions": []object{},
-						"transitions": []object{{
-							"state_name": "delete",
-							"conditions": object{"min_index_age": fmt.Sprintf("%dd", days+1)},
-						}},
-					},
-					{
-						"name":        "delete",
-						"actions":     []object{{"delete": object{}}},
-						"transitions": []object{},
-					},
-				},
-				"ism_template": []object{{"index_patterns": []string{indexPattern(prefix)}, "priority": priority(prefix)}},
-			}},
+			Name: "retention of indices without a policy", Method: "POST", Path: "/_plugins/_ism/add/" + stream, Body: policy, Reports: "failures",
 		},
 		{
-			Name: "retention of indices without a policy", Method: "POST", Path: "/_plugins/_ism/add/" + indexPattern(prefix),
-			Body: policy,
-		},
-		{
-			Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + indexPattern(prefix),
-			Body: policy, AfterFailures: true,
+			Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream, Body: policy, Reports: "failures",
 		},
 	}
 }
@@ -382,9 +430,7 @@ func retention(prefix string, days int) []setupRequest {
 //
 // What is granted is left out: that is every line that is sent and every search. So the sidecars do not log themselves, and
 // need not be named as users to ignore, which would also hide the calls they are refused, the very sign of a stolen token.
-// Of the rest of their traffic only the fields that bulk requests add to mappings is left out; who changes a mapping by
-// hand does it under another name, indices:admin/mapping/put. IAM roles appear in the log by their ARN
-// (https://github.com/opensearch-project/OpenSearch/issues/14838).
+// IAM roles appear in the log by their ARN (https://github.com/opensearch-project/OpenSearch/issues/14838).
 //
 // exclude_sensitive_headers, internal_config and external_config can only be read on a domain: a request that leaves them
 // out or has other values than these is answered with 409
@@ -409,7 +455,7 @@ func auditLogs() setupRequest {
 				"resolve_indices":           true,
 				"exclude_sensitive_headers": true,
 				"ignore_users":              server,
-				"ignore_requests":           []string{"indices:admin/mapping/auto_put"},
+				"ignore_requests":           []string{},
 			},
 			"compliance": object{
 				"enabled":               true,
@@ -427,12 +473,11 @@ func auditLogs() setupRequest {
 	}
 }
 
-// dashboardObjects are the saved objects of the file, one a line, with the index pattern's title set to the indices of
-// the prefix (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of
-// fields: Dashboards asks the indices for it at every visit, so that what applications add is there too; that it may not
-// save the list as the reader only shows in the browser's console
+// dashboardObjects are the saved objects of the file, one a line, with the index pattern's title set to the data stream
+// (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of fields:
+// Dashboards asks the indices for it at every visit, so that what the settings declare is there too; that it may not save the list as the reader only shows in the browser's console
 // (https://github.com/opensearch-project/OpenSearch-Dashboards/blob/main/src/plugins/data/common/index_patterns/index_patterns/index_patterns.ts).
-func dashboardObjects(file []byte, prefix string) ([]object, error) {
+func dashboardObjects(file []byte, stream string) ([]object, error) {
 	var objects []object
 	for number, line := range bytes.Split(bytes.TrimSpace(file), []byte("\n")) {
 		var saved object
@@ -440,7 +485,7 @@ func dashboardObjects(file []byte, prefix string) ([]object, error) {
 			return nil, fmt.Errorf("saved objects of the dashboards, line %d: %w", number+1, err)
 		}
 		if attributes, ok := saved["attributes"].(object); ok && saved["type"] == "index-pattern" {
-			attributes["title"] = indexPattern(prefix)
+			attributes["title"] = stream
 		}
 		objects = append(objects, saved)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"expense/internal/config"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -26,13 +28,17 @@ const (
 func smallSetup() SetupInput {
 	return SetupInput{
 		Endpoint: "vpc-expense-abc.us-east-1.es.amazonaws.com", Region: "us-east-1",
-		WriterRoleARN: setupWriter, IndexPrefix: "project", RetentionDays: 7,
+		WriterRoleARN: setupWriter, DataStream: "project-logs", RetentionDays: 7,
 	}
 }
 
 func largeSetup() SetupInput {
 	in := smallSetup()
 	in.ReaderRoleARN, in.RetentionDays, in.Replicas, in.AuditLogs, in.Dashboards = setupReader, 30, 2, true, true
+	in.Fields = []string{"team"}
+	in.IndexedFields = map[string]string{
+		"a": "keyword", "b": "text", "c": "boolean", "d": "long", "e": "float", "f": "double", "g": "date", "h": "ip",
+	}
 	return in
 }
 
@@ -41,7 +47,8 @@ type sentRequest struct {
 	Name, Method, Path string
 	Body               map[string]any
 	Versioned          bool
-	AfterFailures      bool `json:"after_failures"`
+	Exists, Reports    string
+	Unless             *writtenShape
 	Objects            []map[string]any
 }
 
@@ -119,8 +126,8 @@ func TestSetupDocumentFitsIntoAConfigMap(t *testing.T) {
 }
 
 func TestSetupNamesEachRequestOnceAndOnlyChangesWhatItOwns(t *testing.T) {
-	own := regexp.MustCompile(`^/(_plugins/_security/api/(roles|rolesmapping)/project-(writer|reader)|_index_template/project|` +
-		`_plugins/_ism/policies/project|_plugins/_ism/(add|change_policy)/project-\*|_plugins/_security/api/audit/config|` +
+	own := regexp.MustCompile(`^/(_plugins/_security/api/(roles|rolesmapping)/project-logs-(writer|reader)|(_index_template|_data_stream)/project-logs|` +
+		`_plugins/_ism/(policies|add|change_policy)/project-logs|project-logs/_(settings|rollover)|_plugins/_security/api/audit/config|` +
 		`_dashboards/api/saved_objects/_import\?overwrite=true)$`)
 	names := map[string]bool{}
 	all := requestsOf(t, largeSetup())
@@ -129,10 +136,10 @@ func TestSetupNamesEachRequestOnceAndOnlyChangesWhatItOwns(t *testing.T) {
 		names[r.Name] = true
 		assert.Regexp(t, own, r.Path)
 		assert.Contains(t, []string{"PUT", "POST"}, r.Method, r.Name)
-		assert.NotEqual(t, r.Body == nil, r.Objects == nil, "%s: either a body or objects", r.Name)
+		assert.False(t, r.Body != nil && r.Objects != nil, "%s: either a body or objects", r.Name)
 	}
-	assert.Len(t, all, 10)
-	assert.Len(t, requestsOf(t, smallSetup()), 8)
+	assert.Len(t, all, 13)
+	assert.Len(t, requestsOf(t, smallSetup()), 11)
 }
 
 // securityRole is what the security plugin reads.
@@ -187,21 +194,20 @@ func roleOf(t *testing.T, in SetupInput, name string) securityRole {
 	return decodeAs[securityRole](t, requestTo(t, in, "/_plugins/_security/api/roles/"+name).Body)
 }
 
-// foreignIndices are indices that neither role may touch: another prefix, a longer one, and OpenSearch's own.
+// foreignIndices are names that neither role may touch: shorter and longer ones, and OpenSearch's own.
 var foreignIndices = []string{
-	"project", "projects-2026.11.24", "other-2026.11.24", "other-project-2026.11.24", ".opendistro_security", ".opendistro-ism-config", ".tasks",
+	"project", "project-logs2", "project-logs-2026.11.24", "a-project-logs", "logs", ".opendistro_security", ".opendistro-ism-config", ".tasks",
 }
 
-// What the security plugin checks for GET / and for a bulk request that creates lines, the day's index and fields, and
-// what it must go on refusing.
+// What the security plugin checks for GET / and for a bulk request that creates lines, and what it must go on refusing. It gives
+// the indices of a data stream the permissions of its name.
 func TestSetupLetsTheWriterAddLinesAndNothingElse(t *testing.T) {
-	writer := roleOf(t, largeSetup(), "project-writer")
+	writer := roleOf(t, largeSetup(), "project-logs-writer")
 	for _, action := range []string{"cluster:monitor/main", "indices:data/write/bulk"} {
 		assert.True(t, writer.cluster(action), action)
 	}
-	needed := []string{"indices:data/write/bulk[s]", "indices:data/write/index", "indices:admin/create", "indices:admin/mapping/put"}
-	for _, action := range needed {
-		assert.True(t, writer.index("project-2026.11.24", action), action)
+	for _, action := range []string{"indices:data/write/bulk[s]", "indices:data/write/index"} {
+		assert.True(t, writer.index("project-logs", action), action)
 		for _, index := range append(foreignIndices, ".kibana_1") {
 			assert.False(t, writer.index(index, action), "%s on %s", action, index)
 		}
@@ -210,8 +216,10 @@ func TestSetupLetsTheWriterAddLinesAndNothingElse(t *testing.T) {
 		"indices:data/write/delete", "indices:data/write/update", "indices:data/write/delete/byquery", "indices:data/write/update/byquery",
 		"indices:data/read/search", "indices:data/read/get", "indices:data/read/field_caps", "indices:admin/delete", "indices:admin/close",
 		"indices:admin/aliases", "indices:admin/settings/update", "indices:admin/mappings/get", "indices:admin/get", "indices:monitor/stats",
+		"indices:admin/create", "indices:admin/auto_create", "indices:admin/mapping/put", "indices:admin/mapping/auto_put", "indices:admin/rollover",
+		"indices:admin/data_stream/create", "indices:admin/data_stream/delete",
 	} {
-		assert.False(t, writer.index("project-2026.11.24", action), action)
+		assert.False(t, writer.index("project-logs", action), action)
 	}
 	for _, action := range []string{
 		"cluster:monitor/state", "cluster:admin/settings/update", "cluster:admin/opendistro/ism/policy/write", "indices:data/read/mget", "indices:data/read/msearch",
@@ -223,11 +231,11 @@ func TestSetupLetsTheWriterAddLinesAndNothingElse(t *testing.T) {
 }
 
 func TestSetupLetsTheReaderSearchAndChangeNothing(t *testing.T) {
-	reader := roleOf(t, largeSetup(), "project-reader")
+	reader := roleOf(t, largeSetup(), "project-logs-reader")
 	for _, action := range []string{"indices:data/read/mget", "indices:data/read/msearch", "indices:data/read/scroll"} {
 		assert.True(t, reader.cluster(action), action)
 	}
-	readable := []string{"project-2026.11.24", ".kibana", ".kibana_1", ".opensearch_dashboards_2"}
+	readable := []string{"project-logs", ".kibana", ".kibana_1", ".opensearch_dashboards_2"}
 	for _, index := range readable {
 		for _, action := range []string{
 			"indices:data/read/search", "indices:data/read/get", "indices:data/read/mget[shard]", "indices:data/read/field_caps", "indices:admin/resolve/index",
@@ -239,6 +247,7 @@ func TestSetupLetsTheReaderSearchAndChangeNothing(t *testing.T) {
 		for _, action := range []string{
 			"indices:data/write/index", "indices:data/write/bulk[s]", "indices:data/write/delete", "indices:data/write/update",
 			"indices:admin/create", "indices:admin/delete", "indices:admin/mapping/put", "indices:admin/aliases", "indices:admin/settings/update",
+			"indices:admin/rollover", "indices:admin/data_stream/delete",
 		} {
 			assert.False(t, reader.index(index, action), "%s on %s", action, index)
 		}
@@ -261,9 +270,9 @@ func TestSetupGivesEachRoleToOneHolderAndWithoutAProxyNobodyReads(t *testing.T) 
 		require.NoError(t, err)
 		return string(body)
 	}
-	assert.JSONEq(t, `{"backend_roles": ["`+setupWriter+`"], "hosts": [], "users": []}`, holders(largeSetup(), "project-writer"))
-	assert.JSONEq(t, `{"backend_roles": ["`+setupReader+`"], "hosts": [], "users": []}`, holders(largeSetup(), "project-reader"))
-	assert.JSONEq(t, `{"backend_roles": [], "hosts": [], "users": []}`, holders(smallSetup(), "project-reader"))
+	assert.JSONEq(t, `{"backend_roles": ["`+setupWriter+`"], "hosts": [], "users": []}`, holders(largeSetup(), "project-logs-writer"))
+	assert.JSONEq(t, `{"backend_roles": ["`+setupReader+`"], "hosts": [], "users": []}`, holders(largeSetup(), "project-logs-reader"))
+	assert.JSONEq(t, `{"backend_roles": [], "hosts": [], "users": []}`, holders(smallSetup(), "project-logs-reader"))
 }
 
 // The plugin refuses to map a role that it does not know.
@@ -284,23 +293,24 @@ func TestSetupMakesARoleBeforeItGivesItAway(t *testing.T) {
 }
 
 type sentTemplate struct {
-	Patterns []string `json:"index_patterns"`
+	Patterns   []string `json:"index_patterns"`
+	Priority   int
+	DataStream struct {
+		Timestamp struct{ Name string } `json:"timestamp_field"`
+	} `json:"data_stream"`
 	Template struct {
 		Settings map[string]any
 		Mappings struct {
-			Dynamic       bool
-			DateDetection *bool `json:"date_detection"`
-			Templates     []map[string]struct {
-				JSONType string `json:"match_mapping_type"`
-				Mapping  map[string]any
-			} `json:"dynamic_templates"`
+			Dynamic    *bool
+			Meta       struct{ Shape string } `json:"_meta"`
+			Templates  any                    `json:"dynamic_templates"`
 			Properties map[string]map[string]any
 		}
 	}
 }
 
 func templateOf(t *testing.T, in SetupInput) sentTemplate {
-	return decodeAs[sentTemplate](t, requestTo(t, in, "/_index_template/project").Body)
+	return decodeAs[sentTemplate](t, requestTo(t, in, "/_index_template/project-logs").Body)
 }
 
 // indexedType is the type that the index has for a field; none has no field of the name.
@@ -314,9 +324,12 @@ func TestSetupMapsEveryFieldThatTheSidecarsSend(t *testing.T) {
 	require.NoError(t, err)
 	fields := []string{
 		"@timestamp", "level", "pid", "connection", "message", "stream", "cluster", "namespace", "pod", "node", "zone", "container",
+		"claimed_time", "altered", "json", "team",
 	}
 	for _, match := range regexp.MustCompile(`'"([a-z_]+)":`).FindAllStringSubmatch(string(conf), -1) {
-		fields = append(fields, match[1])
+		if match[1] != "time" { // it becomes @timestamp or claimed_time
+			fields = append(fields, match[1])
+		}
 	}
 	require.GreaterOrEqual(t, len(fields), 24, "fields of nginx's log format")
 	for _, field := range fields {
@@ -329,13 +342,47 @@ func TestSetupMapsEveryFieldThatTheSidecarsSend(t *testing.T) {
 	}
 }
 
-// One shard holds a day; a copy on a domain of one node would never find a place, and the domain would stay yellow.
+// A field of the settings' in the place of one of these would change its type.
+func TestSettingsCannotNameAFieldThatTheTemplateMapsByItself(t *testing.T) {
+	fields := templateOf(t, smallSetup()).Template.Mappings.Properties
+	assert.Greater(t, len(fields), 20)
+	for name := range fields {
+		assert.Contains(t, config.DocumentFields, name)
+	}
+	assert.True(t, slices.IsSorted(config.DocumentFields))
+}
+
+// One shard holds a day; a copy on a domain of one node would never find a place, and the domain would stay yellow. With more nodes
+// the indices that are there need one too.
 func TestSetupMakesIndicesOfOneShardWithTheReplicasAskedFor(t *testing.T) {
 	for _, in := range []SetupInput{smallSetup(), largeSetup()} {
 		got := templateOf(t, in)
-		assert.Equal(t, []string{"project-*"}, got.Patterns)
+		assert.Equal(t, []string{"project-logs"}, got.Patterns)
+		assert.Equal(t, "@timestamp", got.DataStream.Timestamp.Name)
 		assert.EqualValues(t, 1, got.Template.Settings["index.number_of_shards"])
 		assert.EqualValues(t, in.Replicas, got.Template.Settings["index.number_of_replicas"])
+		assert.EqualValues(t, in.Replicas, requestTo(t, in, "/project-logs/_settings").Body["index.number_of_replicas"])
+	}
+}
+
+// A domain that was set up with daily indices has templates whose patterns match the data stream's name, as project-* does
+// project-logs. Their priority was 100 and the length of the prefix.
+func TestTheTemplatesStandAboveThoseOfDailyIndices(t *testing.T) {
+	assert.Greater(t, templateOf(t, smallSetup()).Priority, 100+244)
+	assert.Equal(t, templateOf(t, smallSetup()).Priority, policyOf(t, smallSetup()).Templates[0].Priority)
+}
+
+// A field of an application's cannot take the place of another's, and none can make the mapping grow.
+func TestNoLineCanChangeTheMapping(t *testing.T) {
+	got := templateOf(t, largeSetup()).Template.Mappings
+	require.NotNil(t, got.Dynamic, "it is on by default")
+	assert.False(t, *got.Dynamic)
+	assert.Nil(t, got.Templates)
+	assert.Equal(t, map[string]any{"type": "object", "enabled": false}, got.Properties["json"])
+	for name, field := range got.Properties {
+		assert.NotContains(t, name, ".")
+		assert.NotContains(t, []any{"flat_object", "nested", nil}, field["type"], name)
+		assert.True(t, field["type"] != "object" || name == "json", name)
 	}
 }
 
@@ -343,10 +390,8 @@ func TestSetupMakesIndicesOfOneShardWithTheReplicasAskedFor(t *testing.T) {
 func TestSetupLosesTheIndexOfAFieldBeforeTheLine(t *testing.T) {
 	got := templateOf(t, largeSetup()).Template
 	assert.Equal(t, true, got.Settings["index.mapping.ignore_malformed"])
-	require.NotNil(t, got.Mappings.DateDetection, "it is on by default")
-	assert.False(t, *got.Mappings.DateDetection, "a text that looks like a date")
 	keywords := 0
-	bounded := func(field map[string]any) {
+	for _, field := range got.Mappings.Properties {
 		if field["type"] == "keyword" {
 			// A character has up to four bytes.
 			assert.LessOrEqual(t, field["ignore_above"], 32766.0/4)
@@ -354,79 +399,152 @@ func TestSetupLosesTheIndexOfAFieldBeforeTheLine(t *testing.T) {
 			keywords++
 		}
 	}
-	for _, field := range got.Mappings.Properties {
-		bounded(field)
-	}
-	types := map[string]string{}
-	for _, dynamic := range got.Mappings.Templates {
-		for _, rule := range dynamic {
-			bounded(rule.Mapping)
-			types[rule.JSONType] = rule.Mapping["type"].(string)
-			if rule.JSONType == "object" {
-				assert.Equal(t, false, rule.Mapping["enabled"], "objects would bring any number of fields")
-			}
-		}
-	}
-	assert.Equal(t, 17, keywords)
-	assert.Equal(t, map[string]string{
-		"object": "object", "long": "double", "double": "double", "boolean": "keyword", "string": "keyword",
-	}, types, "every type that JSON has")
-	// Room for what applications add, and few enough for a search over all fields.
-	assert.Greater(t, got.Settings["index.mapping.total_fields.limit"], 10.0*float64(len(got.Mappings.Properties)))
-	assert.Less(t, got.Settings["index.mapping.total_fields.limit"], 1024.0)
+	assert.Equal(t, 19, keywords)
 }
 
-// An index counts its age from its first line: its last one is a day younger.
-func TestSetupKeepsTheLastLineOfADayForTheWholeRetention(t *testing.T) {
-	type policy struct {
-		Policy struct {
-			Default string `json:"default_state"`
-			States  []struct {
-				Name        string
-				Actions     []map[string]any
-				Transitions []struct {
-					State      string            `json:"state_name"`
-					Conditions map[string]string `json:"conditions"`
-				}
+func TestDeclaredFieldsCanBeSearchedAsTheirTypes(t *testing.T) {
+	in := largeSetup()
+	for name, kind := range in.IndexedFields {
+		assert.Equal(t, kind, indexedType(t, name))
+	}
+	assert.Equal(t, "keyword", indexedType(t, "team"), "added to every line")
+}
+
+// The index that is written shows what it was made from: every change of the template must change the note in it, and nothing
+// else may.
+func TestTheShapeFollowsTheTemplateAndNothingElse(t *testing.T) {
+	shape := func(edit func(*SetupInput)) string {
+		in := largeSetup()
+		edit(&in)
+		rollover := requestTo(t, in, "/project-logs/_rollover")
+		require.NotNil(t, rollover.Unless)
+		assert.Equal(t, "/project-logs/_mapping", rollover.Unless.Path)
+		assert.Equal(t, templateOf(t, in).Template.Mappings.Meta.Shape, rollover.Unless.Shape)
+		return rollover.Unless.Shape
+	}
+	same := shape(func(*SetupInput) {})
+	assert.Regexp(t, "^[0-9a-f]{12}$", same)
+	for _, edit := range []func(*SetupInput){
+		func(in *SetupInput) { in.RetentionDays++ },
+		func(in *SetupInput) { in.Dashboards, in.ReaderRoleARN = false, "" },
+		func(in *SetupInput) { in.AuditLogs = false },
+		func(in *SetupInput) { in.WriterRoleARN += "2" },
+	} {
+		assert.Equal(t, same, shape(edit))
+	}
+	shapes := map[string]bool{same: true}
+	for _, edit := range []func(*SetupInput){
+		func(in *SetupInput) { in.Replicas++ },
+		func(in *SetupInput) { in.Fields = nil },
+		func(in *SetupInput) { in.IndexedFields = map[string]string{"a": "long"} },
+		func(in *SetupInput) { in.IndexedFields = map[string]string{"a": "keyword"} },
+	} {
+		shapes[shape(edit)] = true
+	}
+	assert.Len(t, shapes, 5)
+}
+
+type sentPolicy struct {
+	Default string `json:"default_state"`
+	States  []struct {
+		Name    string
+		Actions []struct {
+			Rollover map[string]string
+			Delete   *struct{}
+			Retry    struct {
+				Count          int
+				Backoff, Delay string
 			}
-			Templates []struct {
-				Patterns []string `json:"index_patterns"`
-			} `json:"ism_template"`
+		}
+		Transitions []struct {
+			State      string            `json:"state_name"`
+			Conditions map[string]string `json:"conditions"`
 		}
 	}
-	for days, want := range map[int]string{1: "2d", 30: "31d"} {
+	Templates []struct {
+		Patterns []string `json:"index_patterns"`
+		Priority int
+	} `json:"ism_template"`
+}
+
+func policyOf(t *testing.T, in SetupInput) sentPolicy {
+	return decodeAs[sentPolicy](t, requestTo(t, in, "/_plugins/_ism/policies/project-logs").Body["policy"])
+}
+
+// The age of an index counts from its first line, that of its roll-over from its last.
+func TestSetupKeepsTheLastLineOfAnIndexForTheWholeRetention(t *testing.T) {
+	for days, want := range map[int]string{1: "1d", 30: "30d"} {
 		in := smallSetup()
 		in.RetentionDays = days
-		got := decodeAs[policy](t, requestTo(t, in, "/_plugins/_ism/policies/project").Body).Policy
+		got := policyOf(t, in)
 		require.Len(t, got.States, 2)
-		assert.Equal(t, got.Default, got.States[0].Name)
-		assert.Empty(t, got.States[0].Actions)
-		require.Len(t, got.States[0].Transitions, 1)
-		assert.Equal(t, got.States[1].Name, got.States[0].Transitions[0].State)
-		assert.Equal(t, map[string]string{"min_index_age": want}, got.States[0].Transitions[0].Conditions)
-		assert.Equal(t, []map[string]any{{"delete": map[string]any{}}}, got.States[1].Actions)
-		assert.Empty(t, got.States[1].Transitions)
+		written, over := got.States[0], got.States[1]
+		assert.Equal(t, got.Default, written.Name)
+		require.Len(t, written.Actions, 1)
+		assert.Equal(t, map[string]string{"min_index_age": "1d", "min_size": "45gb"}, written.Actions[0].Rollover)
+		require.Len(t, written.Transitions, 1)
+		assert.Equal(t, over.Name, written.Transitions[0].State)
+		assert.Equal(t, map[string]string{"min_rollover_age": want}, written.Transitions[0].Conditions)
+		require.Len(t, over.Actions, 1)
+		assert.NotNil(t, over.Actions[0].Delete)
+		assert.Empty(t, over.Transitions)
 		require.Len(t, got.Templates, 1)
-		assert.Equal(t, []string{"project-*"}, got.Templates[0].Patterns)
+		assert.Equal(t, []string{"project-logs"}, got.Templates[0].Patterns)
 	}
 }
 
-// An index keeps the version of the policy that it was given, so a new retention must be brought to those that exist. The
-// call that does it fails while there are none, so it depends on the one before.
-func TestSetupBringsANewRetentionToTheIndicesThatExist(t *testing.T) {
-	var calls []string
-	for _, r := range requestsOf(t, smallSetup()) {
-		if strings.HasPrefix(r.Path, "/_plugins/_ism/") {
-			calls = append(calls, r.Method+" "+r.Path)
-			assert.Equal(t, r.Method == "PUT", r.Versioned, "%s: OpenSearch answers 409 to who replaces a policy without its version", r.Path)
-			assert.Equal(t, strings.Contains(r.Path, "/change_policy/"), r.AfterFailures, r.Path)
-		} else {
-			assert.False(t, r.Versioned || r.AfterFailures, r.Path)
+// After three failures, which is the default, ISM leaves an index to itself.
+func TestNothingEndsTheRollOverAndTheDeletion(t *testing.T) {
+	for _, state := range policyOf(t, smallSetup()).States {
+		for _, action := range state.Actions {
+			assert.Greater(t, action.Retry.Count, 365*24*6, "%s: a year of failures", state.Name)
+			assert.Equal(t, "constant", action.Retry.Backoff, "%s: the others grow beyond all days", state.Name)
+			assert.Equal(t, "10m", action.Retry.Delay, state.Name)
 		}
 	}
+}
+
+// An index of the size at which it is full holds all lines of a day that a stack may expect, so that the size of the volumes,
+// which counts whole days, holds.
+func TestADayFitsIntoAnIndex(t *testing.T) {
+	assert.GreaterOrEqual(t, 10*rolloverGiB, 11*40)
+	assert.LessOrEqual(t, rolloverGiB, 50)
+}
+
+// An index keeps the version of the policy that it was given, so a new retention must be brought to those that exist; and the
+// policy must be there before the first index, which gets it from its template.
+func TestSetupBringsTheRetentionToEveryIndex(t *testing.T) {
+	var calls []string
+	for _, r := range requestsOf(t, smallSetup()) {
+		if strings.HasPrefix(r.Path, "/_plugins/_ism/") || strings.HasPrefix(r.Path, "/_data_stream/") || strings.HasSuffix(r.Path, "/_rollover") {
+			calls = append(calls, r.Method+" "+r.Path)
+		}
+		assert.Equal(t, strings.HasPrefix(r.Path, "/_plugins/_ism/policies/"), r.Versioned, "%s: OpenSearch answers 409 to who replaces a policy without its version", r.Path)
+	}
 	assert.Equal(t, []string{
-		"PUT /_plugins/_ism/policies/project", "POST /_plugins/_ism/add/project-*", "POST /_plugins/_ism/change_policy/project-*",
+		"PUT /_plugins/_ism/policies/project-logs", "PUT /_data_stream/project-logs", "POST /_plugins/_ism/add/project-logs",
+		"POST /_plugins/_ism/change_policy/project-logs", "POST /project-logs/_rollover",
 	}, calls)
+}
+
+// What is answered with 2xx and did not happen says so in its body: OpenSearch's own calls, ISM's and those of Dashboards.
+func TestSetupTakesForSuccessOnlyWhatItKnows(t *testing.T) {
+	got := map[string]string{}
+	for _, r := range requestsOf(t, largeSetup()) {
+		if !strings.HasPrefix(r.Path, "/_plugins/_security/") && !r.Versioned {
+			got[r.Path] = r.Reports
+		}
+		assert.Equal(t, r.Path == "/_data_stream/project-logs", r.Exists == "resource_already_exists_exception", r.Path)
+	}
+	assert.Equal(t, map[string]string{
+		"/_index_template/project-logs":                         "acknowledged",
+		"/_data_stream/project-logs":                            "acknowledged",
+		"/_plugins/_ism/add/project-logs":                       "failures",
+		"/_plugins/_ism/change_policy/project-logs":             "failures",
+		"/project-logs/_rollover":                               "acknowledged",
+		"/project-logs/_settings":                               "acknowledged",
+		"/_dashboards/api/saved_objects/_import?overwrite=true": "success",
+	}, got)
 }
 
 func TestSetupAuditsWhatIsRefusedAndChangedAndNotEveryLine(t *testing.T) {
@@ -456,7 +574,7 @@ func TestSetupAuditsWhatIsRefusedAndChangedAndNotEveryLine(t *testing.T) {
 	}
 	assert.False(t, got.Audit.Body)
 	assert.NotContains(t, got.Audit.IgnoreUsers, setupWriter, "what a stolen token is refused must show")
-	assert.Equal(t, []string{"indices:admin/mapping/auto_put"}, got.Audit.IgnoreRequests)
+	assert.Empty(t, got.Audit.IgnoreRequests, "no line changes a mapping, and who tries shows")
 
 	// Read-only on a domain: other values, or none, are answered with 409.
 	assert.True(t, got.Audit.Exclude)
@@ -476,7 +594,7 @@ func TestSetupRefusesWhatWouldLetInOrLockOutOthers(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, []string{
 		`set-up of the domain: endpoint "https://domain/": expected a host name without https://`,
-		`set-up of the domain: region "", index prefix "": expected both`,
+		`set-up of the domain: region "", data stream "": expected both`,
 		`set-up of the domain: writer "arn:aws:iam::111122223333:role/*": expected the ARN of one role`,
 		`set-up of the domain: reader "reader": expected the ARN of one role, or nothing`,
 		`set-up of the domain: retention of 0 days: expected at least 1`,
@@ -581,7 +699,7 @@ func TestDashboardObjectsAreWholeThoughNoRealDashboardsHasLoadedThem(t *testing.
 		switch o.Type {
 		case "index-pattern":
 			assert.Equal(t, "expense-logs", o.ID)
-			assert.Equal(t, "project-*", o.Attributes.Title)
+			assert.Equal(t, "project-logs", o.Attributes.Title)
 			assert.Equal(t, "@timestamp", o.Attributes.TimeField)
 		case "visualization":
 			vis := parsed[savedVisualization](t, o.Attributes.VisState, o.ID)
@@ -735,6 +853,6 @@ func TestDashboardShowsTheWebWorkload(t *testing.T) {
 }
 
 func TestDashboardFileWithALineThatIsNoObjectIsAnError(t *testing.T) {
-	_, err := dashboardObjects([]byte("{\"type\": \"search\"}\n{\n"), "project")
+	_, err := dashboardObjects([]byte("{\"type\": \"search\"}\n{\n"), "project-logs")
 	assert.ErrorContains(t, err, "saved objects of the dashboards, line 2: ")
 }

@@ -210,6 +210,9 @@ func setsUp(principal iampolicy.Principal, domain string, in SetupInput) ([]iamp
 		if r.Versioned {
 			add("GET", domain+file)
 		}
+		if r.Unless != nil {
+			add("GET", domain+r.Unless.Path)
+		}
 	}
 	var out []iampolicy.Statement
 	for _, method := range slices.Sorted(maps.Keys(resources)) {

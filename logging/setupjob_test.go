@@ -29,11 +29,13 @@ func TestTheJobsNameFollowsWhatItSends(t *testing.T) {
 		func(in *SetupInput) { in.AuditLogs = true },
 		func(in *SetupInput) { in.Endpoint = "vpc-other.us-east-1.es.amazonaws.com" },
 		func(in *SetupInput) { in.WriterRoleARN += "2" },
-		func(in *SetupInput) { in.IndexPrefix = "shop" },
+		func(in *SetupInput) { in.DataStream = "shop" },
+		func(in *SetupInput) { in.Fields = []string{"team"} },
+		func(in *SetupInput) { in.IndexedFields = map[string]string{"user_id": "keyword"} },
 	} {
 		names[document(edit)] = true
 	}
-	assert.Len(t, names, 7)
+	assert.Len(t, names, 9)
 }
 
 // The pod that is the domain's master has one way to its role, and none to the cluster's API.

@@ -19,7 +19,7 @@ import (
 func sidecar() *Sidecar {
 	return &Sidecar{
 		args: &SidecarArgs{
-			Image: "example.com/fluentd:1", Region: "us-east-1", ClusterName: "expense", IndexPrefix: "project",
+			Image: "example.com/fluentd:1", Region: "us-east-1", ClusterName: "expense", DataStream: "project-logs",
 			Endpoint: pulumi.String("vpc-expense.us-east-1.es.amazonaws.com").ToStringOutput(),
 			RoleARN:  pulumi.String("arn:aws:iam::111122223333:role/writer"),
 		},
@@ -107,9 +107,12 @@ func TestTheSidecarReadsWhatTheContainersWrite(t *testing.T) {
 	assert.Equal(t, pulumi.String("Always"), inits[1].RestartPolicy)
 	assert.Equal(t, pulumi.String("migrate"), inits[2].Name)
 	assert.Equal(t, []string{logsDir + ":ro"}, mountsOf(t, inits[1])[logsVolume])
-	assert.Equal(t, []string{"/fluentd/etc/fluent.conf:fluent.conf:ro", "/fluentd/plugins/filter_expense.rb:filter_expense.rb:ro"},
-		mountsOf(t, inits[1])[configVolume])
+	assert.Equal(t, []string{
+		"/fluentd/etc/fluent.conf:fluent.conf:ro", "/fluentd/plugins/in_expense.rb:in_expense.rb:ro",
+		"/fluentd/plugins/filter_expense.rb:filter_expense.rb:ro", "/fluentd/plugins/out_expense.rb:out_expense.rb:ro",
+	}, mountsOf(t, inits[1])[configVolume])
 	assert.Equal(t, pulumi.String(logsDir), envOf(t, inits[1])["LOG_DIR"])
+	assert.Equal(t, pulumi.String(`["web/access.log","web/error.log","other/audit.log"]`), envOf(t, inits[1])["LOG_FILES"])
 	assert.Equal(t, pulumi.String(ServiceAccount), out.ServiceAccountName)
 
 	assert.Equal(t, pod(), before, "the pod that was passed in is not changed")
@@ -206,10 +209,14 @@ func TestTheSettingsReachTheFilter(t *testing.T) {
 	}
 	env := environment()
 	assert.Equal(t, pulumi.String("{}"), env["LOG_FIELDS"])
+	assert.Equal(t, pulumi.String("{}"), env["LOG_INDEXED_FIELDS"])
 	assert.Equal(t, pulumi.String("[]"), env["LOG_DROP_LEVELS"])
 	assert.Equal(t, pulumi.String("[]"), env["LOG_REDACT"])
 	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": "shop"}, []string{"debug"}, []string{`\d{16}`}
+	s.args.IndexedFields = map[string]string{"user_id": "keyword"}
 	env = environment()
+	assert.Equal(t, pulumi.String(`{"user_id":"keyword"}`), env["LOG_INDEXED_FIELDS"])
+	assert.Equal(t, pulumi.String("project-logs"), env["DATA_STREAM"])
 	assert.Equal(t, pulumi.String(`{"team":"shop"}`), env["LOG_FIELDS"])
 	assert.Equal(t, pulumi.String(`["debug"]`), env["LOG_DROP_LEVELS"])
 	assert.Equal(t, pulumi.String(`["\\d{16}"]`), env["LOG_REDACT"])

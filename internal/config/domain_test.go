@@ -10,7 +10,7 @@ import (
 // What goes up in price without a word from AWS is said.
 func TestAnEngineVersionPastItsSupportIsWarnedOf(t *testing.T) {
 	for version, next := range map[string]string{
-		"OpenSearch_1.0": "OpenSearch_1.3", "OpenSearch_1.2": "OpenSearch_1.3", "OpenSearch_1.3": "", "OpenSearch_2.3": "OpenSearch_2.11",
+		"OpenSearch_1.3": "", "OpenSearch_2.3": "OpenSearch_2.11",
 		"OpenSearch_2.9": "OpenSearch_2.11", "OpenSearch_2.11": "", "OpenSearch_2.19": "", "OpenSearch_3.1": "",
 	} {
 		assert.Equal(t, next, supportedEngine(version), version)

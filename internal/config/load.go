@@ -188,7 +188,7 @@ func (c *Config) derive() {
 	if c.Cluster.Autoscaler.Image == "" {
 		c.Cluster.Autoscaler.Image = "registry.k8s.io/autoscaling/cluster-autoscaler:v" + c.Cluster.Version + ".0"
 	}
-	if c.Logging.IndexPrefix == "" {
-		c.Logging.IndexPrefix = c.Workloads.Namespace
+	if c.Logging.DataStream == "" {
+		c.Logging.DataStream = c.Workloads.Namespace + "-logs"
 	}
 }

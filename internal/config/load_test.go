@@ -43,7 +43,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 				Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1,
 			},
 			CreateServiceLinkedRole: true, Image: "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
-			IndexPrefix: "project", LogRetentionDays: 30,
+			DataStream: "project-logs", LogRetentionDays: 30,
 			Dashboards: Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 		},
 	}, c)
@@ -70,7 +70,7 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 	assert.Equal(t, map[string]string{"a.b/c": "d"}, group.Labels)
 	assert.Equal(t, []Taint{{Key: "k", Effect: "PREFER_NO_SCHEDULE"}}, group.Taints)
 	assert.False(t, c.Logging.CreateServiceLinkedRole)
-	assert.Equal(t, "shop", c.Logging.IndexPrefix, "the indices are named after the namespace")
+	assert.Equal(t, "shop-logs", c.Logging.DataStream, "the data stream is named after the namespace")
 	assert.Equal(t, map[string]string{"team": "shop"}, c.Logging.Fields)
 	assert.Equal(t, []string{"debug"}, c.Logging.DropLevels)
 	assert.Equal(t, []string{"token=[^ ]+"}, c.Logging.Redact)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,18 +15,31 @@ import (
 
 var (
 	// Names of indices: https://docs.opensearch.org/latest/api-reference/index-apis/create-index/.
-	indexPrefix = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-	fieldName   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	dataStream   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	fieldName    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
+	indexedField = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 	// What mail servers accept in practice (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
 	mailAddress = regexp.MustCompile(`^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+$`)
 	// A standard topic: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html.
 	topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,256}$`)
 )
 
-// setBySidecar are the fields that every record has already.
-var setBySidecar = []string{
-	"@timestamp", "_file", "_hash", "cluster", "container", "json", "level", "message", "namespace", "node", "pod", "stream", "time", "zone",
+// DocumentFields are the names that the sidecar gives a meaning of its own, sorted: no setting may add a field of such a name.
+// Among them are all that the set-up's index template maps by itself.
+var DocumentFields = []string{
+	"@timestamp", "_file", "_hash", "altered", "bytes_sent", "claimed_time", "cluster", "connection", "container", "host", "json", "level",
+	"message", "method", "namespace", "node", "path", "pid", "pod", "protocol", "referer", "remote_addr", "request_id", "request_time",
+	"status", "stream", "time", "user_agent", "zone",
 }
+
+// indexedTypes are the types that a declared field may have
+// (https://docs.opensearch.org/latest/field-types/supported-field-types/index/). Those of whole documents are left out:
+// flat_object refuses a long value with its line, and 600 levels of nesting end a node.
+var indexedTypes = []string{"boolean", "date", "double", "float", "ip", "keyword", "long", "text"}
+
+// mostFields bounds each of fields and indexedFields: every field is in the state that all nodes hold, once for each index, and a
+// search over all fields has one clause for each.
+const mostFields = 50
 
 // metadataFields are OpenSearch's, which refuses documents that hold them
 // (https://docs.opensearch.org/latest/field-types/metadata-fields/index/).
@@ -38,7 +52,7 @@ var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "er
 
 func (r *report) logging(c *Config) {
 	l := c.Logging
-	// A day's index has one shard, which with its overhead of a tenth should stay below 50 GiB
+	// One shard takes the lines of a day, and with its overhead of a tenth should stay below 50 GiB
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html).
 	if r.require("logging.gibPerDay", "1 to 40 GiB a day", "when in doubt start with 1 and look at the domain's FreeStorageSpace") {
 		r.between("logging.gibPerDay", l.GiBPerDay, 1, 40, " GiB a day")
@@ -56,13 +70,14 @@ func (r *report) logging(c *Config) {
 		r.image(c, "logging.dashboards.image", l.Dashboards.Image)
 	}
 	if r.ok("workloads.namespace") {
-		// An index's name has 255 bytes; eleven are for the date.
-		r.match("logging.indexPrefix", l.IndexPrefix, indexPrefix, 255-len("-2026.11.24"),
+		// The name of an index has 255 bytes at most, and those of a data stream are .ds-NAME-000001 and so on.
+		r.match("logging.dataStream", l.DataStream, dataStream, 255-len(".ds-")-len("-000001"),
 			"up to 244 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit")
 	}
 	oneOf(r, "logging.logRetentionDays", l.LogRetentionDays, retentionDays)
 
 	r.fields(l.Fields)
+	r.indexedFields(l.IndexedFields, l.Fields)
 	for i, level := range l.DropLevels {
 		oneOf(r, fmt.Sprintf("logging.dropLevels[%d]", i), level, levels)
 	}
@@ -71,21 +86,47 @@ func (r *report) logging(c *Config) {
 	r.alarms(c.Region, l.Alarms)
 }
 
-// fields checks the fields that are added to each record.
+// fields checks the fields that are added to each line.
 func (r *report) fields(fields map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		path, value := child("logging.fields", name), fields[name]
-		switch {
-		case slices.Contains(setBySidecar, name):
-			r.add(path, "a field that each record has", "a name other than "+strings.Join(setBySidecar, ", "), "")
-		case slices.Contains(metadataFields, name):
-			r.add(path, "a field of OpenSearch's own", "a name other than "+strings.Join(metadataFields, ", "), "")
-		case !fieldName.MatchString(name) || len(name) > 63:
-			r.add(path, "this name", "a name of 1 to 63 letters, digits and '_', not starting with a digit", "")
-		case utf8.RuneCountInString(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }):
-			r.add(path, quote(value), "up to 256 printable characters", "")
+	for _, name := range r.fieldNames("logging.fields", fields, fieldName, "1 to 63 letters, digits and '_', not starting with a digit") {
+		value := fields[name]
+		if utf8.RuneCountInString(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }) {
+			r.add(child("logging.fields", name), quote(value), "up to 256 printable characters", "")
 		}
 	}
+}
+
+// indexedFields checks the fields of the applications' that can be searched.
+func (r *report) indexedFields(indexed, added map[string]string) {
+	const path, allowed = "logging.indexedFields", "1 to 64 lower-case letters, digits and '_', starting with a letter"
+	for _, name := range r.fieldNames(path, indexed, indexedField, allowed) {
+		if _, twice := added[name]; twice {
+			r.add(child(path, name), "a name that logging.fields has too", "a name in one of the two", "what is added to every line can be searched without it")
+			continue
+		}
+		oneOf(r, child(path, name), indexed[name], indexedTypes)
+	}
+}
+
+// fieldNames checks the names of fields, and returns those that are right, sorted.
+func (r *report) fieldNames(path string, fields map[string]string, pattern *regexp.Regexp, allowed string) []string {
+	if len(fields) > mostFields {
+		r.add(path, fmt.Sprintf("%d names", len(fields)), fmt.Sprintf("at most %d", mostFields), "")
+	}
+	var right []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch {
+		case slices.Contains(DocumentFields, name):
+			r.add(child(path, name), "a field of the sidecar's own", "a name other than "+strings.Join(DocumentFields, ", "), "")
+		case slices.Contains(metadataFields, name):
+			r.add(child(path, name), "a field of OpenSearch's own", "a name other than "+strings.Join(metadataFields, ", "), "")
+		case !pattern.MatchString(name):
+			r.add(child(path, name), "this name", "a name of "+allowed, "")
+		default:
+			right = append(right, name)
+		}
+	}
+	return right
 }
 
 // redactable are the regular expressions that Go's and Ruby's libraries read alike; see Logging.Redact. A group's start is
@@ -107,7 +148,7 @@ var redactable = func() *regexp.Regexp {
 // redact checks the patterns of what must not get into a log.
 func (r *report) redact(patterns []string) {
 	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags other than (?i) at the start, " +
-		`and without \Q, \x{...}, \123, \pN, {n}?, and &&, [, a first ] or a later ^ in a character class`
+		`and without \Q, \x{...}, \123, \pN, {n}?, {n} in a group that has {n}, and &&, [, a first ] or a later ^ in a character class`
 	for i, pattern := range patterns {
 		path := fmt.Sprintf("logging.redact[%d]", i)
 		expression, err := regexp.Compile(pattern)
@@ -116,6 +157,8 @@ func (r *report) redact(patterns []string) {
 			r.add(path, quote(pattern), allowed, err.Error())
 		case !redactable.MatchString(pattern) || utf8.RuneCountInString(pattern) > 256:
 			r.add(path, quote(pattern), allowed, "")
+		case countsTwice(pattern):
+			r.add(path, quote(pattern)+", in which a counted group counts", allowed, "write the group out: (?:[0-9]{4}-){2} is [0-9]{4}-[0-9]{4}-")
 		case matchesNothing(expression):
 			r.add(path, quote(pattern)+", which matches where nothing is", "an expression that matches one character or more", "")
 		}
@@ -124,6 +167,22 @@ func (r *report) redact(patterns []string) {
 	if len(patterns) > 20 {
 		r.add("logging.redact", fmt.Sprintf("a list of %d", len(patterns)), "at most 20", "")
 	}
+}
+
+// countsTwice says whether the expression has {n} in a group that has {n}. For most of those Ruby does not promise that the time is
+// in proportion to the text (count_num_cache_opcodes_inner in https://github.com/ruby/ruby/blob/v3_4_1/regexec.c), and the filter
+// takes none without that promise.
+func countsTwice(pattern string) bool {
+	expression, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return false
+	}
+	var counted func(part *syntax.Regexp, inside bool) bool
+	counted = func(part *syntax.Regexp, inside bool) bool {
+		counts := part.Op == syntax.OpRepeat
+		return counts && inside || slices.ContainsFunc(part.Sub, func(sub *syntax.Regexp) bool { return counted(sub, inside || counts) })
+	}
+	return counted(expression, false)
 }
 
 // matchesNothing says whether the expression has a match without a character, in an empty text or at the edge of a word.

@@ -106,7 +106,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"tight quota":      {{"workloads/quota", `{"pods": 11, "cpu": 1, "memoryGiB": 1, "storageGiB": 1}`}},
 		"many replicas":    {{"workloads/web", `{"minReplicas": 100, "maxReplicas": 100}`}, {"workloads/quota/pods", "128"}},
 		"settings":         {{"workloads/web/settings", `{"_A1": "", "b": "x"}`}},
-		"empty is default": {{"logging/indexPrefix", `""`}, {"logging/domain/masterInstanceType", `""`}},
+		"empty is default": {{"logging/dataStream", `""`}, {"logging/domain/masterInstanceType", `""`}},
 		"twenty types": {{"cluster/nodeGroups/expense/instanceTypes", `["` + strings.Join([]string{
 			"m1.large", "m2.large", "m3.large", "m4.large", "m5.large", "m5a.large", "m5d.large", "m5n.large", "m6a.large", "m6i.large",
 			"m7a.large", "m7i.large", "m8a.large", "m8i.large", "m9i.large", "t2.large", "t3.large", "t3a.large", "m5ad.large", "m5dn.large",
@@ -131,11 +131,13 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"logging/domain/masterInstanceType", `"m6g.large.search"`}, {"logging/domain/instanceCount", "6"}, {"logging/domain/zoneCount", "3"},
 		},
 		"fullest small volume": {{"logging/gibPerDay", "6"}, {"logging/retentionDays", "6"}},
-		"fields":               {{"logging/fields", `{"_a": "", "` + strings.Repeat("x", 63) + `": "` + strings.Repeat("ü", 256) + `", "Team_1": "a b \"c\" ${d}"}`}},
-		"levels":               {{"logging/dropLevels", `["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg", "trace", "warning", "fatal"]`}},
-		"expressions":          {{"logging/redact", `["(?i)(?:token|secret)=([^& ]+)", "\\(?[0-9]{3}\\)?-[0-9]{4,}", "\\p{Han}+\\x41\\z", "[[:alnum:]&._-]+@[&]*x+?", "` + strings.Repeat("x", 256) + `"]`}},
-		"alarms by mail":       {{"logging/alarms/email", `"a.b+c@mail.example.com"`}},
-		"alarms to a topic":    {{"logging/alarms/topicArn", `"arn:aws:sns:us-east-1:123456789012:ops_1"`}},
+		"indexed fields": {{"logging/fields", `{"team": "web"}`}, {"logging/indexedFields",
+			`{"a": "keyword", "` + strings.Repeat("x", 64) + `": "text", "b_1": "boolean", "c": "long", "d": "float", "e": "double", "f": "date", "g": "ip"}`}},
+		"fields":            {{"logging/fields", `{"_a": "", "` + strings.Repeat("x", 63) + `": "` + strings.Repeat("ü", 256) + `", "Team_1": "a b \"c\" ${d}"}`}},
+		"levels":            {{"logging/dropLevels", `["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg", "trace", "warning", "fatal"]`}},
+		"expressions":       {{"logging/redact", `["(?i)(?:token|secret)=([^& ]+)", "\\(?[0-9]{3}\\)?-[0-9]{4,}", "\\p{Han}+\\x41\\z", "[[:alnum:]&._-]+@[&]*x+?", "` + strings.Repeat("x", 256) + `"]`}},
+		"alarms by mail":    {{"logging/alarms/email", `"a.b+c@mail.example.com"`}},
+		"alarms to a topic": {{"logging/alarms/topicArn", `"arn:aws:sns:us-east-1:123456789012:ops_1"`}},
 	} {
 		assert.Empty(t, problems(t, settings(t, edits...)), name)
 	}

@@ -14,8 +14,9 @@ const FreeStoragePercent = 25
 //	need   = shards * gibPerDay * 1.1
 //	size   = the smallest with  0.95 * size - reserve - need >= 0.25 * size,  reserve = min(0.2 * 0.95 * size, 20)
 //
-// An index holds one day, so there is one more than whole days to keep: the one that is being written. It has one shard,
-// which no two nodes can share, and OpenSearch spreads shards by their number. An index takes a tenth more than its
+// An index takes the lines of one day and is deleted retentionDays after the next one took over, so there is one more than whole
+// days to keep: the one that is being written. The half an hour that a deletion may take adds a fiftieth of a day. An index has
+// one shard, which no two nodes can share, and OpenSearch spreads shards by their number. It takes a tenth more than its
 // source, Linux keeps 5 % of a volume, and OpenSearch Service keeps 20 % of the rest, but at most 20 GiB, for merges and
 // logs (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html). The last quarter is
 // FreeStoragePercent.

@@ -68,6 +68,21 @@ func TestMoreLogsNeverGetSmallerVolumesAndMoreNodesNeverLargerOnes(t *testing.T)
 	}
 }
 
+// At 1,000 shards a node OpenSearch makes no new index, and refuses every line that needs one. There are the days that are kept,
+// the one that is written and one that is being deleted, each twice where there is a second node, and a month of the index
+// management's own history.
+func TestNoRetentionComesNearTheLimitOfShards(t *testing.T) {
+	most := 0
+	for nodes := 1; nodes <= 80; nodes++ {
+		copies := 1 + Domain{InstanceCount: nodes}.Replicas()
+		most = max(most, ceil((365+2+31)*copies, nodes))
+	}
+	assert.Less(t, most, 500)
+	stack, err := parse(settings(t, edit{"logging/retentionDays", "366"}))
+	assert.Nil(t, stack)
+	assert.ErrorContains(t, err, "logging.retentionDays: found 366")
+}
+
 // OpenSearch's own families refuse a volume below 20 GiB.
 func TestVolumesHaveTheLeastSizeOfTheirFamily(t *testing.T) {
 	for instance, want := range map[string]int{"t3.small.search": 10, "m7g.large.search": 10, "or1.medium.search": 20, "or2.large.search": 20, "om2.large.search": 20} {

@@ -4,6 +4,7 @@ package program
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -260,7 +261,9 @@ func newWorkloads(ctx *pulumi.Context, cfg *config.Config, nodes *nodes,
 func setupInput(cfg *config.Config) logging.SetupInput {
 	return logging.SetupInput{
 		Region:        cfg.Region,
-		IndexPrefix:   cfg.Logging.IndexPrefix,
+		DataStream:    cfg.Logging.DataStream,
+		Fields:        slices.Sorted(maps.Keys(cfg.Logging.Fields)),
+		IndexedFields: cfg.Logging.IndexedFields,
 		RetentionDays: cfg.Logging.RetentionDays,
 		Replicas:      cfg.Logging.Domain.Replicas(),
 		AuditLogs:     cfg.Logging.Domain.AuditLogs,
@@ -309,16 +312,17 @@ func newLogs(ctx *pulumi.Context, cfg *config.Config, source *workloads.Namespac
 		}
 	}
 	sidecar, err := logging.NewSidecar(ctx, "fluentd", &logging.SidecarArgs{
-		Image:       cfg.Logging.Image,
-		Region:      cfg.Region,
-		ClusterName: cfg.Cluster.Name,
-		IndexPrefix: cfg.Logging.IndexPrefix,
-		Fields:      cfg.Logging.Fields,
-		DropLevels:  cfg.Logging.DropLevels,
-		Redact:      cfg.Logging.Redact,
-		Namespace:   source.Name,
-		Endpoint:    domain.Endpoint,
-		RoleARN:     access.WriterRoleARN,
+		Image:         cfg.Logging.Image,
+		Region:        cfg.Region,
+		ClusterName:   cfg.Cluster.Name,
+		DataStream:    cfg.Logging.DataStream,
+		IndexedFields: cfg.Logging.IndexedFields,
+		Fields:        cfg.Logging.Fields,
+		DropLevels:    cfg.Logging.DropLevels,
+		Redact:        cfg.Logging.Redact,
+		Namespace:     source.Name,
+		Endpoint:      domain.Endpoint,
+		RoleARN:       access.WriterRoleARN,
 	}, inCluster)
 	if err != nil {
 		return nil, nil, fmt.Errorf("fluentd: %w", err)

@@ -1,11 +1,12 @@
 # frozen_string_literal: true
 
-# The fluentd filter that every line passes before it leaves the pod: it says where the line is from, takes JSON apart,
-# drops the levels that nobody wants, adds fields, and removes secrets. Whatever is in a line, this filter lets no
-# exception out: fluentd would print the record that caused it, secrets and all
-# (https://github.com/fluent/fluentd/blob/v1.19.3/lib/fluent/plugin/filter.rb).
+# The fluentd filter that every line passes before it leaves the pod. It makes the document that OpenSearch gets: where and
+# when the line was written, its JSON taken apart, without the levels that nobody wants, without secrets, and with nothing
+# in it that the index template could refuse. Whatever is in a line, this filter lets no exception out: fluentd would print
+# the record that caused it, secrets and all (https://github.com/fluent/fluentd/blob/v1.19.3/lib/fluent/plugin/filter.rb).
+require "ipaddr"
 require "json"
-require "securerandom"
+require "strscan"
 require "fluent/plugin/filter"
 
 module Fluent
@@ -13,156 +14,593 @@ module Fluent
     class ExpenseFilter < Filter
       Fluent::Plugin.register_filter("expense", self)
 
-      # Where in_tail's path_key put the file's path.
+      # Where the input put the file's path.
       config_param :path_key, :string
-      # Where the document's ID goes, for the output's id_key.
+      # Where it put the document's ID, and where the output's id_key finds it.
       config_param :id_key, :string
-      # The pod's name: a request's ID is one line in one container of one pod.
+      # Where the lines are from.
+      config_param :cluster, :string
+      config_param :namespace, :string
       config_param :pod, :string
-      # Added to every record.
+      config_param :node, :string
+      config_param :zone, :string
+      # Added to every document.
       config_param :fields, :hash
-      # Records of these levels are dropped, in upper or lower case.
+      # The fields of JSON lines that can be searched, with their types.
+      config_param :indexed_fields, :hash
+      # Lines of these levels are dropped, in upper or lower case.
       config_param :drop_levels, :array
       # Regular expressions of more secrets.
       config_param :redact, :array
 
-      REDACTED = "[redacted]"
       UNCHECKED = "[redacted: this line could not be searched for secrets]"
 
       FILE = %r{([^/]+)/([^/]+)\.log(?:\.\d+)?\z}
-      # Names under which JSON loggers write the level and the message.
+      # What the input finds in nginx's errors.
+      PARSED = %w[level pid connection].freeze
+      # Names under which JSON loggers write the level, the message and the time.
       LEVELS = %w[level severity lvl].freeze
       MESSAGES = %w[message msg].freeze
-      # OpenSearch refuses documents that are nested deeper
-      # (https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/index-settings/).
+      TIMES = %w[@timestamp time timestamp ts @t asctime].freeze
+      # The longest message in bytes.
+      LONGEST = 512 * 1024
+      # How deep the JSON of a line may be nested. What is deeper stays a text.
       DEPTH = 20
-      # What OpenSearch's long and msgpack both hold.
-      INTEGERS = (-2**63...2**63)
-      # What fluentd's time holds: 32 bits of seconds.
-      SECONDS = (1...2**32)
+      # How far a line's own time may be from now, in milliseconds.
+      PAST = 2 * 24 * 3_600_000
+      FUTURE = 3_600_000
 
-      # Keys whose values are secrets, whatever they are.
-      SECRET = /(?:authorization|cookies?|passwd|password|passphrase|pwd|secret|token|credentials?|(?:api|private|access|secret)[-_ ]?key)\z/i
+      ISO = /\A([1-9]\d{3})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(?:Z|UTC|([+-])(\d\d):?(\d\d))?\z/
+      EPOCH = /\A\d{1,19}(?:\.\d{1,9})?\z/
+      # The year 10000, in milliseconds: OpenSearch's dates have four digits for the year.
+      END_OF_TIME = 253_402_300_800_000
 
-      # A value after a name, in quotes or until white space: "a \"b\" c", \"a\", 'a', a.
-      VALUE = /"(?:[^"\\]|\\.)*"?|\\+"[^"\\]*(?:\\+")?|'[^'\r\n]*'?|[^\s"']\S*/m
-      # Between name and value: =, :, =>, with the quote that ends the name. A value that is gone already is none.
-      BETWEEN = /(?:\\*["'])?\s*(?:=+>?|:=?)\s*(?!\[redacted\])/
-      HEADER = /(?:authorization|cookies?|x-amz-security-token)/i
-      TEXTS = [
-        # A header has white space in its value, so it ends with its line, or with its quotes.
-        /#{HEADER}(?:\\*["'])?\s*:\s*\K(?:"(?:[^"\\]|\\.)*"?|\\+"[^"\\]*(?:\\+")?|'[^'\r\n]*'?|[^\s"'][^\r\n]*)/im,
-        /#{HEADER}#{BETWEEN}\K(?:(?:bearer|basic|digest|negotiate)\s+\S+|#{VALUE})/im,
-        /\b(?:bearer|basic)\s+\K(?!\[redacted\])[^\s"'\\,;]+/i,
-        /(?:passwd|password|passphrase|\bpwd|secret|token|credential|signature|(?:api|private|access|secret)[-_ ]?key)#{BETWEEN}\K(?:#{VALUE})/im,
-        # The user and password of a URL.
-        %r{://\K[^\s/?#"']+(?=@)},
-        # nginx's error log has the query of the request, whatever the access log is told.
-        /\b(?:request|subrequest|upstream|referrer): "[^"?\n]*\?\K\S*?(?="?(?:,|\s|\z))/,
-      ].freeze
-      # A text without any of these has none of the above: most texts are searched once.
-      HINT = %r{authorization|cookie|bearer|basic|passw|passphrase|pwd|secret|token|credential|signature|key|://|(?:request|upstream|referrer): "}i
+      # milliseconds is the time since 1970 that a value names, or nil. The size of a number tells seconds, milliseconds,
+      # microseconds and nanoseconds apart. A date without a zone is UTC.
+      def self.milliseconds(value)
+        value = value.to_f if value.is_a?(String) && EPOCH.match?(value)
+        case value
+        when Numeric
+          return nil unless value.between?(0, 1e20)
+
+          value *= 1000 if value < 1e11
+          value /= 1000 while value >= 1e14
+          time = value.round
+        when String
+          year, month, day, hour, minute, second, fraction, sign, hours, minutes = ISO.match(value)&.captures
+          return nil unless year
+
+          time = Time.utc(year, month, day, hour, minute, second).to_i
+          time -= "#{sign}1".to_i * (hours.to_i * 3600 + minutes.to_i * 60) if sign
+          time = time * 1000 + fraction.to_s.ljust(3, "0")[0, 3].to_i
+        end
+        time if time && time.positive? && time < END_OF_TIME
+      rescue ArgumentError
+        nil # the 32nd of a month
+      end
+
+      # iso is how OpenSearch reads a time in milliseconds. The last second is remembered.
+      def self.iso(milliseconds)
+        second, text = @second
+        now = milliseconds / 1000
+        second, text = @second = [now, Time.at(now).utc.strftime("%Y-%m-%dT%H:%M:%S.")] if second != now
+        "#{text}#{(milliseconds % 1000).to_s.rjust(3, '0')}Z"
+      end
+
+      MISFIT = Object.new.freeze
+      PLAIN = ->(value) { value.is_a?(String) || value.is_a?(Numeric) || value == true || value == false ? value : MISFIT }
+      whole = lambda do |limit|
+        lambda do |value|
+          number = value.is_a?(String) && value.match?(/\A-?\d{1,19}\z/) ? value.to_i : value
+          number.is_a?(Integer) && number >= -limit && number < limit ? value : MISFIT
+        end
+      end
+      decimal = lambda do |limit|
+        lambda do |value|
+          number = value.is_a?(String) && value.match?(/\A-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?\z/) ? value.to_f : value
+          number.is_a?(Numeric) && number.abs <= limit ? value : MISFIT
+        end
+      end
+      IPV4 = /\A(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\z)|\z)){4}\z/
+      # What each type of a field makes of a value, or MISFIT for one that OpenSearch might refuse
+      # (https://docs.opensearch.org/latest/field-types/supported-field-types/index/). A date is written anew: a number would
+      # be milliseconds to OpenSearch, whatever it is.
+      TYPES = {
+        "keyword" => PLAIN, "text" => PLAIN,
+        "boolean" => ->(value) { [true, false, "true", "false"].include?(value) ? value : MISFIT },
+        "short" => whole[2**15], "integer" => whole[2**31], "long" => whole[2**63],
+        # The largest that is no infinity in 32 bits.
+        "float" => decimal[3.4028234e38], "double" => decimal[Float::MAX],
+        "date" => ->(value) { (time = milliseconds(value)) ? iso(time) : MISFIT },
+        "ip" => lambda do |value|
+          next MISFIT unless value.is_a?(String) && value.match?(/\A[0-9a-fA-F:.]{2,45}\z/)
+
+          IPV4.match?(value) || IPAddr.new(value).ipv6? ? value : MISFIT
+        rescue IPAddr::Error
+          MISFIT
+        end,
+      }.freeze
+
+      # The fields of an access log.
+      ACCESS = {
+        "bytes_sent" => "long", "connection" => "long", "host" => "keyword", "method" => "keyword", "path" => "keyword", "pid" => "integer",
+        "protocol" => "keyword", "referer" => "keyword", "remote_addr" => "ip", "request_id" => "keyword", "request_time" => "float",
+        "status" => "short", "user_agent" => "keyword",
+      }.freeze
 
       def configure(conf)
         super
-        @fields = @fields.to_h { |name, value| [utf8(name), utf8(value)] }
+        @declared = @indexed_fields.to_h do |name, type|
+          [utf8(name), TYPES.fetch(type) { raise Fluent::ConfigError, "indexed_fields: #{name} is #{type.inspect}, expected one of #{TYPES.keys.join(', ')}" }]
+        end
+        @access = @declared.merge(ACCESS.transform_values { |type| TYPES.fetch(type) })
+        @added = @fields.to_h { |name, value| [utf8(name), utf8(value)] }
+        @added.merge!("cluster" => @cluster, "namespace" => @namespace, "pod" => @pod, "node" => @node, "zone" => @zone)
         @dropped = @drop_levels.to_h { |level| [utf8(level).downcase, true] }
-        @patterns = @redact.map { |text| pattern(text) }
+        @files = {}
+        @secrets = Secrets.new(@redact.map { |text| utf8(text) })
       end
 
       def filter_with_time(_tag, time, record)
-        container, stream = FILE.match(utf8(record.delete(@path_key)))&.captures
-        time, record = take_apart(stream, time, record)
-        return nil if @dropped[record["level"].to_s.downcase]
+        now = Process.clock_gettime(Process::CLOCK_REALTIME, :millisecond)
+        container, stream = file(record.delete(@path_key))
+        id = record.delete(@id_key)
+        altered = []
+        text = cut(utf8(record.delete("message"), altered), altered)
+        if (object = parse(text, altered))
+          at, claimed = claim(object, now)
+          document = take_apart(@secrets.object(object, text, altered), stream == "access" ? @access : @declared, altered)
+        else
+          document = record.slice(*PARSED)
+          document["message"] = cut(@secrets.text(text, [container, stream], altered), altered)
+        end
+        return nil if @dropped[document["level"].to_s.downcase]
 
-        id = document_id(container, record)
-        [time, clean(record).merge!(@fields, "container" => container, "stream" => stream, @id_key => id)]
+        # The time that the input read off the line, or when it read the line.
+        parsed = time.to_i * 1000 + (time.is_a?(Fluent::EventTime) ? time.nsec / 1_000_000 : 0)
+        at ||= parsed if near?(parsed, now)
+        claimed ||= ExpenseFilter.iso(parsed) unless at
+        document["claimed_time"] = claimed if claimed
+        altered << "time" if claimed
+        document["altered"] = altered.uniq unless altered.empty?
+        finish(document, at || now, container, stream, id)
       rescue StandardError => e
         log.error("a line could not be searched for secrets", error_class: e.class.name)
-        [time, @fields.merge("message" => UNCHECKED, "container" => container, "stream" => stream, @id_key => SecureRandom.uuid)]
+        finish({ "message" => UNCHECKED }, now, container, stream, id)
       end
 
       private
 
-      # pattern fails the start of fluentd for a pattern that cannot do its work.
-      def pattern(text)
-        compiled = Regexp.new(utf8(text))
-        raise Fluent::ConfigError, "redact: #{text.inspect} matches an empty text, it would match everywhere" if compiled.match?("")
-
-        compiled
-      rescue RegexpError => e
-        raise Fluent::ConfigError, "redact: #{text.inspect} is no regular expression: #{e.message}"
+      # file is the container and the stream of a path: there are few, and a line for each.
+      def file(path)
+        @files[path] || begin
+          @files.clear if @files.size >= 256
+          @files[path.dup.freeze] = FILE.match(utf8(path))&.captures
+        end
       end
 
-      # take_apart reads a message that is a JSON object. A line of the access log becomes that object. The object of
-      # another stream goes to "json", because no two applications mean the same by a name; its level and message are
-      # everybody's.
-      def take_apart(stream, time, record)
-        object = parse(record["message"])
-        return [time, record] unless object
-
-        if stream == "access"
-          seconds = object["time"]
-          return [time, object] unless seconds.is_a?(Numeric) && SECONDS.cover?(seconds)
-
-          object.delete("time")
-          return [Fluent::EventTime.from_time(Time.at(seconds).round(6)), object]
-        end
-        record.delete("message")
-        { "level" => LEVELS, "message" => MESSAGES }.each do |name, spellings|
-          spelling = spellings.find { |key| object[key].is_a?(String) }
-          record[name] = object.delete(spelling) if spelling
-        end
-        record["level"] = record["level"].downcase if record["level"]
-        record["json"] = object unless object.empty?
-        [time, record]
+      # finish adds what no line can say of itself.
+      def finish(document, milliseconds, container, stream, id)
+        document.merge!(@added)
+        document["container"] = container
+        document["stream"] = stream
+        document["@timestamp"] = ExpenseFilter.iso(milliseconds)
+        document[@id_key] = id
+        [Fluent::EventTime.new(milliseconds / 1000, milliseconds % 1000 * 1_000_000), document]
       end
 
-      def parse(text)
-        return nil unless text.is_a?(String) && (text = utf8(text)).match?(/\A\s*\{/)
+      def near?(time, now) = time.between?(now - PAST, now + FUTURE)
 
-        object = JSON.parse(text, max_nesting: DEPTH - 1)
-        object if object.is_a?(Hash)
+      # claim takes out of an object the time that can be true, or else, as a text, the first one that cannot.
+      def claim(object, now)
+        untrue = nil
+        TIMES.each do |key|
+          next unless (value = object[key]) && (time = ExpenseFilter.milliseconds(value))
+
+          if near?(time, now)
+            object.delete(key)
+            return [time, nil]
+          end
+          untrue ||= key
+        end
+        [nil, untrue && object.delete(untrue).to_s]
+      end
+
+      # take_apart makes an object's document. The level and message are everybody's, and what has a type can be searched. The rest goes
+      # to "json", which OpenSearch keeps and does not look into, because no two applications mean the same by a name.
+      def take_apart(object, types, altered)
+        document = {}
+        spelling = LEVELS.find { |key| object[key].is_a?(String) }
+        document["level"] = object.delete(spelling).downcase if spelling
+        spelling = MESSAGES.find { |key| object[key].is_a?(String) }
+        document["message"] = cut(object.delete(spelling), altered) if spelling
+        types.each do |name, type|
+          next unless object.key?(name)
+
+          found = object.delete(name)
+          value = fit(type, found)
+          next document[name] = value unless value.equal?(MISFIT)
+
+          object[name] = found
+          altered << "types"
+        end
+        document["json"] = object unless object.empty?
+        document
+      end
+
+      # fit is the value for a field of a type, in which OpenSearch takes a list or nothing, too.
+      def fit(type, value)
+        return value if value.nil?
+        return type.call(value) unless value.is_a?(Array)
+
+        values = value.map { |one| type.call(one) }
+        values.include?(MISFIT) ? MISFIT : values
+      end
+
+      def parse(text, altered)
+        return nil unless text.match?(/\A\s*\{/)
+
+        JSON.parse(text, max_nesting: DEPTH - 1)
+      rescue JSON::NestingError
+        altered << "depth"
+        nil
       rescue JSON::ParserError
         nil
       end
 
-      # document_id makes a line that is delivered twice one document. Only in an access log, whose objects are records, does
-      # a request's ID stand for one line; elsewhere a second line with it would be taken for a copy and lost.
-      def document_id(container, record)
-        id = record["request_id"]
-        return SecureRandom.uuid unless id.is_a?(String) && id.match?(/\A[\w-]{16,64}\z/)
+      def cut(text, altered)
+        return text if text.bytesize <= LONGEST
 
-        "#{@pod}.#{container}.#{id}"
+        altered << "cut"
+        text.byteslice(0, LONGEST).scrub("")
       end
 
-      # clean is a copy of a value without secrets, and without what OpenSearch would refuse the document for.
-      def clean(value)
-        case value
-        when String then text(value)
-        when Hash
-          value.each_with_object({}) do |(key, inner), out|
-            out[text(key)] = SECRET.match?(utf8(key)) && !inner.nil? ? REDACTED : clean(inner)
-          end
-        when Array then value.map { |inner| clean(inner) }
-        when Integer then INTEGERS.cover?(value) ? value : value.to_s
-        when Float then value.finite? ? value : value.to_s
-        else value
-        end
-      end
-
-      def text(value)
-        value = utf8(value)
-        TEXTS.each { |secret| value = value.gsub(secret, REDACTED) } if HINT.match?(value)
-        @patterns.each { |secret| value = value.gsub(secret, REDACTED) }
-        value
-      end
-
-      # utf8 is the text with "?" for what is not UTF-8: in_tail reads bytes, nginx passes on what clients send, and
+      # utf8 is the text with "?" for what is not UTF-8: the input reads bytes, nginx passes on what clients send, and
       # OpenSearch refuses such a document. The text may be frozen.
-      def utf8(text)
+      def utf8(text, altered = nil)
         text = text.dup.force_encoding(Encoding::UTF_8) unless text.encoding == Encoding::UTF_8
-        text.valid_encoding? ? text : text.scrub("?")
+        return text if text.valid_encoding?
+
+        altered << "bytes" if altered
+        text.scrub("?")
+      end
+
+      # Secrets finds what must not leave the pod. The names and forms are those of docs/logging.md. Each of its expressions is
+      # linear: it begins at the edge of a word or with what no word has, and so looks at a long text once.
+      class Secrets
+        REDACTED = "[redacted]"
+
+        # What is in the name of a secret. "_" stands for "_", "-", a blank or nothing.
+        NAMES = %w[
+          authorization cookie password passwd passphrase passcode pass pwd secret token credential cred signature jsessionid phpsessid
+          access_key account_key api_key encryption_key master_key private_key secret_key session_key shared_key signing_key subscription_key
+        ].freeze
+        # A name that ends in one of these says something about a secret: its size, where it is, or who deals with it.
+        ABOUT = %w[
+          age alg algorithm arn at attempts audience bean builder cache chain changed class client config configuration controller converter
+          count counts created date days dir domain enabled encoder endpoint error errors exception expiration expired expires expiry exists
+          factory failures field file filter format found handler header helper hours impl in index info interceptor invalid issuer job kind
+          len length limit listener manager matcher max method min minutes missing ms name names on parser path policy processor provider
+          reason ref refreshed remaining repository request required resolver response rotation scope scopes second seconds service size
+          source state status store strategy task test time total ttl type types until updated uri url usage used util utils valid validator
+          version
+        ].freeze
+        # A header's value has blanks in it.
+        HEADER = /\A[\w.-]*(?:authorization|cookies?|x-amz-security-token)\z/i
+        # Two fields of which one has the name and the other the value.
+        NAMED = %w[name key header field variable param k].freeze
+        VALUES = %w[value values val v content].freeze
+
+        # A name in lower case, with "_" between its words. After a password's any letters may follow, after the others an s.
+        JUDGED = /.*(?<stem>passw(?:or)?d(?!less)[a-z]*|passphrase[a-z]*|(?:(?<![a-z])pass|(?<![a-z])cred|#{
+          (NAMES - %w[password passwd passphrase pass cred]).join('|').gsub('_', '_?')
+        })s?(?![a-z]))(?<rest>.*)/
+        # A text without any of these, in lower case, has no secret: most have none. "key" stands for all that end in it.
+        HINTS = %w[authorization cookie pass pwd secret token cred signature sessid sessionid key bearer basic akia asia eyj].
+          push("request: ", "upstream: ", "referrer: ").freeze
+        # Where a secret may begin.
+        TRIGGER = %r{
+          (?<block>-----BEGIN\ [A-Z0-9\ ]{0,40}PRIVATE\ KEY[A-Z\ ]{0,20}-----) |
+          (?<shape>(?-i:(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9]) | (?<![\w-])eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)) |
+          (?<query>\b(?:(?:sub)?request|upstream|referrer):\ "[^"?\n]*\?) |
+          (?<url>://) |
+          (?<scheme>\b(?:bearer|basic)[ \t]+) |
+          (?<name>(?<![\w.\[\]-])[\w.\[\]-]*?(?:#{NAMES.join('|').gsub('_', '[-_\ ]?')}))
+        }xi
+        # What stands between a name and its value: "name": "value", name=value, name => value, and name%3Dvalue in a URL.
+        CLOSE = /(?:\\*["'`]|%22|%27|%5D)*/i
+        BETWEEN = /(?!=[ \t]+[\w.-]+=[^=\s])[ \t]*(?:=+[>~]?|:(?!:)=?|%3[AD])[ \t]*(?:\r?\n[ \t]+)?/i
+        # "name": "password", "value": "..."
+        BESIDE = /\s*(?:[,;]\s*)?\\*["']?values?\\*["']?\s*[:=]\s*/i
+        # ("Authorization", "...")
+        TUPLE = /\s*,\s*(?=\\*["'])/
+        # <password>...
+        ELEMENT = /(?:\s[^<>]*)?>/
+        # --password ...
+        ARGUMENT = /[ \t]+(?!-)/
+
+        # These are no secrets, and a number is none where the name says how many.
+        NOTHING = /(?:true|false|null|nil|none|undefined|<nil>|\(null\)|""|''|\[\]|\{\})(?=[\s,;)\]}&"']|\z)|(?=\s|\z|[,;)\]}&](?:\s|\z|[\w.-]+[=:]))/i
+        NUMBER = /["']?-?\d+(?:\.\d+)?%?(?=[\s,;)\]}&"']|\z)/
+        QUOTE = /[bBuUrRfF@]?\\*["']/
+        SCHEME = /(?:bearer|basic|digest|negotiate|token|apikey|key)[ \t]+/i
+        # To the next blank, or to the quote of the JSON that the text is from.
+        UNQUOTED = /(?:(?!["'][,;:)}\]])\S)+/
+        # After "basic" and "bearer" words are no credentials.
+        PROSE = /(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|\d{1,6})(?![^\s"'\\,;.:!?)\]])/
+        ABOUT_BEARER = /(?:auth\w*|tokens?|schemes?|realm|headers?|errors?|formats?|credentials?|is|was|in|for|and|or|not|of|from|to|required|missing)\b/i
+        # Of a URL, before the host. A password may have what a URL may not.
+        USER = %r{[^\s/?#"'<>]+(?=@)|[^\s/?#"'<>:@\[\]]{0,128}:(?!\d+[/?#])[^\s"'<>@]{1,256}(?=@)}
+        # The lines of a key, when each is a message of its own.
+        BLOCK_LINE = %r{\A\s*(?:[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info): .*)\s*\z}
+        BLOCK_LINES = 200
+
+        # How long the settings' patterns may take for one line, in seconds of the processor; and for one match, by the clock.
+        LIMIT = 1.0
+
+        Slow = Class.new(StandardError)
+        # What is known of a line: whether it may hold a secret, when its time is up, and what was altered in it.
+        Search = Struct.new(:suspect, :ends, :altered)
+
+        def initialize(patterns)
+          @patterns = patterns.map { |text| pattern(text) }
+          @verdicts = {}
+          @blocks = {}
+        end
+
+        # text is a line that is no object. Of a key whose lines come one by one, those after the first are known by their file.
+        def text(text, file, altered)
+          text = inside(text, file) if @blocks.key?(file)
+          search = search(text, altered)
+          begins = search.suspect && text.rindex("-----BEGIN ")
+          @blocks[file] = BLOCK_LINES if begins && text.match?(/PRIVATE KEY/, begins) && !text.match?(/-----END /, begins)
+          string(text, search)
+        end
+
+        # object is a line's JSON without secrets and without numbers that JSON or OpenSearch cannot say.
+        def object(object, line, altered)
+          search = search(line, altered)
+          return hash(object, search) if search.suspect || search.ends || !object.each_value.all? { |value| sane?(value) }
+
+          object
+        end
+
+        private
+
+        # pattern fails the start of fluentd for a pattern that cannot do its work, or could hold up the logs. Ruby before 3.2, which no
+        # image of the sidecar has, knows neither of the two last.
+        def pattern(text)
+          compiled = Regexp.respond_to?(:linear_time?) ? Regexp.new(text, timeout: LIMIT) : Regexp.new(text)
+          raise Fluent::ConfigError, "redact: #{text.inspect} matches an empty text, it would match everywhere" if compiled.match?("")
+          return compiled if !Regexp.respond_to?(:linear_time?) || Regexp.linear_time?(compiled)
+
+          raise Fluent::ConfigError, "redact: #{text.inspect} can take more time than in proportion to a line: expected no look-around, " \
+                                     "no back-reference and no {n} around another"
+        rescue RegexpError => e
+          raise Fluent::ConfigError, "redact: #{text.inspect} is no regular expression: #{e.message}"
+        end
+
+        # search begins the search of a line. What JSON writes as \u or \/ is not seen before it is parsed.
+        def search(line, altered)
+          suspect = hint?(line) || line.include?("\\u") || line.include?("\\/")
+          Search.new(suspect, @patterns.empty? ? nil : clock + LIMIT, altered)
+        end
+
+        def hint?(text)
+          text = text.downcase(:ascii)
+          HINTS.any? { |hint| text.include?(hint) } || (text.include?("@") && text.include?("://"))
+        end
+
+        # clock does not run while a busy node runs something else.
+        def clock = Process.clock_gettime(Process::CLOCK_THREAD_CPUTIME_ID)
+
+        def clean(value, search)
+          case value
+          when String then string(value, search)
+          when Hash then hash(value, search)
+          when Array then array(value, search)
+          else
+            return value if sane?(value)
+
+            search.altered << "types"
+            value.to_s
+          end
+        end
+
+        def sane?(value)
+          case value
+          when String, true, false, nil then true
+          when Integer then value.bit_length < 64
+          when Float then value.finite?
+          end
+        end
+
+        def hash(object, search)
+          beside = search.suspect && NAMED.any? { |key| object[key].is_a?(String) && object[key].bytesize <= 256 && verdict(object[key]) != :no }
+          object.each_with_object({}) do |(key, value), out|
+            name = string(key, search)
+            search.altered << "names" if name != key
+            out[name] =
+              if !search.suspect then clean(value, search)
+              elsif beside && VALUES.include?(key) then gone(value, :secret, key, search)
+              else gone(value, verdict(key), key, search)
+              end
+          end
+        end
+
+        # array knows a list of headers, each name before its value.
+        def array(values, search)
+          header = false
+          values.map do |value|
+            secret, header = header, !header && search.suspect && value.is_a?(String) && header_name?(value)
+            secret ? gone(value, :secret, "", search) : clean(value, search)
+          end
+        end
+
+        def header_name?(text) = HEADER.match?(text) || (text.match?(/\AX-[\w-]{1,64}\z/i) && verdict(text) != :no)
+
+        # gone is what is left of the value of a name.
+        def gone(value, verdict, name, search)
+          kept = verdict == :no || value.nil? || value == true || value == false || (value.respond_to?(:empty?) && value.empty?) ||
+                 (verdict == :number && (value.is_a?(Numeric) || (value.is_a?(String) && value.match?(/\A#{NUMBER}\z/)))) ||
+                 (value.is_a?(String) && directory?(name, value))
+          kept ? clean(value, search) : REDACTED
+        end
+
+        # directory says whether a shell's variable has what it is for.
+        def directory?(name, value) = name.match?(/\A(?:OLD)?PWD\z/) && value.start_with?("/")
+
+        # verdict is :secret for a name whose value is one, :number if it is one unless it is a number, or :no. Names come again.
+        def verdict(name)
+          return judge(name) if name.bytesize > 256
+
+          @verdicts.fetch(name) do
+            @verdicts.clear if @verdicts.size >= 4096
+            @verdicts[name.dup.freeze] = judge(name)
+          end
+        end
+
+        def judge(name)
+          name = name.gsub(/(?<=[a-z0-9])(?=[A-Z])/, "_").downcase.gsub(/[^a-z0-9]+/, "_")
+          found = JUDGED.match(name)
+          return :no if !found || ABOUT.include?(found[:rest][/[a-z]+\z/])
+
+          found[:stem].end_with?("s") ? :number : :secret
+        end
+
+        def string(text, search)
+          if search.suspect
+            unless text.valid_encoding?
+              search.altered << "bytes"
+              text = text.scrub("?")
+            end
+            text = scan(text) if hint?(text)
+          end
+          @patterns.each { |secret| text = replace(text, secret, search.ends) }
+          text
+        end
+
+        # replace ends a pattern that is fast for each match but has too many to try.
+        def replace(text, secret, ends)
+          raise Slow if clock > ends
+
+          text.gsub(secret) do
+            raise Slow if clock > ends
+
+            REDACTED
+          end
+        end
+
+        # inside is what a line is without a key that began before it.
+        def inside(text, file)
+          before, marked, after = text.partition(/-----END [A-Z0-9 ]*-----/)
+          left = @blocks.delete(file) - 1
+          return REDACTED + after unless marked.empty?
+
+          @blocks[file] = left if left.positive?
+          BLOCK_LINE.match?(before) ? REDACTED : before
+        end
+
+        def scan(text)
+          scanner = StringScanner.new(text, fixed_anchor: true)
+          out = nil
+          copied = 0
+          while scanner.skip_until(TRIGGER)
+            from, to = secret(scanner, text)
+            next if from == to
+
+            out = (out || +"") << text.byteslice(copied, from - copied) << REDACTED
+            copied = to
+          end
+          out ? out << text.byteslice(copied..) : text
+        end
+
+        # secret is where one begins and ends, in bytes, or nil; the scanner then is where the next may begin.
+        def secret(scanner, text)
+          from = scanner.pos - scanner.matched_size
+          if scanner[:name] then return assigned(scanner, text, from)
+          elsif scanner[:block] then scanner.skip_until(/-----END [^\r\n-]*-----/) || scanner.terminate
+          elsif scanner[:shape] then nil
+          else
+            url, query = scanner[:url], scanner[:query]
+            basic = scanner.matched.match?(/\Abasic/i)
+            from = scanner.pos
+            if url then scanner.skip(USER)
+            elsif query then scanner.skip(/[^\s"]*(?:"(?![,\s]|\z)[^\s"]*)*/)
+            elsif !scanner.match?(basic ? PROSE : ABOUT_BEARER) then scanner.skip(/[^\s"'\\,;]+/)
+            end
+          end
+          [from, scanner.pos]
+        end
+
+        # assigned is where the value begins and ends that comes after a name.
+        def assigned(scanner, text, from)
+          edge = scanner.pos
+          scanner.skip(/[\w.\[\]-]*/)
+          name = text.byteslice(from, scanner.pos - from)
+          verdict = verdict(name)
+          closed = scanner.skip(CLOSE).positive?
+          header = HEADER.match?(name)
+          if text.byteslice([from - 64, 0].max...from).b.match?(/<(?:[\w.-]*:)?\z/) && scanner.skip(ELEMENT)
+            return if verdict == :no
+
+            return [scanner.pos, scanner.pos + scanner.skip(/[^<]*/)]
+          end
+          between = scanner.scan(BETWEEN) || scanner.scan(BESIDE) || (closed && header_name?(name) && scanner.scan(TUPLE)) ||
+                    (name.match?(/\A(?!--?no-)-/) && scanner.scan(ARGUMENT))
+          unless between
+            scanner.pos = edge
+            return
+          end
+          return if verdict == :no || scanner.match?(NOTHING) || (verdict == :number && scanner.match?(NUMBER)) ||
+                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/pass\z/i)) || directory?(name, scanner.peek(1))
+
+          value(scanner, header, between.include?(":"))
+        end
+
+        def value(scanner, header, line)
+          from = scanner.pos
+          if scanner.skip(QUOTE)
+            from = scanner.pos
+            return [from, quoted(scanner, scanner.matched.count("\\"), scanner.matched[-1])]
+          end
+          if scanner.match?(/[\[{]/)
+            bracketed(scanner)
+            scanner.skip(/[^\s,;:)\]}"']\S*/)
+          elsif header && line then scanner.skip(/[^\r\n]*/)
+          elsif header
+            scanner.skip(SCHEME)
+            scanner.skip(/[^\s;]+(?:;[ \t]*[^\s;]+)*/)
+          else scanner.skip(UNQUOTED)
+          end
+          [from, scanner.pos]
+        end
+
+        # quoted is where a text in quotes ends. In JSON that is a text in JSON each quote has backslashes before it, more with each
+        # level, so the first that has no more than the opening one ends it.
+        def quoted(scanner, slashes, quote)
+          while scanner.skip_until(quote == '"' ? /\\+"?|"/ : /\\+'?|['\r\n]/)
+            found = scanner.matched
+            next if found.end_with?("\\")
+            return scanner.pos - 1 if slashes.zero? && found.bytesize.odd?
+            return scanner.pos - found.bytesize if slashes.positive? && found.bytesize <= slashes + 1
+          end
+          scanner.terminate
+          scanner.pos
+        end
+
+        def bracketed(scanner)
+          depth = 0
+          while scanner.skip_until(/\\+"?|["\[\]{}]/)
+            case scanner.matched[-1]
+            when '"' then quoted(scanner, scanner.matched.bytesize - 1, '"')
+            when "[", "{" then depth += 1
+            when "]", "}" then depth -= 1
+            end
+            return if depth.zero?
+          end
+          scanner.terminate
+        end
       end
     end
   end

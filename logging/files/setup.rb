@@ -4,7 +4,10 @@
 # credentials of the pod. Each may be sent again, so this may be killed at any point and started anew.
 #   name, method, path, body   what is sent, and what it is called here
 #   versioned                  the version that is there is named in what replaces it
-#   after_failures             it is sent only if the answer to the request before it reports failures
+#   exists                     the type of the error that says that what is asked for is there already: a success
+#   reports                    the key of the answer that has to be true, or "failures", which has to be false or harmless
+#   unless                     it is sent only while the newest of the mappings at "path" lack the note "shape", and has to
+#                              have made one that has it
 #   objects                    sent as the file of an import into OpenSearch Dashboards, in place of a body
 # While the domain cannot be reached, is overloaded or fails by itself (429, 5xx) a request is repeated for "wait_seconds",
 # counted from the start; while it is denied (401, 403) for "denied_seconds": roles and policies take a moment to spread.
@@ -34,11 +37,11 @@ class Setup
   RACES = 5
   BODY_LIMIT = 1000
   SECONDS_BETWEEN_WAITING_LINES = 60
-  # Why ISM may leave an index alone: it has a policy; nobody can write to it; its time is up, and it goes as it is; or it is
-  # one without a policy that is closed, or came after the first of the two calls and gets its policy from the template
-  # (TransportAddPolicyAction.kt and TransportChangePolicyAction.kt in
+  # Why ISM may leave an index alone: it has a policy, since this very moment perhaps; it is closed; its time is up, and it goes
+  # as it is; or it is one without a policy that is closed, or came after the first of the two calls and gets its policy from
+  # the template (TransportAddPolicyAction.kt and TransportChangePolicyAction.kt in
   # https://github.com/opensearch-project/index-management/tree/2.19).
-  LEFT_ALONE = /already has a policy|is closed|while transitioning to new state|is not being managed/
+  LEFT_ALONE = /already has a policy|document already exists|is closed|while transitioning to new state|is not being managed/
 
   def initialize(document)
     @endpoint, @region, @requests = document.fetch_values("endpoint", "region", "requests")
@@ -55,19 +58,12 @@ class Setup
   end
 
   def run
-    answer = sent = nil
     @requests.each do |request|
-      name, method, path = request.values_at("name", "method", "path")
-      if request["after_failures"]
-        failures = report_of(answer)["failures"]
-        next puts "#{name}: nothing to do" if failures == false
+      name = request["name"]
+      next puts "#{name}: nothing to do" if request["unless"] && written_shape(request) == request["unless"]["shape"]
 
-        fail_with(*sent, "#{answer.code} #{answer.body}, which does not say whether there were failures") unless failures == true
-      end
-      sent = [name, method, path]
-      answer = request["versioned"] ? replace(request) : deliver(request, path)
-      complaint = complaint_of(answer)
-      fail_with(name, method, path, "#{answer.code} #{complaint}") if complaint
+      answer = request["versioned"] ? replace(request) : deliver(request, request["path"], exists: request["exists"])
+      check(request, answer)
       puts "#{name}: #{answer.code}"
     end
   end
@@ -80,28 +76,36 @@ class Setup
 
   private
 
+  # The note in the mappings of a data stream's newest index, which is the one that is written: names end in six digits that count.
+  def written_shape(request)
+    look = { "name" => request["name"], "method" => "GET" }
+    _, newest = JSON.parse(deliver(look, request["unless"]["path"]).body).max
+    newest.to_h.dig("mappings", "_meta", "shape")
+  end
+
   # OpenSearch replaces a policy only for who names the version that is replaced, and creates one only if there is none;
   # else it answers with 409 (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy).
   def replace(request)
     look = { "name" => request["name"], "method" => "GET" }
     (1..RACES).each do |race|
-      found = deliver(look, request["path"], [404])
+      found = deliver(look, request["path"], also_fine: [404])
       version = JSON.parse(found.body).values_at("_seq_no", "_primary_term") if found.code != "404"
       query = format("?if_seq_no=%d&if_primary_term=%d", *version) if version
-      answer = deliver(request, "#{request["path"]}#{query}", race < RACES ? [409] : [])
+      answer = deliver(request, "#{request["path"]}#{query}", also_fine: race < RACES ? [409] : [])
       return answer if answer.code != "409"
     end
   end
 
-  # Sends the request until the domain has decided about it, and returns the answer if it is 2xx or a status that is fine too.
-  def deliver(request, path, also_fine = [])
-    name, method = request.values_at("name", "method")
+  # Sends the request until the domain has decided about it, and returns the answer if it is 2xx, a status that is fine too, or
+  # says that what is asked for exists.
+  def deliver(request, path, also_fine: [], exists: nil)
+    sent = request.merge("path" => path)
     body, headers = content(request)
-    answer = decided(name, method, path, [401, 403]) do
-      sign_and_send(method, URI(@endpoint + path), body, headers)
+    answer = decided(sent, [401, 403]) do
+      sign_and_send(request["method"], URI(@endpoint + path), body, headers)
     end
-    fine = answer.is_a?(Net::HTTPSuccess) || also_fine.include?(answer.code.to_i)
-    fine ? answer : fail_with(name, method, path, "#{answer.code} #{answer.body}")
+    fine = answer.is_a?(Net::HTTPSuccess) || also_fine.include?(answer.code.to_i) || exists && error_of(answer) == exists
+    fine ? answer : fail_with(sent, "#{answer.code} #{answer.body}")
   end
 
   def content(request)
@@ -133,10 +137,9 @@ class Setup
     return @credentials if @expiry && @expiry - Time.now > EXPIRY_MARGIN
 
     token = read_token
-    answer = decided("credentials of the pod", "GET", @agent, 400..428) do
-      http(URI(@agent), "GET", nil, { "authorization" => token })
-    end
-    fail_with("credentials of the pod", "GET", @agent, "#{answer.code} #{answer.body}") unless answer.is_a?(Net::HTTPSuccess)
+    asked = { "name" => "credentials of the pod", "method" => "GET", "path" => @agent }
+    answer = decided(asked, 400..428) { http(URI(@agent), "GET", nil, { "authorization" => token }) }
+    fail_with(asked, "#{answer.code} #{answer.body}") unless answer.is_a?(Net::HTTPSuccess)
     id, secret, session, expiration = JSON.parse(answer.body).fetch_values("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
     @secrets |= [token, secret, session]
     @expiry = Time.iso8601(expiration)
@@ -160,7 +163,7 @@ class Setup
   end
 
   # Yields until there is an answer that waiting will not change.
-  def decided(name, method, path, denials)
+  def decided(request, denials)
     denied_since = nil
     loop do
       answer, found = attempt { yield }
@@ -169,8 +172,8 @@ class Setup
 
       denied_since = denied ? denied_since || now : nil
       left = (denied ? denied_since + @denied_seconds : @deadline) - now
-      fail_with(name, method, path, found) if left <= 0 || found.include?("certificate verify failed")
-      say_waiting(name, found)
+      fail_with(request, found) if left <= 0 || found.include?("certificate verify failed")
+      say_waiting(request["name"], found)
       sleep [@poll_seconds, left].min
     end
   end
@@ -182,15 +185,29 @@ class Setup
     [nil, "#{e.class}: #{e.message}"]
   end
 
-  # What an answer with a good status complains of: an import that failed, and indices that did not get a policy for a reason
-  # that needs somebody's attention.
-  def complaint_of(answer)
-    report = report_of(answer)
-    failed = report["failures"] == true && !(report["failed_indices"].is_a?(Array) && report["failed_indices"].all? { left_alone?(_1) })
-    answer.body if report["success"] == false || failed
+  # A good status is not all: the answer has to say what is expected, and a new index to be made from the template that was sent.
+  def check(request, answer)
+    return unless answer.is_a?(Net::HTTPSuccess) # it exists
+
+    report, key = report_of(answer), request["reports"]
+    done = key == "failures" ? report[key] == false || left_alone?(report["failed_indices"]) : key.nil? || report[key] == true
+    fail_with(request, "#{answer.code} #{answer.body}") unless done
+    return unless request["unless"]
+
+    found, wanted = written_shape(request), request["unless"]["shape"]
+    fail_with(request, "the new index has the shape #{found.inspect}, expected #{wanted.inspect}: another index template, of a higher " \
+                       "priority, matches the data stream's name") unless found == wanted
   end
 
-  def left_alone?(index) = index.is_a?(Hash) && LEFT_ALONE.match?(index["reason"].to_s)
+  def left_alone?(indices)
+    indices.is_a?(Array) && indices.any? && indices.all? { |index| index.is_a?(Hash) && LEFT_ALONE.match?(index["reason"].to_s) }
+  end
+
+  # The type of the error that OpenSearch answers with.
+  def error_of(answer)
+    error = report_of(answer)["error"]
+    error["type"] if error.is_a?(Hash)
+  end
 
   # What an answer reports; nothing that reports anything is anything else than an object.
   def report_of(answer)
@@ -207,7 +224,8 @@ class Setup
     @said = now
   end
 
-  def fail_with(name, method, path, found)
+  def fail_with(request, found)
+    name, method, path = request.values_at("name", "method", "path")
     raise Failure, "#{name}: #{method} #{path}: #{hide(found)[0, BODY_LIMIT]}"
   end
 

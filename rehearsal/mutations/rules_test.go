@@ -55,9 +55,9 @@ func everything(t testing.TB) document {
 			"quota": map[string]any{"pods": 40, "cpu": 8, "memoryGiB": 24, "storageGiB": 20},
 		},
 		"expense:logging": map[string]any{
-			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "indexPrefix": "project",
+			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "dataStream": "project-logs",
 			"image":  "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
-			"fields": map[string]any{"team": "web"}, "dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
+			"fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"}, "dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
 			"alarms":     map[string]any{"email": "ops@example.com"},
 			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 			"domain": map[string]any{
@@ -161,7 +161,7 @@ func (l leaf) String() string {
 }
 
 // named are the maps whose keys the user chooses freely.
-var named = []string{"nodeGroups", "labels", "settings", "fields"}
+var named = []string{"nodeGroups", "labels", "settings", "fields", "indexedFields"}
 
 func (d document) leaves() []leaf {
 	var out []leaf
@@ -600,7 +600,7 @@ func shapes(t *testing.T) map[string]document {
 	out["no way to the internet"] = noInternet(out["everything"])
 	out["alarms to a topic of the user's"] = out["everything"].with(leaf{path: []string{"expense:logging", "alarms"}}, map[string]any{"topicArn": userTopic})
 	long := out["everything"]
-	for path, length := range map[string]int{"cluster.name": 100, "logging.domain.name": 28, "logging.indexPrefix": 100, "workloads.namespace": 63} {
+	for path, length := range map[string]int{"cluster.name": 100, "logging.domain.name": 28, "logging.dataStream": 100, "workloads.namespace": 63} {
 		l := leaf{path: strings.Split("expense:"+path, ".")}
 		for ; !long.with(l, strings.Repeat("a", length)).accepts(); length-- {
 			require.Positive(t, length, path)

@@ -67,7 +67,7 @@ func document(t *testing.T, s *opensearchtest.Server, change func(*logging.Setup
 	t.Helper()
 	in := logging.SetupInput{
 		Endpoint: "vpc-expense.us-east-1.es.amazonaws.com", Region: opensearchtest.Region, WriterRoleARN: writer, ReaderRoleARN: reader,
-		IndexPrefix: name, RetentionDays: 30, AuditLogs: true, Dashboards: true,
+		DataStream: name, RetentionDays: 30, AuditLogs: true, Dashboards: true,
 	}
 	if change != nil {
 		change(&in)
@@ -210,13 +210,6 @@ func request(t *testing.T, d map[string]any, start string) map[string]any {
 	return nil
 }
 
-// target is a name that lines are written to, and all that the set-up made for them.
-func target(t *testing.T, d map[string]any) string {
-	t.Helper()
-	pattern := request(t, d, "/_index_template/")["body"].(map[string]any)["index_patterns"].([]any)[0].(string)
-	return strings.ReplaceAll(pattern, "*", "2026.01.01")
-}
-
 // write adds a line, which a search finds from then on, and returns the status of the request and, if it got so far, that of
 // the line.
 func write(s *opensearchtest.Server, role, operation, index, id string) (int, int) {
@@ -282,7 +275,7 @@ func TestASecondRunChangesNothingButVersions(t *testing.T) {
 	before := s.State()
 	succeed(t, s, d) // still without a line
 	assert.Equal(t, before, s.State())
-	status, line := write(s, writer, "create", target(t, d), "1")
+	status, line := write(s, writer, "create", name, "1")
 	require.Equal(t, []int{200, 201}, []int{status, line})
 	before = s.State()
 	require.Equal(t, 2, s.PolicyVersion(name))
@@ -300,11 +293,11 @@ func TestAChangedNameIsSetUpBesideTheFormer(t *testing.T) {
 		t.Run(strings.Join(names, " to "), func(t *testing.T) {
 			s := start(t)
 			for _, name := range names {
-				d := document(t, s, func(in *logging.SetupInput) { in.IndexPrefix = name })
+				d := document(t, s, func(in *logging.SetupInput) { in.DataStream = name })
 				for range 2 {
 					succeed(t, s, d)
 				}
-				_, line := write(s, writer, "create", target(t, d), "1")
+				_, line := write(s, writer, "create", name, "1")
 				require.Equal(t, 201, line)
 				managed := 0
 				for _, index := range s.State().Indices {
@@ -326,7 +319,7 @@ func TestAPolicyThatIsGoneFails(t *testing.T) {
 			s := start(t)
 			d := document(t, s, nil)
 			succeed(t, s, d)
-			_, line := write(s, writer, "create", target(t, d), "1")
+			_, line := write(s, writer, "create", name, "1")
 			require.Equal(t, 201, line)
 			r := request(t, d, "/_plugins/_ism/"+call)
 			r["body"] = map[string]any{"policy_id": "gone"}
@@ -339,7 +332,7 @@ func TestAChangedRetentionReachesTheIndicesThatExist(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
 	succeed(t, s, d)
-	_, line := write(s, writer, "create", target(t, d), "1")
+	_, line := write(s, writer, "create", name, "1")
 	require.Equal(t, 201, line)
 	before := s.State()
 	_, found := s.Do(master, "GET", "/_plugins/_ism/policies/"+name, "")
@@ -361,10 +354,10 @@ func TestAnIndexWithoutAPolicyGetsItAgain(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
 	succeed(t, s, d)
-	_, line := write(s, writer, "create", target(t, d), "1")
+	_, line := write(s, writer, "create", name, "1")
 	require.Equal(t, 201, line)
 	before := s.State()
-	status, answer := s.Do(master, "POST", "/_plugins/_ism/remove/"+target(t, d), "")
+	status, answer := s.Do(master, "POST", "/_plugins/_ism/remove/"+name, "")
 	require.Equal(t, http.StatusOK, status, answer)
 	require.NotEqual(t, before.Indices, s.State().Indices)
 	succeed(t, s, d)
@@ -376,7 +369,7 @@ func TestAnIndexWithoutAPolicyGetsItAgain(t *testing.T) {
 func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
-	logs := target(t, d)
+	logs := name
 	const other = "accounts"
 	status, _ := write(s, writer, "create", logs, "1")
 	assert.Equal(t, http.StatusForbidden, status, "before the set-up")
@@ -387,8 +380,6 @@ func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	}{
 		{writer, "create", logs, 200, 201},
 		{writer, "create", logs, 200, 409}, // a line that is sent again
-		{writer, "delete", logs, 200, 403},
-		{writer, "update", logs, 200, 403},
 		{writer, "create", other, 200, 403},
 		{writer, "create", "project", 200, 403},
 		{writer, "create", name + "x", 200, 403},
@@ -403,6 +394,10 @@ func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	} {
 		status, line := write(s, c.role, c.operation, c.index, "1")
 		assert.Equal(t, []int{c.status, c.line}, []int{status, line}, "%s: %s in %s", c.role, c.operation, c.index)
+	}
+	for _, operation := range []string{"delete", "update"} {
+		_, line := write(s, writer, operation, logs, "1")
+		assert.Contains(t, []int{400, 403}, line, operation) // a data stream takes neither from anybody
 	}
 	before := s.State()
 	reads := []string{
@@ -458,19 +453,43 @@ var bodies = map[string]string{
 	"PUT /.kibana_1/_doc/1": "{}",
 }
 
+// Without any one of its permissions the writer cannot write.
+func TestTheWriterNeedsEachOfItsPermissions(t *testing.T) {
+	s := start(t)
+	d := document(t, s, nil)
+	succeed(t, s, d)
+	role := request(t, d, "/_plugins/_security/api/roles/"+name+"-writer")
+	text, err := json.Marshal(role["body"])
+	require.NoError(t, err)
+	number := 0
+	for _, list := range []struct{ name, start string }{{"cluster", `"cluster_permissions":[`}, {"index", `"allowed_actions":[`}} {
+		_, after, found := strings.Cut(string(text), list.start)
+		require.True(t, found)
+		before, _, _ := strings.Cut(after, "]")
+		for _, permission := range strings.Split(before, ",") {
+			without := strings.Replace(string(text), permission, `"none"`, 1)
+			status, answer := s.Do(master, "PUT", role["path"].(string), without)
+			require.Equal(t, http.StatusOK, status, answer)
+			version, _ := s.Do(writer, "GET", "/", "")
+			number++
+			_, answer = s.Do(writer, "POST", "/_bulk", fmt.Sprintf("{\"create\":{\"_index\":%q}}\n{\"@timestamp\":0,\"new%d\":1}\n", name, number))
+			assert.False(t, version == 200 && strings.Contains(answer, `"status":201`), "without %s: %s", permission, answer)
+		}
+	}
+}
+
 // Without dashboards nobody is the reader: whoever was before is not any more, until they are back.
 func TestAReaderThatIsNoMoreLosesAccess(t *testing.T) {
 	s := start(t)
-	d := document(t, s, nil)
 	for _, on := range []bool{true, false, true} {
 		succeed(t, s, document(t, s, func(in *logging.SetupInput) {
 			if in.Dashboards = on; !on {
 				in.ReaderRoleARN = ""
 			}
 		}))
-		_, line := write(s, writer, "create", target(t, d), fmt.Sprint(on))
+		_, line := write(s, writer, "create", name, fmt.Sprint(on))
 		require.Contains(t, []int{201, 409}, line)
-		status, _ := s.Do(reader, "GET", "/"+target(t, d)+"/_search", "")
+		status, _ := s.Do(reader, "GET", "/"+name+"/_search", "")
 		assert.Equal(t, on, status == http.StatusOK)
 		assert.Equal(t, on, status != http.StatusForbidden)
 	}
@@ -748,7 +767,7 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
 	succeed(t, s, d)
-	_, line := write(s, writer, "create", target(t, d), "1")
+	_, line := write(s, writer, "create", name, "1")
 	require.Equal(t, 201, line)
 	for name, c := range map[string]struct {
 		path string // starts so

@@ -101,14 +101,33 @@ func TestOnlyWhatWasSignedIsAnswered(t *testing.T) {
 
 func TestCredentialsExpire(t *testing.T) {
 	s := started(t)
-	body := []byte(nil)
 	issued := s.issue(master, -time.Second)
 	r := httptest.NewRequest("GET", "/", nil)
-	_, err := sign(r, issued, hashOf(body), time.Now().UTC())
-	require.NoError(t, err)
+	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{
+		AccessKeyID: issued.accessKeyID, SecretAccessKey: issued.secretAccessKey, SessionToken: issued.sessionToken,
+	}, r, hashOf(nil), service, Region, time.Now().UTC()))
 	answer := httptest.NewRecorder()
 	s.serve(answer, r)
 	assert.Contains(t, answer.Body.String(), "The security token included in the request is expired")
+}
+
+// OpenSearch's Ruby client, which fluentd's plugin has, signs the user agent; AWS's SDKs do not.
+func TestAnyHeaderMayBeSigned(t *testing.T) {
+	s := started(t)
+	for agent, status := range map[string]int{"opensearch-ruby  3": http.StatusOK, "another": http.StatusForbidden} {
+		issued, now := s.issue(master, time.Hour), time.Now().UTC()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("X-Amz-Date", now.Format(dateFormat))
+		r.Header.Set("X-Amz-Security-Token", issued.sessionToken)
+		r.Header.Set("User-Agent", "opensearch-ruby 3")
+		headers := []string{"host", "user-agent", "x-amz-date", "x-amz-security-token"}
+		r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s", issued.accessKeyID,
+			now.Format("20060102"), Region, service, strings.Join(headers, ";"), sign(canonical(r, headers, hashOf(nil)), issued.secretAccessKey, now)))
+		r.Header.Set("User-Agent", agent)
+		answer := httptest.NewRecorder()
+		s.serve(answer, r)
+		assert.Equal(t, status, answer.Code, answer.Body)
+	}
 }
 
 // The rule that a policy is replaced by who names its version, and by nobody else.

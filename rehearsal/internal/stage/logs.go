@@ -25,9 +25,6 @@ import (
 // loggingNamespace is where the set-up of the domain and the dashboards' proxy run.
 const loggingNamespace = "logging"
 
-// templatePath is where the set-up's index template is, below which is its name.
-const templatePath = "/_index_template/"
-
 const (
 	stsAudience         = "sts.amazonaws.com"
 	podIdentityAudience = "pods.eks.amazonaws.com"
@@ -54,25 +51,14 @@ func (d setupDocument) body(path string, into any) error {
 	return fmt.Errorf("the set-up has no request to %s", path)
 }
 
-// name is what everything of the logs in the domain is called after: that of the index template.
-func (d setupDocument) name() string {
+// dataStream is the name of the data stream that the set-up makes, after which everything of the logs in the domain is called.
+func (d setupDocument) dataStream() (string, error) {
 	for _, r := range d.Requests {
-		if name, is := strings.CutPrefix(r.Path, templatePath); is {
-			return name
+		if name, found := strings.CutPrefix(r.Path, "/_data_stream/"); found {
+			return name, nil
 		}
 	}
-	return ""
-}
-
-// target is what lines are written to: a name that the index template matches.
-func (d setupDocument) target() string {
-	var template struct {
-		Patterns []string `json:"index_patterns"`
-	}
-	if err := d.body(templatePath+d.name(), &template); err != nil || len(template.Patterns) != 1 {
-		return ""
-	}
-	return strings.ReplaceAll(template.Patterns[0], "*", "2026.01.01")
+	return "", errors.New("the set-up makes no data stream")
 }
 
 // setup finds the one Job of the set-up and what it sends.
@@ -257,12 +243,15 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	}
 
 	writer := environment(sidecarOf(&pods[0]), "AWS_ROLE_ARN")
-	name, target := document.name(), document.target()
+	stream, err := document.dataStream()
+	if err != nil {
+		return "", err
+	}
 	if err := errors.Join(
 		ask(writer, []question{
 			{"es:ESHttpGet", "/", true}, {"es:ESHttpPost", "/_bulk", true},
-			{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpPost", "/" + target + "/_delete_by_query", false},
-			{"es:ESHttpDelete", "/" + target, false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpPost", "/" + stream + "/_delete_by_query", false},
+			{"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/" + stream + "/_rollover", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
 			{"es:ESHttpGet", "/_dashboards", false},
 		}),
 		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "fluentd", Audience: stsAudience}, true),
@@ -280,7 +269,7 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	if other, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: account, Audience: podIdentityAudience}); err == nil {
 		return "", fmt.Errorf("a pod of %s gets the role %s", c.namespace, other)
 	}
-	questions := []question{{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpDelete", "/" + name + "*", false}, {"es:ESHttpPost", "/_bulk", false}}
+	questions := []question{{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/_bulk", false}}
 	for _, r := range document.Requests {
 		file, _, _ := strings.Cut(r.Path, "?")
 		questions = append(questions, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, true})
@@ -308,7 +297,7 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		ask(reader, []question{
 			{"es:ESHttpGet", "/_dashboards/app/home", true}, {"es:ESHttpPost", "/_dashboards/internal/search/opensearch", true},
 			{"es:ESHttpDelete", "/_dashboards/api/saved_objects/x", false}, {"es:ESHttpPost", "/_bulk", false},
-			{"es:ESHttpGet", "/" + target + "/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
 		}),
 		assume(reader, token, false),
 	); err != nil {
@@ -317,7 +306,7 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	var mapping struct {
 		BackendRoles []string `json:"backend_roles"`
 	}
-	if err := document.body("/_plugins/_security/api/rolesmapping/"+name+"-reader", &mapping); err != nil {
+	if err := document.body("/_plugins/_security/api/rolesmapping/"+stream+"-reader", &mapping); err != nil {
 		return "", err
 	}
 	if slices.Contains(mapping.BackendRoles, reader) != on || len(mapping.BackendRoles) > 1 {
@@ -579,8 +568,12 @@ func wayOut(pod *corev1.Pod, policies []networkingv1.NetworkPolicy) (string, err
 
 // inDomain is the way through the domain's two policies into the index.
 func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, error) {
-	role, stream := environment(sidecarOf(pod), "AWS_ROLE_ARN"), document.name()
+	role := environment(sidecarOf(pod), "AWS_ROLE_ARN")
 	arn, _, err := c.domain(document.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := document.dataStream()
 	if err != nil {
 		return nil, err
 	}
@@ -617,7 +610,7 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 	if err := errors.Join(
 		document.body("/_plugins/_security/api/rolesmapping/"+name, &mapping),
 		document.body("/_plugins/_security/api/roles/"+name, &writer),
-		document.body(templatePath+stream, &template),
+		document.body("/_index_template/"+stream, &template),
 		document.body("/_plugins/_ism/policies/"+stream, &retention),
 	); err != nil {
 		return links, err
@@ -640,7 +633,7 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 	}
 	return append(links,
 		link{"the domain knows the role as " + name, "its mapping to that ARN, and " + strings.Join(writer.Cluster, ", ")},
-		link{"the line is added to " + document.target(), strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
+		link{"the line is added to the data stream " + stream, strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
 		link{fmt.Sprintf("its index has %v shard and %v replicas",
 			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + stream},
 		link{"the index is deleted when its " + age, "retention policy " + stream},

@@ -121,7 +121,7 @@ func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
 	require.NoError(t, s.Pulumi(t.Context(), "config", "rm", "--path", "expense:workloads.web"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, play.Use(t.Context()))
-	assert.Contains(t, out.String(), "== logs: the way of a line")
+	assert.Regexp(t, `== logs: the way of a line(?s:.*)\. a search finds it\n +by (the search of a browser through OpenSearch Dashboards, as\s+arn:aws|not tried here)`, out.String())
 	var summary strings.Builder
 	require.True(t, play.Summary(&summary), summary.String())
 	// Two sidecars of bare pods, two of web, the set-up and the proxy.

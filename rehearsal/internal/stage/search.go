@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +58,10 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 	if err := c.setUp(ctx, domain); err != nil {
 		return nil, err
 	}
+	stream, err := document.dataStream()
+	if err != nil {
+		return nil, err
+	}
 	id := rand.Text()
 	record, err := c.filtered(ctx, pod, map[string]any{
 		"time": float64(time.Now().UnixMilli()) / 1000, "request_id": id, "method": "GET", "path": "/", "status": 200, "bytes_sent": 615, "request_time": 0.001,
@@ -66,10 +69,10 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 	if err != nil {
 		return nil, err
 	}
-	if err := send(domain, environment(sidecarOf(pod), "AWS_ROLE_ARN"), document.target(), record); err != nil {
+	if err := send(domain, environment(sidecarOf(pod), "AWS_ROLE_ARN"), stream, record); err != nil {
 		return nil, err
 	}
-	by, err := c.search(ctx, domain, document.target(), id)
+	by, err := c.search(ctx, domain, stream, id)
 	return []link{{step, by}}, err
 }
 
@@ -159,8 +162,8 @@ func (c *checks) filtered(ctx context.Context, pod *corev1.Pod, line map[string]
 	if err != nil {
 		return nil, err
 	}
-	input, err := json.Marshal(map[string]any{"filter": parameters, "files": []any{map[string]any{
-		"path": "/var/log/app/nginx/access.log", "bytes": base64.StdEncoding.EncodeToString(append(text, '\n')),
+	input, err := json.Marshal(map[string]any{"filter": parameters, "messages": []any{map[string]any{
+		"path": "/var/log/app/nginx/access.log", "message": []string{string(text)},
 	}}})
 	if err != nil {
 		return nil, err
@@ -225,8 +228,8 @@ func valueOf(pod *corev1.Pod, container *corev1.Container, name string) string {
 }
 
 // send sends a record as the sidecar does.
-func send(domain *opensearchtest.Server, writer, target string, record map[string]any) error {
-	operation := map[string]any{"_index": target}
+func send(domain *opensearchtest.Server, writer, stream string, record map[string]any) error {
+	operation := map[string]any{"_index": stream}
 	if id, has := record["_hash"]; has {
 		operation["_id"] = id
 		delete(record, "_hash")
@@ -251,9 +254,9 @@ func send(domain *opensearchtest.Server, writer, target string, record map[strin
 }
 
 // search finds the line of a request, as the reader by way of Dashboards where there are dashboards, and says who found it.
-func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, target, id string) (string, error) {
+func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, stream, id string) (string, error) {
 	// In place of waiting until the index shows what is new.
-	if _, _, err := domain.Node.Do(opensearch.Admin, "POST", "/"+target+"/_refresh", nil); err != nil {
+	if _, _, err := domain.Node.Do(opensearch.Admin, "POST", "/"+stream+"/_refresh", nil); err != nil {
 		return "", err
 	}
 	query, err := json.Marshal(map[string]any{"query": map[string]any{"term": map[string]any{"request_id": id}}})
@@ -264,7 +267,7 @@ func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, targ
 	if err != nil {
 		return "", err
 	}
-	body := fmt.Appendf(nil, `{"params":{"index":%q,"body":%s}}`, target, query)
+	body := fmt.Appendf(nil, `{"params":{"index":%q,"body":%s}}`, stream, query)
 	status, answer, err := domain.Send(reader, "POST", "/_dashboards/internal/search/opensearch", http.Header{"Content-Type": {"application/json"}, "Osd-Xsrf": {"true"}}, body)
 	if err != nil {
 		return "", err
@@ -275,7 +278,7 @@ func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, targ
 			return "", fmt.Errorf("the dashboards are off, and %s searches: %d %s", reader, status, answer)
 		}
 		by = "OpenSearch's own search; the dashboards are off, and their role is refused"
-		if status, answer, err = domain.Node.Do(opensearch.Admin, "POST", "/"+target+"/_search", query); err != nil {
+		if status, answer, err = domain.Node.Do(opensearch.Admin, "POST", "/"+stream+"/_search", query); err != nil {
 			return "", err
 		}
 		answer = fmt.Appendf(nil, `{"rawResponse":%s}`, answer)
@@ -290,11 +293,11 @@ func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, targ
 		} `json:"rawResponse"`
 	}
 	if json.Unmarshal(answer, &found) != nil || status != http.StatusOK {
-		return "", fmt.Errorf("search of %s: %d %s", target, status, answer)
+		return "", fmt.Errorf("search of %s: %d %s", stream, status, answer)
 	}
 	hits := found.Response.Hits.Hits
 	if len(hits) != 1 || hits[0].Source["container"] != "nginx" {
-		return "", fmt.Errorf("search of %s: expected the one line of request %s: %s", target, id, answer)
+		return "", fmt.Errorf("search of %s: expected the one line of request %s: %s", stream, id, answer)
 	}
 	return by, nil
 }

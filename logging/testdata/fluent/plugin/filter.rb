@@ -8,6 +8,7 @@ module Fluent
 
   EventTime = Struct.new(:sec, :nsec) do
     def self.from_time(time) = new(time.to_i, time.nsec)
+    def to_i = sec
   end
 
   module Plugin

@@ -1,0 +1,69 @@
+# Has the real input read files, a step at a time.
+#
+#   ruby -I testdata testdata/tail.rb INPUT < JSON > JSON
+#
+# The first line of the input is {"parameter": text}; each other is a step, answered by a line {"events": [{"time": number,
+# "record": {...}}], "said": [text]}: "look" reads what is complete, "stop" all there is, "kill" begins anew without a stop,
+# "full" has the buffer take nothing, "room" ends that, a number is seconds that pass.
+require "fluent/plugin/input"
+load ARGV.fetch(0)
+
+class Steps
+  attr_reader :events, :said
+
+  def initialize(conf)
+    @conf = conf
+    @time = 1000.0
+    @full = nil
+    @events, @said = [], []
+    begin_anew
+  end
+
+  def begin_anew
+    @input = Fluent::Plugin::INPUTS.fetch("expense").new
+    @input.configure(@conf)
+    @input.router = @input.log = steps = self
+    @input.define_singleton_method(:now) { steps.now }
+    @input.start
+  end
+
+  def now = @time
+  def warn(message, details) = @said << "#{message} #{details}"
+  alias error warn
+
+  def emit_stream(tag, stream)
+    raise @full if @full
+
+    @events.concat(stream.events.map { |time, record| { "tag" => tag, "time" => time.sec, "record" => record } })
+  end
+
+  def step(name)
+    case name
+    when Numeric then @time += name
+    when "look" then nil while @input.send(:round, false)
+    when "stop" then @input.shutdown
+    when "kill" then begin_anew
+    when "full" then @full = Fluent::Plugin::Buffer::BufferOverflowError
+    when "large" then @full = Fluent::Plugin::Buffer::BufferChunkOverflowError
+    when "room" then @full = nil
+    else raise "unknown step #{name.inspect}"
+    end
+  end
+end
+
+def text(value)
+  case value
+  when Hash then value.transform_values { |inner| text(inner) }
+  when String then value.dup.force_encoding("UTF-8").scrub("?")
+  else value
+  end
+end
+
+$stdout.sync = true
+steps = Steps.new(JSON.parse($stdin.gets))
+while (line = $stdin.gets)
+  steps.step(JSON.parse(line, quirks_mode: true))
+  puts JSON.generate("events" => steps.events.map { |event| text(event) }, "said" => steps.said)
+  steps.events.clear
+  steps.said.clear
+end

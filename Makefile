@@ -61,6 +61,10 @@ rehearse-down: .tools/bin/rehearse ## Ends the rehearsal that KEEP=1 left up.
 preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree changes, and guards what holds data: BASE=HEAD~1, STACK=all.
 	@.tools/bin/preview-diff -stack $(STACK) -base "$(BASE)"
 
+.PHONY: fluentd
+fluentd: tools ## Has a real fluentd play what docs/logging.md says of lines, for ten minutes: one on PATH, or the sidecar's image where docker runs.
+	@cd rehearsal && go test -v -count=1 -timeout 60m ./fluentd -args -play
+
 .PHONY: doctor
 doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's settings before the first `pulumi up`.
 	@.tools/bin/doctor -stack $(STACK)

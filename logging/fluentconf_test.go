@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -240,3 +241,39 @@ const nginxErrors = `2026/11/25 03:00:00 [notice] 1#1: using the "epoll" event m
   thrown in /a.php on line 3" while reading response header from upstream, client: 10.0.0.1, request: "GET /a HTTP/1.1"
 2026/11/25 03:00:06 [emerg] 1#1: bind() to 0.0.0.0:80 failed (13: Permission denied)
 `
+
+// Each row of the page's table of losses names a test that there is, or a scenario of make fluentd, or who else can show it.
+func TestWhatIsSaidToBeLostIsTested(t *testing.T) {
+	page, err := os.ReadFile("../docs/logging.md")
+	require.NoError(t, err)
+	played, err := os.ReadFile("../rehearsal/fluentd/fluentd_test.go")
+	require.NoError(t, err)
+	var tests strings.Builder
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	for _, file := range append(files, "../rehearsal/setup/shape_test.go") {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		tests.Write(data)
+	}
+	_, table, found := strings.Cut(string(page), "| event | what happens | shown by |\n|---|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	named := map[string]bool{}
+	for _, row := range strings.Split(table, "\n") {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		require.Len(t, cells, 3, row)
+		for _, scenario := range regexp.MustCompile(`"[^"]+"`).FindAllString(cells[2], -1) {
+			assert.Contains(t, string(played), "{"+scenario+", ", row)
+			cells[2] = strings.Replace(cells[2], scenario, "", 1)
+			named[scenario] = true
+		}
+		for _, name := range strings.FieldsFunc(cells[2], func(r rune) bool { return r == ',' || r == ' ' }) {
+			if name != "AWS" && name != "Kubernetes" {
+				assert.Contains(t, tests.String(), "func "+name+"(t *testing.T)", row)
+			}
+			named[name] = true
+		}
+	}
+	assert.Greater(t, len(named), 20)
+}

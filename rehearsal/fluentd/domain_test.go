@@ -1,0 +1,242 @@
+package fluentd
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"expense/logging"
+	"expense/rehearsal/internal/opensearchtest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	region = opensearchtest.Region
+	master = "arn:aws:iam::111122223333:role/setup"
+	writer = "arn:aws:iam::111122223333:role/writer"
+	stream = "project-logs"
+	// patience is for what does not come.
+	patience = 5 * time.Minute
+	// mostBytes is what a request may have, unpacked.
+	mostBytes = 8 << 20
+)
+
+// document is one that a sidecar has sent.
+type document struct {
+	id   string
+	body map[string]any
+}
+
+func (d document) text(name string) string { return fmt.Sprint(d.body[name]) }
+
+// domain is the OpenSearch of the tests, set up, and the STS that its sidecars ask.
+type domain struct {
+	server *opensearchtest.Server
+	sts    *httptest.Server
+	run    runner
+
+	mu      sync.Mutex
+	refuse  func(documents []document) *opensearchtest.Reply
+	taken   map[string]document // by ID, what was in requests that OpenSearch answered with 200
+	largest int
+	bulks   int
+}
+
+func newDomain(t *testing.T, run runner) *domain {
+	t.Helper()
+	d := &domain{run: run, server: opensearchtest.Start(t, master), taken: map[string]document{}}
+	d.server.Open()
+	setUp(t, d.server)
+	d.server.Agent.Assume(writer)
+	d.sts = httptest.NewServer(http.HandlerFunc(d.assume))
+	t.Cleanup(d.sts.Close)
+	d.server.Intercept(func(r opensearchtest.Request) *opensearchtest.Reply {
+		if r.Path == "/" {
+			return d.pass(r)
+		}
+		if !strings.HasPrefix(r.Path, "/_bulk") {
+			return nil
+		}
+		documents, size, err := unpack(r.Body)
+		d.mu.Lock()
+		d.bulks++
+		d.largest = max(d.largest, size)
+		refuse := d.refuse
+		d.mu.Unlock()
+		if err != nil {
+			return &opensearchtest.Reply{Status: http.StatusBadRequest, Body: map[string]any{"error": err.Error()}}
+		}
+		if refuse != nil {
+			if reply := refuse(documents); reply != nil {
+				return reply
+			}
+		}
+		reply := d.pass(r)
+		if reply.Status == http.StatusOK {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			for _, one := range documents {
+				d.taken[one.id] = one
+			}
+		}
+		return reply
+	})
+	return d
+}
+
+// pass has OpenSearch answer a sidecar's request. The signature is not looked at: the plugin signs the user agent too, which the
+// signer that the stand-in compares with leaves out.
+func (d *domain) pass(r opensearchtest.Request) *opensearchtest.Reply {
+	header := http.Header{"Content-Type": {"application/x-ndjson"}, "Content-Encoding": {"gzip"}}
+	if r.Method == http.MethodGet {
+		header = http.Header{}
+	}
+	status, answer, err := d.server.Node.Send(writer, r.Method, r.Path, header, r.Body)
+	if err != nil {
+		return away(nil)
+	}
+	return &opensearchtest.Reply{Status: status, Body: answer}
+}
+
+// setUp runs the script of the set-up Job.
+func setUp(t *testing.T, s *opensearchtest.Server) {
+	t.Helper()
+	text, err := logging.SetupDocument(logging.SetupInput{
+		Endpoint: "vpc-expense.us-east-1.es.amazonaws.com", Region: region, WriterRoleARN: writer, ReaderRoleARN: writer,
+		DataStream: stream, RetentionDays: 3,
+	})
+	require.NoError(t, err)
+	text = bytes.Replace(text, []byte("https://vpc-expense.us-east-1.es.amazonaws.com"), []byte(s.URL), 1)
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"setup.json": text, "token": []byte(s.Agent.Token), "ca.pem": s.CertificatePEM()} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	command := exec.Command("ruby", filepath.Join(files, "setup.rb"), filepath.Join(dir, "setup.json"))
+	command.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(dir, "ca.pem"),
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.Agent.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + filepath.Join(dir, "token"),
+	}
+	out, err := command.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+// unpack reads a bulk request.
+func unpack(body []byte) (documents []document, size int, err error) {
+	packed, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	plain, err := io.ReadAll(packed)
+	if err != nil {
+		return nil, 0, err
+	}
+	lines := bytes.Split(bytes.TrimSuffix(plain, []byte("\n")), []byte("\n"))
+	for i := 0; i+1 < len(lines); i += 2 {
+		var head struct {
+			Create struct {
+				ID string `json:"_id"`
+			} `json:"create"`
+		}
+		one := document{}
+		if err := json.Unmarshal(lines[i], &head); err != nil {
+			return nil, 0, err
+		}
+		if err := json.Unmarshal(lines[i+1], &one.body); err != nil {
+			return nil, 0, err
+		}
+		one.id = head.Create.ID
+		documents = append(documents, one)
+	}
+	return documents, len(plain), nil
+}
+
+// assume answers AssumeRoleWithWebIdentity with the credentials that the domain's stand-in of AWS hands out
+// (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html).
+func (d *domain) assume(w http.ResponseWriter, r *http.Request) {
+	ask, _ := http.NewRequest(http.MethodGet, d.server.Agent.URL, nil)
+	ask.Header.Set("Authorization", d.server.Agent.Token)
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil || r.FormValue("RoleArn") != writer {
+		http.Error(w, "no", http.StatusForbidden)
+		return
+	}
+	defer answer.Body.Close()
+	var out struct {
+		XMLName     xml.Name `json:"-" xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
+		Credentials struct {
+			AccessKeyID     string `json:"AccessKeyId" xml:"AccessKeyId"`
+			SecretAccessKey string
+			SessionToken    string `json:"Token"`
+			Expiration      time.Time
+		} `json:"-" xml:"AssumeRoleWithWebIdentityResult>Credentials"`
+	}
+	_ = json.NewDecoder(answer.Body).Decode(&out.Credentials)
+	_ = xml.NewEncoder(w).Encode(out)
+}
+
+// refusing has the next bulk requests answered by f, where it does, and not be sent; nil ends that.
+func (d *domain) refusing(f func(documents []document) *opensearchtest.Reply) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuse = f
+}
+
+// away answers as a gateway does behind which nobody is.
+func away([]document) *opensearchtest.Reply {
+	return &opensearchtest.Reply{Status: http.StatusServiceUnavailable, Body: map[string]any{"message": "no healthy upstream"}}
+}
+
+// of are the documents of a pod that OpenSearch has.
+func (d *domain) of(p *pod) (out []document) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, one := range d.taken {
+		if one.text("pod") == p.name {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// arrive waits until a pod has so many documents, and then that OpenSearch says the same.
+func (d *domain) arrive(p *pod, count int) []document {
+	p.t.Helper()
+	deadline := time.Now().Add(patience)
+	for len(d.of(p)) < count && time.Now().Before(deadline) {
+		time.Sleep(200 * time.Millisecond)
+	}
+	got := d.of(p)
+	assert.Equal(p.t, count, len(got), "documents of %s\n%s", p.name, tail(p.output()))
+	assert.Equal(p.t, len(got), d.count(p.t, `{"query":{"term":{"pod":"`+p.name+`"}}}`), "documents of %s that a search finds", p.name)
+	return got
+}
+
+// count is how many documents a search finds.
+func (d *domain) count(t *testing.T, query string) int {
+	t.Helper()
+	status, answer := d.server.Do(master, http.MethodPost, "/"+stream+"/_refresh", "")
+	require.Equal(t, http.StatusOK, status, answer)
+	status, answer = d.server.Do(master, http.MethodPost, "/"+stream+"/_count", query)
+	require.Equal(t, http.StatusOK, status, answer)
+	var out struct{ Count int }
+	require.NoError(t, json.Unmarshal([]byte(answer), &out))
+	return out.Count
+}
+
+func tail(text string) string {
+	return text[max(0, len(text)-4000):]
+}

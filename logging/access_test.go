@@ -12,7 +12,7 @@ import (
 const domainARN = "arn:aws:es:us-east-1:111122223333:domain/expense"
 
 // project is the set-up of a stack whose settings ask for nothing more.
-var project = SetupInput{Region: "us-east-1", DataStream: "project-logs", RetentionDays: 3}
+var project = SetupInput{Region: "us-east-1", DataStream: "project-logs", RetentionDays: 3, RolloverMiB: 1280}
 
 // calls are the actions that a policy allows a principal, by resource.
 func calls(t *testing.T, policy, principal string) map[string][]string {

@@ -152,7 +152,7 @@ func domainAlarms(args *AlarmsArgs) []alarm {
 			// The metric is in MiB.
 			name: "free-storage", metric: "FreeStorageSpace", statistic: "Minimum", below: true,
 			threshold: float64(args.VolumeSizeGiB*gib*config.FreeStoragePercent) / 100, seconds: minute, periods: 1, missing: silenceSaysNothing,
-			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay, or keep fewer retentionDays",
+			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay",
 		},
 		{
 			name: "writes-blocked", metric: "ClusterIndexWritesBlocked", statistic: "Maximum", threshold: 1, seconds: 5 * minute, periods: 1, missing: silenceSaysNothing,

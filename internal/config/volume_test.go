@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"expense/internal/published"
@@ -68,19 +70,69 @@ func TestMoreLogsNeverGetSmallerVolumesAndMoreNodesNeverLargerOnes(t *testing.T)
 	}
 }
 
-// At 1,000 shards a node OpenSearch makes no new index, and refuses every line that needs one. There are the days that are kept,
-// the one that is written and one that is being deleted, each twice where there is a second node, and a month of the index
-// management's own history.
-func TestNoRetentionComesNearTheLimitOfShards(t *testing.T) {
-	most := 0
-	for nodes := 1; nodes <= 80; nodes++ {
-		copies := 1 + Domain{InstanceCount: nodes}.Replicas()
-		most = max(most, ceil((365+2+31)*copies, nodes))
+// AWS's advice by type: 25 shards for each GiB of heap, half of the memory up to 32 GiB.
+func TestNoNodeGetsMoreShardsThanItsMemoryIsFor(t *testing.T) {
+	for instance, want := range map[string]int{
+		"t3.small": 25, "t3.medium": 50, "c7g.large": 50, "m7g.medium": 50, "m7g.large": 100, "om2.large": 100, "or1.medium": 100, "or2.large": 200,
+		"r6g.large": 200, "m5.4xlarge": 800, "r7g.16xlarge": 800, "m99.large": 0,
+	} {
+		family, size, _ := strings.Cut(instance, ".")
+		assert.Equal(t, want, mostShards(family, size), instance)
 	}
-	assert.Less(t, most, 500)
-	stack, err := parse(settings(t, edit{"logging/retentionDays", "366"}))
-	assert.Nil(t, stack)
+	for family, sizes := range volumeLimits {
+		for size := range sizes {
+			if name := family + "." + size; name != "m7i.medium" && name != "r7i.medium" { // there are none
+				assert.Positive(t, mostShards(family, size), name)
+			}
+		}
+	}
+
+	for _, c := range []struct {
+		days, nodes int
+		instance    string
+		most        int // 0 is accepted
+	}{
+		{23, 1, "t3.small.search", 0},
+		{24, 1, "t3.small.search", 25}, // 26
+		{365, 3, "m7g.xlarge.search", 200},
+		{298, 3, "m7g.xlarge.search", 0}, // 200
+		{299, 3, "m7g.xlarge.search", 200},
+		{365, 6, "m7g.xlarge.search", 0},
+		{365, 1, "m99.large.search", 0}, // AWS knows
+	} {
+		_, err := parse(settings(t, edit{"logging/retentionDays", strconv.Itoa(c.days)}, edit{"logging/domain/instanceType", `"` + c.instance + `"`},
+			edit{"logging/domain/instanceCount", strconv.Itoa(c.nodes)}))
+		if c.most == 0 {
+			assert.NoError(t, err, "%+v", c)
+			continue
+		}
+		assert.ErrorContains(t, err, fmt.Sprintf("logging.retentionDays: found %d, which with %d data nodes makes ", c.days, c.nodes))
+		assert.ErrorContains(t, err, fmt.Sprintf("; allowed: at most %d shards with %s", c.most, c.instance))
+	}
+	_, err := parse(settings(t, edit{"logging/retentionDays", "366"}))
 	assert.ErrorContains(t, err, "logging.retentionDays: found 366")
+}
+
+// However much is logged, and however few days are kept: full indices can be deleted, and one that is merged finds its size free.
+func TestAFullIndexIsASmallPartOfAVolume(t *testing.T) {
+	for gib := 1; gib <= 40; gib++ {
+		for _, days := range []int{1, 2, 3, 7, 30, 365} {
+			for _, nodes := range []int{1, 2, 3, 6, 80} {
+				l := Logging{GiBPerDay: gib, RetentionDays: days, Domain: Domain{InstanceType: "r6g.16xlarge.search", InstanceCount: nodes}}
+				full := l.RolloverMiB()
+				assert.LessOrEqual(t, 8*full, 1024*l.VolumeSizeGiB(), "%+v", l)
+				assert.LessOrEqual(t, full, 45*1024)
+				assert.GreaterOrEqual(t, full, 1280)
+			}
+		}
+	}
+	for want, l := range map[int]Logging{
+		1280:      {GiBPerDay: 1, RetentionDays: 3, Domain: Domain{InstanceCount: 1}}, // dev: an ordinary day is 1126
+		24832:     {GiBPerDay: 5, RetentionDays: 30, Domain: Domain{InstanceCount: 3}},
+		45 * 1024: {GiBPerDay: 40, RetentionDays: 30, Domain: Domain{InstanceCount: 3}},
+	} {
+		assert.Equal(t, want, l.RolloverMiB(), "%+v", l)
+	}
 }
 
 // OpenSearch's own families refuse a volume below 20 GiB.

@@ -265,6 +265,7 @@ func setupInput(cfg *config.Config) logging.SetupInput {
 		Fields:        slices.Sorted(maps.Keys(cfg.Logging.Fields)),
 		IndexedFields: cfg.Logging.IndexedFields,
 		RetentionDays: cfg.Logging.RetentionDays,
+		RolloverMiB:   cfg.Logging.RolloverMiB(),
 		Replicas:      cfg.Logging.Domain.Replicas(),
 		AuditLogs:     cfg.Logging.Domain.AuditLogs,
 		Dashboards:    cfg.Logging.Dashboards.Enabled,

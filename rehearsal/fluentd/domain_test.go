@@ -117,7 +117,7 @@ func setUp(t *testing.T, s *opensearchtest.Server) {
 	t.Helper()
 	text, err := logging.SetupDocument(logging.SetupInput{
 		Endpoint: "vpc-expense.us-east-1.es.amazonaws.com", Region: region, WriterRoleARN: writer, ReaderRoleARN: writer,
-		DataStream: stream, RetentionDays: 3,
+		DataStream: stream, RetentionDays: 3, RolloverMiB: 1280,
 	})
 	require.NoError(t, err)
 	text = bytes.Replace(text, []byte("https://vpc-expense.us-east-1.es.amazonaws.com"), []byte(s.URL), 1)

@@ -67,7 +67,7 @@ func document(t *testing.T, s *opensearchtest.Server, change func(*logging.Setup
 	t.Helper()
 	in := logging.SetupInput{
 		Endpoint: "vpc-expense.us-east-1.es.amazonaws.com", Region: opensearchtest.Region, WriterRoleARN: writer, ReaderRoleARN: reader,
-		DataStream: name, RetentionDays: 30, AuditLogs: true, Dashboards: true,
+		DataStream: name, RetentionDays: 30, RolloverMiB: 1280, AuditLogs: true, Dashboards: true,
 	}
 	if change != nil {
 		change(&in)

@@ -77,10 +77,13 @@ type setupRequest struct {
 	// Exists is the type of the error that says that what is asked for is there already, which is a success.
 	Exists string `json:"exists,omitempty"`
 	// Reports is the key of the answer that has to be true; "failures" has to be false, or to be of those that leave an index as it
-	// has to be. Without it a status of 2xx says it all.
+	// has to be, and "success" may be false if all that failed is there already. Without it a status of 2xx says it all.
 	Reports string `json:"reports,omitempty"`
 	// Unless keeps it from being sent while the index that is written has a shape, and has the shape looked at after it.
 	Unless *writtenShape `json:"unless,omitempty"`
+	// EachIndex has it sent to each index of the data stream whose settings the path shows and that has others than the body. One that
+	// is blocked stays as it is.
+	EachIndex bool `json:"each_index,omitempty"`
 	// Objects are sent in place of a body, as the file of an import.
 	Objects []object `json:"objects,omitempty"`
 }
@@ -126,13 +129,16 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 		readerRole(stream),
 		roleMapping(stream+"-reader", in.ReaderRoleARN),
 		template,
+		withoutHistory(),
 		// Before the first index, which gets its policy from it.
 		retentionPolicy(stream, in.RetentionDays, in.RolloverMiB),
 		dataStream(stream),
-		replicas(stream, in.Replicas),
+		// Before what a full disk stops: a new index, and copies.
+		addPolicy("retention of indices without a policy", stream),
+		changePolicy(stream),
+		rollover(stream, shape),
+		addPolicy("retention of the index of the template's shape", stream),
 	}
-	requests = append(requests, retention(stream)...)
-	requests = append(requests, rollover(stream, shape))
 	if in.AuditLogs {
 		requests = append(requests, auditLogs())
 	}
@@ -145,7 +151,7 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 			Name: "dashboards", Method: "POST", Path: "/_dashboards/api/saved_objects/_import?overwrite=true", Objects: objects, Reports: "success",
 		})
 	}
-	return requests, nil
+	return append(requests, replicas(stream, in.Replicas)), nil
 }
 
 // check finds what would make the set-up lock the sidecars out or delete what must stay; the rest the settings' own rules
@@ -186,7 +192,7 @@ func (in SetupInput) check() error {
 
 // writerRole lets the sidecars add lines to the data stream; they read, change and delete nothing, and make neither indices nor
 // fields. What each call asks for is in the security plugin's evaluator
-// (https://github.com/opensearch-project/security/blob/main/src/main/java/org/opensearch/security/privileges/actionlevel/legacy/PrivilegesEvaluator.java):
+// (https://github.com/opensearch-project/security/blob/2.19.1.0/src/main/java/org/opensearch/security/privileges/PrivilegesEvaluator.java):
 //   - a bulk request is checked as indices:data/write/bulk for the cluster first, then as indices:data/write/bulk[s] for
 //     each index, and each line of it as indices:data/write/index. Those of a data stream have the permissions of its name;
 //   - to index over a line whose ID is known is the same action as to create it, and a data stream refuses it: "only write
@@ -265,9 +271,10 @@ func roleMapping(name, roleARN string) setupRequest {
 
 // indexTemplate is what every new index of the data stream is made from
 // (https://docs.opensearch.org/latest/im-plugin/data-streams/), and the note in it that tells indices of this shape from others:
-// the one that is written shows by it whether it was made from this template.
+// the one that is written shows by it whether it was made from this template. The replicas are no part of the shape, because those of
+// an index that exists can be changed.
 func indexTemplate(in SetupInput) (setupRequest, string, error) {
-	settings, mappings := indexSettings(in.Replicas), indexMappings(in)
+	settings, mappings := indexSettings(), indexMappings(in)
 	text, err := json.Marshal([]object{settings, mappings})
 	if err != nil {
 		return setupRequest{}, "", err
@@ -275,6 +282,7 @@ func indexTemplate(in SetupInput) (setupRequest, string, error) {
 	sum := sha256.Sum256(text)
 	shape := hex.EncodeToString(sum[:6])
 	mappings["_meta"] = object{"shape": shape}
+	settings[replicaCount] = in.Replicas
 	return setupRequest{
 		Name: "index template", Method: "PUT", Path: "/_index_template/" + in.DataStream, Reports: acknowledged,
 		Body: object{
@@ -287,7 +295,7 @@ func indexTemplate(in SetupInput) (setupRequest, string, error) {
 }
 
 // dataStream makes the data stream with its first index, .ds-STREAM-000001
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/data-streams.html).
+// (https://docs.opensearch.org/latest/im-plugin/data-streams/). AWS's guide lets the first line make it, which nobody here may.
 func dataStream(stream string) setupRequest {
 	return setupRequest{
 		Name: "data stream", Method: "PUT", Path: "/_data_stream/" + stream, Exists: "resource_already_exists_exception", Reports: acknowledged,
@@ -295,10 +303,24 @@ func dataStream(stream string) setupRequest {
 }
 
 // replicas gives the indices that exist as many copies as new ones get, so that a second node guards what was written before it
-// (https://docs.opensearch.org/latest/api-reference/index-apis/update-settings/).
+// (https://docs.opensearch.org/latest/api-reference/index-apis/update-settings/). It goes to one index at a time: of several that
+// are named together, one that is blocked keeps the others from it. Blocked are all while the disk is too full for a copy anyway
+// (status 429), and those that somebody has made read-only (403).
 func replicas(stream string, count int) setupRequest {
 	return setupRequest{
-		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{"index.number_of_replicas": count}, Reports: acknowledged,
+		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{replicaCount: count}, Reports: acknowledged, EachIndex: true,
+	}
+}
+
+// withoutHistory keeps the index management from writing down what it did in an index a day, of which each counts as two shards for
+// 30 days (ManagedIndexSettings.kt in https://github.com/opensearch-project/index-management/tree/2.19): more than the indices of most
+// stacks. Those that are there go after these days. It is one of the two of its settings that AWS lets one change, and this is
+// the form that AWS takes (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings and
+// supported-operations.html#version_api_notes-cs).
+func withoutHistory() setupRequest {
+	return setupRequest{
+		Name: "no history of the index management", Method: "PUT", Path: "/_cluster/settings",
+		Body: object{"persistent": object{"plugins.index_state_management.history.enabled": false}}, Reports: acknowledged,
 	}
 }
 
@@ -312,14 +334,16 @@ func rollover(stream, shape string) setupRequest {
 	}
 }
 
-// indexSettings are an index's settings
+// replicaCount is the setting of an index's copies beside the first.
+const replicaCount = "index.number_of_replicas"
+
+// indexSettings are an index's settings but for its replicas
 // (https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/index-settings/).
-func indexSettings(replicas int) object {
+func indexSettings() object {
 	return object{
 		// AWS's default is five, and a shard costs memory whether it is full or not; of logs one holds up to 50 GiB
 		// (https://docs.aws.amazon.com/wellarchitected/latest/amazon-opensearch-service-lens/aosperf01-bp01.html).
-		"index.number_of_shards":   1,
-		"index.number_of_replicas": replicas,
+		"index.number_of_shards": 1,
 		// How late a line shows in a search. Each refresh makes a segment that must be merged later: AWS advises a minute where
 		// much is written (https://repost.aws/knowledge-center/opensearch-indexing-performance), the default is a second.
 		"index.refresh_interval": "10s",
@@ -409,21 +433,27 @@ func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	}
 }
 
-// retention gives the policy to indices that have none, because somebody took it away, and moves the others to its newest version:
-// an index keeps the version that it was given (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
-// https://github.com/opensearch-project/index-management/issues/813). Both calls answer with 200 and a list of the indices that
-// they left alone, and with 404 if there is no such policy. The data stream's name always has an index: without one the second
-// call would be answered with 400, "no documents to get" (getManagedIndexMetadata in
+// addPolicy gives the policy to indices that have none, because somebody took it away, or because they missed it: ISM gives a new
+// index only a policy that was written before it, by the clock of the node that wrote each (ManagedIndexCoordinator.kt,
+// findMatchingPolicy). The answer is 200 with a list of the indices that were left alone, and 404 if there is no such policy.
+//
+// AWS says that a policy "only affects the future backing indexes" of a data stream; the plugin's source finds all indices of the
+// stream's name for this call and the next (DefaultIndexMetadataService.kt).
+func addPolicy(name, stream string) setupRequest {
+	return setupRequest{
+		Name: name, Method: "POST", Path: "/_plugins/_ism/add/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
+	}
+}
+
+// changePolicy moves the indices that have the policy to its newest version: an index keeps the version that it was given
+// (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
+// https://github.com/opensearch-project/index-management/issues/813), and one that ISM has given up keeps it even so
+// (ManagedIndexRunner.kt). The data stream's name always has an index: without one the call would be answered with 400, "no
+// documents to get" (getManagedIndexMetadata in
 // https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/transport/action/changepolicy/TransportChangePolicyAction.kt).
-func retention(stream string) []setupRequest {
-	policy := object{"policy_id": stream}
-	return []setupRequest{
-		{
-			Name: "retention of indices without a policy", Method: "POST", Path: "/_plugins/_ism/add/" + stream, Body: policy, Reports: "failures",
-		},
-		{
-			Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream, Body: policy, Reports: "failures",
-		},
+func changePolicy(stream string) setupRequest {
+	return setupRequest{
+		Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
 	}
 }
 

@@ -49,6 +49,7 @@ type sentRequest struct {
 	Versioned          bool
 	Exists, Reports    string
 	Unless             *writtenShape
+	EachIndex          bool `json:"each_index"`
 	Objects            []map[string]any
 }
 
@@ -127,7 +128,7 @@ func TestSetupDocumentFitsIntoAConfigMap(t *testing.T) {
 
 func TestSetupNamesEachRequestOnceAndOnlyChangesWhatItOwns(t *testing.T) {
 	own := regexp.MustCompile(`^/(_plugins/_security/api/(roles|rolesmapping)/project-logs-(writer|reader)|(_index_template|_data_stream)/project-logs|` +
-		`_plugins/_ism/(policies|add|change_policy)/project-logs|project-logs/_(settings|rollover)|_plugins/_security/api/audit/config|` +
+		`_plugins/_ism/(policies|add|change_policy)/project-logs|project-logs/_(settings|rollover)|_cluster/settings|_plugins/_security/api/audit/config|` +
 		`_dashboards/api/saved_objects/_import\?overwrite=true)$`)
 	names := map[string]bool{}
 	all := requestsOf(t, largeSetup())
@@ -138,8 +139,8 @@ func TestSetupNamesEachRequestOnceAndOnlyChangesWhatItOwns(t *testing.T) {
 		assert.Contains(t, []string{"PUT", "POST"}, r.Method, r.Name)
 		assert.False(t, r.Body != nil && r.Objects != nil, "%s: either a body or objects", r.Name)
 	}
-	assert.Len(t, all, 13)
-	assert.Len(t, requestsOf(t, smallSetup()), 11)
+	assert.Len(t, all, 15)
+	assert.Len(t, requestsOf(t, smallSetup()), 13)
 }
 
 // securityRole is what the security plugin reads.
@@ -427,6 +428,7 @@ func TestTheShapeFollowsTheTemplateAndNothingElse(t *testing.T) {
 	for _, edit := range []func(*SetupInput){
 		func(in *SetupInput) { in.RetentionDays++ },
 		func(in *SetupInput) { in.RolloverMiB++ },
+		func(in *SetupInput) { in.Replicas++ },
 		func(in *SetupInput) { in.Dashboards, in.ReaderRoleARN = false, "" },
 		func(in *SetupInput) { in.AuditLogs = false },
 		func(in *SetupInput) { in.WriterRoleARN += "2" },
@@ -435,14 +437,13 @@ func TestTheShapeFollowsTheTemplateAndNothingElse(t *testing.T) {
 	}
 	shapes := map[string]bool{same: true}
 	for _, edit := range []func(*SetupInput){
-		func(in *SetupInput) { in.Replicas++ },
 		func(in *SetupInput) { in.Fields = nil },
 		func(in *SetupInput) { in.IndexedFields = map[string]string{"a": "long"} },
 		func(in *SetupInput) { in.IndexedFields = map[string]string{"a": "keyword"} },
 	} {
 		shapes[shape(edit)] = true
 	}
-	assert.Len(t, shapes, 5)
+	assert.Len(t, shapes, 4)
 }
 
 type sentPolicy struct {
@@ -517,8 +518,25 @@ func TestSetupBringsTheRetentionToEveryIndex(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"PUT /_plugins/_ism/policies/project-logs", "PUT /_data_stream/project-logs", "POST /_plugins/_ism/add/project-logs",
-		"POST /_plugins/_ism/change_policy/project-logs", "POST /project-logs/_rollover",
+		"POST /_plugins/_ism/change_policy/project-logs", "POST /project-logs/_rollover", "POST /_plugins/_ism/add/project-logs",
 	}, calls)
+}
+
+// A full disk, or an index that is blocked, refuses copies: nothing else of the set-up may wait for them.
+func TestReplicasComeLastAndToEachIndexForItself(t *testing.T) {
+	for _, in := range []SetupInput{smallSetup(), largeSetup()} {
+		all := requestsOf(t, in)
+		for i, r := range all {
+			assert.Equal(t, i == len(all)-1, r.EachIndex, r.Name)
+			assert.Equal(t, r.EachIndex, strings.HasSuffix(r.Path, "/"+in.DataStream+"/_settings"), r.Name)
+		}
+	}
+}
+
+// In the form that AWS takes, and nothing else that holds for the whole domain.
+func TestSetupTurnsOffTheHistoryOfTheIndexManagement(t *testing.T) {
+	assert.Equal(t, map[string]any{"persistent": map[string]any{"plugins.index_state_management.history.enabled": false}},
+		requestTo(t, smallSetup(), "/_cluster/settings").Body)
 }
 
 // What is answered with 2xx and did not happen says so in its body: OpenSearch's own calls, ISM's and those of Dashboards.
@@ -537,6 +555,7 @@ func TestSetupTakesForSuccessOnlyWhatItKnows(t *testing.T) {
 		"/_plugins/_ism/change_policy/project-logs":             "failures",
 		"/project-logs/_rollover":                               "acknowledged",
 		"/project-logs/_settings":                               "acknowledged",
+		"/_cluster/settings":                                    "acknowledged",
 		"/_dashboards/api/saved_objects/_import?overwrite=true": "success",
 	}, got)
 }

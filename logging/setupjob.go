@@ -206,6 +206,10 @@ func setsUp(principal iampolicy.Principal, domain string, in SetupInput) ([]iamp
 	}
 	for _, r := range requests {
 		file, _, _ := strings.Cut(r.Path, "?")
+		if r.EachIndex {
+			add("GET", domain+file)
+			file = "/.ds-" + in.DataStream + "-*/_settings"
+		}
 		add(r.Method, domain+file)
 		if r.Versioned {
 			add("GET", domain+file)

@@ -5,9 +5,11 @@
 #   name, method, path, body   what is sent, and what it is called here
 #   versioned                  the version that is there is named in what replaces it
 #   exists                     the type of the error that says that what is asked for is there already: a success
-#   reports                    the key of the answer that has to be true, or "failures", which has to be false or harmless
+#   reports                    the key of the answer that has to be true; "failures" has to be false or harmless, and "success" may
+#                              be false for what is there already
 #   unless                     it is sent only while the newest of the mappings at "path" lack the note "shape", and has to
 #                              have made one that has it
+#   each_index                 it is sent to each index of a data stream whose settings, at "path", are others than the body
 #   objects                    sent as the file of an import into OpenSearch Dashboards, in place of a body
 # While the domain cannot be reached, is overloaded or fails by itself (429, 5xx) a request is repeated for "wait_seconds",
 # counted from the start; while it is denied (401, 403) for "denied_seconds": roles and policies take a moment to spread.
@@ -43,6 +45,15 @@ class Setup
   # https://github.com/opensearch-project/index-management/tree/2.19).
   LEFT_ALONE = /already has a policy|document already exists|is closed|while transitioning to new state|is not being managed/
 
+  # The type of the error of an index that somebody has made read-only (403) or that is on a disk that is full (429).
+  BLOCKED = "cluster_block_exception"
+  # What waiting does not change, although its status or its kind says so.
+  HOPELESS = {
+    "certificate verify failed" => nil,
+    "index, alias, and data stream names need to be unique" => # with status 500
+      "an index or an alias has the data stream's name: delete it, or name the data stream otherwise with expense:logging.dataStream"
+  }.freeze
+
   def initialize(document)
     @endpoint, @region, @requests = document.fetch_values("endpoint", "region", "requests")
     @deadline = now + document.fetch("wait_seconds")
@@ -60,11 +71,11 @@ class Setup
   def run
     @requests.each do |request|
       name = request["name"]
+      next settle(request) if request["each_index"]
       next puts "#{name}: nothing to do" if request["unless"] && written_shape(request) == request["unless"]["shape"]
 
       answer = request["versioned"] ? replace(request) : deliver(request, request["path"], exists: request["exists"])
-      check(request, answer)
-      puts "#{name}: #{answer.code}"
+      puts "#{name}: #{answer.code}#{check(request, answer)}"
     end
   end
 
@@ -96,12 +107,26 @@ class Setup
     end
   end
 
+  # Gives settings to each index that has others. One that is blocked stays as it is, and one that is gone needs none.
+  def settle(request)
+    name, wanted = request.values_at("name", "body")
+    look = { "name" => name, "method" => "GET" }
+    found = JSON.parse(deliver(look, "#{request["path"]}?flat_settings=true").body)
+    others = found.reject { |_, index| wanted.all? { |setting, value| index["settings"][setting] == value.to_s } }.keys
+    puts "#{name}: nothing to do" if others.empty?
+    others.each do |index|
+      answer = deliver(request, "/#{index}/_settings", also_fine: [404], exists: BLOCKED)
+      check(request, answer)
+      puts "#{name} of #{index}: #{answer.code}#{hide(", left as it is: #{answer.body}")[0, BODY_LIMIT] if error_of(answer) == BLOCKED}"
+    end
+  end
+
   # Sends the request until the domain has decided about it, and returns the answer if it is 2xx, a status that is fine too, or
   # says that what is asked for exists.
   def deliver(request, path, also_fine: [], exists: nil)
     sent = request.merge("path" => path)
     body, headers = content(request)
-    answer = decided(sent, [401, 403]) do
+    answer = decided(sent, [401, 403], exists) do
       sign_and_send(request["method"], URI(@endpoint + path), body, headers)
     end
     fine = answer.is_a?(Net::HTTPSuccess) || also_fine.include?(answer.code.to_i) || exists && error_of(answer) == exists
@@ -162,17 +187,20 @@ class Setup
     answer
   end
 
-  # Yields until there is an answer that waiting will not change.
-  def decided(request, denials)
+  # Yields until there is an answer that waiting will not change, or an error of the type that is fine.
+  def decided(request, denials, fine = nil)
     denied_since = nil
     loop do
       answer, found = attempt { yield }
+      return answer if answer && fine && error_of(answer) == fine
+
       denied = answer && denials.include?(answer.code.to_i)
       return answer if answer && !denied && answer.code.to_i != 429 && answer.code.to_i < 500
 
       denied_since = denied ? denied_since || now : nil
       left = (denied ? denied_since + @denied_seconds : @deadline) - now
-      fail_with(request, found) if left <= 0 || found.include?("certificate verify failed")
+      sign, remedy = HOPELESS.find { |sign, _| found.include?(sign) }
+      fail_with(request, [found, remedy].compact.join("; ")) if left <= 0 || sign
       say_waiting(request["name"], found)
       sleep [@poll_seconds, left].min
     end
@@ -186,12 +214,15 @@ class Setup
   end
 
   # A good status is not all: the answer has to say what is expected, and a new index to be made from the template that was sent.
+  # Returns what else there is to say about it.
   def check(request, answer)
     return unless answer.is_a?(Net::HTTPSuccess) # it exists
 
     report, key = report_of(answer), request["reports"]
+    there = there(report["errors"]) if key == "success"
     done = key == "failures" ? report[key] == false || left_alone?(report["failed_indices"]) : key.nil? || report[key] == true
-    fail_with(request, "#{answer.code} #{answer.body}") unless done
+    fail_with(request, "#{answer.code} #{answer.body}") unless done || there
+    return ", nothing was imported: #{there} of the objects are there, and the domain does not replace them" unless done
     return unless request["unless"]
 
     found, wanted = written_shape(request), request["unless"]["shape"]
@@ -201,6 +232,14 @@ class Setup
 
   def left_alone?(indices)
     indices.is_a?(Array) && indices.any? && indices.all? { |index| index.is_a?(Hash) && LEFT_ALONE.match?(index["reason"].to_s) }
+  end
+
+  # How many objects of an import are there already, if that is all that hinders it. AWS's guide says that it ignores the parameters
+  # of a signed POST, and one of them has the objects replaced
+  # (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-signing-service-requests.html).
+  def there(errors)
+    kinds = Array(errors).map { |one| one["error"]["type"] if one.is_a?(Hash) && one["error"].is_a?(Hash) }
+    kinds.size if kinds.uniq == ["conflict"]
   end
 
   # The type of the error that OpenSearch answers with.

@@ -27,6 +27,8 @@ type ism struct {
 	policies map[string]*policy
 	managed  map[string]management // by the index's UUID; whoever was looked at is in it
 	made     bool                  // the index of policies is there
+	silent   bool                  // it keeps no history
+	late     bool                  // the clock of who makes indices is behind that of who writes policies
 	writes   int                   // to it so far
 	term     int                   // primary term of what is written there now
 }
@@ -57,6 +59,7 @@ func newISM(node *opensearch.Node) *ism {
 
 // routeISM: what each route may be used for, is in transport/action. Here only the master may.
 func (s *Server) routeISM() {
+	s.handle("PUT /_cluster/settings", s.putSettings)
 	for pattern, route := range map[string]struct {
 		action string
 		do     func(*ism, *call) *Reply
@@ -86,11 +89,42 @@ func (s *Server) routeISM() {
 	}
 }
 
+// historySetting is the one of ISM's settings that a managed domain lets one change besides turning ISM off
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings).
+const historySetting = "plugins.index_state_management.history.enabled"
+
+// putSettings takes ISM's own setting out of those of the cluster, and has OpenSearch do the rest. It knows the form in which AWS
+// takes them, whole names
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-operations.html#version_api_notes-cs).
+func (s *Server) putSettings(c *call) *Reply {
+	var sent map[string]object
+	if json.Unmarshal(c.body, &sent) != nil || c.role != s.master {
+		return s.pass(c.role, c.Request, c.body)
+	}
+	if value, has := sent["persistent"][historySetting]; has {
+		s.ism.silent = value == false
+		delete(sent["persistent"], historySetting)
+		if len(sent["persistent"])+len(sent["transient"]) == 0 { // OpenSearch refuses nothing at all
+			return &Reply{http.StatusOK, object{"acknowledged": true, "persistent": object{historySetting: value}, "transient": object{}}}
+		}
+	}
+	body, _ := json.Marshal(sent) // it was JSON
+	return s.pass(c.role, c.Request, body)
+}
+
 // NextTerm is what the loss of a node does to the index of policies: the primary term of what is written after it rises.
 func (s *Server) NextTerm() {
 	s.standIns.Lock()
 	defer s.standIns.Unlock()
 	s.ism.term++
+}
+
+// ClocksDiffer makes the clock of the node that makes indices fall behind that of the one that writes policies: no index gets a
+// policy by its template, because each policy seems to be newer (ManagedIndexCoordinator.kt, findMatchingPolicy).
+func (s *Server) ClocksDiffer() {
+	s.standIns.Lock()
+	defer s.standIns.Unlock()
+	s.ism.late = true
 }
 
 // PolicyVersion is how often a policy was written; 0 when there is none.
@@ -165,6 +199,9 @@ func (i *ism) sweep() error {
 		best := -1.0
 		for _, id := range slices.Sorted(maps.Keys(i.policies)) {
 			for _, template := range templates(i.policies[id].body) {
+				if i.late {
+					continue
+				}
 				if priority, _ := template["priority"].(float64); priority > best && slices.ContainsFunc(texts(template["index_patterns"]), func(p string) bool { return like(p, name) }) {
 					best, found = priority, management{id, i.policies[id].sequence}
 				}

@@ -281,6 +281,12 @@ func TestTheStandInsAnswerAsTheRealOnesDo(t *testing.T) {
 		{master, "POST", "/stream/_rollover", ``, 200, ""},
 		{master, "POST", "/_plugins/_ism/change_policy/stream", `{"policy_id":"p"}`, 404, "Could not find policy=p"},
 
+		// a setting of the index management's, which OpenSearch does not know without it
+		{master, "PUT", "/_cluster/settings", `{"persistent":{"plugins.index_state_management.history.enabled":false}}`, 200, `"acknowledged":true`},
+		{master, "PUT", "/_cluster/settings", `{"persistent":{"plugins.index_state_management.history.enabled":false,"cluster.max_shards_per_node":900}}`, 200, `"900"`},
+		{master, "PUT", "/_cluster/settings", `{"persistent":{"plugins.index_state_management.job_interval":1}}`, 400, "not recognized"},
+		{other, "PUT", "/_cluster/settings", `{"persistent":{"plugins.index_state_management.history.enabled":true}}`, 403, "cluster:admin/settings/update"},
+
 		// Dashboards
 		{master, "POST", "/_dashboards/api/saved_objects/_import", `{}`, 400, "osd-xsrf"},
 		{other, "POST", "/_dashboards/api/saved_objects/_import", `{}`, 403, ""},
@@ -291,6 +297,7 @@ func TestTheStandInsAnswerAsTheRealOnesDo(t *testing.T) {
 		assert.Contains(t, answer, c.says, "%s %s %s", c.method, c.path, c.body)
 	}
 	state := s.State()
+	assert.False(t, state.History)
 	assert.Equal(t, map[string][]string{"stream": {first, ".ds-stream-000002", ".ds-stream-000003"}}, state.Streams)
 	for number, has := range map[string]string{"1": "p", "2": "p", "3": ""} {
 		assert.Equal(t, has, state.Indices[".ds-stream-00000"+number].Policy)

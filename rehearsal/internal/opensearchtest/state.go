@@ -8,6 +8,8 @@ type State struct {
 	// Roles, Mappings and Templates are by name, without those that OpenSearch comes with.
 	Roles, Mappings, Templates map[string]any
 	Audit                      any
+	// History says that the index management keeps one.
+	History bool
 	// Policies are by name, as they were sent; SavedObjects by tenant, type and ID.
 	Policies, SavedObjects map[string]any
 	// Streams are the names of the indices of each data stream, the one that is written to last.
@@ -39,7 +41,7 @@ func (s *Server) state() (State, error) {
 	s.standIns.Lock()
 	defer s.standIns.Unlock()
 	state := State{
-		Templates: map[string]any{}, Policies: map[string]any{}, SavedObjects: map[string]any{}, Streams: map[string][]string{}, Indices: map[string]IndexState{},
+		History: !s.ism.silent, Templates: map[string]any{}, Policies: map[string]any{}, SavedObjects: map[string]any{}, Streams: map[string][]string{}, Indices: map[string]IndexState{},
 	}
 	var err error
 	if state.Roles, err = s.Node.Made("roles"); err != nil {

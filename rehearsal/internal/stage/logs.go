@@ -34,10 +34,11 @@ const (
 type setupDocument struct {
 	Endpoint string `json:"endpoint"`
 	Requests []struct {
-		Name   string          `json:"name"`
-		Method string          `json:"method"`
-		Path   string          `json:"path"`
-		Body   json.RawMessage `json:"body"`
+		Name      string          `json:"name"`
+		Method    string          `json:"method"`
+		Path      string          `json:"path"`
+		Body      json.RawMessage `json:"body"`
+		EachIndex bool            `json:"each_index"`
 	} `json:"requests"`
 }
 
@@ -272,6 +273,10 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	questions := []question{{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/_bulk", false}}
 	for _, r := range document.Requests {
 		file, _, _ := strings.Cut(r.Path, "?")
+		if r.EachIndex {
+			questions = append(questions, question{"es:ESHttpGet", file, true}, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, false})
+			file = "/.ds-" + stream + "-000001/_settings"
+		}
 		questions = append(questions, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, true})
 	}
 	if err := ask(master, questions); err != nil {

@@ -170,14 +170,16 @@ func TestABlockedIndexStopsNothing(t *testing.T) {
 			require.Equal(t, 200, do(s, "POST", "/"+name+"/_rollover", ""))
 			require.Equal(t, 200, do(s, "PUT", "/"+expected.indices+"/_settings", `{"index.blocks.`+block+`":true}`))
 			changed := func(in *logging.SetupInput) { in.RetentionDays, in.Replicas = 7, 1 }
-			p := succeed(t, s, shaped(t, s, changed))
+			d := shaped(t, s, changed)
+			d["wait_seconds"], d["denied_seconds"] = 1, 1 // for one that waits
+			p := succeed(t, s, d)
 			assert.Contains(t, p.stdout.String(), "replicas of .ds-"+name+"-000001: 4")
 			assert.Contains(t, p.stdout.String(), `, left as it is: {"error":{"root_cause":[{"type":"cluster_block_exception"`)
 			assert.NotContains(t, p.stdout.String(), "waiting")
 			assert.Equal(t, expected.replicas, replicaCounts(s))
 
 			// A new index it cannot have, but the retention is there before it asks.
-			d := shaped(t, s, func(in *logging.SetupInput) {
+			d = shaped(t, s, func(in *logging.SetupInput) {
 				changed(in)
 				in.RetentionDays, in.IndexedFields = 5, map[string]string{"user_id": "keyword"}
 			})
@@ -190,6 +192,18 @@ func TestABlockedIndexStopsNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What needs an index or a replica fails, and what has its index is written: no line is refused for want of a shard.
+func TestAtTheLimitOfShardsLinesGoOn(t *testing.T) {
+	s := start(t)
+	succeed(t, s, shaped(t, s, nil))
+	require.Equal(t, 200, do(s, "PUT", "/_cluster/settings", `{"persistent":{"cluster.max_shards_per_node":1}}`))
+	assert.Equal(t, 201, add(t, s, "1", line("")))
+	assert.Regexp(t, `_rollover: 400 .*validation_exception`, fail(t, prepare(t, s, declared(t, s, map[string]string{"user_id": "keyword"}))))
+	assert.Regexp(t, `/_settings: 400 .*validation_exception`, fail(t, prepare(t, s, shaped(t, s, func(in *logging.SetupInput) { in.Replicas = 1 }))))
+	assert.Equal(t, 201, add(t, s, "2", line("")))
+	assert.Len(t, indices(s), 1)
 }
 
 // The index management gives a new index only a policy that is older, by two nodes' clocks.
@@ -213,7 +227,9 @@ func TestANameThatIsTakenFailsAtOnceAndSaysWhatToDo(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			s := start(t)
 			require.Equal(t, 200, do(s, request[0], request[1], request[2]))
-			p := prepare(t, s, shaped(t, s, nil))
+			d := shaped(t, s, nil)
+			d["wait_seconds"] = 1 // for one that waits
+			p := prepare(t, s, d)
 			said := fail(t, p)
 			assert.Regexp(t, `data stream: PUT /_data_stream/project-logs: 500 .*conflicts with`, said)
 			assert.Contains(t, said, "delete it, or name the data stream otherwise with expense:logging.dataStream")

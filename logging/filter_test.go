@@ -26,7 +26,9 @@ type filterInput struct {
 	Filter   map[string]string `json:"filter"`
 	Messages []logText         `json:"messages"`
 	Now      int64             `json:"now"`
-	// Measure asks for the seconds that each message takes in place of its event.
+	// Together has all messages handed over at once, in place of each by itself.
+	Together bool `json:"together,omitempty"`
+	// Measure asks for the seconds that each hand-over takes in place of the events.
 	Measure bool `json:"measure,omitempty"`
 }
 
@@ -424,6 +426,23 @@ func TestNoPatternHoldsUpTheLogs(t *testing.T) {
 	for i, e := range events {
 		assert.Less(t, e.Seconds, 3.0, "%d", i)
 	}
+
+	// Nor do many of such lines that are handed over together, and those between them that are short keep their text.
+	many := filterInput{Filter: settings(t, map[string]string{"LOG_REDACT": `["a.*b|a"]`}), Together: true}
+	for range 40 {
+		for _, message := range [][]any{{[]any{"a", 30000}}, {"say a"}} {
+			many.Messages = append(many.Messages, logText{Path: "/var/log/pod/web/output.log", Message: message})
+		}
+	}
+	events, failure, _ = printing(t, many)
+	require.Empty(t, failure)
+	for i, e := range events[len(events)-20:] {
+		assert.Equal(t, []string{"[redacted: this line could not be searched for secrets]", "s[redacted]y [redacted]"}[i%2], e.Record["message"])
+	}
+	many.Measure = true
+	events, _, _ = printing(t, many)
+	require.Len(t, events, 1)
+	assert.Less(t, events[0].Seconds, 15.0)
 
 	if exec.Command("ruby", "-e", "exit Regexp.respond_to?(:linear_time?)").Run() != nil {
 		t.Log("this Ruby is older than 3.2 and does not tell slow patterns")

@@ -305,6 +305,13 @@ func TestNoTextTakesLong(t *testing.T) {
 	add(`{"time":"`, []any{"1", size}, `","a":1.`, []any{"1", size}, "}")
 	add("{", []any{`"tokens":1,`, size / 11}, `"a":1}`)
 	add(`{"`, []any{"a.", size / 2}, `password":1}`)
+	for _, name := range []any{"a", "aa1", "aB", "a_", "s", "tokens_"} {
+		long := []any{name, size / len(name.(string))}
+		for _, stem := range []string{"secret_", "password", "pass_", "s"} {
+			add(stem, long, "1=x")
+			add(`{"`+stem, long, `1":"x"}`)
+		}
+	}
 	events, failure := filtered(t, input)
 	require.Empty(t, failure)
 	require.Len(t, events, len(input.Messages))

@@ -141,7 +141,21 @@ module Fluent
         @secrets = Secrets.new(@redact.map { |text| utf8(text) })
       end
 
-      def filter_with_time(_tag, time, record)
+      # filter_stream gives the patterns a time for all lines that are handed over together.
+      def filter_stream(_tag, stream)
+        @secrets.again
+        out = Fluent::MultiEventStream.new
+        stream.each do |read, record|
+          time, made = document(read, record)
+          out.add(time, made) if made
+        end
+        out
+      end
+
+      private
+
+      # document is the time and the document that become of a record, or nil.
+      def document(time, record)
         now = Process.clock_gettime(Process::CLOCK_REALTIME, :millisecond)
         container, stream = file(record.delete(@path_key))
         id = record.delete(@id_key)
@@ -168,8 +182,6 @@ module Fluent
         log.error("a line could not be searched for secrets", error_class: e.class.name)
         finish({ "message" => UNCHECKED }, now, container, stream, id)
       end
-
-      private
 
       # file is the container and the stream of a path: there are few, and a line for each.
       def file(path)
@@ -266,7 +278,7 @@ module Fluent
       end
 
       # Secrets finds what must not leave the pod. The names and forms are those of docs/logging.md. Each of its expressions is
-      # linear: it begins at the edge of a word or with what no word has, and so looks at a long text once.
+      # linear in every Ruby: it begins at the edge of a word or with what no word has, and so looks at a long text once.
       class Secrets
         REDACTED = "[redacted]"
 
@@ -335,8 +347,13 @@ module Fluent
         BLOCK_LINE = %r{\A\s*(?:[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info): .*)\s*\z}
         BLOCK_LINES = 200
 
-        # How long the settings' patterns may take for one line, in seconds of the processor; and for one match, by the clock.
-        LIMIT = 1.0
+        # How long the settings' patterns may take, in seconds of the processor: for the lines that are handed over together, and
+        # once that is over, for each of them and each of its bytes. A line that takes longer does not cost the others their text.
+        # And for one search, by the clock.
+        TOGETHER = 1.0
+        LINE = 0.002
+        BYTE = 2e-6
+        SEARCH = 1.0
 
         Slow = Class.new(StandardError)
         # What is known of a line: whether it may hold a secret, when its time is up, and what was altered in it.
@@ -347,6 +364,9 @@ module Fluent
           @verdicts = {}
           @blocks = {}
         end
+
+        # again begins with lines that are handed over together.
+        def again = @together = clock + TOGETHER
 
         # text is a line that is no object. Of a key whose lines come one by one, those after the first are known by their file.
         def text(text, file, altered)
@@ -370,7 +390,7 @@ module Fluent
         # pattern fails the start of fluentd for a pattern that cannot do its work, or could hold up the logs. Ruby before 3.2, which no
         # image of the sidecar has, knows neither of the two last.
         def pattern(text)
-          compiled = Regexp.respond_to?(:linear_time?) ? Regexp.new(text, timeout: LIMIT) : Regexp.new(text)
+          compiled = Regexp.respond_to?(:linear_time?) ? Regexp.new(text, timeout: SEARCH) : Regexp.new(text)
           raise Fluent::ConfigError, "redact: #{text.inspect} matches an empty text, it would match everywhere" if compiled.match?("")
           return compiled if !Regexp.respond_to?(:linear_time?) || Regexp.linear_time?(compiled)
 
@@ -383,7 +403,7 @@ module Fluent
         # search begins the search of a line. What JSON writes as \u or \/ is not seen before it is parsed.
         def search(line, altered)
           suspect = hint?(line) || line.include?("\\u") || line.include?("\\/")
-          Search.new(suspect, @patterns.empty? ? nil : clock + LIMIT, altered)
+          Search.new(suspect, @patterns.empty? ? nil : [@together, clock + LINE + line.bytesize * BYTE].max, altered)
         end
 
         def hint?(text)
@@ -391,8 +411,8 @@ module Fluent
           HINTS.any? { |hint| text.include?(hint) } || (text.include?("@") && text.include?("://"))
         end
 
-        # clock does not run while a busy node runs something else.
-        def clock = Process.clock_gettime(Process::CLOCK_THREAD_CPUTIME_ID)
+        # clock does not run while a busy node runs something else, nor while Ruby collects what others have left.
+        def clock = Process.clock_gettime(Process::CLOCK_THREAD_CPUTIME_ID) - GC.total_time / 1e9
 
         def clean(value, search)
           case value
@@ -463,7 +483,7 @@ module Fluent
         def judge(name)
           name = name.gsub(/(?<=[a-z0-9])(?=[A-Z])/, "_").downcase.gsub(/[^a-z0-9]+/, "_")
           found = JUDGED.match(name)
-          return :no if !found || ABOUT.include?(found[:rest][/[a-z]+\z/])
+          return :no if !found || ABOUT.include?(found[:rest][/(?<![a-z])[a-z]+\z/])
 
           found[:stem].end_with?("s") ? :number : :secret
         end

@@ -4,8 +4,9 @@
 #
 # Input: {"filter": {parameter: text}, "messages": [{"path": ..., "message": [part, ...]}], "now": milliseconds, or the clock's time}. A part is a
 # text, [text, count] for one that is repeated, or {"base64": ...} for bytes.
+# Each message is handed over by itself, or all together with "together": true.
 # Output: {"error": text} if the configuration is refused, or {"events": [{"time": number, "record": {...}} or null]}; with "measure": true
-# {"seconds": of the processor} for each.
+# {"seconds": of the processor} for each that is handed over.
 require "base64"
 require "fluent/plugin/filter"
 load ARGV.fetch(0)
@@ -27,14 +28,14 @@ rescue Fluent::ConfigError => e
   puts JSON.generate("error" => e.message)
   exit
 end
-events = input["messages"].map.with_index do |one, number|
-  # As the input hands it over; it may be frozen.
-  record = { "message" => message(one["message"]).freeze, "_file" => one["path"].dup.freeze, "_hash" => "id-#{number}" }
-  time = Fluent::EventTime.new(NOW / 1000, NOW % 1000 * 1_000_000)
+# As the input hands them over; a text may be frozen.
+records = input["messages"].map.with_index { |one, number| { "message" => message(one["message"]).freeze, "_file" => one["path"].dup.freeze, "_hash" => "id-#{number}" } }
+made = {}
+seconds = records.each_slice(input["together"] ? records.size : 1).map do |some|
+  stream = Fluent::MultiEventStream.new
+  some.each { |record| stream.add(Fluent::EventTime.new(NOW / 1000, NOW % 1000 * 1_000_000), record) }
   began = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID)
-  time, record = filter.filter_with_time("app", time, record)
-  next { "seconds" => Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began } if input["measure"]
-
-  record && { "time" => Float("#{time.sec}.#{format('%09d', time.nsec)}"), "record" => record }
+  filter.filter_stream("app", stream).each { |time, record| made[record["_hash"]] = { "time" => Float("#{time.sec}.#{format('%09d', time.nsec)}"), "record" => record } }
+  { "seconds" => Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began }
 end
-puts JSON.generate("events" => events)
+puts JSON.generate("events" => input["measure"] ? seconds : records.each_index.map { |number| made["id-#{number}"] })

@@ -11,6 +11,14 @@ module Fluent
     def to_i = sec
   end
 
+  class MultiEventStream
+    attr_reader :events
+
+    def initialize = @events = []
+    def add(time, record) = @events << [time, record]
+    def each(&block) = @events.each(&block)
+  end
+
   module Plugin
     FILTERS = {}
     def self.register_filter(name, filter) = FILTERS[name] = filter
@@ -38,6 +46,16 @@ module Fluent
 
           instance_variable_set("@#{name}", CONVERT.fetch(type).call(conf[name.to_s]))
         end
+      end
+
+      # For filters of one event, as testdata/speed.rb may be given.
+      def filter_stream(tag, stream)
+        out = MultiEventStream.new
+        stream.each do |time, record|
+          time, record = filter_with_time(tag, time, record)
+          out.add(time, record) if record
+        end
+        out
       end
 
       def log = Log

@@ -5,13 +5,6 @@ require "fluent/plugin/filter"
 module Fluent
   def EventTime.now = from_time(Time.now)
 
-  class MultiEventStream
-    attr_reader :events
-
-    def initialize = @events = []
-    def add(time, record) = @events << [time, record]
-  end
-
   module Plugin
     class Buffer
       class BufferOverflowError < StandardError; end

@@ -199,7 +199,7 @@ type Logging struct {
 	DataStream string `json:"dataStream"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
-	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _, none of DocumentFields or that OpenSearch
+	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _ that start with a letter, none of DocumentFields or that OpenSearch
 	// keeps for itself, with values of up to 256 printable characters. A change rolls the pods.
 	Fields map[string]string `json:"fields"`
 	// IndexedFields are the fields of the applications' JSON lines that can be searched, by the type that OpenSearch has for them:
@@ -215,10 +215,12 @@ type Logging struct {
 	// fluentd is written in Ruby, but an expression must be one of Go's (https://pkg.go.dev/regexp/syntax): these have no
 	// look-around and no back-references, and without them Ruby takes linear time too
 	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs; for {n} in a group that has {n} it does not promise that,
-	// and that is left out. So are those that Ruby reads in another way or not at all
+	// and that is left out, as are expressions of more than 512 steps with all that counts written out, for which it takes much memory.
+	// So are those that Ruby reads in another way or not at all
 	// (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
-	// than (?i) at the start and (?i:...), \Q and \E, \x{...} and \123, \pN without braces, {n}?, and in character classes &&
-	// and, unescaped, [, a first ] and a later ^. Some differences remain: to Ruby, ^ and $ are the ends of each line of a
+	// than (?i) at the start and (?i:...), \Q and \E, \x{...}, \x80 and above, and \123, \pN without braces, properties other than categories and
+	// common scripts, all of them with (?i), {n}?, and in character classes &&, a - beside a set, and, unescaped, [, a first ] and a later ^.
+	// Some differences remain: to Ruby, ^ and $ are the ends of each line of a
 	// record, \b and [[:alpha:]] know letters beyond ASCII, and \s holds the vertical tab.
 	Redact     []string   `json:"redact"`
 	Alarms     Alarms     `json:"alarms"`

@@ -15,8 +15,10 @@ import (
 
 var (
 	// Names of indices: https://docs.opensearch.org/latest/api-reference/index-apis/create-index/.
-	dataStream   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-	fieldName    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
+	dataStream = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	// OpenSearch's own begin with "_" (https://docs.opensearch.org/latest/field-types/metadata-fields/index/), and plugins and data
+	// streams bring more of them, such as _data_stream_timestamp and _size. A document that has one is refused.
+	fieldName    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
 	indexedField = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 	// What mail servers accept in practice (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
 	mailAddress = regexp.MustCompile(`^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+$`)
@@ -40,12 +42,6 @@ var indexedTypes = []string{"boolean", "date", "double", "float", "ip", "keyword
 // mostFields bounds each of fields and indexedFields: every field is in the state that all nodes hold, once for each index, and a
 // search over all fields has one clause for each.
 const mostFields = 50
-
-// metadataFields are OpenSearch's, which refuses documents that hold them
-// (https://docs.opensearch.org/latest/field-types/metadata-fields/index/).
-var metadataFields = []string{
-	"_doc_count", "_field_names", "_id", "_ignored", "_index", "_meta", "_nested_path", "_primary_term", "_routing", "_seq_no", "_source", "_type", "_version",
-}
 
 // levels are those of nginx (https://nginx.org/en/docs/ngx_core_module.html#error_log) and the other common ones.
 var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "crit", "fatal", "alert", "emerg"}
@@ -87,7 +83,7 @@ func (r *report) logging(c *Config) {
 
 // fields checks the fields that are added to each line.
 func (r *report) fields(fields map[string]string) {
-	for _, name := range r.fieldNames("logging.fields", fields, fieldName, "1 to 63 letters, digits and '_', not starting with a digit") {
+	for _, name := range r.fieldNames("logging.fields", fields, fieldName, "1 to 63 letters, digits and '_', starting with a letter") {
 		value := fields[name]
 		if utf8.RuneCountInString(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }) {
 			r.add(child("logging.fields", name), quote(value), "up to 256 printable characters", "")
@@ -117,8 +113,6 @@ func (r *report) fieldNames(path string, fields map[string]string, pattern *rege
 		switch {
 		case slices.Contains(DocumentFields, name):
 			r.add(child(path, name), "a field of the sidecar's own", "a name other than "+strings.Join(DocumentFields, ", "), "")
-		case slices.Contains(metadataFields, name):
-			r.add(child(path, name), "a field of OpenSearch's own", "a name other than "+strings.Join(metadataFields, ", "), "")
 		case !pattern.MatchString(name):
 			r.add(child(path, name), "this name", "a name of "+allowed, "")
 		default:
@@ -130,34 +124,54 @@ func (r *report) fieldNames(path string, fields map[string]string, pattern *rege
 
 // redactable are the regular expressions that Go's and Ruby's libraries read alike; see Logging.Redact. A group's start is
 // never followed by "?", which would make it another kind of group, and (?i) is only at the start: further on, Ruby ends an
-// alternative there.
+// alternative there. In a class, a "-" is between two characters, or the first or the last.
 var redactable = func() *regexp.Regexp {
 	const (
 		open   = `\(\?i?:|\(`
-		plain  = `[^\\\[({?\pC]`
-		escape = `\\[^QEpPx0-9\pC]|\\x[0-9A-Fa-f]{2}|\\[pP]\{[A-Za-z_]+\}`
-		member = `[^\\\[\]&^\pC]|` + escape + `|\[:\^?[a-z]+:\]`
-		class  = `\[\^?(?:(?:&?(?:` + member + `))+&?|&)\]`
+		plain  = `[^\\[({?\pC]`
+		ascii  = `\\x[0-7][0-9A-Fa-f]` // Beyond it, Go takes a character and Ruby a byte.
+		set    = `\\[dDsSwW]|\\[pP]\{(?:` + properties + `)\}`
+		escape = `\\[^QEpPxdDsSwW0-9\pC]|` + ascii
+		single = `[^\\\[\]&^\pC-]|` + escape
+		member = `(?:` + single + `)(?:-(?:` + single + `))?|` + set + `|\[:\^?[a-z]+:\]`
+		class  = `\[\^?(?:-?(?:&?(?:` + member + `))+(?:&|-)?|&|-)\]`
 		limits = `\{[0-9]+,[0-9]*\}`
 		times  = `\{[0-9]+\}` // To Ruby a "?" behind it is "or not at all".
 	)
-	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + class + `|` + limits + `)\?*|` + times + `))+$`)
+	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + set + `|` + class + `|` + limits + `)\?*|` + times + `))+$`)
 }()
+
+// readAlike says whether Ruby reads an expression of Go's as Go does. A property has no case to Ruby where (?i) is, and has to Go.
+func readAlike(pattern string) bool {
+	return redactable.MatchString(pattern) && !(strings.Contains(pattern, "(?i") && strings.Contains(strings.ToLower(pattern), `\p{`))
+}
+
+// properties are those of characters that both know: the general categories, but for those that hold what is not assigned yet, and the
+// most common scripts.
+const properties = `L[ulmot]?|M[nce]?|N[dlo]?|P[cdsefio]?|S[mcko]?|Z[slp]?|C[cf]|Arabic|Cyrillic|Devanagari|Greek|Han|Hangul|Hebrew|Hiragana|Katakana|Latin|Thai`
+
+// mostSteps bounds an expression. Ruby keeps, for each byte of a line of up to 512 KiB, a bit for each place in the expression, which x{n}
+// has n times (https://github.com/ruby/ruby/blob/v3_4_1/regexec.c, count_num_cache_opcodes), so this is at most 32 MiB.
+const mostSteps = 512
 
 // redact checks the patterns of what must not get into a log.
 func (r *report) redact(patterns []string) {
 	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags other than (?i) at the start, " +
-		`and without \Q, \x{...}, \123, \pN, {n}?, {n} in a group that has {n}, and &&, [, a first ] or a later ^ in a character class`
+		`and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, {n} in a group that has {n}, and &&, [, a first ], a later ^ ` +
+		"and a - beside a set such as \\d in a character class"
 	for i, pattern := range patterns {
 		path := fmt.Sprintf("logging.redact[%d]", i)
 		expression, err := regexp.Compile(pattern)
 		switch {
 		case err != nil:
 			r.add(path, quote(pattern), allowed, err.Error())
-		case !redactable.MatchString(pattern) || utf8.RuneCountInString(pattern) > 256:
+		case !readAlike(pattern) || utf8.RuneCountInString(pattern) > 256:
 			r.add(path, quote(pattern), allowed, "")
 		case countsTwice(pattern):
 			r.add(path, quote(pattern)+", in which a counted group counts", allowed, "write the group out: (?:[0-9]{4}-){2} is [0-9]{4}-[0-9]{4}-")
+		case steps(pattern) > mostSteps:
+			r.add(path, fmt.Sprintf("%s, of %d steps", quote(pattern), steps(pattern)), fmt.Sprintf("at most %d, of which x{n} is n", mostSteps),
+				"write x+ or a smaller number where the exact one is not needed")
 		case matchesNothing(expression):
 			r.add(path, quote(pattern)+", which matches where nothing is", "an expression that matches one character or more", "")
 		}
@@ -166,6 +180,19 @@ func (r *report) redact(patterns []string) {
 	if len(patterns) > 20 {
 		r.add("logging.redact", fmt.Sprintf("a list of %d", len(patterns)), "at most 20", "")
 	}
+}
+
+// steps is how long an expression is when all that counts is written out. The expression is one that compiles.
+func steps(pattern string) int {
+	expression, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	program, err := syntax.Compile(expression.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(program.Inst)
 }
 
 // countsTwice says whether the expression has {n} in a group that has {n}. For most of those Ruby does not promise that the time is

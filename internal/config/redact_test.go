@@ -25,8 +25,10 @@ func TestExpressionsOfRedactMeanTheSameToRuby(t *testing.T) {
 		"(", "(?:", "(?i)", "(?i:", "(?s)", "(?m:", "(?P<n>", "(?<n>", ")", "[", "[^", `\A`, `\z`, `\Z`, `\d`, `\D`, `\w`, `\W`, `\S`, `\h`, `\H`, `\R`,
 		`\.`, `\[`, `\]`, `\-`, `\/`, `\_`, `\<`, `\'`, "\\`", `\x41`, `\x{41}`, `\101`, `\7`, `\0`, `\1`, `\a`, `\n`, `\pL`, `\p{L}`, `\p{Han}`, `\p{^L}`, `\P{Han}`,
 		"[0-9]{2}", "){2}", "){1,3}", `\Q`, `\E`, `\C`, `\G`, `\K`, "[:xdigit:]", "[:^digit:]", "[[:digit:]_]",
+		`[\w-z`, `[\d-`, "[a-", "[+--", "-z]", "[-", "-]", "a-z", `\x7f`, `\x80`, `\xff`, `[\xe0-\xff]`, `\xc3\xa9`, `\p{Lu}`, `\P{Ll}`, `\p{C}`, `\p{Cn}`, `\p{Zs}`, `\p{Greek}`, `\p{Kawi}`,
+		`\p{Any}`,
 	}
-	texts := []string{"aab AB b1", "a&b-c]d[}{", "aa  aabb 1 2=3", "é a.b/c#d 漢", `x_<>'\~`, "A101 7\x00\a"}
+	texts := []string{"aab AB b1", "a&b-c]d[}{", "aa  aabb 1 2=3", "é a.b/c#d 漢", `x_<>'\~`, "A101 7\x00\a", "zé-É αΩ \x7f~+,", "\u0378 w-z"}
 	random := rand.New(rand.NewPCG(1, 2))
 	var questions [][2]string
 	var want []any
@@ -36,7 +38,7 @@ func TestExpressionsOfRedactMeanTheSameToRuby(t *testing.T) {
 			expression += parts[random.IntN(len(parts))]
 		}
 		compiled, err := regexp.Compile(expression)
-		if err != nil || !redactable.MatchString(expression) || countsTwice(expression) || matchesNothing(compiled) {
+		if err != nil || !readAlike(expression) || countsTwice(expression) || matchesNothing(compiled) {
 			continue
 		}
 		for _, text := range texts {

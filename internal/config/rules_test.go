@@ -133,9 +133,9 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 		"fullest small volume": {{"logging/gibPerDay", "6"}, {"logging/retentionDays", "6"}},
 		"indexed fields": {{"logging/fields", `{"team": "web"}`}, {"logging/indexedFields",
 			`{"a": "keyword", "` + strings.Repeat("x", 64) + `": "text", "b_1": "boolean", "c": "long", "d": "float", "e": "double", "f": "date", "g": "ip"}`}},
-		"fields":            {{"logging/fields", `{"_a": "", "` + strings.Repeat("x", 63) + `": "` + strings.Repeat("ü", 256) + `", "Team_1": "a b \"c\" ${d}"}`}},
+		"fields":            {{"logging/fields", `{"a_": "", "` + strings.Repeat("x", 63) + `": "` + strings.Repeat("ü", 256) + `", "Team_1": "a b \"c\" ${d}"}`}},
 		"levels":            {{"logging/dropLevels", `["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg", "trace", "warning", "fatal"]`}},
-		"expressions":       {{"logging/redact", `["(?i)(?:token|secret)=([^& ]+)", "\\(?[0-9]{3}\\)?-[0-9]{4,}", "\\p{Han}+\\x41\\z", "[[:alnum:]&._-]+@[&]*x+?", "` + strings.Repeat("x", 256) + `"]`}},
+		"expressions":       {{"logging/redact", `["(?i)(?:token|secret)=([^& ]+)", "\\(?[0-9]{3}\\)?-[0-9]{4,}", "\\p{Han}+\\x41\\z", "[[:alnum:]&._-]+@[&]*x+?", "[-\\w][\\w-][a-z0-9]\\x7f\\p{Lu}", "[0-9a-f]{40,250}", "` + strings.Repeat("x", 256) + `"]`}},
 		"alarms by mail":    {{"logging/alarms/email", `"a.b+c@mail.example.com"`}},
 		"alarms to a topic": {{"logging/alarms/topicArn", `"arn:aws:sns:us-east-1:123456789012:ops_1"`}},
 	} {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -382,20 +383,29 @@ func TestSettingsThatCannotWorkKeepFluentdFromStarting(t *testing.T) {
 // The settings as the sidecar writes them are what the filter reads.
 func TestTheFilterTakesTheSidecarsSettings(t *testing.T) {
 	s := sidecar()
-	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`}, []string{"debug"}, []string{`"x" & \w+!`}
+	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`, "price": "5$$ or $(LOG_DIR)$é$"}, []string{"debug"}, []string{`"x" & \w+!`, `US\$$`}
 	s.args.IndexedFields = map[string]string{"user_id": "keyword"}
 	out, err := s.Add(pod(), web)
 	require.NoError(t, err)
 	env := map[string]string{}
 	for name, value := range envOf(t, containers(t, out.InitContainers)[1]) {
 		if strings.HasPrefix(name, "LOG_") && name != "LOG_DIR" && name != "LOG_FILES" {
-			env[name] = string(value.(pulumi.String))
+			env[name] = expanded(string(value.(pulumi.String)))
 		}
 	}
-	got := documents(t, "output", env, `say "x" & s3cret!`, `{"user_id":7}`)
+	got := documents(t, "output", env, `say "x" & s3cret!`, `{"user_id":7}`, "5 US$")
 	assert.Equal(t, "say [redacted]", got[0]["message"])
 	assert.Equal(t, `a "quoted" <name>`, got[0]["team"])
+	assert.Equal(t, "5$$ or $(LOG_DIR)$é$", got[0]["price"])
+	assert.Equal(t, "5 [redacted]", got[2]["message"])
 	assert.Equal(t, 7.0, got[1]["user_id"])
+}
+
+// expanded is what Kubernetes makes of a variable's value, where LOG_DIR is one that the container has.
+func expanded(value string) string {
+	return regexp.MustCompile(`\$(\$|\(LOG_DIR\))`).ReplaceAllStringFunc(value, func(found string) string {
+		return map[string]string{"$$": "$", "$(LOG_DIR)": "/var/log/pod"}[found]
+	})
 }
 
 // Whatever goes wrong inside, the line is not printed or sent as it is: its place is kept, its text is not.

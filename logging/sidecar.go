@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"expense/internal/podlogs"
 	"expense/internal/podsecurity"
@@ -425,7 +426,13 @@ func emptyDir(name string, source corev1.EmptyDirVolumeSourceArgs) corev1.Volume
 	return corev1.VolumeArgs{Name: pulumi.String(name), EmptyDir: source}
 }
 
+// variable has a plain value as it is: of "$$" Kubernetes would make "$", and of "$(NAME)" another variable's value
+// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/third_party/forked/golang/expansion/expand.go, Expand). No output that is
+// passed has a "$".
 func variable(name string, value pulumi.StringInput) corev1.EnvVarArgs {
+	if text, plain := value.(pulumi.String); plain {
+		value = pulumi.String(strings.ReplaceAll(string(text), "$", "$$"))
+	}
 	return corev1.EnvVarArgs{Name: pulumi.String(name), Value: value}
 }
 

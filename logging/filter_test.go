@@ -37,6 +37,8 @@ type filterInput struct {
 type logText struct {
 	Path    string `json:"path,omitempty"`
 	Message []any  `json:"message"`
+	// ID is that of the line's file and its position there; by default the messages are one file's, one after the other.
+	ID string `json:"id,omitempty"`
 }
 
 type event struct {
@@ -313,6 +315,8 @@ func TestADocumentSaysWhatWasAltered(t *testing.T) {
 		long:                                             {"cut"},
 		`{"a":"` + long + `"}`:                           {"cut"},
 		`{"time":5,"a":9223372036854775808}`:             {"types", "time"},
+		`{"a":[` + strings.Repeat("{},", 50000) + `1]}`:  {"many"},
+		`{"a":[` + strings.Repeat("1,", 49990) + `1]}`:   nil,
 	}
 	messages := slices.Sorted(maps.Keys(altered))
 	for i, got := range documents(t, "output", nil, messages...) {
@@ -362,11 +366,40 @@ func TestOddLinesBecomeDocuments(t *testing.T) {
 	assert.Len(t, ids, len(lines), "no two are one")
 }
 
-// A message grows where much of it is taken out, and is cut again.
-func TestAMessageIsBounded(t *testing.T) {
-	got := documents(t, "output", map[string]string{"LOG_REDACT": `["[0-9]"]`}, strings.Repeat("1", 1<<16))[0]
-	assert.Len(t, got["message"], 1<<19)
-	assert.Equal(t, []any{"cut"}, got["altered"])
+// Where much of it is taken out a message grows, and is cut again; of an object it is, too, and an object that is too large for the buffer
+// becomes a text.
+func TestADocumentIsBounded(t *testing.T) {
+	digits := strings.Repeat("1", 1<<16)
+	env := map[string]string{"LOG_REDACT": `["[0-9]"]`}
+	got := documents(t, "output", env, digits, `{"level":"warn","message":"`+digits+`","a":"x"}`)
+	for _, document := range got {
+		assert.Len(t, document["message"], 1<<19)
+		assert.Equal(t, []any{"cut"}, document["altered"])
+	}
+	assert.Equal(t, map[string]any{"a": "x"}, got[1]["json"])
+	assert.Equal(t, "warn", got[1]["level"])
+
+	for _, object := range []string{
+		`{"level":"warn","a":"` + strings.Repeat("://a@", 100000) + `"}`,
+		`{"level":"warn","a":"` + strings.Repeat("pwd=a ", 80000) + `"}`,
+		`{"level":"warn","a":[` + strings.Repeat(`{"pwd":1},`, 10000) + strings.Repeat(`"pwd=a pwd=a",`, 25000) + `0]}`,
+		`{"level":"warn","a":["` + strings.Repeat(digits, 2) + `"]}`,
+	} {
+		got := documents(t, "output", env, object)[0]
+		assert.LessOrEqual(t, len(fmt.Sprint(got)), 1<<20, "%.40s", object)
+		assert.Equal(t, []any{"cut"}, got["altered"], "%.40s", object)
+		assert.NotContains(t, got, "json", "%.40s", object)
+		assert.Len(t, got["message"], 1<<19, "%.40s", object)
+		assert.Equal(t, "warn", got["level"], "%.40s", object)
+		assert.Regexp(t, `^\{"level":"warn","json":\{"a":.{100,}\[redacted\]`, fmt.Sprintf("%.1000s", got["message"]))
+		assert.NotRegexp(t, `://a@|pwd=a|"pwd":1|11`, got["message"], "%.40s", object)
+	}
+	// The largest that holds no secret stays an object.
+	for _, object := range []string{`{"a":[` + strings.Repeat("1e9,", 49000) + `0]}`, `{"a":"` + strings.Repeat("é", 1<<18-10) + `"}`} {
+		got := documents(t, "output", nil, object)[0]
+		assert.NotContains(t, got, "altered", "%.40s", object)
+		assert.Contains(t, got, "json", "%.40s", object)
+	}
 }
 
 func TestSettingsThatCannotWorkKeepFluentdFromStarting(t *testing.T) {

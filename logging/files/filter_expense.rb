@@ -44,8 +44,12 @@ module Fluent
       TIMES = %w[@timestamp time timestamp ts @t asctime].freeze
       # The longest message in bytes.
       LONGEST = 512 * 1024
-      # How deep the JSON of a line may be nested. What is deeper stays a text.
+      # How deep the JSON of a line may be nested, and how many values it may have. What is deeper or has more stays a text.
       DEPTH = 20
+      MANY = 50_000
+      # The most bytes that a document has as the buffer counts them, and those of a line that may become more: each byte can be a secret.
+      LARGEST = 1024 * 1024
+      LARGE = LARGEST / 12
       # How far a line's own time may be from now, in milliseconds.
       PAST = 2 * 24 * 3_600_000
       FUTURE = 3_600_000
@@ -157,13 +161,14 @@ module Fluent
       # document is the time and the document that become of a record, or nil.
       def document(time, record)
         now = Process.clock_gettime(Process::CLOCK_REALTIME, :millisecond)
-        container, stream = file(record.delete(@path_key))
         id = record.delete(@id_key)
+        container, stream = file(record.delete(@path_key))
         altered = []
         text = cut(utf8(record.delete("message"), altered), altered)
         if (object = parse(text, altered))
           at, claimed = claim(object, now)
           document = take_apart(@secrets.object(object, text, altered), stream == "access" ? @access : @declared, altered)
+          document = shortened(document, altered) if text.bytesize > LARGE && size(document) > LARGEST
         else
           document = record.slice(*PARSED)
           document["message"] = cut(@secrets.text(text, [container, stream], altered), altered)
@@ -252,12 +257,31 @@ module Fluent
       def parse(text, altered)
         return nil unless text.match?(/\A\s*\{/)
 
+        if text.bytesize > MANY && text.count("{[,") > MANY
+          altered << "many"
+          return nil
+        end
         JSON.parse(text, max_nesting: DEPTH - 1)
       rescue JSON::NestingError
         altered << "depth"
         nil
       rescue JSON::ParserError
         nil
+      end
+
+      # shortened is a document that is too large as a text, as far as it goes.
+      def shortened(document, altered)
+        { **document.slice("level"), "message" => cut(JSON.generate(document), altered) }
+      end
+
+      # size is what a value takes in msgpack, where all but texts take 9 bytes at most (https://github.com/msgpack/msgpack/blob/master/spec.md).
+      def size(value)
+        case value
+        when String then value.bytesize + 5
+        when Array then value.sum(5) { |one| size(one) }
+        when Hash then value.sum(5) { |name, one| size(name) + size(one) }
+        else 9
+        end
       end
 
       def cut(text, altered)

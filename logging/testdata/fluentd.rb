@@ -2,7 +2,7 @@
 #
 #   ruby -I testdata testdata/fluentd.rb FILTER < JSON > JSON
 #
-# Input: {"filter": {parameter: text}, "messages": [{"path": ..., "message": [part, ...]}], "now": milliseconds, or the clock's time}. A part is a
+# Input: {"filter": {parameter: text}, "messages": [{"path": ..., "message": [part, ...], "id": text}], "now": milliseconds, or the clock's time}. A part is a
 # text, [text, count] for one that is repeated, or {"base64": ...} for bytes.
 # Each message is handed over by itself, or all together with "together": true.
 # Output: {"error": text} if the configuration is refused, or {"events": [{"time": number, "record": {...}} or null]}; with "measure": true
@@ -29,13 +29,17 @@ rescue Fluent::ConfigError => e
   exit
 end
 # As the input hands them over; a text may be frozen.
-records = input["messages"].map.with_index { |one, number| { "message" => message(one["message"]).freeze, "_file" => one["path"].dup.freeze, "_hash" => "id-#{number}" } }
-made = {}
-seconds = records.each_slice(input["together"] ? records.size : 1).map do |some|
+records = input["messages"].map.with_index do |one, number|
+  { "message" => message(one["message"]).freeze, "_file" => one["path"].dup.freeze, "_hash" => one["id"] || "id-#{number}" }
+end
+seconds = []
+events = records.each_slice(input["together"] ? records.size : 1).flat_map do |some|
+  ids = some.map { |record| record["_hash"] }
   stream = Fluent::MultiEventStream.new
   some.each { |record| stream.add(Fluent::EventTime.new(NOW / 1000, NOW % 1000 * 1_000_000), record) }
   began = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID)
-  filter.filter_stream("app", stream).each { |time, record| made[record["_hash"]] = { "time" => Float("#{time.sec}.#{format('%09d', time.nsec)}"), "record" => record } }
-  { "seconds" => Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began }
+  made = filter.filter_stream("app", stream).events.to_h { |time, record| [record["_hash"], { "time" => Float("#{time.sec}.#{format('%09d', time.nsec)}"), "record" => record }] }
+  seconds << { "seconds" => Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began }
+  ids.map { |id| made[id] }
 end
-puts JSON.generate("events" => input["measure"] ? seconds : records.each_index.map { |number| made["id-#{number}"] })
+puts JSON.generate("events" => input["measure"] ? seconds : events)

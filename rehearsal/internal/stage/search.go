@@ -216,7 +216,7 @@ func valueOf(pod *corev1.Pod, container *corev1.Container, name string) string {
 			continue
 		}
 		if variable.ValueFrom == nil || variable.ValueFrom.FieldRef == nil {
-			return variable.Value
+			return strings.ReplaceAll(variable.Value, "$$", "$") // as the kubelet does
 		}
 		path := variable.ValueFrom.FieldRef.FieldPath
 		if label, is := strings.CutPrefix(path, "metadata.labels['"); is {

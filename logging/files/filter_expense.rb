@@ -167,11 +167,11 @@ module Fluent
         text = cut(utf8(record.delete("message"), altered), altered)
         if (object = parse(text, altered))
           at, claimed = claim(object, now)
-          document = take_apart(@secrets.object(object, text, altered), stream == "access" ? @access : @declared, altered)
+          document = take_apart(@secrets.object(object, text, [container, stream], id, altered), stream == "access" ? @access : @declared, altered)
           document = shortened(document, altered) if text.bytesize > LARGE && size(document) > LARGEST
         else
           document = record.slice(*PARSED)
-          document["message"] = cut(@secrets.text(text, [container, stream], altered), altered)
+          document["message"] = cut(@secrets.text(text, [container, stream], id, altered), altered)
         end
         return nil if @dropped[document["level"].to_s.downcase]
 
@@ -308,68 +308,100 @@ module Fluent
 
         # What is in the name of a secret. "_" stands for "_", "-", a blank or nothing.
         NAMES = %w[
-          authorization cookie password passwd passphrase passcode pass pwd secret token credential cred signature jsessionid phpsessid
-          access_key account_key api_key encryption_key master_key private_key secret_key session_key shared_key signing_key subscription_key
+          authorization cookie password passwd passphrase passcode passkey pass pwd otp secret token csrf xsrf credential cred signature
+          jsessionid phpsessid session_id access_key account_key api_key auth_key encryption_key master_key private_key secret_key
+          session_key shared_key signing_key subscription_key
         ].freeze
         # A name that ends in one of these says something about a secret: its size, where it is, or who deals with it.
         ABOUT = %w[
-          age alg algorithm arn at attempts audience bean builder cache chain changed class client config configuration controller converter
-          count counts created date days dir domain enabled encoder endpoint error errors exception expiration expired expires expiry exists
-          factory failures field file filter format found handler header helper hours impl in index info interceptor invalid issuer job kind
-          len length limit listener manager matcher max method min minutes missing ms name names on parser path policy processor provider
-          reason ref refreshed remaining repository request required resolver response rotation scope scopes second seconds service size
-          source state status store strategy task test time total ttl type types until updated uri url usage used util utils valid validator
-          version
+          age alg algorithm arn at attempts audience bean bucket budget builder cache chain change changed class client config
+          configuration consent controller converter count counts cpp created cs date days dir domain enabled encoder endpoint error
+          errors exception exists expiration expired expires expiry factory failures field file filter format found go handler header
+          helper hours impl in index info interceptor invalid issuer java job js kind kt len length limit listener mailer manager matcher
+          max method min minutes missing ms name names on parser path php policy position processor provider py rate rb reason ref
+          refreshed remaining repository request required resolver response rotation rs scala scope scopes second seconds service size
+          source state status store strategy task test time total ts ttl type types until updated uri url usage used util utils valid
+          validator version worker
         ].freeze
+        # Tokens that are no secrets: of a text, of a page, of a lock.
+        TOKENS = %w[bos cancellation change cls completion continuation eos fencing input lock mask next output pad page prompt sep sync unk].freeze
         # A header's value has blanks in it.
         HEADER = /\A[\w.-]*(?:authorization|cookies?|x-amz-security-token)\z/i
         # Two fields of which one has the name and the other the value.
-        NAMED = %w[name key header field variable param k].freeze
-        VALUES = %w[value values val v content].freeze
+        NAMED = %w[
+          name key header field variable param parameter id label path k headername fieldname parametername paramname variablename
+        ].freeze
+        VALUES = %w[value values val v content data new newvalue old oldvalue parametervalue headervalue fieldvalue].freeze
 
         # A name in lower case, with "_" between its words. After a password's any letters may follow, after the others an s.
-        JUDGED = /.*(?<stem>passw(?:or)?d(?!less)[a-z]*|passphrase[a-z]*|(?:(?<![a-z])pass|(?<![a-z])cred|#{
-          (NAMES - %w[password passwd passphrase pass cred]).join('|').gsub('_', '_?')
+        JUDGED = /\A(?<lead>.*)(?<stem>passw(?:or)?d(?!less)[a-z]*|passphrase[a-z]*|(?:(?<![a-z])(?:pass|otp|cred)|#{
+          (NAMES - %w[password passwd passphrase pass otp cred]).join('|').gsub('_', '_?')
         })s?(?![a-z]))(?<rest>.*)/
-        # A text without any of these, in lower case, has no secret: most have none. "key" stands for all that end in it.
-        HINTS = %w[authorization cookie pass pwd secret token cred signature sessid sessionid key bearer basic akia asia eyj].
-          push("request: ", "upstream: ", "referrer: ").freeze
+        # SSHPASS, but no word of its own.
+        CAPITALS = /\A[A-Z0-9_]*[A-Z](?<!BY|COM|OVER|SUR|TRES|UNDER)PASS\z/
+        # A text without any of these, in lower case, has no secret: most have none. "key" stands for all that end in it. What begins with
+        # these signs is only looked for behind one.
+        HINTS = %w[authorization cookie pass pwd otp secret token srf cred signature sess key bearer basic akia asia eyj identified].freeze
+        BEHIND = { "@" => ["://", "@tcp(", "@unix("], "=" => ["auth=", "sid=", "sig="], ': "' => ["request: ", "upstream: ", "referrer: "] }.freeze
         # Where a secret may begin.
         TRIGGER = %r{
           (?<block>-----BEGIN\ [A-Z0-9\ ]{0,40}PRIVATE\ KEY[A-Z\ ]{0,20}-----) |
           (?<shape>(?-i:(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9]) | (?<![\w-])eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)) |
           (?<query>\b(?:(?:sub)?request|upstream|referrer):\ "[^"?\n]*\?) |
           (?<url>://) |
+          (?<dsn>@(?:tcp|unix)\() |
+          (?<param>(?<=[?&])(?:auth|key|sid|sig)=) |
+          (?<sql>\bidentified[ \t]{1,8}(?:with[ \t]{1,8}\S{1,64}[ \t]{1,8})?(?:by|as)[ \t]{1,8}(?:password[ \t]{1,8})?(?=["'])) |
           (?<scheme>\b(?:bearer|basic)[ \t]+) |
-          (?<name>(?<![\w.\[\]-])[\w.\[\]-]*?(?:#{NAMES.join('|').gsub('_', '[-_\ ]?')}))
+          (?<name>(?<![\w.\[\]-])[\w.\[\]-]*?(?:#{NAMES.join('|').gsub('_', '[-_.\ ]?')}))
         }xi
         # What stands between a name and its value: "name": "value", name=value, name => value, and name%3Dvalue in a URL.
-        CLOSE = /(?:\\*["'`]|%22|%27|%5D)*/i
+        CLOSE = /(?:\\*["'`]\]?|%22|%27|%5D)*/i
         BETWEEN = /(?!=[ \t]+[\w.-]+=[^=\s])[ \t]*(?:=+[>~]?|:(?!:)=?|%3[AD])[ \t]*(?:\r?\n[ \t]+)?/i
-        # "name": "password", "value": "..."
-        BESIDE = /\s*(?:[,;]\s*)?\\*["']?values?\\*["']?\s*[:=]\s*/i
+        # "name": "password", "value": "..."; and how PHP writes it
+        BESIDE = /\s*(?:[,;]\s*)?\\*["']?values?\\*["']?\s*[:=]\s*|;s:\d{1,9}:(?=")/i
         # ("Authorization", "...")
         TUPLE = /\s*,\s*(?=\\*["'])/
+        # com.example.Password
+        CLASS = /\A(?:[a-z]\w*\.){2,}[A-Z]\w*\z/
+        # <property name="password">...
+        ATTRIBUTE = /<[\w.:-]+[ \t][^<>]*(?<=[ \t])(?:name|key|id)=["']\z/n
+        # PASSWORD '...' in SQL
+        QUOTED = /[ \t]{1,8}(?=')/
         # <password>...
         ELEMENT = /(?:\s[^<>]*)?>/
         # --password ...
         ARGUMENT = /[ \t]+(?!-)/
+        ARGUMENT_NAME = /\A--?(?!no-)[a-z][\w.-]*\z/i
 
         # These are no secrets, and a number is none where the name says how many.
         NOTHING = /(?:true|false|null|nil|none|undefined|<nil>|\(null\)|""|''|\[\]|\{\})(?=[\s,;)\]}&"']|\z)|(?=\s|\z|[,;)\]}&](?:\s|\z|[\w.-]+[=:]))/i
-        NUMBER = /["']?-?\d+(?:\.\d+)?%?(?=[\s,;)\]}&"']|\z)/
+        NUMBER = /(?:\[[-\d., ]*\]|["']?-?\d+(?:[.\/]\d+)?%?)(?=[\s,;)\]}&"']|\z)/
+        # Nor are these: how something is, or which version of it.
+        STATE = /["']?(?:(?:accepted|allowed|attempt|changed|denied|disabled|empty|enabled|EOF|expired|failed|granted|incorrect|invalid|mismatch|
+          missing|no|off|ok|on|rejected|required|revoked|rotated|set|started|unchanged|unset|updated|valid|verified|wrong|yes|
+          not\ (?:allowed|found|given|provided|required|set|supported|valid)|no\ such|permission\ denied|too\ (?:long|many|short|weak))|
+          [\^~]?\d{1,4}\.\d{1,4}\.\d{1,6}(?:-[a-z][\w.]{0,20})?)(?=["']?(?:[\s,;:.)\]}]|\z))/xi
         QUOTE = /[bBuUrRfF@]?\\*["']/
         SCHEME = /(?:bearer|basic|digest|negotiate|token|apikey|key)[ \t]+/i
         # To the next blank, or to the quote of the JSON that the text is from.
         UNQUOTED = /(?:(?!["'][,;:)}\]])\S)+/
         # After "basic" and "bearer" words are no credentials.
-        PROSE = /(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|\d{1,6})(?![^\s"'\\,;.:!?)\]])/
+        PROSE = /realm=|(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|v?\d{1,6}(?:\.\d{1,6}){0,3})(?![^\s"'\\,;.:!?)\]])/
         ABOUT_BEARER = /(?:auth\w*|tokens?|schemes?|realm|headers?|errors?|formats?|credentials?|is|was|in|for|and|or|not|of|from|to|required|missing)\b/i
         # Of a URL, before the host. A password may have what a URL may not.
-        USER = %r{[^\s/?#"'<>]+(?=@)|[^\s/?#"'<>:@\[\]]{0,128}:(?!\d+[/?#])[^\s"'<>@]{1,256}(?=@)}
-        # The lines of a key, when each is a message of its own.
-        BLOCK_LINE = %r{\A\s*(?:[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info): .*)\s*\z}
-        BLOCK_LINES = 200
+        USER = %r{[^\s/?#"'<>]+(?=@)|[^\s/?#"'<>:@\[\]]{0,128}:(?!\d+[/?#,])[^\s"'<>@]{1,256}(?=@)}
+        # The lines of a key, when each is a message of its own, with what else is in their messages: a word is none. And a line of a key
+        # whose beginning is not known.
+        BLOCK_LINE = %r{\A\s*(?:(?!(?:[A-Z]?[a-z]+|[A-Z]+|\d+)\s*\z)[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info): .*)\s*\z}
+        BLOCK_PART = %r{[A-Za-z0-9+/=]{40,}}
+        BLOCK_ALONE = %r{\A\s*(?=\S*[A-Z])(?=\S*[a-z])(?=\S*\d)(?:[A-Za-z0-9+/]{64}|[A-Za-z0-9+/]{70}|[A-Za-z0-9+/]{76})\s*\z}
+        BEGIN_KEY = "-----BEGIN "
+        END_KEY = /-----END [A-Z0-9 ]*-----/
+        # How long one may be in bytes of the file.
+        BLOCK = 32 * 1024
+        # Where a key has begun and ended: the file's ID, the positions in it, and the bytes before it in its line.
+        Block = Struct.new(:file, :from, :to, :before)
 
         # How long the settings' patterns may take, in seconds of the processor: for the lines that are handed over together, and
         # once that is over, for each of them and each of its bytes. A line that takes longer does not cost the others their text.
@@ -392,17 +424,17 @@ module Fluent
         # again begins with lines that are handed over together.
         def again = @together = clock + TOGETHER
 
-        # text is a line that is no object. Of a key whose lines come one by one, those after the first are known by their file.
-        def text(text, file, altered)
-          text = inside(text, file) if @blocks.key?(file)
-          search = search(text, altered)
-          begins = search.suspect && text.rindex("-----BEGIN ")
-          @blocks[file] = BLOCK_LINES if begins && text.match?(/PRIVATE KEY/, begins) && !text.match?(/-----END /, begins)
-          string(text, search)
+        # text is a line that is no object.
+        def text(text, stream, id, altered)
+          text = inside(text, stream, id)
+          string(text, search(text, altered))
         end
 
         # object is a line's JSON without secrets and without numbers that JSON or OpenSearch cannot say.
-        def object(object, line, altered)
+        def object(object, line, stream, id, altered)
+          if @blocks.key?(stream) || line.include?(BEGIN_KEY)
+            MESSAGES.each { |key| object[key] = inside(object[key], stream, id) if object[key].is_a?(String) }
+          end
           search = search(line, altered)
           return hash(object, search) if search.suspect || search.ends || !object.each_value.all? { |value| sane?(value) }
 
@@ -432,7 +464,7 @@ module Fluent
 
         def hint?(text)
           text = text.downcase(:ascii)
-          HINTS.any? { |hint| text.include?(hint) } || (text.include?("@") && text.include?("://"))
+          HINTS.any? { |hint| text.include?(hint) } || BEHIND.any? { |sign, hints| text.include?(sign) && hints.any? { |hint| text.include?(hint) } }
         end
 
         # clock does not run while a busy node runs something else, nor while Ruby collects what others have left.
@@ -460,35 +492,69 @@ module Fluent
         end
 
         def hash(object, search)
-          beside = search.suspect && NAMED.any? { |key| object[key].is_a?(String) && object[key].bytesize <= 256 && verdict(object[key]) != :no }
+          beside = search.suspect && object.any? { |key, value| value.is_a?(String) && NAMED.include?(spelled(key)) && named?(value) }
           object.each_with_object({}) do |(key, value), out|
             name = string(key, search)
             search.altered << "names" if name != key
             out[name] =
               if !search.suspect then clean(value, search)
-              elsif beside && VALUES.include?(key) then gone(value, :secret, key, search)
+              elsif beside && VALUES.include?(spelled(key)) then gone(value, :secret, key, search)
               else gone(value, verdict(key), key, search)
               end
           end
         end
 
-        # array knows a list of headers, each name before its value.
-        def array(values, search)
-          header = false
+        def spelled(key) = key.bytesize > 20 ? key : key.downcase.delete("-_")
+
+        # array knows what comes before a secret: the name of a header, an argument, a name in a list of pairs, a line of a key. What a
+        # client can choose does not shift them.
+        def array(values, search, inner = false)
+          return values.map { |value| clean(value, search) } unless search.suspect
+
+          before = open = nil
           values.map do |value|
-            secret, header = header, !header && search.suspect && value.is_a?(String) && header_name?(value)
-            secret ? gone(value, :secret, "", search) : clean(value, search)
+            secret = before && named?(before) && (header_name?(before) || (before.match?(ARGUMENT_NAME) && !argument?(value)) || (inner && values.size == 2))
+            before = value.is_a?(String) ? value : nil
+            next gone(value, :secret, "", search) if secret
+            next value.is_a?(Array) ? array(value, search, true) : clean(value, search) unless before
+
+            was, open = open, key_open?(value, open)
+            next clean(value, search) unless was
+
+            open ? REDACTED : REDACTED + string(value.partition(END_KEY).last, search)
           end
         end
+
+        def argument?(value) = value.is_a?(String) && value.start_with?("-")
+
+        # key_open? says whether a private key goes on after a text, before which one did or not.
+        def key_open?(text, open)
+          begins = text.rindex(BEGIN_KEY)
+          return open && !text.match?(END_KEY) unless begins && text.match?(/PRIVATE KEY/, begins)
+
+          !text.match?(/-----END /, begins)
+        end
+
+        # named? says whether a text is the name of a secret.
+        def named?(text) = text.bytesize <= 256 && verdict(text) != :no
 
         def header_name?(text) = HEADER.match?(text) || (text.match?(/\AX-[\w-]{1,64}\z/i) && verdict(text) != :no)
 
         # gone is what is left of the value of a name.
         def gone(value, verdict, name, search)
           kept = verdict == :no || value.nil? || value == true || value == false || (value.respond_to?(:empty?) && value.empty?) ||
-                 (verdict == :number && (value.is_a?(Numeric) || (value.is_a?(String) && value.match?(/\A#{NUMBER}\z/)))) ||
-                 (value.is_a?(String) && directory?(name, value))
+                 (verdict == :number && numbers?(value)) ||
+                 (value.is_a?(String) && (directory?(name, value) || value.match?(/\A(?:#{STATE})\z/)))
           kept ? clean(value, search) : REDACTED
+        end
+
+        def numbers?(value)
+          case value
+          when Numeric then true
+          when String then value.match?(/\A#{NUMBER}\z/)
+          when Array then value.all? { |one| numbers?(one) }
+          when Hash then value.each_value.all? { |one| numbers?(one) }
+          end
         end
 
         # directory says whether a shell's variable has what it is for.
@@ -505,11 +571,16 @@ module Fluent
         end
 
         def judge(name)
+          return :secret if name.match?(CAPITALS)
+
           name = name.gsub(/(?<=[a-z0-9])(?=[A-Z])/, "_").downcase.gsub(/[^a-z0-9]+/, "_")
           found = JUDGED.match(name)
           return :no if !found || ABOUT.include?(found[:rest][/(?<![a-z])[a-z]+\z/])
 
-          found[:stem].end_with?("s") ? :number : :secret
+          token = found[:stem].start_with?("token")
+          return :no if token && TOKENS.include?(found[:lead][/(?<![a-z])[a-z]+(?=_?\z)/])
+
+          found[:stem].end_with?("s") || (token && found[:rest].match?(/\A_ids?\z/)) ? :number : :secret
         end
 
         def string(text, search)
@@ -535,14 +606,34 @@ module Fluent
           end
         end
 
-        # inside is what a line is without a key that began before it.
-        def inside(text, file)
-          before, marked, after = text.partition(/-----END [A-Z0-9 ]*-----/)
-          left = @blocks.delete(file) - 1
-          return REDACTED + after unless marked.empty?
+        # inside is what a line is without a key that began before it. Of a key whose lines come one by one, those after the first are known
+        # by where they are, as they may be read again. Another file of the stream goes on where the one before has ended.
+        def inside(text, stream, id)
+          file, _, position = id.to_s.rpartition("-")
+          position = position.to_i
+          block = @blocks[stream]
+          open = block && (block.file == file ? position > block.from && position <= (block.to || block.from + BLOCK) : !block.to && position < BLOCK)
+          if open
+            _, marked, after = text.partition(END_KEY)
+            unless marked.empty?
+              block.to = position
+              text = REDACTED + after
+            else text = without(text, block.before)
+            end
+          elsif text.bytesize.between?(64, 80) && BLOCK_ALONE.match?(text) then text = REDACTED
+          end
+          if text.include?(BEGIN_KEY) && key_open?(text, false)
+            begins = text.rindex(BEGIN_KEY)
+            @blocks[stream] = Block.new(file, position, nil, text[0, begins].rpartition("\n").last.bytesize)
+          end
+          text
+        end
 
-          @blocks[file] = left if left.positive?
-          BLOCK_LINE.match?(before) ? REDACTED : before
+        # without is a line of a key, which may have before it what the first has.
+        def without(text, before)
+          head = text.byteslice(0, before)
+          head = "" unless head.valid_encoding? && head.match?(%r{[^A-Za-z0-9+/=]\z})
+          BLOCK_LINE.match?(text.byteslice(head.bytesize..)) ? head + REDACTED : text.gsub(BLOCK_PART, REDACTED)
         end
 
         def scan(text)
@@ -553,6 +644,7 @@ module Fluent
             from, to = secret(scanner, text)
             next if from == to
 
+            from = [from, copied].max
             out = (out || +"") << text.byteslice(copied, from - copied) << REDACTED
             copied = to
           end
@@ -565,16 +657,26 @@ module Fluent
           if scanner[:name] then return assigned(scanner, text, from)
           elsif scanner[:block] then scanner.skip_until(/-----END [^\r\n-]*-----/) || scanner.terminate
           elsif scanner[:shape] then nil
+          elsif scanner[:dsn] then return data_source(text, from)
           else
             url, query = scanner[:url], scanner[:query]
             basic = scanner.matched.match?(/\Abasic/i)
             from = scanner.pos
-            if url then scanner.skip(USER)
+            if scanner[:sql] then return value(scanner, false, false)
+            elsif scanner[:param] then scanner.skip(/[^&\s"'<>]*/)
+            elsif url then scanner.skip(USER)
             elsif query then scanner.skip(/[^\s"]*(?:"(?![,\s]|\z)[^\s"]*)*/)
             elsif !scanner.match?(basic ? PROSE : ABOUT_BEARER) then scanner.skip(/[^\s"'\\,;]+/)
             end
           end
           [from, scanner.pos]
+        end
+
+        # data_source is where the password is of one of Go's, user:password@tcp(host)/name, of which the "@" was found.
+        def data_source(text, at)
+          word = text.byteslice([at - 320, 0].max...at).b[/(?<![^\s"'`])[^\s"'`]*\z/n]
+          colon = word&.index(":")
+          [colon ? at - word.bytesize + colon + 1 : at, at]
         end
 
         # assigned is where the value begins and ends that comes after a name.
@@ -585,24 +687,28 @@ module Fluent
           verdict = verdict(name)
           closed = scanner.skip(CLOSE).positive?
           header = HEADER.match?(name)
-          if text.byteslice([from - 64, 0].max...from).b.match?(/<(?:[\w.-]*:)?\z/) && scanner.skip(ELEMENT)
+          before = text.byteslice([from - 64, 0].max...from).b
+          if (before.match?(/<(?:[\w.-]*:)?\z/n) || (closed && before.match?(ATTRIBUTE) && !scanner.match?(BESIDE))) && scanner.skip(ELEMENT)
             return if verdict == :no
 
             return [scanner.pos, scanner.pos + scanner.skip(/[^<]*/)]
           end
-          between = scanner.scan(BETWEEN) || scanner.scan(BESIDE) || (closed && header_name?(name) && scanner.scan(TUPLE)) ||
-                    (name.match?(/\A(?!--?no-)-/) && scanner.scan(ARGUMENT))
+          between = scanner.scan(BETWEEN) || scanner.scan(BESIDE) ||
+                    (closed && (header_name?(name) || name.match?(ARGUMENT_NAME) || before.match?(/\(\s?[bBuUrR]?\\*["']\z/n)) && scanner.scan(TUPLE)) ||
+                    (name.match?(/\A(?!--?no-)-/) && scanner.scan(ARGUMENT)) || (name.match?(/passw(?:or)?d\z/i) && scanner.scan(QUOTED))
           unless between
             scanner.pos = edge
             return
           end
           return if verdict == :no || scanner.match?(NOTHING) || (verdict == :number && scanner.match?(NUMBER)) ||
-                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/pass\z/i)) || directory?(name, scanner.peek(1))
+                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/(?:pass|otp)\z/i)) || directory?(name, scanner.peek(1)) ||
+                    scanner.match?(STATE) || (!closed && between.match?(/:[ \t]+\z/) && (before.match?(%r{[/=]\z}) || name.match?(CLASS)))
 
           value(scanner, header, between.include?(":"))
         end
 
         def value(scanner, header, line)
+          scanner.skip(/string\(\d{1,9}\)[ \t]*(?=")/) # as PHP dumps a text
           from = scanner.pos
           if scanner.skip(QUOTE)
             from = scanner.pos
@@ -625,7 +731,7 @@ module Fluent
         def quoted(scanner, slashes, quote)
           while scanner.skip_until(quote == '"' ? /\\+"?|"/ : /\\+'?|['\r\n]/)
             found = scanner.matched
-            next if found.end_with?("\\")
+            next if found.end_with?("\\") || (slashes.zero? && found == quote && scanner.skip(quote == '"' ? /"(?!["\s,;:)\]}]|\z)/ : /'(?!['\s,;:)\]}]|\z)/))
             return scanner.pos - 1 if slashes.zero? && found.bytesize.odd?
             return scanner.pos - found.bytesize if slashes.positive? && found.bytesize <= slashes + 1
           end

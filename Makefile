@@ -2,7 +2,7 @@
 
 # The stack that is rehearsed or previewed: dev or prod, for a preview also all.
 STACK ?= dev
-# The revision that a preview compares with; none is the merge base with main.
+# The revision that a preview or a measurement compares with; none is the merge base with main, or HEAD.
 BASE ?=
 # Anything: leave the rehearsed stack up.
 KEEP ?=
@@ -64,6 +64,11 @@ preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree chang
 .PHONY: fluentd
 fluentd: tools ## Has a real fluentd play what docs/logging.md says of lines, for ten minutes: one on PATH, or the sidecar's image where docker runs.
 	@cd rehearsal && go test -v -count=1 -timeout 60m ./fluentd -args -play
+
+.PHONY: logging-speed
+logging-speed: ## Measures the sidecar's filter beside that of another revision, with the Ruby on PATH: BASE=HEAD~1.
+	@mkdir -p .tools && git show "$(or $(BASE),HEAD):logging/files/filter_expense.rb" >.tools/former_filter.rb
+	@cd logging && ruby -I testdata testdata/speed.rb ../.tools/former_filter.rb files/filter_expense.rb
 
 .PHONY: doctor
 doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's settings before the first `pulumi up`.

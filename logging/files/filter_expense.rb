@@ -143,6 +143,8 @@ module Fluent
         @dropped = @drop_levels.to_h { |level| [utf8(level).downcase, true] }
         @files = {}
         @secrets = Secrets.new(@redact.map { |text| utf8(text) })
+        # The expressions of this file are linear. Should one not be, its line is not sent, and the others go on.
+        Regexp.timeout ||= 10.0 if Regexp.respond_to?(:timeout=)
       end
 
       # filter_stream gives the patterns a time for all lines that are handed over together.
@@ -362,6 +364,7 @@ module Fluent
         BESIDE = /\s*(?:[,;]\s*)?\\*["']?values?\\*["']?\s*[:=]\s*|;s:\d{1,9}:(?=")/i
         # ("Authorization", "...")
         TUPLE = /\s*,\s*(?=\\*["'])/
+        PAIR = /\(\s?[bBuUrR]?\\*["']\z/n
         # com.example.Password
         CLASS = /\A(?:[a-z]\w*\.){2,}[A-Z]\w*\z/
         # <property name="password">...
@@ -383,6 +386,8 @@ module Fluent
           not\ (?:allowed|found|given|provided|required|set|supported|valid)|no\ such|permission\ denied|too\ (?:long|many|short|weak))|
           [\^~]?\d{1,4}\.\d{1,4}\.\d{1,6}(?:-[a-z][\w.]{0,20})?)(?=["']?(?:[\s,;:.)\]}]|\z))/xi
         QUOTE = /[bBuUrRfF@]?\\*["']/
+        # SQL and CSV write a quote in quotes twice.
+        DOUBLED = { '"' => /"(?!["\s,;:)\]}]|\z)/, "'" => /'(?!['\s,;:)\]}]|\z)/ }.freeze
         SCHEME = /(?:bearer|basic|digest|negotiate|token|apikey|key)[ \t]+/i
         # To the next blank, or to the quote of the JSON that the text is from.
         UNQUOTED = /(?:(?!["'][,;:)}\]])\S)+/
@@ -513,7 +518,8 @@ module Fluent
 
           before = open = nil
           values.map do |value|
-            secret = before && named?(before) && (header_name?(before) || (before.match?(ARGUMENT_NAME) && !argument?(value)) || (inner && values.size == 2))
+            secret = before && named?(before) &&
+                     (header_name?(before) || (before.match?(ARGUMENT_NAME) && !argument?(value)) || (inner && values.size == 2))
             before = value.is_a?(String) ? value : nil
             next gone(value, :secret, "", search) if secret
             next value.is_a?(Array) ? array(value, search, true) : clean(value, search) unless before
@@ -694,7 +700,7 @@ module Fluent
             return [scanner.pos, scanner.pos + scanner.skip(/[^<]*/)]
           end
           between = scanner.scan(BETWEEN) || scanner.scan(BESIDE) ||
-                    (closed && (header_name?(name) || name.match?(ARGUMENT_NAME) || before.match?(/\(\s?[bBuUrR]?\\*["']\z/n)) && scanner.scan(TUPLE)) ||
+                    (closed && (header_name?(name) || name.match?(ARGUMENT_NAME) || before.match?(PAIR)) && scanner.scan(TUPLE)) ||
                     (name.match?(/\A(?!--?no-)-/) && scanner.scan(ARGUMENT)) || (name.match?(/passw(?:or)?d\z/i) && scanner.scan(QUOTED))
           unless between
             scanner.pos = edge
@@ -731,7 +737,7 @@ module Fluent
         def quoted(scanner, slashes, quote)
           while scanner.skip_until(quote == '"' ? /\\+"?|"/ : /\\+'?|['\r\n]/)
             found = scanner.matched
-            next if found.end_with?("\\") || (slashes.zero? && found == quote && scanner.skip(quote == '"' ? /"(?!["\s,;:)\]}]|\z)/ : /'(?!['\s,;:)\]}]|\z)/))
+            next if found.end_with?("\\") || (slashes.zero? && found == quote && scanner.skip(DOUBLED[quote]))
             return scanner.pos - 1 if slashes.zero? && found.bytesize.odd?
             return scanner.pos - found.bytesize if slashes.positive? && found.bytesize <= slashes + 1
           end

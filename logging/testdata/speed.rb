@@ -1,10 +1,9 @@
 # Measures filters beside each other, with lines of an access log, of a JSON logger and of text, without and with secrets:
 #
-#   git show REVISION:logging/files/filter_expense.rb > /tmp/former.rb
-#   ruby -I testdata testdata/speed.rb /tmp/former.rb files/filter_expense.rb
+#   ruby -I testdata testdata/speed.rb FORMER files/filter_expense.rb
 #
-# It prints the microseconds of the processor that each filter takes for a line, and that as a part of the first filter's. Each is
-# measured five times, in turn, in a process of its own, and the shortest time counts.
+# For each kind of lines it prints the microseconds of the processor that each filter takes for one, and that as a part of the first
+# filter's. Each is measured five times, in turn, in a process of its own, and the shortest time counts. `make logging-speed` runs it.
 require "json"
 require "fluent/plugin/filter"
 
@@ -50,6 +49,9 @@ best = ARGV.to_h { |path| [path, Hash.new(Float::INFINITY)] }
   end
 end
 first = best.values.first
-best.each do |path, times|
-  puts "#{path}: " + times.map { |kind, time| format("%s %.1f µs (%.2f)", kind, time, time / first[kind]) }.join(", ")
+puts "", "| a line of | #{best.keys.map { |path| File.basename(path) }.join(' | ')} | ratio |", "|---|#{'---|' * best.size}---|"
+KINDS.each_key do |kind|
+  times = best.values.map { |each| each[kind] }
+  puts "| #{kind} | #{times.map { |time| format('%.1f µs', time) }.join(' | ')} | #{format('%.2f', times.last / first[kind])} |"
 end
+puts "", "Ruby #{RUBY_VERSION}"

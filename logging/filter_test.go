@@ -448,7 +448,7 @@ func TestALineThatCannotBeSearchedIsNotSent(t *testing.T) {
 	assert.Equal(t, "[redacted: this line could not be searched for secrets]", events[0].Record["message"])
 	assert.Equal(t, "web-1", events[0].Record["pod"])
 	assert.Equal(t, "2026-11-25T03:01:00.000Z", events[0].Record["@timestamp"])
-	assert.Contains(t, printed, "a line could not be searched for secrets")
+	assert.Contains(t, printed, "lines could not be searched for secrets")
 	assert.NotContains(t, printed, "s3cret")
 }
 
@@ -477,15 +477,16 @@ func TestNoPatternHoldsUpTheLogs(t *testing.T) {
 			many.Messages = append(many.Messages, logText{Path: "/var/log/pod/web/output.log", Message: message})
 		}
 	}
-	events, failure, _ = printing(t, many)
+	events, failure, printed := printing(t, many)
 	require.Empty(t, failure)
+	assert.Equal(t, 1, strings.Count(printed, "\n"), "said once")
 	for i, e := range events[len(events)-20:] {
 		assert.Equal(t, []string{"[redacted: this line could not be searched for secrets]", "s[redacted]y [redacted]"}[i%2], e.Record["message"])
 	}
 	many.Measure = true
 	events, _, _ = printing(t, many)
 	require.Len(t, events, 1)
-	assert.Less(t, events[0].Seconds, 15.0)
+	assert.Less(t, events[0].Seconds, 25.0)
 
 	if exec.Command("ruby", "-e", "exit Regexp.respond_to?(:linear_time?)").Run() != nil {
 		t.Log("this Ruby is older than 3.2 and does not tell slow patterns")

@@ -150,11 +150,13 @@ module Fluent
       # filter_stream gives the patterns a time for all lines that are handed over together.
       def filter_stream(_tag, stream)
         @secrets.again
+        @failed = Hash.new(0)
         out = Fluent::MultiEventStream.new
         stream.each do |read, record|
           time, made = document(read, record)
           out.add(time, made) if made
         end
+        @failed.each { |error, lines| log.error("lines could not be searched for secrets", error_class: error, lines: lines) }
         out
       end
 
@@ -186,7 +188,7 @@ module Fluent
         document["altered"] = altered.uniq unless altered.empty?
         finish(document, at || now, container, stream, id)
       rescue StandardError => e
-        log.error("a line could not be searched for secrets", error_class: e.class.name)
+        @failed[e.class.name] += 1
         finish({ "message" => UNCHECKED }, now, container, stream, id)
       end
 

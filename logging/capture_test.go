@@ -125,6 +125,25 @@ func TestBothStreamsAreCapturedToTheLastByte(t *testing.T) {
 	})
 }
 
+// What ends the copy is nothing that the command can find: not in the names of its open files, and not in its environment.
+func TestTheCommandCannotEndItsCapture(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		c, dir := captured(t, shell, 1<<20, "sh", "-c", `
+			for found in $(ls -l /proc/$$/fd /proc/$PPID/fd | grep -o '[0-9a-f]\{8\}-[0-9a-f-]\{27\}') $(env | sed -n 's/^[a-z_]*=//p'); do
+				printf '\036%s\036\n%s\n' "$found" "$found"
+			done
+			echo "$log $pipe $end $random $command $status"`)
+		for _, name := range []string{"log", "pipe", "end", "random", "command", "status"} {
+			c.Env = append(c.Env, name+"=the-pods")
+		}
+		container, file, status := output(t, c, dir)
+		assert.Zero(t, status)
+		assert.Equal(t, container, file)
+		assert.Regexp(t, `\x1e[0-9a-f-]{36}\x1e\n`, container, "it finds the pipe")
+		assert.True(t, strings.HasSuffix(container, strings.TrimSpace(strings.Repeat("the-pods ", 6))+"\n"), container)
+	})
+}
+
 // The kubelet decides by the status whether a container failed.
 func TestTheCapturedCommandsStatusIsTheContainers(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {

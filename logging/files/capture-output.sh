@@ -12,13 +12,15 @@
 # last line without an end gets one. The command's input is empty.
 set -u
 : "${LOG_DIR:?}" "${LOG_MAX_BYTES:?}" "${LOG_GENERATIONS:?}"
-log=$LOG_DIR/output.log
-random=$(cat /proc/sys/kernel/random/uuid) || exit
+# The variables have names of the script's own: one that the environment has too would be the command's.
+capture_log=$LOG_DIR/output.log
 # Another name at every start: whatever the command made on the volume, which outlives it, is not in the way.
-pipe=$LOG_DIR/.$random
+capture_pipe=$LOG_DIR/.$(cat /proc/sys/kernel/random/uuid) || exit
 # Tells the copy that the command has ended. The end of the pipe would not: a process that the command left behind may
-# hold it open. No line that somebody wrote or sent can hold it.
-end=$(printf '\036%s\036' "$random")
+# hold it open. No line that somebody wrote or sent can hold it, and it is not in the pipe's name, which the command can read
+# in /proc.
+capture_end=$(cat /proc/sys/kernel/random/uuid) || exit
+capture_end=$(printf '\036%s\036' "$capture_end")
 
 # Removes what is there and no file: a link would have the lines written elsewhere, a FIFO would wait for a reader, and into a
 # folder a file would be renamed.
@@ -30,24 +32,24 @@ only_a_file() {
 
 rotate() {
     n=$LOG_GENERATIONS
-    only_a_file "$log.$n"
+    only_a_file "$capture_log.$n"
     while [ "$n" -gt 1 ]; do
         older=$n
         n=$((n - 1))
-        only_a_file "$log.$n"
-        if [ -e "$log.$n" ]; then
-            mv -f "$log.$n" "$log.$older"
+        only_a_file "$capture_log.$n"
+        if [ -e "$capture_log.$n" ]; then
+            mv -f "$capture_log.$n" "$capture_log.$older"
         fi
     done
-    mv -f "$log" "$log.1"
+    mv -f "$capture_log" "$capture_log.1"
 }
 
 open() {
-    only_a_file "$log"
-    # A failed exec would end the copy, and with it the command.
-    if (: >>"$log"); then
-        exec 4>>"$log"
-        size=$(($(wc -c <"$log")))
+    only_a_file "$capture_log"
+    # For reading too, as a FIFO that has just been put there would wait for a reader. A plain exec that fails would end the copy,
+    # and with it the command.
+    if command exec 4<>"$capture_log" && [ -f /dev/fd/4 ] && command exec 4>>/dev/fd/4; then
+        size=$(($(wc -c </dev/fd/4)))
     else
         exec 4>/dev/null
         size=0
@@ -61,8 +63,8 @@ copy() {
     last=
     while [ -z "$last" ] && IFS= read -r line; do
         case $line in
-        *"$end")
-            line=${line%"$end"}
+        *"$capture_end")
+            line=${line%"$capture_end"}
             last=yes
             # Not an empty line, but no line.
             [ -n "$line" ] || break
@@ -70,7 +72,7 @@ copy() {
         esac
         length=$((${#line} + 1))
         # shellcheck disable=SC3013 # -ef is in POSIX since 2024, and was in every shell before
-        if [ -L "$log" ] || ! [ "$log" -ef /dev/fd/4 ]; then
+        if [ -L "$capture_log" ] || ! [ "$capture_log" -ef /dev/fd/4 ]; then
             # Removed, or something else is in its place.
             open
         fi
@@ -84,47 +86,47 @@ copy() {
     done
 }
 
-command=
-signal=
+capture_command=
+capture_signal=
 forward() {
-    signal=$1
-    if [ -n "$command" ]; then
-        kill -s "$signal" "$command" 2>/dev/null
+    capture_signal=$1
+    if [ -n "$capture_command" ]; then
+        kill -s "$capture_signal" "$capture_command" 2>/dev/null
     fi
 }
-for name in TERM INT QUIT HUP; do
+for capture_name in TERM INT QUIT HUP; do
     # shellcheck disable=SC2064
-    trap "forward $name" "$name"
+    trap "forward $capture_name" "$capture_name"
 done
 
-mkfifo "$pipe" || exit
-copy <"$pipe" &
-copier=$!
-exec 3>"$pipe"
+mkfifo "$capture_pipe" || exit
+copy <"$capture_pipe" &
+capture_copier=$!
+exec 3>"$capture_pipe"
 # Both ends are open, so nobody needs its name any more.
-rm -f "$pipe"
+rm -f "$capture_pipe"
 
 "$@" >&3 2>&1 3>&- &
-command=$!
-if [ -n "$signal" ]; then
-    forward "$signal"
+capture_command=$!
+if [ -n "$capture_signal" ]; then
+    forward "$capture_signal"
 fi
 
 # A signal interrupts wait, whose status then is not the command's; and a command that was waited for already is
 # unknown, which is 127.
-status=127
+capture_status=127
 while :; do
-    signal=
-    wait "$command"
-    code=$?
-    if [ "$code" -ne 127 ]; then
-        status=$code
+    capture_signal=
+    wait "$capture_command"
+    capture_code=$?
+    if [ "$capture_code" -ne 127 ]; then
+        capture_status=$capture_code
     fi
-    if [ -z "$signal" ]; then
+    if [ -z "$capture_signal" ]; then
         break
     fi
 done
 trap '' TERM INT QUIT HUP
-printf '%s\n' "$end" >&3
-wait "$copier"
-exit "$status"
+printf '%s\n' "$capture_end" >&3
+wait "$capture_copier"
+exit "$capture_status"

@@ -113,7 +113,7 @@ func TestTheConfigurationAndTheEnvironmentAgree(t *testing.T) {
 		assert.Contains(t, env, use[1])
 		read[use[1]] = true
 	}
-	assert.Len(t, read, 18)
+	assert.Len(t, read, 19)
 	assert.Equal(t, len(envUse.FindAllString(fluentConf, -1)), strings.Count(fluentConf, "ENV["), "all uses are of one form")
 	// For the image's entrypoint, the allocator and the AWS SDK.
 	others := []string{"FLUENTD_CONF", "FLUENTD_OPT", "LD_PRELOAD", "AWS_STS_REGIONAL_ENDPOINTS"}
@@ -228,6 +228,48 @@ func TestEveryAnswerIsSorted(t *testing.T) {
 		assert.NotEmpty(t, a.Source, "%+v", a)
 	}
 	assert.Len(t, then, 3)
+}
+
+// A chunk in which a document waits is sent again as a whole: what is refused in it is printed when nothing waits any more.
+func TestARefusedDocumentIsPrintedOnce(t *testing.T) {
+	said := ruby(t, `
+		require "fluent/plugin/out_opensearch"
+		load "files/out_expense.rb"
+		handler = Fluent::Plugin::OpenSearchErrorHandler.new(Fluent::Plugin::ExpenseOutput.new(["null_pointer_exception"]))
+		puts JSON.generate([[400, 429], [403, 400], [400, 409, 201], [400, 500], [400, 400]].map do |statuses|
+			items = statuses.map { |status| { "create" => { "status" => status, "error" => { "type" => status == 500 ? "null_pointer_exception" : "x" } } } }
+			handler.handle_error({ "items" => items }, 1, 2)
+		rescue Fluent::Plugin::OpenSearchErrorHandler::OpenSearchRequestAbortError => e
+			e.message
+		end)`)
+	assert.JSONEq(t, `["429 x", "403 x", 1, 1, 2]`, said)
+}
+
+// What waits for its next try when fluentd stops, or is refused then, is tried again; a domain that stays away ends it.
+func TestTheLastFlushGoesOn(t *testing.T) {
+	said := ruby(t, `
+		require "fluent/plugin/out_opensearch"
+		load "files/out_expense.rb"
+		time = 0
+		Fluent::Clock.define_singleton_method(:now) { time += 1 }
+		puts JSON.generate([[], [0, 0], [1, 0], [0, 3, 0, 2], [1000, 0]].map do |chunks|
+			output = Fluent::Plugin::ExpenseOutput.new([], chunks)
+			output.before_shutdown
+			output.queue.size
+		end)`)
+	assert.JSONEq(t, `[0, 0, 0, 0, 2]`, said)
+}
+
+// ruby is what a script prints.
+func ruby(t *testing.T, script string) string {
+	t.Helper()
+	path, err := exec.LookPath("ruby")
+	if err != nil {
+		t.Skip("ruby is not on PATH")
+	}
+	output, err := exec.Command(path, "-I", "testdata", "-r", "json", "-e", script).CombinedOutput()
+	require.NoError(t, err, string(output))
+	return string(output)
 }
 
 // nginxErrors are as nginx writes them (https://nginx.org/en/docs/ngx_core_module.html#error_log; the texts are those of

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,9 +21,15 @@ import (
 type logFolder struct {
 	t     *testing.T
 	dir   string
+	state string
 	steps io.Writer
-	said  *bufio.Scanner
+	// process is Ruby's ID.
+	process int
+	said    *bufio.Scanner
 }
+
+// bytesPerDay is what the input reads in a day: a hundred a second.
+const bytesPerDay = 86_400 * 100
 
 // inputEvent is what the input hands to the filter.
 type inputEvent struct {
@@ -41,7 +48,8 @@ func folder(t *testing.T, files ...string) *logFolder {
 	f := &logFolder{t: t, dir: t.TempDir()}
 	names, err := json.Marshal(files)
 	require.NoError(t, err)
-	env := map[string]string{"LOG_DIR": f.dir, "STATE_DIR": t.TempDir(), "LOG_FILES": string(names)}
+	f.state = t.TempDir()
+	env := map[string]string{"LOG_DIR": f.dir, "STATE_DIR": f.state, "LOG_FILES": string(names), "BYTES_PER_DAY": fmt.Sprint(bytesPerDay)}
 	conf := map[string]string{}
 	for name, value := range plugin(t, "logs").params {
 		if !strings.HasPrefix(name, "@") {
@@ -60,6 +68,7 @@ func folder(t *testing.T, files ...string) *logFolder {
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	require.NoError(t, command.Start())
+	f.process = command.Process.Pid
 	t.Cleanup(func() {
 		_ = steps.Close()
 		assert.NoError(t, command.Wait())
@@ -363,6 +372,241 @@ func TestMessagesHaveABound(t *testing.T) {
 	f.write("app/output.log", strings.Repeat("z", bound-2)+"\n"+" continued\n"+"short\n "+strings.Repeat("w", bound-3)+"\n")
 	got = f.texts("look", 3, "look")
 	assert.Equal(t, []int{bound - 2, len(" continued"), len("short"), bound - 2}, []int{len(got[0]), len(got[1]), len(got[2]), len(got[3])})
+}
+
+// What was removed before it was read takes no more room than rotation's files: the oldest goes, and how much is said, also in
+// a document.
+func TestFilesThatAreGoneAreBounded(t *testing.T) {
+	f := folder(t, "a/x.log", "b/y.log")
+	f.step("full")
+	var said []string
+	for i := range 60 {
+		f.write("a/x.log", fmt.Sprintf("line %02d\n", i))
+		_, more := f.step(3, "look")
+		said = append(said, more...)
+		require.NoError(t, os.Remove(f.path("a/x.log")))
+	}
+	_, more := f.step(31, "look")
+	said = append(said, more...)
+	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", f.process))
+	require.NoError(t, err)
+	gone := 0
+	for _, fd := range open {
+		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, f.dir) && strings.HasSuffix(target, " (deleted)") {
+			gone++
+		}
+	}
+	assert.Equal(t, 3, gone, "files that only the input has")
+	lost := 0
+	for _, text := range said {
+		if _, bytes, found := strings.Cut(text, `:bytes=>`); found && strings.HasPrefix(text, "files were removed before they were read") {
+			n, err := strconv.Atoi(strings.TrimSuffix(bytes, "}"))
+			require.NoError(t, err, text)
+			lost += n
+		}
+	}
+	assert.Equal(t, 57*len("line 00\n"), lost, "%q", said)
+	f.write("b/y.log", "other\n")
+	events, _ := f.step("room", 3, "look")
+	assert.Equal(t, []string{"line 57", "other", "line 58", "line 59"}, texts(events))
+
+	f.step("full", 31)
+	for range 4 {
+		f.write("a/x.log", "lost\n")
+		f.step(3, "look")
+		require.NoError(t, os.Remove(f.path("a/x.log")))
+	}
+	f.step("room", 31)
+	f.write("a/x.log", "")
+	events, _ = f.step("look")
+	require.Len(t, events, 4)
+	assert.Equal(t, []string{"fluentd: files were removed before they were read: path a/x.log, bytes 5", "lost", "lost", "lost"}, texts(events))
+	assert.Equal(t, f.path("a/x.log"), events[0].Record["_file"])
+	assert.Regexp(t, `^[A-Za-z0-9]{16}-0$`, events[0].Record["_hash"])
+
+	// Few files that are large.
+	f.step("full", 31)
+	for range 3 {
+		f.write("a/x.log", strings.Repeat("x", 30<<20))
+		f.step(3, "look")
+		require.NoError(t, os.Remove(f.path("a/x.log")))
+	}
+	events, _ = f.step("room", 31, "look")
+	assert.Contains(t, texts(events), fmt.Sprintf("fluentd: files were removed before they were read: path a/x.log, bytes %d", 30<<20))
+}
+
+// A hole is no text, however large it is.
+func TestHolesArePassed(t *testing.T) {
+	f := folder(t, "a/x.log")
+	// As it is when a file was emptied by somebody else than the one who writes it.
+	require.NoError(t, os.Truncate(f.path("a/x.log"), 1<<40+1000))
+	f.write("a/x.log", "text\n")
+	got := f.texts("look", 3, "look")
+	require.Len(t, got, 1)
+	assert.Less(t, len(got[0]), 1<<16)
+	assert.Equal(t, "text", strings.TrimLeft(got[0], "\x00"))
+	require.NoError(t, os.Truncate(f.path("a/x.log"), 2<<40))
+	assert.Len(t, f.texts("look", 3, "look"), 1, "a line without an end")
+	assert.Empty(t, f.texts("look", 3, "look"))
+	require.NoError(t, os.Remove(f.path("a/x.log")))
+	assert.Empty(t, f.texts(3, "look", 10, "look", "stop"))
+}
+
+// Another file may have the inode of one that was read, or its place: it is read from its beginning, with IDs of its own.
+func TestAFileOfTheSameInodeIsAnother(t *testing.T) {
+	for name, then := range map[string][]any{"while it is read": {"look"}, "while the sidecar is away": {"kill", "look"}} {
+		t.Run(name, func(t *testing.T) {
+			f := folder(t, "web/access.log")
+			for _, lines := range []int{1, 10, 100} {
+				text := ""
+				for i := range lines {
+					text += fmt.Sprintf("%d old %d\n", lines, i)
+				}
+				f.write("web/access.log", text)
+				before, _ := f.step("look")
+				require.Len(t, before, lines)
+				require.NoError(t, os.WriteFile(f.path("web/access.log"), []byte(strings.ReplaceAll(text, "old", "newer")+"more\n"), 0o644))
+				after, said := f.step(then...)
+				assert.Empty(t, said)
+				assert.Len(t, after, lines+1)
+				for _, id := range ids(after) {
+					assert.NotContains(t, ids(before), id)
+				}
+				require.NoError(t, os.Truncate(f.path("web/access.log"), 0))
+				assert.Empty(t, f.texts("look"))
+			}
+		})
+	}
+}
+
+// A process that ends when the buffer has taken the first lines of a file reads them again as the same documents; and a file of
+// two names is one.
+func TestTheFirstLinesOfAFileAreReadAgainAsTheSame(t *testing.T) {
+	f := folder(t, "a/access.log", "b/access.log")
+	f.write("a/access.log", "1\n2\n")
+	f.write("b/access.log", "3\n")
+	first, _ := f.step("last", "look")
+	require.Len(t, first, 2)
+	second, _ := f.step("room", "kill", "look")
+	assert.Equal(t, []string{"1", "2", "3"}, texts(second))
+	assert.Equal(t, ids(first), ids(second)[:2])
+
+	f.rename("a/access.log", "a/access.log.1")
+	f.write("a/access.log", "4\n")
+	first, _ = f.step("last", "look")
+	second, _ = f.step("room", "kill", "look")
+	assert.Equal(t, []string{"4"}, texts(second))
+	assert.Equal(t, ids(first), ids(second))
+
+	require.NoError(t, os.Link(f.path("a/access.log"), f.path("a/access.log.2")))
+	assert.Empty(t, f.texts("look", "kill", "look", "kill", "look"))
+	f.write("a/access.log", "5\n")
+	assert.Equal(t, []string{"5"}, f.texts("look"))
+}
+
+// A pod that floods is read at a day's pace once a day's bytes were read, which is said, also in a document; its other container
+// has its turn.
+func TestAFloodIsBounded(t *testing.T) {
+	f := folder(t, "a/flood.log", "b/quiet.log")
+	line := strings.Repeat("x", 999) + "\n"
+	f.write("a/flood.log", strings.Repeat(line, 2*bytesPerDay/len(line)))
+	f.write("b/quiet.log", "quiet\nquiet\n")
+	read := func(events []inputEvent) (bytes int) {
+		for _, e := range events {
+			if !strings.HasPrefix(fmt.Sprint(e.Record["message"]), "fluentd: ") {
+				bytes += len(fmt.Sprint(e.Record["message"]))
+			}
+		}
+		return bytes
+	}
+	const batch = 512 << 10
+	events, said := f.step("look")
+	assert.InDelta(t, bytesPerDay, read(events), bytesPerDay/10+batch)
+	assert.LessOrEqual(t, read(events), bytesPerDay+batch)
+	require.Len(t, said, 1)
+	assert.Contains(t, said[0], "more than a day's bytes were logged")
+	last := events[len(events)-1].Record
+	assert.Regexp(t, `^fluentd: more than a day's bytes were logged: .*: path a/flood.log, day 8640000, unread \d{7}$`, last["message"])
+	assert.Equal(t, []any{"warn", f.path("a/flood.log")}, []any{last["level"], last["_file"]})
+
+	f.write("b/quiet.log", "goes on\n")
+	quiet := false
+	bytes := 0
+	for range 60 {
+		events, _ = f.step(600, "look")
+		for _, text := range texts(events) {
+			quiet = quiet || text == "quiet"
+		}
+		bytes += read(events)
+	}
+	assert.True(t, quiet, "its last line is open until it has waited")
+	assert.LessOrEqual(t, bytes, 60*600*100+2*batch, "a hundred bytes a second")
+	assert.GreaterOrEqual(t, bytes, 60*600*100*8/10-2*batch)
+
+	// What it wrote is gone: all is as it was, after a day at most.
+	require.NoError(t, os.Truncate(f.path("a/flood.log"), 0))
+	f.write("a/flood.log", line)
+	events, _ = f.step(86_400, "look", 3, "look")
+	assert.Len(t, events, 1)
+}
+
+// Lines that the filter takes long for come in smaller parts, so that no stream waits for long, and a stop does not.
+func TestSlowLinesHaveTheirTurnOnly(t *testing.T) {
+	f := folder(t, "a/x.log", "b/y.log", "c/z.log")
+	for _, file := range []string{"a/x.log", "b/y.log", "c/z.log"} {
+		f.write(file, strings.Repeat(strings.Repeat("x", 500)+"\n", 800))
+	}
+	events, _ := f.step("slow", "look", 3, "look")
+	require.Len(t, events, 3*800)
+	run, longest := 0, 0
+	for i := 3 * 600; i < len(events)-3; i++ {
+		if events[i].Record["_file"] != events[i-1].Record["_file"] {
+			run = 0
+		}
+		run++
+		longest = max(longest, run)
+	}
+	assert.LessOrEqual(t, longest, 2)
+
+	f = folder(t, "a/x.log", "b/y.log")
+	f.write("a/x.log", strings.Repeat("x\n", 2000))
+	f.write("b/y.log", strings.Repeat("x\n", 2000))
+	events, said := f.step("slow", "stop")
+	assert.LessOrEqual(t, len(events), 500)
+	require.Len(t, said, 1)
+	assert.Contains(t, said[0], "stopped before all was read")
+}
+
+// What stays wrong is said once in half a minute, whatever an application does, and keeps no other file waiting.
+func TestWhatStaysWrongIsSaidOnceInAWhile(t *testing.T) {
+	for _, wrong := range []string{"full", "disk"} {
+		f := folder(t, "a/x.log", "b/y.log")
+		f.write("a/x.log", "1\n2\n")
+		f.write("b/y.log", "3\n4\n")
+		f.step(wrong)
+		said := 0
+		for range 600 {
+			_, more := f.step(0.5, "look")
+			said += len(more)
+		}
+		assert.InDelta(t, 300/30, said, 1, wrong)
+		events, _ := f.step("room", 3, "look", 3, "look")
+		assert.ElementsMatch(t, []string{"1", "2", "3", "4"}, texts(events))
+	}
+
+	f := folder(t, "a/x.log", "b/y.log")
+	said := 0
+	for i := range 600 {
+		require.NoError(t, os.Remove(f.path("a/x.log")))
+		if i%2 == 0 {
+			require.NoError(t, os.Symlink("/etc/passwd", f.path("a/x.log")))
+		} else {
+			require.NoError(t, syscall.Mkfifo(f.path("a/x.log"), 0o666))
+		}
+		_, more := f.step(0.5, "look")
+		said += len(more)
+	}
+	assert.InDelta(t, 300/30, said, 1)
 }
 
 // A container that floods does not keep another's lines waiting.

@@ -321,6 +321,7 @@ func newLogs(ctx *pulumi.Context, cfg *config.Config, source *workloads.Namespac
 		Fields:        cfg.Logging.Fields,
 		DropLevels:    cfg.Logging.DropLevels,
 		Redact:        cfg.Logging.Redact,
+		BytesPerDay:   cfg.Logging.GiBPerDay << 30,
 		Namespace:     source.Name,
 		Endpoint:      domain.Endpoint,
 		RoleARN:       access.WriterRoleARN,

@@ -5,9 +5,11 @@
 # (the sidecar's own token, say), nothing bounds a message of several lines, and some lines it prints as they are
 # (https://github.com/fluent/fluentd/blob/v1.19.3/lib/fluent/plugin/in_tail.rb: open, parse_multilines).
 #
-# A file is known by its inode, which is nobody else's while it is open, and what has been handed over by a position in it.
-# A message that is not complete yet is not kept but read again, so that nothing is lost with the process, and an ID is
-# made of the file's own and the position, so that what is read again is the same document.
+# A file is known by its inode, which is nobody else's while it is open, and by the bytes before the position in it to which
+# it has been handed over. A message that is not complete yet is not kept but read again, so that nothing is lost with the
+# process, and an ID is made of the file's own and the position, so that what is read again is the same document.
+require "digest"
+require "fileutils"
 require "json"
 require "securerandom"
 require "fluent/plugin/input"
@@ -25,6 +27,10 @@ module Fluent
       config_param :files, :array
       # Where the positions are kept.
       config_param :pos_file, :string
+      # The file that is touched as long as reading goes on: the liveness probe looks how old it is.
+      config_param :alive_file, :string
+      # The bytes that are read in a day. The first day's may be read at once.
+      config_param :bytes_per_day, :integer
       # The fields of an event in which the file's path and the document's ID are.
       config_param :path_key, :string
       config_param :id_key, :string
@@ -34,14 +40,26 @@ module Fluent
       LINE = 512 * 1024 + 1
       # What is read at once, where a little is not enough: a message and the line after it.
       BLOCKS = [128 * 1024, 3 * LINE].freeze
-      # How many events are handed over at once.
+      # How many events are handed over at once, and the bytes that each counts beside its text for the day's.
       EVENTS = 500
+      EACH = 64
+      # How many files that were removed are still read, and how many bytes of them: what rotation keeps, once more. They take
+      # room on the disk, which the kubelet does not see.
+      KEPT = 3
+      KEPT_BYTES = 64 * 1024 * 1024
+      # The bytes before a position by which a file is known.
+      MARK = 256
       # Seconds: between two looks at the files; that a message waits for its next line; that a file is read after it was
-      # removed; that reading goes on after fluentd was told to stop, which leaves the output most of the pod's grace.
+      # removed; that reading goes on after fluentd was told to stop, which leaves the output most of the pod's grace; that a full
+      # buffer is left alone; after which a hand-over is slow; between two times that a thing is said, or the reading is shown.
       LOOK = 0.5
       OPEN = 2
       GONE = 5
       STOP = 20
+      FULL = 2
+      SLOW = 1
+      SAY = 30
+      SHOW = 5
 
       # Lines that go on with the one before.
       CONTINUED = /\A(?:\s|Caused by: )/
@@ -49,20 +67,37 @@ module Fluent
       # time and numbers of 64 bits.
       NGINX = %r{\A(20\d\d)/(0[1-9]|1[0-2])/(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) \[([a-z]+)\] (\d{1,9})#\d+: (?:\*(\d{1,18}) )?}
 
-      # A file: its ID for documents, the position before which all was handed over, whether that is within a line that is
-      # skipped, the monotonic second since which the message at the position is open, and that in which the file was removed.
-      Followed = Struct.new(:io, :path, :rotated, :id, :position, :skipping, :since, :gone)
+      # A file: its ID for documents, the position before which all was handed over, the bytes before that, whether it is within a
+      # line that is skipped, the monotonic second since which the message at the position is open, and that in which the file was
+      # removed.
+      Followed = Struct.new(:io, :stream, :path, :id, :position, :mark, :skipping, :since, :gone) do
+        # rotated says whether nothing more is written to it, unless its writer has not opened the next one yet.
+        def rotated = path && !path.end_with?(stream)
+        def unread = [io.stat.size - position, 0].max
+
+        # before is what is before the position now.
+        def before
+          from = [position - MARK, 0].max
+          from == position ? "".b : io.pread(position - from, from)
+        rescue EOFError
+          nil
+        end
+      end
 
       def configure(conf)
         super
         @streams = @files.to_h { |name| [name, [name, *(1..9).map { |n| "#{name}.#{n}" }].reverse] }
         # By stream, and in it by inode in the order of reading: the oldest first.
         @followed = @streams.transform_values { {} }
-        @refused = {}
+        @refused, @said, @lost = {}, {}, Hash.new(0)
+        # The bytes that a stream hands over at once.
+        @most = Hash.new(LINE)
+        @left, @full_until = @bytes_per_day, 0
       end
 
       def start
         super
+        @counted = now
         @saved = positions
         # Twice, as a file can be renamed during one look. What is not there then is gone, and its inode may be another file's.
         2.times { look }
@@ -73,8 +108,15 @@ module Fluent
       # Outputs go on until all inputs have shut down (root_agent.rb, shutdown).
       def shutdown
         @reader&.join
-        deadline = now + STOP
-        nil while round(true) && now < deadline
+        ends, @full_until = now + STOP, 0
+        while (more = round(ends)) || now < @full_until
+          break if now > ends
+
+          sleep(LOOK) unless more # A full buffer may empty meanwhile.
+        end
+        @said.clear
+        say_lost
+        log.warn("stopped before all was read: the rest is lost if the pod ends", bytes: unread) if unread.positive?
         super
       rescue StandardError => e
         log.error("the log files could not be read to their end", error: e.class.name)
@@ -84,81 +126,169 @@ module Fluent
 
       def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
-      # A thread that ends would be an end of all logs that nobody sees.
+      # A thread that ends would be an end of all logs.
       def follow
-        sleep(LOOK) unless round(false)
+        sleep(LOOK) unless round
       rescue StandardError => e
-        log.error("the log files could not be read", error: e.class.name)
+        say(:follow, "the log files could not be read", error: e.class.name)
         sleep(LOOK)
+      end
+
+      # say says a thing, if it was not said just before.
+      def say(thing, text, details)
+        return if @said[thing] && now - @said[thing] < SAY
+
+        log.warn(text, details)
+        @said[thing] = now
+      end
+
+      # tell says a thing in a document of the stream too, if the buffer takes it.
+      def tell(thing, stream, text, details)
+        return unless said = say(thing, text, details)
+
+        record = { @path_key => File.join(@dir, stream), @id_key => "#{SecureRandom.alphanumeric(16)}-0" }
+        record.merge!("level" => "warn", "message" => "fluentd: #{text}: #{details.map { |name, value| "#{name} #{value}" }.join(', ')}")
+        told = Fluent::MultiEventStream.new
+        told.add(Fluent::EventTime.now, record)
+        router.emit_stream(@tag, told)
+        said
+      rescue StandardError
+        said
       end
 
       # look finds the files that are there now.
       def look
         @streams.each do |stream, names|
-          there = names.filter_map { |name| file(stream, name) }.to_h { |file| [file.io.stat.ino, file] }
-          @followed[stream].each do |inode, file|
-            next if there[inode]
+          known, there = @followed[stream], {}
+          names.each { |name| find(stream, name, known, there) }
+          gone = known.reject { |inode, _| there[inode] }
+          let_go(stream, gone)
+          @followed[stream] = gone.merge(there)
+        end
+        say_lost
+      end
 
-            file.gone ||= now
-            there = { inode => file, **there }
-          end
-          @followed[stream] = there
+      # let_go closes files that were removed, of the oldest first: those that are read, and those that are too much.
+      def let_go(stream, gone)
+        gone.each_value { |file| file.gone ||= now }
+        count, bytes = gone.size, gone.each_value.sum(&:unread)
+        gone.delete_if do |_, file|
+          next unless count > KEPT || bytes > KEPT_BYTES || file.unread.zero? && now - file.gone > GONE
+
+          count -= 1
+          bytes -= file.unread
+          @lost[stream] += file.unread
+          file.io.close
+          true
         end
       end
 
-      # file is the file of this name, open, or nil if there is none that may be read. Between the look at it and its opening
-      # it could be replaced: neither a link is followed then, nor does a FIFO wait.
-      def file(stream, name)
+      def say_lost
+        @lost.reject! do |stream, bytes|
+          bytes.zero? || tell([:lost, stream], stream, "files were removed before they were read", path: stream, bytes: bytes)
+        end
+      end
+
+      # find has the file of this name, open, among those that are there, unless it is none that may be read. Between the look at
+      # it and its opening it could be replaced: neither a link is followed then, nor does a FIFO wait.
+      def find(stream, name, known, there)
         path = File.join(@dir, name)
         stat = File.lstat(path)
         return refuse(path, stat.ftype) unless stat.file?
 
-        known = @followed[stream][stat.ino]
-        unless known
+        unless there[stat.ino] || known[stat.ino]
           io = File.open(path, File::RDONLY | File::NOFOLLOW | File::NONBLOCK | File::BINARY)
           stat = io.stat
-          return refuse(path, stat.ftype) unless stat.file?
-
-          id, position, skipping = @saved.delete(stat.ino.to_s)
-          known = Followed.new(io, path, false, id || SecureRandom.alphanumeric(16), position || 0, skipping || false, now)
+          if !stat.file? || there[stat.ino] || known[stat.ino]
+            io.close
+            return refuse(path, stat.ftype) unless stat.file?
+          end
         end
+        file = there[stat.ino] ||= known[stat.ino] || begin_with(io, stream, stat.ino)
         @refused.delete(path)
-        known.path, known.rotated, known.gone = path, name != stream, nil
-        known
+        file.path, file.gone = path, nil
       rescue Errno::ENOENT, Errno::ENOTDIR
         nil
       rescue SystemCallError => e
         refuse(path, e.class.name)
       end
 
+      # begin_with is a file where it was left, if it is the one that was, or at its beginning.
+      def begin_with(io, stream, inode)
+        id, position, skipping, digest = @saved.dig(stream, inode.to_s)
+        file = Followed.new(io, stream, nil, id, position || 0, nil, skipping, now)
+        file.mark = file.before
+        begin_anew(file) unless id && digest(file) == digest
+        # Whatever is handed over has an ID that outlives the process.
+        @unsaved = true
+        file
+      end
+
+      def begin_anew(file)
+        file.id, file.position, file.mark, file.skipping = SecureRandom.alphanumeric(16), 0, "".b, false
+      end
+
+      def digest(file) = file.mark && Digest::SHA256.hexdigest(file.mark)
+
       # refuse says once that there is a file that is not read.
       def refuse(path, found)
-        log.warn("not read: only regular files that the sidecar may read are", path: path, found: found) unless @refused[path] == found
-        @refused[path] = found
-        nil
+        return if @refused[path] == found
+
+        @refused[path] = found if say(path, "not read: only regular files are, that the sidecar can open", path: path, found: found)
       end
 
-      # round reads a little of each stream, so that none keeps the others waiting, of its oldest file that has something. It
-      # says whether there may be more.
-      def round(last)
+      # round reads a little of each stream, so that none keeps the others waiting, of its oldest file that has something, or all
+      # there is where it ends at a time. It says whether there may be more.
+      def round(ends = nil)
+        show
         look
-        streams = @followed.map do |_, files|
-          files.delete_if { |_, file| file.gone && now - file.gone > GONE && !more?(file) && (file.io.close || true) }
-          files.each_value.any? { |file| read(file, last) }
-        end
-        streams.any?
+        save if @unsaved
+        return false if @unsaved || now < @full_until || !within_the_day?
+
+        @followed.values.map do |files|
+          next if ends && now > ends
+
+          show
+          files.each_value.any? { |file| read(file, ends) }
+        end.any?
       end
 
-      def more?(file) = file.io.stat.size > file.position
+      def show
+        return if @shown && now - @shown < SHOW
+
+        FileUtils.touch(@alive_file)
+        @shown = now
+      rescue SystemCallError => e
+        say(:show, "the file that the liveness probe looks at could not be written", error: e.class.name)
+      end
+
+      # within_the_day? says whether the pod has not logged more than a day's bytes. All its streams wait then, and a quiet one has
+      # its turn each time that something may be read.
+      def within_the_day?
+        @left = [@left + (now - @counted) * @bytes_per_day / 86_400.0, @bytes_per_day].min
+        @counted = now
+        return true if @left.positive? || unread.zero?
+
+        stream, = @followed.max_by { |_, files| files.each_value.sum(&:unread) }
+        tell(:flood, stream, "more than a day's bytes were logged: reading goes on at the day's pace, and what rotation removes meanwhile is lost",
+             path: stream, day: @bytes_per_day, unread: unread)
+        false
+      end
+
+      def unread = @followed.each_value.sum { |files| files.each_value.sum(&:unread) }
 
       # read hands over what is complete of a file, or all where it is the last time, and says whether there was any.
       def read(file, last)
-        # Emptied in place: another file, for all that is known.
-        move(file, 0, false, SecureRandom.alphanumeric(16)) if file.io.stat.size < file.position
-        unless more?(file)
+        # Emptied in place, or written anew: another file, for all that is known.
+        unless file.before == file.mark
+          begin_anew(file)
+          return false unless save
+        end
+        if file.unread.zero?
           file.since = now
           return false
         end
+        pass_hole(file)
 
         waited = now - file.since > OPEN
         BLOCKS.each do |block|
@@ -166,7 +296,7 @@ module Fluent
           full = text.bytesize == block
           events, used, skipping = messages(file, text, waited && !full, !full && (last || waited && (file.rotated || file.gone)))
           next if used.zero? && full
-          return hand_over(file, events, file.position + used, skipping) if used.positive?
+          return hand_over(file, events, text.byteslice(0, used), skipping) if used.positive?
 
           # Only the beginning of a line, which is not an open message yet.
           file.since = now unless text.include?("\n") || file.rotated || file.gone
@@ -175,6 +305,26 @@ module Fluent
         false
       rescue EOFError
         false
+      rescue SystemCallError => e
+        say([:read, file.path], "a log file could not be read", path: file.path, error: e.class.name)
+        false
+      end
+
+      # pass_hole goes to where a file has something: a hole would be read as zeros, however large it is.
+      def pass_hole(file)
+        file.io.seek(file.position, IO::SEEK_DATA)
+        skip(file, file.io.pos)
+      rescue Errno::ENXIO
+        skip(file, file.io.stat.size)
+      rescue Errno::EINVAL
+        nil # Not every file system knows of holes.
+      end
+
+      def skip(file, position)
+        return unless position > file.position
+
+        file.position = position
+        file.mark = file.before || "".b
       end
 
       # messages are the events of a text that was read at the file's position, how many of its bytes they are, and whether
@@ -188,7 +338,7 @@ module Fluent
           used = at
         end
         # Not more than fits into a chunk of the buffer, which takes an event at a time where it does not.
-        enough = -> { events.size >= EVENTS || used >= LINE }
+        enough = -> { events.size >= EVENTS || used >= @most[file.stream] }
         text.each_line do |line|
           complete = line.end_with?("\n")
           if skipping
@@ -229,27 +379,49 @@ module Fluent
         [Fluent::EventTime.from_time(Time.utc(*head.captures.first(6))), record]
       end
 
-      # hand_over is false where the events have to wait: the buffer is full and fluentd stops, or its disk fails.
-      def hand_over(file, events, position, skipping)
+      # hand_over is false where the events have to wait: the buffer is full, or its disk.
+      def hand_over(file, events, text, skipping)
         stream = Fluent::MultiEventStream.new
         events.each { |time, record| stream.add(time, record) }
+        bytes = events.sum { |_, record| record["message"].bytesize + EACH }
+        began = now
         router.emit_stream(@tag, stream) unless events.empty?
-        move(file, position, skipping)
+        @left -= bytes
+        # Of lines that the filter takes long for fewer at once, so that the other streams have their turn.
+        took = now - began
+        @most[file.stream] = took > SLOW ? [(bytes * SLOW / took).to_i, 1].max : [@most[file.stream] * 2, LINE].min
+        move(file, text, skipping)
       rescue Fluent::Plugin::Buffer::BufferChunkOverflowError
         # Of an event that is larger than a chunk. The others are in the buffer, and it would be the same again.
         log.error("a line is larger than the output takes: it is lost", path: file.path)
-        move(file, position, skipping)
+        move(file, text, skipping)
       rescue StandardError => e
-        log.error("the buffer does not take more: reading goes on later", error: e.class.name)
+        @full_until = now + FULL if e.is_a?(Fluent::Plugin::Buffer::BufferOverflowError) || e.is_a?(SystemCallError)
+        say(:full, "the buffer does not take more: reading goes on later", error: e.class.name, unread: unread)
         false
       end
 
-      def move(file, position, skipping, id = file.id)
-        file.position, file.skipping, file.id, file.since = position, skipping, id, now
-        all = @followed.each_value.flat_map { |files| files.map { |inode, one| [inode.to_s, [one.id, one.position, one.skipping]] } }
-        File.write("#{@pos_file}.new", JSON.generate(@saved.merge(all.to_h)))
-        File.rename("#{@pos_file}.new", @pos_file)
+      def move(file, text, skipping)
+        file.position += text.bytesize
+        file.mark = (file.mark + text).then { |all| all.byteslice([all.bytesize - MARK, 0].max, MARK) }
+        file.skipping, file.since = skipping, now
+        save
         true
+      end
+
+      # save keeps the positions, and is false if it cannot: nothing is read then.
+      def save
+        @unsaved = true
+        all = @followed.transform_values do |files|
+          files.to_h { |inode, file| [inode.to_s, [file.id, file.position, file.skipping, digest(file)]] }
+        end
+        File.write("#{@pos_file}.new", JSON.generate(all))
+        File.rename("#{@pos_file}.new", @pos_file)
+        @unsaved = false
+        true
+      rescue SystemCallError => e
+        say(:save, "the positions could not be written: reading goes on later", error: e.class.name)
+        false
       end
 
       def positions

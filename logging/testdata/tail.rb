@@ -4,7 +4,8 @@
 #
 # The first line of the input is {"parameter": text}; each other is a step, answered by a line {"events": [{"time": number,
 # "record": {...}}], "said": [text]}: "look" reads what is complete, "stop" all there is, "kill" begins anew without a stop,
-# "full" has the buffer take nothing, "room" ends that, a number is seconds that pass.
+# "full" has the buffer take nothing, "disk" its disk, "large" no event, "slow" each after two seconds, "last" one hand-over after which the process
+# ends, and "room" ends that. A number is seconds that pass.
 require "fluent/plugin/input"
 load ARGV.fetch(0)
 
@@ -24,6 +25,7 @@ class Steps
     @input.configure(@conf)
     @input.router = @input.log = steps = self
     @input.define_singleton_method(:now) { steps.now }
+    @input.define_singleton_method(:sleep) { |seconds| steps.step(seconds) }
     @input.start
   end
 
@@ -32,19 +34,23 @@ class Steps
   alias error warn
 
   def emit_stream(tag, stream)
-    raise @full if @full
+    raise @full if @full.is_a?(Class)
 
+    @time += 2 * stream.events.size if @full == "slow"
     @events.concat(stream.events.map { |time, record| { "tag" => tag, "time" => time.sec, "record" => record } })
+    throw :ended if @full == "last"
   end
 
   def step(name)
     case name
     when Numeric then @time += name
-    when "look" then nil while @input.send(:round, false)
+    when "look" then catch(:ended) { nil while @input.send(:round) }
     when "stop" then @input.shutdown
     when "kill" then begin_anew
     when "full" then @full = Fluent::Plugin::Buffer::BufferOverflowError
+    when "disk" then @full = Errno::ENOSPC
     when "large" then @full = Fluent::Plugin::Buffer::BufferChunkOverflowError
+    when "slow", "last" then @full = name
     when "room" then @full = nil
     else raise "unknown step #{name.inspect}"
     end

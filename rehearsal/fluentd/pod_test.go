@@ -117,7 +117,7 @@ func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 		p.write(file, "")
 	}
 	p.env = map[string]string{
-		"LOG_DIR": p.logs, "LOG_FILES": string(names), "STATE_DIR": root + "/state", "BUFFER_BYTES": strconv.Itoa(128 << 20), "DATA_STREAM": stream,
+		"LOG_DIR": p.logs, "LOG_FILES": string(names), "STATE_DIR": root + "/state", "BUFFER_BYTES": strconv.Itoa(128 << 20), "BYTES_PER_DAY": strconv.Itoa(1 << 30), "DATA_STREAM": stream,
 		"OPENSEARCH_URL": d.server.URL, "AWS_REGION": region, "AWS_ROLE_ARN": writer, "AWS_WEB_IDENTITY_TOKEN_FILE": root + "/token",
 		"AWS_ENDPOINT_URL_STS": d.sts.URL, "SSL_CERT_FILE": root + "/ca.pem", "CLUSTER_NAME": "expense", "POD_NAMESPACE": "project", "POD_NAME": name,
 		"NODE_NAME": "node-1", "NODE_ZONE": "us-east-1a", "LOG_FIELDS": "{}", "LOG_INDEXED_FIELDS": "{}", "LOG_DROP_LEVELS": "[]", "LOG_REDACT": "[]",

@@ -26,6 +26,7 @@ module Fluent
     class Filter
       CONVERT = {
         string: ->(text) { text },
+        integer: ->(text) { Integer(text) },
         array: ->(text) { text.start_with?("[") ? JSON.parse(text) : text.split(",") },
         hash: ->(text) { text.start_with?("{") ? JSON.parse(text) : text.split(",").to_h { |pair| pair.split(":", 2) } },
       }.freeze

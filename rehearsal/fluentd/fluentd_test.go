@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,15 +30,23 @@ var scenarios = []struct {
 	{"SIGKILL three times while lines are written", kills},
 	{"the domain answers 503 for fifteen seconds", outage},
 	{"each answer that OpenSearch gives", sortsAnswers},
-	{"hostile lines of two pods, an honest one beside them", hostile},
+	{"hostile lines of three pods, an honest one beside them", hostile},
 	{"links, FIFOs, folders in the log folder", dishonest},
 	{"155 MB of long lines while the domain is away", longLines},
 	{"6 MB of lines that all go on with the first", endless},
 	{"the buffer is full: stopped, and started again", fullBuffer},
 	{"SIGTERM with 20,000 lines behind", stopBehind},
 	{"SIGTERM while the domain is away, and a new start", stopAway},
+	{"SIGTERM while the next try is far, and the domain is back", stopInBackOff},
+	{"SIGTERM, and one request of the last flush is refused", stopRefused},
+	{"a chunk with a document that is refused and one that waits", mixed},
+	{"another file has the inode of one that was read", reused},
+	{"what rotation removes while the domain is away", removed},
+	{"the buffer's folder cannot be written", noDisk},
+	{"a pod floods", flood},
 	{"a pattern that does not compile", badPattern},
 	{"50,000 requests at once", speed},
+	{"the memory that each input takes", memories},
 }
 
 func TestMain(m *testing.M) { opensearchtest.Main(m) }
@@ -276,12 +285,15 @@ func hostileLines() map[string]string {
 
 func hostile(t *testing.T, d *domain) string {
 	honest := newPod(t, d, "honest", "web/access.log").start()
-	one, two := newPod(t, d, "hostile-1", "app/access.log", "app/output.log").start(), newPod(t, d, "hostile-2", "app/access.log", "app/output.log").start()
+	var pods []*pod
+	for _, name := range []string{"hostile-1", "hostile-2", "hostile-3"} {
+		pods = append(pods, newPod(t, d, name, "app/access.log", "app/output.log").start())
+	}
 	lines := 0
 	for _, name := range sorted(hostileLines()) {
 		text := hostileLines()[name]
 		lines += strings.Count(text, "\n")
-		for _, p := range []*pod{one, two} {
+		for _, p := range pods {
 			p.write("app/access.log", text)
 			p.write("app/output.log", text)
 		}
@@ -291,12 +303,14 @@ func hostile(t *testing.T, d *domain) string {
 	}
 	count := 100 * len(hostileLines())
 	distinct(t, d.arrive(honest, count), "path", count)
-	for _, p := range []*pod{one, two} {
+	took := []string{}
+	for _, p := range pods {
 		d.arrive(p, 2*lines)
+		took = append(took, p.memory())
 		assert.NotContains(t, p.output(), "error_class", "nothing was refused\n%s", tail(p.output()))
 	}
 	assert.Equal(t, 1, d.indices(t), "no line makes an index")
-	return fmt.Sprintf("%d hostile lines a pod, %d honest ones: all there; %s and %s", 2*lines, count, one.memory(), two.memory())
+	return fmt.Sprintf("%d hostile lines a pod, %d honest ones: all there; %s", 2*lines, count, strings.Join(took, ", "))
 }
 
 // indices is how many indices the stream has.
@@ -399,6 +413,189 @@ func stopAway(t *testing.T, d *domain) string {
 	p.start()
 	d.arrive(p, 1000)
 	return fmt.Sprintf("ended in %.1f s, all 1000 after a new start", took.Seconds())
+}
+
+// farTry has a pod's output wait for a try that is far, and the domain back.
+func (d *domain) farTry(p *pod) {
+	d.refusing(away)
+	p.write("web/access.log", access(0))
+	assert.Eventually(p.t, func() bool { return p.metric("retry_count") >= 5 }, patience, 100*time.Millisecond, "some 16 seconds to the next")
+	d.refusing(nil)
+}
+
+func stopInBackOff(t *testing.T, d *domain) string {
+	p := newPod(t, d, "stop-in-back-off", "web/access.log").start()
+	d.farTry(p)
+	for n := range 1000 {
+		p.write("web/access.log", access(n+1))
+	}
+	took := p.end(syscall.SIGTERM)
+	d.arrive(p, 1001)
+	return fmt.Sprintf("all 1001 without a new start, in %.1f s", took.Seconds())
+}
+
+func stopRefused(t *testing.T, d *domain) string {
+	p := newPod(t, d, "stop-refused", "web/access.log").start()
+	d.farTry(p)
+	var tries atomic.Int32
+	d.refusing(func([]document) *opensearchtest.Reply {
+		if tries.Add(1)%2 == 0 {
+			return nil
+		}
+		return &opensearchtest.Reply{Status: http.StatusTooManyRequests, Body: map[string]any{"error": map[string]any{"type": "rejected_execution_exception"}, "status": 429}}
+	})
+	var text strings.Builder
+	for n := range 10_000 {
+		text.WriteString(access(n + 1))
+	}
+	p.write("web/access.log", text.String())
+	took := p.end(syscall.SIGTERM)
+	d.arrive(p, 10_001)
+	return fmt.Sprintf("all 10,001 without a new start, %d requests, in %.1f s", tries.Load(), took.Seconds())
+}
+
+func mixed(t *testing.T, d *domain) string {
+	p := newPod(t, d, "mixed", "app/access.log").start()
+	var tries atomic.Int32
+	d.refusing(func(documents []document) *opensearchtest.Reply {
+		items := []any{}
+		try := tries.Add(1)
+		for _, one := range documents {
+			item := map[string]any{"_index": stream, "_id": one.id, "status": http.StatusCreated}
+			switch text := one.text("message"); {
+			case text == "refused for good":
+				item["status"], item["error"] = http.StatusBadRequest, map[string]any{"type": "mapper_parsing_exception", "reason": "a test's"}
+			case text == "waits" && try < 4:
+				item["status"], item["error"] = http.StatusTooManyRequests, map[string]any{"type": "circuit_breaking_exception", "reason": "a test's"}
+			}
+			items = append(items, map[string]any{"create": item})
+		}
+		return &opensearchtest.Reply{Status: http.StatusOK, Body: map[string]any{"took": 1, "errors": true, "items": items}}
+	})
+	p.write("app/access.log", "refused for good\nwaits\n")
+	assert.Eventually(t, func() bool { return strings.Contains(p.output(), "400 - Rejected") }, patience, 100*time.Millisecond)
+	assert.Equal(t, int32(4), tries.Load(), "it is printed when nothing waits any more")
+	assert.Equal(t, 1, strings.Count(p.output(), "refused for good"), "printed once\n%s", tail(p.output()))
+	return fmt.Sprintf("printed once in %d tries", tries.Load())
+}
+
+func reused(t *testing.T, d *domain) string {
+	p := newPod(t, d, "reused", "web/access.log").start()
+	p.write("web/access.log", access(0)+access(1))
+	d.arrive(p, 2)
+	p.end(syscall.SIGKILL)
+	// The one that a new file gets is up to the file system.
+	require.NoError(t, os.Truncate(p.path("web/access.log"), 0))
+	for n := range 100 {
+		p.write("web/access.log", access(n+2))
+	}
+	p.start()
+	distinct(t, d.arrive(p, 102), "path", 102)
+	return "all 100 lines of the other"
+}
+
+func removed(t *testing.T, d *domain) string {
+	p := newPod(t, d, "removed", "web/access.log")
+	p.env["BUFFER_BYTES"] = "300000"
+	p.start()
+	d.refusing(away)
+	rotate := func(i int) {
+		var text strings.Builder
+		for n := range 1000 {
+			text.WriteString(access(1000*i + n))
+		}
+		p.write("web/access.log", text.String())
+		time.Sleep(time.Second) // for a look at the files
+		p.rotate("web/access.log")
+	}
+	for i := range 12 {
+		rotate(i)
+	}
+	assert.Eventually(t, func() bool { return p.deleted() <= 3 }, patience, 100*time.Millisecond, "files that are open and were removed")
+	assert.Eventually(t, func() bool { return strings.Contains(p.output(), "files were removed before they were read") }, patience, 200*time.Millisecond)
+	d.refusing(nil)
+	last := 12_000
+	p.write("web/access.log", access(last))
+	path := fmt.Sprintf("/item/%d", last)
+	assert.Eventually(t, func() bool {
+		return slices.ContainsFunc(d.of(p), func(one document) bool { return one.text("path") == path })
+	}, patience, 200*time.Millisecond, "the newest lines")
+	got := len(d.of(p))
+	assert.GreaterOrEqual(t, got, 3*1000, "what rotation had kept, at least")
+	return fmt.Sprintf("%d of 12,001 lines, the newest among them; what is lost is said with its bytes", got)
+}
+
+func noDisk(t *testing.T, d *domain) string {
+	p := newPod(t, d, "no-disk", "web/access.log").start()
+	buffer := p.root + "/state/buffer"
+	assert.Eventually(t, func() bool { _, err := os.Stat(buffer); return err == nil }, patience, 100*time.Millisecond)
+	require.NoError(t, os.Rename(buffer, buffer+".away"))
+	require.NoError(t, os.WriteFile(buffer, nil, 0o600))
+	p.measure()
+	before, said := p.seconds, len(p.output())
+	p.write("web/access.log", access(0))
+	assert.Eventually(t, func() bool { return strings.Contains(p.output(), "the buffer does not take more") }, patience, 100*time.Millisecond)
+	time.Sleep(20 * time.Second)
+	p.measure()
+	seconds, text := p.seconds-before, p.output()[said:]
+	assert.Less(t, seconds, 10.0, "seconds of the processor in twenty")
+	assert.LessOrEqual(t, strings.Count(text, "\n"), 20, text)
+	require.NoError(t, os.Remove(buffer))
+	require.NoError(t, os.Rename(buffer+".away", buffer))
+	d.arrive(p, 1)
+	return fmt.Sprintf("%d lines in its log and %.1f s of the processor in 20 s, then the line is sent", strings.Count(text, "\n"), seconds)
+}
+
+func flood(t *testing.T, d *domain) string {
+	p := newPod(t, d, "flood", "app/output.log", "web/access.log")
+	const day = 2_000_000
+	p.env["BYTES_PER_DAY"] = fmt.Sprint(day)
+	p.start()
+	line := strings.Repeat("flood ", 100) + "\n"
+	p.write("app/output.log", strings.Repeat(line, 20_000))
+	told := func() bool {
+		return slices.ContainsFunc(d.of(p), func(one document) bool {
+			return strings.HasPrefix(one.text("message"), "fluentd: more than a day's bytes were logged") && one.text("container") == "app"
+		})
+	}
+	assert.Eventually(t, told, patience, 200*time.Millisecond, "said in a document")
+	assert.Contains(t, p.output(), "more than a day's bytes were logged")
+	assert.Less(t, len(d.of(p)), (day+1<<20)/len(line))
+	count := len(d.of(p))
+	p.end(syscall.SIGTERM)
+	assert.Less(t, len(d.of(p)), count+100, "nor does a stop read what is above")
+	assert.Contains(t, p.output(), "stopped before all was read")
+	return fmt.Sprintf("%d of 20,000 lines, said in a document and in the log", count)
+}
+
+// memories is the table of what each input takes, of a sidecar of its own.
+func memories(t *testing.T, d *domain) string {
+	inputs := hostileLines()
+	requests, endless := strings.Builder{}, strings.Builder{}
+	for n := range 20_000 {
+		requests.WriteString(access(n))
+	}
+	for range 6000 {
+		endless.WriteString(" " + strings.Repeat("y", 998) + "\n")
+	}
+	inputs["nothing"] = ""
+	inputs["20,000 requests at once"] = requests.String()
+	inputs["6 MB of lines that go on with the first"] = "first\n" + endless.String()
+	inputs["100 lines of half a MB"] = strings.Repeat(strings.Repeat("z", 500_000)+"\n", 100)
+	inputs["half a MB of empty names, twice"] = strings.Repeat("{"+strings.Repeat(`"":0,`, 100_000)+`"":0}`+"\n", 2)
+	most := 0
+	for i, name := range sorted(inputs) {
+		p := newPod(t, d, fmt.Sprintf("memory-%d", i), "app/access.log", "app/output.log").start()
+		p.write("app/access.log", inputs[name])
+		p.write("app/output.log", inputs[name])
+		p.write("app/access.log", "the last of access\n")
+		p.write("app/output.log", "the last of output\n")
+		assert.Eventually(t, func() bool { return d.has(p, "the last of access") && d.has(p, "the last of output") }, patience, 200*time.Millisecond, name)
+		fmt.Printf("| memory: %s | %s |\n", name, p.memory())
+		most = max(most, p.largest)
+		p.end(syscall.SIGKILL)
+	}
+	return fmt.Sprintf("at most %d MiB of %d", most>>20, memoryLimit>>20)
 }
 
 func badPattern(t *testing.T, d *domain) string {

@@ -259,6 +259,19 @@ func (p *pod) processes() []int {
 	return all
 }
 
+// deleted is how many files the sidecar has open that no name leads to.
+func (p *pod) deleted() (count int) {
+	for _, id := range p.processes() {
+		open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", id))
+		for _, fd := range open {
+			if target, err := os.Readlink(fd); err == nil && strings.HasSuffix(target, " (deleted)") && strings.Contains(target, "access.log") {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
 // measure notes how much memory and time the sidecar has taken.

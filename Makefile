@@ -62,7 +62,7 @@ preview-diff: tools .tools/bin/preview-diff ## Shows what the working tree chang
 	@.tools/bin/preview-diff -stack $(STACK) -base "$(BASE)"
 
 .PHONY: fluentd
-fluentd: tools ## Has a real fluentd play what docs/logging.md says of lines, for ten minutes: one on PATH, or the sidecar's image where docker runs.
+fluentd: tools ## Has a real fluentd play what docs/logging.md says of lines, for twenty minutes: one on PATH, or the sidecar's image where docker runs.
 	@cd rehearsal && go test -v -count=1 -timeout 60m ./fluentd -args -play
 
 .PHONY: logging-speed

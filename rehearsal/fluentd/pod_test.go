@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var play = flag.Bool("play", false, "have a real fluentd play the scenarios, for some ten minutes")
+var play = flag.Bool("play", false, "have a real fluentd play the scenarios, for some twenty minutes")
 
 // files is where the sidecar's files are.
 const files = "../../logging/files"

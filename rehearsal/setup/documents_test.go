@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"expense/logging"
+	"expense/rehearsal/internal/opensearchtest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,7 +83,57 @@ func filtered(t *testing.T, messages []message, declared map[string]string) []ma
 	return records
 }
 
-// Whatever is in a line, OpenSearch takes the document that the filter makes of it; none changes the mapping or harms the node.
+// pod is what a sidecar does with its documents.
+type pod struct {
+	s    *opensearchtest.Server
+	name string
+	body bytes.Buffer
+	sent []string
+	// wrong is what OpenSearch did not take.
+	wrong []string
+}
+
+// add takes a document, and sends those before it if there would be more than a request may have.
+func (p *pod) add(what string, record map[string]any, most int) {
+	record = maps.Clone(record)
+	delete(record, "_hash") // two that are equal are two here
+	record["pod"] = p.name
+	line, err := json.Marshal(record)
+	if err != nil {
+		p.wrong = append(p.wrong, what+": "+err.Error())
+		return
+	}
+	if p.body.Len() > 0 && p.body.Len()+len(line) > most {
+		p.flush()
+	}
+	fmt.Fprintf(&p.body, "{\"create\":{\"_index\":%q}}\n%s\n", name, line)
+	p.sent = append(p.sent, what)
+}
+
+func (p *pod) flush() {
+	status, answer, err := p.s.Send(writer, "POST", "/_bulk", http.Header{"Content-Type": {"application/x-ndjson"}}, p.body.Bytes())
+	var bulk struct {
+		Items []struct {
+			Create struct {
+				Status int
+				Error  any
+			}
+		}
+	}
+	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &bulk) != nil || len(bulk.Items) != len(p.sent) {
+		p.wrong = append(p.wrong, fmt.Sprintf("%d documents: %v, status %d: %.500s", len(p.sent), err, status, answer))
+	}
+	for i, item := range bulk.Items {
+		if i < len(p.sent) && item.Create.Status != http.StatusCreated {
+			p.wrong = append(p.wrong, fmt.Sprintf("%s: %v", p.sent[i], item.Create.Error))
+		}
+	}
+	p.body.Reset()
+	p.sent = nil
+}
+
+// Whatever is in a line, OpenSearch takes the document that the filter makes of it, from three pods at once; none changes the
+// mapping, harms the node or is in the way of an honest pod's.
 func TestOpenSearchTakesEveryDocumentOfTheFilter(t *testing.T) {
 	s := start(t)
 	declared := map[string]string{}
@@ -92,50 +145,40 @@ func TestOpenSearchTakesEveryDocumentOfTheFilter(t *testing.T) {
 	messages := odd(t, declared)
 	require.Greater(t, len(messages), 1000)
 	records := filtered(t, messages, declared)
-
-	const most = 8 << 20 // of one request
-	var body bytes.Buffer
-	var sent []string
-	taken := 0
-	flush := func() {
-		status, answer, err := s.Send(writer, "POST", "/_bulk", http.Header{"Content-Type": {"application/x-ndjson"}}, body.Bytes())
-		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, status, "%.500s", answer)
-		var bulk struct {
-			Items []struct {
-				Create struct {
-					Status int
-					Error  any
-				}
-			}
-		}
-		require.NoError(t, json.Unmarshal(answer, &bulk))
-		require.Len(t, bulk.Items, len(sent))
-		for i, item := range bulk.Items {
-			if assert.Equal(t, http.StatusCreated, item.Create.Status, "%s: %v", sent[i], item.Create.Error) {
-				taken++
-			}
-		}
-		body.Reset()
-		sent = nil
-	}
 	for i, record := range records {
 		require.NotNil(t, record, messages[i].What)
-		delete(record, "_hash") // two that are equal are two here
-		line, err := json.Marshal(record)
-		require.NoError(t, err)
-		if body.Len()+len(line) > most {
-			flush()
-		}
-		fmt.Fprintf(&body, "{\"create\":{\"_index\":%q}}\n%s\n", name, line)
-		sent = append(sent, messages[i].What)
 	}
-	flush()
-	assert.Equal(t, len(records), taken)
+	honest := filtered(t, []message{{"an access line", "access", []any{`{"status":200,"path":"/","request_time":0.001}`}}}, declared)[0]
+
+	const most, lines = 2 << 20, 1000 // bytes of a request, which OpenSearch takes of three at once; lines of the honest pod
+	var sending sync.WaitGroup
+	pods := []*pod{{s: s, name: "web-1"}, {s: s, name: "hostile-1"}, {s: s, name: "hostile-2"}, {s: s, name: "hostile-3"}}
+	for _, p := range pods[1:] {
+		sending.Go(func() {
+			for i, record := range records {
+				p.add(messages[i].What, record, most)
+			}
+			p.flush()
+		})
+	}
+	sending.Go(func() {
+		for range lines {
+			pods[0].add("an access line", honest, 10_000)
+		}
+		pods[0].flush()
+	})
+	sending.Wait()
+	for _, p := range pods {
+		assert.Empty(t, p.wrong, p.name)
+	}
 	assert.Equal(t, before, s.State())
 	s.Do(master, "POST", "/"+name+"/_refresh", "")
-	_, answer := s.Do(reader, "GET", "/"+name+"/_count", "")
-	assert.Contains(t, answer, fmt.Sprintf(`"count":%d,`, len(records)))
-	_, answer = s.Do(master, "GET", "/_cluster/health", "")
+	count := func(query string) string {
+		_, answer := s.Do(reader, "POST", "/"+name+"/_count", query)
+		return answer
+	}
+	assert.Contains(t, count(`{}`), fmt.Sprintf(`"count":%d,`, 3*len(records)+lines))
+	assert.Contains(t, count(`{"query":{"bool":{"filter":[{"term":{"pod":"web-1"}},{"term":{"status":200}}]}}}`), fmt.Sprintf(`"count":%d,`, lines))
+	_, answer := s.Do(master, "GET", "/_cluster/health", "")
 	assert.Contains(t, answer, `"status":"green"`)
 }

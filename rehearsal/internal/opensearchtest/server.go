@@ -3,10 +3,18 @@ package opensearchtest
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -151,11 +159,31 @@ func New(node *opensearch.Node, master string) (*Server, error) {
 	_ = s.server.Listener.Close() // the one that httptest opened
 	s.listener, s.server.Listener = listener, listener
 	s.server.Config.ErrorLog = quiet // refused certificates are a test's subject
+	// One for all: with httptest's own, of RSA, handshakes take seconds of a run under the race detector.
+	pair, err := certificate()
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	s.server.StartTLS()
 	s.URL = s.server.URL
 	s.Agent = startAgent(s, master)
 	return s, nil
 }
+
+// certificate is the domain's, and its own authority.
+var certificate = sync.OnceValues(func() (tls.Certificate, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "domain"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: private}, err
+})
 
 // Close ends the domain and the agent; the node goes on.
 func (s *Server) Close() {

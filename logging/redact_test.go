@@ -223,6 +223,15 @@ func TestValuesOfSecretKeysAreRedacted(t *testing.T) {
 		assert.Contains(t, fmt.Sprint(got), "[redacted]", texts[i])
 		assert.NotRegexp(t, "s3cret|1234", fmt.Sprint(got["json"], got["message"]), texts[i])
 	}
+	// Half a character, which JSON can name, is no reason to lose the others.
+	for _, text := range []string{
+		`{"a":[["pass\udfffword","x"]],"token":"s3cret"}`, `{"\udfff":1,"token":"s3cret"}`, `{"token":"\udfff","b":"y","c":"password=s3cret"}`, `{"tokens":"\udfff","token":"s3cret"}`,
+		`{"a":["--token","\udfff s3cret"],"msg":"\udfff"}`, `{"a":["-----BEGIN PRIVATE KEY-----","\udfff s3cret","s3cret"]}`, `{"msg":"-----BEGIN \udfff PRIVATE KEY-----","token":"s3cret"}`,
+	} {
+		got := documents(t, "output", nil, text)[0]
+		assert.Regexp(t, `"[^"]*\[redacted\]`, fmt.Sprintf("%q", got), text)
+		assert.NotRegexp(t, "s3cret|could not be", fmt.Sprint(got), text)
+	}
 	const plain = `{"token_count":7,"max_tokens":4096,"tokens":{"secretName":"db"},"password":null,"secret":true,"cookie":"","TokenService":"up","token_type":"bearer",` +
 		`"name":"password","PWD":"/app","pass":3,"primary_key":"id","list":["password","token","x"],"key":"user:1","monkey":"ape","compass":"north",` +
 		`"args":["--no-password","--token","--verbose","x"],"eos_token":"</s>","bos_token_id":1,"token_ids":[1,2],"token_rate":5,"next_token":"x",` +

@@ -506,7 +506,7 @@ module Fluent
             out[name] =
               if !search.suspect then clean(value, search)
               elsif beside && VALUES.include?(spelled(key)) then gone(value, :secret, key, search)
-              else gone(value, verdict(key), key, search)
+              else gone(value, verdict(key.valid_encoding? ? key : name), name, search)
               end
           end
         end
@@ -537,6 +537,8 @@ module Fluent
 
         # key_open? says whether a private key goes on after a text, before which one did or not.
         def key_open?(text, open)
+          return open unless text.valid_encoding?
+
           begins = text.rindex(BEGIN_KEY)
           return open && !text.match?(END_KEY) unless begins && text.match?(/PRIVATE KEY/, begins)
 
@@ -544,7 +546,7 @@ module Fluent
         end
 
         # named? says whether a text is the name of a secret.
-        def named?(text) = text.bytesize <= 256 && verdict(text) != :no
+        def named?(text) = text.bytesize <= 256 && text.valid_encoding? && verdict(text) != :no
 
         def header_name?(text) = HEADER.match?(text) || (text.match?(/\AX-[\w-]{1,64}\z/i) && verdict(text) != :no)
 
@@ -552,14 +554,14 @@ module Fluent
         def gone(value, verdict, name, search)
           kept = verdict == :no || value.nil? || value == true || value == false || (value.respond_to?(:empty?) && value.empty?) ||
                  (verdict == :number && numbers?(value)) ||
-                 (value.is_a?(String) && (directory?(name, value) || value.match?(/\A(?:#{STATE})\z/)))
+                 (value.is_a?(String) && value.valid_encoding? && (directory?(name, value) || value.match?(/\A(?:#{STATE})\z/)))
           kept ? clean(value, search) : REDACTED
         end
 
         def numbers?(value)
           case value
           when Numeric then true
-          when String then value.match?(/\A#{NUMBER}\z/)
+          when String then value.valid_encoding? && value.match?(/\A#{NUMBER}\z/)
           when Array then value.all? { |one| numbers?(one) }
           when Hash then value.each_value.all? { |one| numbers?(one) }
           end
@@ -617,6 +619,8 @@ module Fluent
         # inside is what a line is without a key that began before it. Of a key whose lines come one by one, those after the first are known
         # by where they are, as they may be read again. Another file of the stream goes on where the one before has ended.
         def inside(text, stream, id)
+          return text unless text.valid_encoding? # half a character of JSON's, which #string replaces
+
           file, _, position = id.to_s.rpartition("-")
           position = position.to_i
           block = @blocks[stream]

@@ -147,7 +147,7 @@ module Fluent
         Regexp.timeout ||= 10.0 if Regexp.respond_to?(:timeout=)
       end
 
-      # filter_stream gives the patterns a time for all lines that are handed over together.
+      # filter_stream bounds the time that the patterns take of lines together.
       def filter_stream(_tag, stream)
         @secrets.again
         @failed = Hash.new(0)
@@ -410,10 +410,11 @@ module Fluent
         # Where a key has begun and ended: the file's ID, the positions in it, and the bytes before it in its line.
         Block = Struct.new(:file, :from, :to, :before)
 
-        # How long the settings' patterns may take, in seconds of the processor: for the lines that are handed over together, and
-        # once that is over, for each of them and each of its bytes. A line that takes longer does not cost the others their text.
-        # And for one search, by the clock.
+        # How long the filter may work on lines while the settings' patterns take long, in seconds of the processor: on all together,
+        # of which some comes back in each second, and once that is used up the patterns on each line and each of its bytes. A line that
+        # takes longer does not cost the others their text. And for one search, by the clock.
         TOGETHER = 1.0
+        BACK = 0.1
         LINE = 0.002
         BYTE = 2e-6
         SEARCH = 1.0
@@ -428,8 +429,12 @@ module Fluent
           @blocks = {}
         end
 
-        # again begins with lines that are handed over together.
-        def again = @together = clock + TOGETHER
+        # again begins with lines that are handed over.
+        def again
+          before, @now = @now, Process.clock_gettime(Process::CLOCK_MONOTONIC)
+          left = before ? (@together - clock).clamp(0, TOGETHER) + (@now - before) * BACK : TOGETHER
+          @together = clock + [left, TOGETHER].min
+        end
 
         # text is a line that is no object.
         def text(text, stream, id, altered)

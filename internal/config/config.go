@@ -184,8 +184,8 @@ type Logging struct {
 	// the size of the domain's volumes, see VolumeSizeGiB. One shard takes all lines at a time, 45 GiB at most (RolloverMiB): who logs
 	// more in a day needs another design.
 	GiBPerDay int `json:"gibPerDay"`
-	// RetentionDays is how long every line is kept at least, 1 to 365 days, and no more than the data nodes' memory is for: AWS advises
-	// 25 shards for each GiB of heap. Required. An index takes the lines of a day, and is deleted when its last line is older than that.
+	// RetentionDays is how long every line is kept at least, 1 to 365 days, with a warning of more than the data nodes' memory is for: AWS
+	// advises 25 shards for each GiB of heap. Required. An index takes the lines of a day, and is deleted when its last line is older than that.
 	RetentionDays int    `json:"retentionDays"`
 	Domain        Domain `json:"domain"`
 	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.

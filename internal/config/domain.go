@@ -66,7 +66,6 @@ func (r *report) domain(c *Config) {
 		r.dataNodes(c, path+".instanceCount", data)
 	}
 	r.masters(d, path+".masterInstanceType", data, kind)
-	r.shards(c.Logging, data)
 	r.volume(c.Logging, data)
 }
 

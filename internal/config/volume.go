@@ -132,6 +132,20 @@ func mostShards(family, size string) int {
 	return 25 * min(memory/2, 32*1024) / 1024
 }
 
+// shards warns of more on each data node than AWS advises.
+func (l Logging) shards() string {
+	data := searchType.FindStringSubmatch(l.Domain.InstanceType)
+	if data == nil {
+		return ""
+	}
+	most, found := mostShards(data[1], data[4]), l.shardsPerNode()
+	if most == 0 || found <= most {
+		return ""
+	}
+	return fmt.Sprintf("logging.retentionDays %d makes %d shards on each of %d data nodes, and AWS advises at most %d with %s: it will run out of memory, or refuse new indices; "+
+		"keep logs for fewer days, or give logging.domain a larger instanceCount or instanceType", l.RetentionDays, found, l.Domain.InstanceCount, most, l.Domain.InstanceType)
+}
+
 // smallestVolume and smallestOptimized are the least GiB of any type and of OpenSearch's own families (same page).
 const smallestVolume, smallestOptimized = 10, 20
 
@@ -243,19 +257,6 @@ var (
 		"12xlarge": {60000, 1875}, "16xlarge": {80000, 2500},
 	}
 )
-
-// shards checks how many each data node gets.
-func (r *report) shards(l Logging, data []string) {
-	if data == nil || !r.ok("logging.retentionDays", "logging.domain.instanceType", "logging.domain.instanceCount") {
-		return
-	}
-	if most, found := mostShards(data[1], data[4]), l.shardsPerNode(); most != 0 && found > most {
-		r.add("logging.retentionDays",
-			fmt.Sprintf("%d, which with %d data nodes makes %d shards on each of them", l.RetentionDays, l.Domain.InstanceCount, found),
-			fmt.Sprintf("at most %d shards with %s", most, l.Domain.InstanceType),
-			"keep logs for fewer days, or give the domain a larger instanceCount or instanceType")
-	}
-}
 
 // volume checks the data nodes' gp3 volumes.
 func (r *report) volume(l Logging, data []string) {

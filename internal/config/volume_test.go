@@ -71,7 +71,7 @@ func TestMoreLogsNeverGetSmallerVolumesAndMoreNodesNeverLargerOnes(t *testing.T)
 }
 
 // AWS's advice by type: 25 shards for each GiB of heap, half of the memory up to 32 GiB.
-func TestNoNodeGetsMoreShardsThanItsMemoryIsFor(t *testing.T) {
+func TestMoreShardsThanANodesMemoryIsForAreWarnedOf(t *testing.T) {
 	for instance, want := range map[string]int{
 		"t3.small": 25, "t3.medium": 50, "c7g.large": 50, "m7g.medium": 50, "m7g.large": 100, "om2.large": 100, "or1.medium": 100, "or2.large": 200,
 		"r6g.large": 200, "m5.4xlarge": 800, "r7g.16xlarge": 800, "m99.large": 0,
@@ -90,7 +90,7 @@ func TestNoNodeGetsMoreShardsThanItsMemoryIsFor(t *testing.T) {
 	for _, c := range []struct {
 		days, nodes int
 		instance    string
-		most        int // 0 is accepted
+		most        int // 0 is no warning
 	}{
 		{23, 1, "t3.small.search", 0},
 		{24, 1, "t3.small.search", 25}, // 26
@@ -100,14 +100,16 @@ func TestNoNodeGetsMoreShardsThanItsMemoryIsFor(t *testing.T) {
 		{365, 6, "m7g.xlarge.search", 0},
 		{365, 1, "m99.large.search", 0}, // AWS knows
 	} {
-		_, err := parse(settings(t, edit{"logging/retentionDays", strconv.Itoa(c.days)}, edit{"logging/domain/instanceType", `"` + c.instance + `"`},
+		stack, err := parse(settings(t, edit{"logging/retentionDays", strconv.Itoa(c.days)}, edit{"logging/domain/instanceType", `"` + c.instance + `"`},
 			edit{"logging/domain/instanceCount", strconv.Itoa(c.nodes)}))
+		require.NoError(t, err, "%+v", c)
+		warnings := strings.Join(stack.Warnings(quiet), "\n")
 		if c.most == 0 {
-			assert.NoError(t, err, "%+v", c)
+			assert.NotContains(t, warnings, "shards", "%+v", c)
 			continue
 		}
-		assert.ErrorContains(t, err, fmt.Sprintf("logging.retentionDays: found %d, which with %d data nodes makes ", c.days, c.nodes))
-		assert.ErrorContains(t, err, fmt.Sprintf("; allowed: at most %d shards with %s", c.most, c.instance))
+		assert.Contains(t, warnings, fmt.Sprintf("logging.retentionDays %d makes ", c.days))
+		assert.Contains(t, warnings, fmt.Sprintf(" shards on each of %d data nodes, and AWS advises at most %d with %s: ", c.nodes, c.most, c.instance))
 	}
 	_, err := parse(settings(t, edit{"logging/retentionDays", "366"}))
 	assert.ErrorContains(t, err, "logging.retentionDays: found 366")

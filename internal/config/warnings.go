@@ -53,6 +53,9 @@ func (c *Config) Warnings(today time.Time) []string {
 	if c.Workloads.Web.Public {
 		out = append(out, "workloads.web.public is true: the web workload answers everyone on the internet, over HTTP")
 	}
+	if warning := c.Logging.shards(); warning != "" {
+		out = append(out, warning)
+	}
 	if next := supportedEngine(c.Logging.Domain.EngineVersion); next != "" {
 		out = append(out, fmt.Sprintf("logging.domain.engineVersion %s: its standard support ended on 2025-11-07, and AWS adds a charge to every instance hour; use %s or newer, see docs/changes.md",
 			c.Logging.Domain.EngineVersion, next))

@@ -622,3 +622,19 @@ func TestNoStreamWaitsForAnother(t *testing.T) {
 	}
 	assert.LessOrEqual(t, first, 1000)
 }
+
+// A reader that stands still is started again with its process; a buffer that is full is no reason.
+func TestAReaderThatStandsStillIsStartedAgain(t *testing.T) {
+	f := folder(t, "web/access.log")
+	f.write("web/access.log", "a\n")
+	for range 3 {
+		_, said := f.step("full", 100, "look", "watch")
+		assert.NotContains(t, strings.Join(said, "\n"), "ended")
+	}
+	_, said := f.step(118, "watch")
+	assert.Empty(t, said)
+	_, said = f.step(1, "watch")
+	require.Len(t, said, 2)
+	assert.Contains(t, said[0], "the log files were not looked at for 120 seconds")
+	assert.Equal(t, "ended 1", said[1])
+}

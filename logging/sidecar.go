@@ -360,12 +360,10 @@ func (s *Sidecar) fluentd(files []string, logsLimit int) corev1.ContainerArgs {
 			configFile(configKey, "/fluentd/etc/"+configKey), configFile(inputKey, "/fluentd/plugins/"+inputKey),
 			configFile(filterKey, "/fluentd/plugins/"+filterKey), configFile(outputKey, "/fluentd/plugins/"+outputKey),
 		},
-		// in_expense.rb touches the file as long as it reads; /metrics would answer without that. Generous, and no readiness probe:
-		// a domain that is away must neither restart the sidecar nor take the application out of service.
+		// Generous, and no readiness probe: a domain that is away must neither restart the sidecar nor take the application out of
+		// service. in_expense.rb itself sees whether the reading goes on.
 		LivenessProbe: corev1.ProbeArgs{
-			Exec: corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{
-				"sh", "-c", `test -n "$(find "$STATE_DIR/reading" -mmin -2)"`,
-			})},
+			HttpGet:             corev1.HTTPGetActionArgs{Path: pulumi.String("/metrics"), Port: pulumi.Int(metricsPort)},
 			InitialDelaySeconds: pulumi.Int(30),
 			PeriodSeconds:       pulumi.Int(30),
 			TimeoutSeconds:      pulumi.Int(10),

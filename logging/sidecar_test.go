@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"expense/internal/podlogs"
 
@@ -221,31 +220,6 @@ func TestTheSettingsReachTheFilter(t *testing.T) {
 	assert.Equal(t, pulumi.String(`{"team":"shop"}`), env["LOG_FIELDS"])
 	assert.Equal(t, pulumi.String(`["debug"]`), env["LOG_DROP_LEVELS"])
 	assert.Equal(t, pulumi.String(`["\\d{16}"]`), env["LOG_REDACT"])
-}
-
-// A sidecar that reads no more is restarted, and one that reads is not, whatever else it does.
-func TestTheProbeSeesThatReadingStandsStill(t *testing.T) {
-	out, err := sidecar().Add(pod(), web)
-	require.NoError(t, err)
-	fluentd := containers(t, out.InitContainers)[1]
-	var command []string
-	for _, word := range fluentd.LivenessProbe.(corev1.ProbeArgs).Exec.(corev1.ExecActionArgs).Command.(pulumi.StringArray) {
-		command = append(command, string(word.(pulumi.String)))
-	}
-	f := folder(t, "web/access.log")
-	probe := func() error {
-		c := exec.Command(command[0], command[1:]...)
-		c.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIR=" + f.state}
-		return c.Run()
-	}
-	require.Error(t, probe(), "it has not begun to read")
-	f.step("look")
-	require.NoError(t, probe())
-	long := time.Now().Add(-3 * time.Minute)
-	require.NoError(t, os.Chtimes(filepath.Join(f.state, "reading"), long, long))
-	require.Error(t, probe())
-	f.step("full", 10, "look")
-	require.NoError(t, probe(), "a full buffer is no reason to restart")
 }
 
 func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {

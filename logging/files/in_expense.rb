@@ -9,7 +9,6 @@
 # it has been handed over. A message that is not complete yet is not kept but read again, so that nothing is lost with the
 # process, and an ID is made of the file's own and the position, so that what is read again is the same document.
 require "digest"
-require "fileutils"
 require "json"
 require "securerandom"
 require "fluent/plugin/input"
@@ -27,8 +26,6 @@ module Fluent
       config_param :files, :array
       # Where the positions are kept.
       config_param :pos_file, :string
-      # The file that is touched as long as reading goes on: the liveness probe looks how old it is.
-      config_param :alive_file, :string
       # The bytes that are read in a day. The first day's may be read at once.
       config_param :bytes_per_day, :integer
       # The fields of an event in which the file's path and the document's ID are.
@@ -51,7 +48,8 @@ module Fluent
       MARK = 256
       # Seconds: between two looks at the files; that a message waits for its next line; that a file is read after it was
       # removed; that reading goes on after fluentd was told to stop, which leaves the output most of the pod's grace; that a full
-      # buffer is left alone; after which a hand-over is slow; between two times that a thing is said, or the reading is shown.
+      # buffer is left alone; after which a hand-over is slow; between two times that a thing is said; after which a reader that does not come
+      # round is given up.
       LOOK = 0.5
       OPEN = 2
       GONE = 5
@@ -59,7 +57,7 @@ module Fluent
       FULL = 2
       SLOW = 1
       SAY = 30
-      SHOW = 5
+      STUCK = 120
 
       # Lines that go on with the one before.
       CONTINUED = /\A(?:\s|Caused by: )/
@@ -97,12 +95,13 @@ module Fluent
 
       def start
         super
-        @counted = now
+        @round = @counted = now
         @saved = positions
         # Twice, as a file can be renamed during one look. What is not there then is gone, and its inode may be another file's.
         2.times { look }
         @saved = {}
         @reader = thread_create(:reader) { follow while thread_current_running? }
+        thread_create(:watch) { watch while thread_current_running? }
       end
 
       # Outputs go on until all inputs have shut down (root_agent.rb, shutdown).
@@ -132,6 +131,16 @@ module Fluent
       rescue StandardError => e
         say(:follow, "the log files could not be read", error: e.class.name)
         sleep(LOOK)
+      end
+
+      # watch ends the process of a reader that stands still, and the kubelet starts it again: nothing else would see it, and
+      # /metrics is answered by another thread. A Ruby that is busy within one expression lets no thread run, nor answers.
+      def watch
+        sleep(LOOK)
+        return if now - @round < STUCK
+
+        log.fatal("the log files were not looked at for #{STUCK} seconds: fluentd ends, to be started again")
+        exit!(1)
       end
 
       # say says a thing, if it was not said just before.
@@ -240,7 +249,7 @@ module Fluent
       # round reads a little of each stream, so that none keeps the others waiting, of its oldest file that has something, or all
       # there is where it ends at a time. It says whether there may be more.
       def round(ends = nil)
-        show
+        @round = now
         look
         save if @unsaved
         return false if @unsaved || now < @full_until || !within_the_day?
@@ -248,18 +257,9 @@ module Fluent
         @followed.values.map do |files|
           next if ends && now > ends
 
-          show
+          @round = now
           files.each_value.any? { |file| read(file, ends) }
         end.any?
-      end
-
-      def show
-        return if @shown && now - @shown < SHOW
-
-        FileUtils.touch(@alive_file)
-        @shown = now
-      rescue SystemCallError => e
-        say(:show, "the file that the liveness probe looks at could not be written", error: e.class.name)
       end
 
       # within_the_day? says whether the pod has not logged more than a day's bytes. All its streams wait then, and a quiet one has

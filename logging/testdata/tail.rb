@@ -5,7 +5,7 @@
 # The first line of the input is {"parameter": text}; each other is a step, answered by a line {"events": [{"time": number,
 # "record": {...}}], "said": [text]}: "look" reads what is complete, "stop" all there is, "kill" begins anew without a stop,
 # "full" has the buffer take nothing, "disk" its disk, "large" no event, "slow" each after two seconds, "last" one hand-over after which the process
-# ends, and "room" ends that. A number is seconds that pass.
+# ends, and "room" ends that; "watch" is the look at whether reading goes on. A number is seconds that pass.
 require "fluent/plugin/input"
 load ARGV.fetch(0)
 
@@ -26,12 +26,14 @@ class Steps
     @input.router = @input.log = steps = self
     @input.define_singleton_method(:now) { steps.now }
     @input.define_singleton_method(:sleep) { |seconds| steps.step(seconds) }
+    @input.define_singleton_method(:exit!) { |status| steps.fatal("ended", status) }
     @input.start
   end
 
   def now = @time
-  def warn(message, details) = @said << "#{message} #{details}"
+  def warn(message, details = nil) = @said << "#{message} #{details}"
   alias error warn
+  alias fatal warn
 
   def emit_stream(tag, stream)
     raise @full if @full.is_a?(Class)
@@ -46,6 +48,7 @@ class Steps
     when Numeric then @time += name
     when "look" then catch(:ended) { nil while @input.send(:round) }
     when "stop" then @input.shutdown
+    when "watch" then @input.send(:watch)
     when "kill" then begin_anew
     when "full" then @full = Fluent::Plugin::Buffer::BufferOverflowError
     when "disk" then @full = Errno::ENOSPC

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -326,16 +327,82 @@ func TestCapturedCommandsAreToldToStop(t *testing.T) {
 	})
 }
 
-// TestCapturedCommand is no test but the command of TestCapturedCommandsAreToldToStop: it waits for a signal.
+// TestCapturedCommand is no test but the command of others: it waits for a signal, or fills its output.
 func TestCapturedCommand(t *testing.T) {
 	if os.Getenv("CAPTURED_COMMAND") == "" {
 		t.Skip("runs as another test's command")
+	}
+	if os.Getenv("CAPTURED_COMMAND") == "does not wait" {
+		line := []byte(strings.Repeat("x", 999) + "\n")
+		_ = syscall.SetNonblock(1, true)
+		for full := 0; full < 100; {
+			if _, err := syscall.Write(1, line); err != nil {
+				full++
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		os.Exit(7)
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	fmt.Println("ready")
 	fmt.Printf("stopped by %v\n", <-signals)
 	os.Exit(7)
+}
+
+// others is a shell's text that sends a signal to all children of the script but the command, as kill 0 does where the script is the
+// container's first process, which a signal that it has no trap for does not end.
+const others = `for other in $(cat /proc/$PPID/task/$PPID/children); do [ "$other" = $$ ] || kill -s SIGNAL "$other"; done; `
+
+// A command may send a signal to its process group, in which the copy is: what a shell script does that ends all it has started.
+func TestTheCommandsGroupIsNotTheCopys(t *testing.T) {
+	const lines = `i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; `
+	eachShell(t, func(t *testing.T, shell string) {
+		scripts := map[string]int{}
+		for number := 1; number <= 64; number++ {
+			switch signal := syscall.Signal(number); {
+			case signal == syscall.SIGKILL || signal == syscall.SIGSTOP || number == 32 || number == 33: // the C library's own
+			default:
+				scripts[strings.ReplaceAll(others, "SIGNAL", strconv.Itoa(number))+lines+"exit 3"] = 3
+			}
+		}
+		for script, expected := range scripts {
+			c, dir := captured(t, shell, 1<<20, "sh", "-c", script)
+			container, file, status := output(t, c, dir)
+			assert.Equal(t, expected, status, script)
+			assert.Equal(t, 300, strings.Count(container, "line "), script)
+			assert.Equal(t, container, file, script)
+		}
+		// What nobody can ignore ends the copy, and the container's status is still the command's.
+		c, dir := captured(t, shell, 1<<20, "sh", "-c", strings.ReplaceAll(others, "SIGNAL", "KILL")+"exit 3")
+		_, _, status := output(t, c, dir)
+		assert.Equal(t, 3, status)
+	})
+}
+
+// A command may have its output not wait, which is then so for all who have it from the same opening. It does not keep the container
+// from ending when it leaves a pipe that is full.
+func TestACommandWhoseOutputDoesNotWait(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		self, err := os.Executable()
+		require.NoError(t, err)
+		c, _ := captured(t, shell, 1<<20, self, "-test.run=^TestCapturedCommand$")
+		c.Env = append(c.Env, "CAPTURED_COMMAND=does not wait")
+		pipe, err := c.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, c.Start())
+		// Nobody takes the lines, until the command has ended.
+		children := fmt.Sprintf("/proc/%d/task/%d/children", c.Process.Pid, c.Process.Pid)
+		assert.Eventually(t, func() bool {
+			left, err := os.ReadFile(children)
+			return err == nil && len(strings.Fields(string(left))) == 1
+		}, patience, 10*time.Millisecond, "only the copy is left")
+		said, err := io.ReadAll(pipe)
+		require.NoError(t, err)
+		_ = c.Wait()
+		assert.Equal(t, 7, c.ProcessState.ExitCode())
+		assert.Greater(t, len(said), 1<<16)
+	})
 }
 
 func TestCapturingSaysWhatItMisses(t *testing.T) {

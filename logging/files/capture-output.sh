@@ -9,7 +9,8 @@
 # are passed on; a shell starts commands in the background with INT and QUIT ignored, so those two reach only a command
 # that asks for them (https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html, 2.12). A command that
 # writes faster than the lines are copied waits. Bytes are copied as they are, but for NUL, which a shell cannot hold; a
-# last line without an end gets one. The command's input is empty.
+# last line without an end gets one. The command's input is empty. It shares a process group with the copy: a signal that it
+# sends to all of it, `kill 0`, ends the copy only if it is one that nobody can ignore.
 set -u
 : "${LOG_DIR:?}" "${LOG_MAX_BYTES:?}" "${LOG_GENERATIONS:?}"
 # The variables have names of the script's own: one that the environment has too would be the command's.
@@ -57,6 +58,14 @@ open() {
 }
 
 copy() {
+    # All signals of Linux but SIGCHLD, without which a shell does not see its own commands end. Some shells refuse a few.
+    signal=0
+    while [ "$signal" -lt 64 ]; do
+        signal=$((signal + 1))
+        [ "$signal" -eq 17 ] || command trap '' "$signal" 2>/dev/null
+    done
+    # The command starts when this is open.
+    exec <"$capture_pipe"
     # Lengths are bytes.
     LC_ALL=C
     open
@@ -100,14 +109,16 @@ for capture_name in TERM INT QUIT HUP; do
 done
 
 mkfifo "$capture_pipe" || exit
-copy <"$capture_pipe" &
+copy &
 capture_copier=$!
-exec 3>"$capture_pipe"
+# Twice: the command may have its own not wait (O_NONBLOCK, as Node.js does), and a full pipe would then not take the mark.
+exec 3>"$capture_pipe" 5>"$capture_pipe"
 # Both ends are open, so nobody needs its name any more.
 rm -f "$capture_pipe"
 
-"$@" >&3 2>&1 3>&- &
+"$@" >&5 2>&1 3>&- 5>&- &
 capture_command=$!
+exec 5>&-
 if [ -n "$capture_signal" ]; then
     forward "$capture_signal"
 fi
@@ -126,7 +137,8 @@ while :; do
         break
     fi
 done
-trap '' TERM INT QUIT HUP
-printf '%s\n' "$capture_end" >&3
+# PIPE as well: the command may have killed the copy.
+trap '' TERM INT QUIT HUP PIPE
+printf '%s\n' "$capture_end" >&3 2>/dev/null
 wait "$capture_copier"
 exit "$capture_status"

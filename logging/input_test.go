@@ -550,6 +550,30 @@ func TestAFloodIsBounded(t *testing.T) {
 	assert.Len(t, events, 1)
 }
 
+// A stop reads what each container said last, however much another has logged, and no more of that one than of others.
+func TestAStopReadsOfEachStreamWhateverWasLogged(t *testing.T) {
+	f := folder(t, "a/flood.log", "b/quiet.log")
+	line := strings.Repeat("x", 999) + "\n"
+	f.write("a/flood.log", strings.Repeat(line, 2*bytesPerDay/len(line)))
+	f.step("look")
+	f.write("b/quiet.log", "last\nwords\n")
+	assert.Empty(t, f.texts("look"))
+	events, _ := f.step("stop")
+	assert.Contains(t, texts(events), "last")
+	assert.Contains(t, texts(events), "words")
+	assert.LessOrEqual(t, len(events), 5<<20/len(line))
+}
+
+// A reading that stands still leaves the rest of a stop its time.
+func TestAStopDoesNotWaitForAReadingThatStandsStill(t *testing.T) {
+	f := folder(t, "a/x.log")
+	f.write("a/x.log", "text\n")
+	events, said := f.step("stuck", "stop")
+	assert.Empty(t, events)
+	require.Len(t, said, 1)
+	assert.Contains(t, said[0], "the reading stands still")
+}
+
 // Lines that the filter takes long for come in smaller parts, so that no stream waits for long, and a stop does not.
 func TestSlowLinesHaveTheirTurnOnly(t *testing.T) {
 	f := folder(t, "a/x.log", "b/y.log", "c/z.log")

@@ -106,8 +106,12 @@ module Fluent
 
       # Outputs go on until all inputs have shut down (root_agent.rb, shutdown).
       def shutdown
-        @reader&.join
+        # A reading that stands still must not keep the output from sending what is in the buffer.
+        return log.error("the reading stands still: what was not read is lost if the pod ends") && super if @reader && !@reader.join(STOP)
+
         ends, @full_until = now + STOP, 0
+        # What each container said last is read above the day's bytes too, a MiB of each file.
+        @left = [@left, 2 * LINE * @streams.size].max
         while (more = round(ends)) || now < @full_until
           break if now > ends
 

@@ -5,7 +5,7 @@
 # The first line of the input is {"parameter": text}; each other is a step, answered by a line {"events": [{"time": number,
 # "record": {...}}], "said": [text]}: "look" reads what is complete, "stop" all there is, "kill" begins anew without a stop,
 # "full" has the buffer take nothing, "disk" its disk, "large" no event, "slow" each after two seconds, "last" one hand-over after which the process
-# ends, and "room" ends that; "watch" is the look at whether reading goes on. A number is seconds that pass.
+# ends, and "room" ends that; "watch" is the look at whether reading goes on, "stuck" has it stand still. A number is seconds that pass.
 require "fluent/plugin/input"
 load ARGV.fetch(0)
 
@@ -50,6 +50,7 @@ class Steps
     when "stop" then @input.shutdown
     when "watch" then @input.send(:watch)
     when "kill" then begin_anew
+    when "stuck" then @input.instance_variable_set(:@reader, Struct.new(:waits) { def join(seconds) = nil }.new)
     when "full" then @full = Fluent::Plugin::Buffer::BufferOverflowError
     when "disk" then @full = Errno::ENOSPC
     when "large" then @full = Fluent::Plugin::Buffer::BufferChunkOverflowError

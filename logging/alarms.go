@@ -152,11 +152,11 @@ func domainAlarms(args *AlarmsArgs) []alarm {
 			// The metric is in MiB.
 			name: "free-storage", metric: "FreeStorageSpace", statistic: "Minimum", below: true,
 			threshold: float64(args.VolumeSizeGiB*gib*config.FreeStoragePercent) / 100, seconds: minute, periods: 1, missing: silenceSaysNothing,
-			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay",
+			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay before it is full, as nothing is deleted by age then",
 		},
 		{
 			name: "writes-blocked", metric: "ClusterIndexWritesBlocked", statistic: "Maximum", threshold: 1, seconds: 5 * minute, periods: 1, missing: silenceSaysNothing,
-			text: "The domain takes no logs, for lack of space or memory: see handling-errors.html#troubleshooting-cluster-block",
+			text: "The domain takes no logs, for lack of space or memory. For lack of space raise expense:logging.gibPerDay: nothing is deleted by age now; see handling-errors.html#troubleshooting-cluster-block",
 		},
 		{
 			name: "snapshot-failed", metric: "AutomatedSnapshotFailure", statistic: "Maximum", threshold: 1, seconds: minute, periods: 1, missing: silenceSaysNothing,

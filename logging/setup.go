@@ -133,7 +133,7 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 		// Before the first index, which gets its policy from it.
 		retentionPolicy(stream, in.RetentionDays, in.RolloverMiB),
 		dataStream(stream),
-		// Before what a full disk stops: a new index, and copies.
+		// Before what an index that is blocked stops: a new index, and copies.
 		addPolicy("retention of indices without a policy", stream),
 		changePolicy(stream),
 		rollover(stream, shape),

@@ -522,7 +522,7 @@ func TestSetupBringsTheRetentionToEveryIndex(t *testing.T) {
 	}, calls)
 }
 
-// A full disk, or an index that is blocked, refuses copies: nothing else of the set-up may wait for them.
+// An index that is blocked refuses copies: nothing else of the set-up may wait for them.
 func TestReplicasComeLastAndToEachIndexForItself(t *testing.T) {
 	for _, in := range []SetupInput{smallSetup(), largeSetup()} {
 		all := requestsOf(t, in)

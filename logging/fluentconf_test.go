@@ -252,12 +252,12 @@ func TestTheLastFlushGoesOn(t *testing.T) {
 		load "files/out_expense.rb"
 		time = 0
 		Fluent::Clock.define_singleton_method(:now) { time += 1 }
-		puts JSON.generate([[], [0, 0], [1, 0], [0, 3, 0, 2], [1000, 0]].map do |chunks|
+		puts JSON.generate([[], [0, 0], [1, 0], [0, 3, 0, 2], [1000, 0], [1000, 0, 0], [0, 1000, 1000, 0, 1, 0]].map do |chunks|
 			output = Fluent::Plugin::ExpenseOutput.new([], chunks)
 			output.before_shutdown
 			output.queue.size
 		end)`)
-	assert.JSONEq(t, `[0, 0, 0, 0, 2]`, said)
+	assert.JSONEq(t, `[0, 0, 0, 0, 1, 1, 2]`, said, "only what is always refused is left")
 }
 
 // ruby is what a script prints.

@@ -12,8 +12,9 @@ module Fluent
     class ExpenseOutput < OpenSearchOutput
       Fluent::Plugin.register_output("expense", self)
 
-      # Seconds that what is left is tried for when fluentd stops. The application's own stop, the input's 20 and two requests of
-      # 20 have the rest of the pod's grace.
+      # Seconds that what was not taken is tried for when fluentd stops. The application's own stop, the input's 20 and two requests of
+      # 20 have the rest of the pod's grace; but before it fluentd sends as long as all is taken, for which there is no other bound
+      # than the grace (output.rb, submit_flush_all): a full buffer is a hundred requests.
       LAST = 20
 
       # The types that the plugin lets a chunk wait for: all that are not the document's fault. The handler asks nothing else.
@@ -49,7 +50,9 @@ module Fluent
         super
         ends = Fluent::Clock.now + LAST
         while (@buffer.queued? || !@buffer.dequeued.empty?) && Fluent::Clock.now < ends
-          @retry_mutex.synchronize { @retry = nil }
+          refused = @retry_mutex.synchronize { @retry.tap { @retry = nil } }
+          # The one that was refused is at the head again (buffer.rb, takeback_chunk), and those behind it may be taken.
+          @buffer.synchronize { @buffer.queue.rotate! } if refused
           submit_flush_once
           sleep 1
         end

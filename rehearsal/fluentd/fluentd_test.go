@@ -39,6 +39,7 @@ var scenarios = []struct {
 	{"SIGTERM while the domain is away, and a new start", stopAway},
 	{"SIGTERM while the next try is far, and the domain is back", stopInBackOff},
 	{"SIGTERM, and one request of the last flush is refused", stopRefused},
+	{"SIGTERM, and the first chunk is always refused", stopOneRefused},
 	{"a chunk with a document that is refused and one that waits", mixed},
 	{"another file has the inode of one that was read", reused},
 	{"what rotation removes while the domain is away", removed},
@@ -454,6 +455,23 @@ func stopRefused(t *testing.T, d *domain) string {
 	return fmt.Sprintf("all 10,001 without a new start, %d requests, in %.1f s", tries.Load(), took.Seconds())
 }
 
+func stopOneRefused(t *testing.T, d *domain) string {
+	p := newPod(t, d, "stop-one-refused", "web/access.log").start()
+	d.farTry(p)
+	d.refusing(func(documents []document) *opensearchtest.Reply {
+		if slices.ContainsFunc(documents, func(one document) bool { return one.text("path") == "/item/0" }) {
+			return away(documents)
+		}
+		return nil
+	})
+	for n := range 1000 {
+		p.write("web/access.log", access(n+1))
+	}
+	took := p.end(syscall.SIGTERM)
+	d.arrive(p, 1000)
+	return fmt.Sprintf("all 1000 behind it without a new start, in %.1f s", took.Seconds())
+}
+
 func mixed(t *testing.T, d *domain) string {
 	p := newPod(t, d, "mixed", "app/access.log").start()
 	var tries atomic.Int32
@@ -562,8 +580,10 @@ func flood(t *testing.T, d *domain) string {
 	assert.Contains(t, p.output(), "more than a day's bytes were logged")
 	assert.Less(t, len(d.of(p)), (day+1<<20)/len(line))
 	count := len(d.of(p))
+	p.write("web/access.log", "last words\n")
 	p.end(syscall.SIGTERM)
-	assert.Less(t, len(d.of(p)), count+100, "nor does a stop read what is above")
+	assert.Less(t, len(d.of(p)), count+(3<<20)/len(line), "nor does a stop read what is above, but for the last of each file")
+	assert.True(t, d.has(p, "last words"), "of the other container")
 	assert.Contains(t, p.output(), "stopped before all was read")
 	return fmt.Sprintf("%d of 20,000 lines, said in a document and in the log", count)
 }

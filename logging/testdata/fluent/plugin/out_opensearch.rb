@@ -31,6 +31,7 @@ module Fluent
       def queued? = @queue.any?
       def dequeued = {}
       def sleep(_) = nil
+      def synchronize = yield
       def before_shutdown = (submit_flush_once while !@retry && queued?)
 
       def submit_flush_once

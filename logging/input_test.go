@@ -479,6 +479,30 @@ func TestAFileOfTheSameInodeIsAnother(t *testing.T) {
 	}
 }
 
+// Lines may all be the same: a file that is shorter than it was is another, also where it is longer than what was read of it.
+func TestAFileThatIsShorterIsAnother(t *testing.T) {
+	for name, then := range map[string][]any{"while it is read": {}, "while the sidecar is away": {"kill"}} {
+		t.Run(name, func(t *testing.T) {
+			f := folder(t, "web/access.log")
+			line := strings.Repeat("x", 999) + "\n"
+			f.write("web/access.log", strings.Repeat(line, 16_000))
+			f.step("look") // a day's bytes
+			require.NoError(t, os.WriteFile(f.path("web/access.log"), []byte(strings.Repeat(line, 12_000)), 0o644))
+			f.step(then...)
+			lines := 0
+			for range 3 {
+				events, _ := f.step(86_400, "look")
+				for _, text := range texts(events) {
+					if !strings.HasPrefix(text, "fluentd: ") {
+						lines++
+					}
+				}
+			}
+			assert.Equal(t, 12_000, lines)
+		})
+	}
+}
+
 // A process that ends when the buffer has taken the first lines of a file reads them again as the same documents; and a file of
 // two names is one.
 func TestTheFirstLinesOfAFileAreReadAgainAsTheSame(t *testing.T) {

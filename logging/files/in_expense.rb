@@ -65,10 +65,10 @@ module Fluent
       # time and numbers of 64 bits.
       NGINX = %r{\A(20\d\d)/(0[1-9]|1[0-2])/(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) \[([a-z]+)\] (\d{1,9})#\d+: (?:\*(\d{1,18}) )?}
 
-      # A file: its ID for documents, the position before which all was handed over, the bytes before that, whether it is within a
-      # line that is skipped, the monotonic second since which the message at the position is open, and that in which the file was
+      # A file: its ID for documents, the position before which all was handed over, the bytes before that, how many it had when it was
+      # last looked at, whether it is within a line that is skipped, the monotonic second since which the message at the position is open, and that in which the file was
       # removed.
-      Followed = Struct.new(:io, :stream, :path, :id, :position, :mark, :skipping, :since, :gone) do
+      Followed = Struct.new(:io, :stream, :path, :id, :position, :mark, :size, :skipping, :since, :gone) do
         # rotated says whether nothing more is written to it, unless its writer has not opened the next one yet.
         def rotated = path && !path.end_with?(stream)
         def unread = [io.stat.size - position, 0].max
@@ -228,8 +228,8 @@ module Fluent
 
       # begin_with is a file where it was left, if it is the one that was, or at its beginning.
       def begin_with(io, stream, inode)
-        id, position, skipping, digest = @saved.dig(stream, inode.to_s)
-        file = Followed.new(io, stream, nil, id, position || 0, nil, skipping, now)
+        id, position, skipping, digest, size = @saved.dig(stream, inode.to_s)
+        file = Followed.new(io, stream, nil, id, position || 0, nil, size || 0, skipping, now)
         file.mark = file.before
         begin_anew(file) unless id && digest(file) == digest
         # Whatever is handed over has an ID that outlives the process.
@@ -238,7 +238,7 @@ module Fluent
       end
 
       def begin_anew(file)
-        file.id, file.position, file.mark, file.skipping = SecureRandom.alphanumeric(16), 0, "".b, false
+        file.id, file.position, file.mark, file.size, file.skipping = SecureRandom.alphanumeric(16), 0, "".b, 0, false
       end
 
       def digest(file) = file.mark && Digest::SHA256.hexdigest(file.mark)
@@ -284,10 +284,12 @@ module Fluent
       # read hands over what is complete of a file, or all where it is the last time, and says whether there was any.
       def read(file, last)
         # Emptied in place, or written anew: another file, for all that is known.
-        unless file.before == file.mark
+        size = file.io.stat.size
+        unless file.before == file.mark && size >= file.size
           begin_anew(file)
           return false unless save
         end
+        file.size = size
         if file.unread.zero?
           file.since = now
           return false
@@ -417,7 +419,7 @@ module Fluent
       def save
         @unsaved = true
         all = @followed.transform_values do |files|
-          files.to_h { |inode, file| [inode.to_s, [file.id, file.position, file.skipping, digest(file)]] }
+          files.to_h { |inode, file| [inode.to_s, [file.id, file.position, file.skipping, digest(file), file.size]] }
         end
         File.write("#{@pos_file}.new", JSON.generate(all))
         File.rename("#{@pos_file}.new", @pos_file)

@@ -294,6 +294,32 @@ func TestTheCaptureKeepsToItsFiles(t *testing.T) {
 	}
 }
 
+// A script that ends its whole group, as many do at their exit, ends itself, and its lines are all there.
+func TestACommandMayEndItsGroup(t *testing.T) {
+	const lines = `i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "line $i"; done; `
+	eachShell(t, func(t *testing.T, shell string) {
+		for script, want := range map[string]int{
+			"kill -HUP 0; " + lines:                                   129,
+			lines + "kill -HUP 0; sleep 60":                           129,
+			`trap "trap - TERM; kill 0" EXIT; ` + lines:               143,
+			`trap "" TERM; ` + lines + "kill 0; exit 3":               3,
+			`trap "exit 7" TERM; ` + lines + "kill -TERM 0; sleep 60": 7,
+		} {
+			for range 10 {
+				c, dir := captured(t, shell, 1<<20, "sh", "-c", script)
+				container, file, status := output(t, c, dir)
+				if status != 255 || filepath.Base(shell) != "bash" { // which loses the end of some
+					assert.Equal(t, want, status, script)
+				}
+				assert.Equal(t, container, file, script)
+				if !strings.HasPrefix(script, "kill") {
+					assert.Equal(t, 300, strings.Count(file, "line "), script)
+				}
+			}
+		}
+	})
+}
+
 // The command is told to stop as if it were the container's first process, and what it says then is captured.
 func TestCapturedCommandsAreToldToStop(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {

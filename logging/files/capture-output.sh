@@ -123,17 +123,21 @@ if [ -n "$capture_signal" ]; then
     forward "$capture_signal"
 fi
 
-# A signal interrupts wait, whose status then is not the command's; and a command that was waited for already is
-# unknown, which is 127.
+# A signal interrupts wait, whose status then is not the command's, and a command that was waited for already is unknown, which is
+# 127. Of one that ends in the moment of a signal bash can lose the end (seen with 5.2.15): it waits for it as long as there is
+# another child, so not before the copy has ended, and the status is 255 then.
 capture_status=127
-while :; do
-    capture_signal=
-    wait "$capture_command"
+waited() {
     capture_code=$?
     if [ "$capture_code" -ne 127 ]; then
         capture_status=$capture_code
     fi
-    if [ -z "$capture_signal" ]; then
+}
+while :; do
+    capture_signal=
+    wait "$capture_command"
+    waited
+    if [ -z "$capture_signal" ] || ! kill -0 "$capture_command" 2>/dev/null; then
         break
     fi
 done
@@ -141,4 +145,8 @@ done
 trap '' TERM INT QUIT HUP PIPE
 printf '%s\n' "$capture_end" >&3 2>/dev/null
 wait "$capture_copier"
+if [ -n "$capture_signal" ]; then
+    wait "$capture_command"
+    waited
+fi
 exit "$capture_status"

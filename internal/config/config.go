@@ -204,7 +204,7 @@ type Logging struct {
 	Fields map[string]string `json:"fields"`
 	// IndexedFields are the fields of the applications' JSON lines that can be searched, by the type that OpenSearch has for them:
 	// keyword, text, boolean, long, float, double, date or ip. Up to 50 names of up to 64 lower-case letters, digits and _, starting
-	// with a letter, none of DocumentFields or Fields. Of a line, a value that does not fit the type stays with all other fields
+	// with a letter, none of DocumentFields or Fields, nor asctime, lvl, msg, severity, timestamp or ts, which become @timestamp, level and message. Of a line, a value that does not fit the type stays with all other fields
 	// below "json", which can be read and not searched. A change rolls the pods, and holds for lines that are written after it.
 	IndexedFields map[string]string `json:"indexedFields"`
 	// DropLevels are the levels whose lines are not shipped, such as debug. A change rolls the pods.
@@ -214,8 +214,8 @@ type Logging struct {
 	//
 	// fluentd is written in Ruby, but an expression must be one of Go's (https://pkg.go.dev/regexp/syntax): these have no
 	// look-around and no back-references, and without them Ruby takes linear time too
-	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs; for {n} in a group that has {n} it does not promise that,
-	// and that is left out, as are expressions of more than 512 steps with all that counts written out, for which it takes much memory.
+	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs; for {n} in a group that has {n}, ?, * or + behind it, it does not
+	// promise that, and that is left out, as are expressions of more than 512 steps with all that counts written out, for which it takes much memory.
 	// So are those that Ruby reads in another way or not at all
 	// (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
 	// than (?i) at the start and (?i:...), \Q and \E, \x{...}, \x80 and above, and \123, \pN without braces, properties other than categories and

@@ -34,6 +34,11 @@ var DocumentFields = []string{
 	"status", "stream", "time", "user_agent", "zone",
 }
 
+// takenFields are the names under which JSON loggers write what the sidecar moves to a field of its own, by that field.
+var takenFields = map[string]string{
+	"asctime": "@timestamp", "timestamp": "@timestamp", "ts": "@timestamp", "lvl": "level", "severity": "level", "msg": "message",
+}
+
 // indexedTypes are the types that a declared field may have
 // (https://docs.opensearch.org/latest/field-types/supported-field-types/index/). Those of whole documents are left out:
 // flat_object refuses a long value with its line, and 600 levels of nesting end a node.
@@ -99,6 +104,10 @@ func (r *report) indexedFields(indexed, added map[string]string) {
 			r.add(child(path, name), "a name that logging.fields has too", "a name in one of the two", "what is added to every line can be searched without it")
 			continue
 		}
+		if own := takenFields[name]; own != "" {
+			r.add(child(path, name), "a name that loggers have for "+own, "a name of the application's own", "search "+own+", to which the sidecar moves it")
+			continue
+		}
 		oneOf(r, child(path, name), indexed[name], indexedTypes)
 	}
 }
@@ -157,7 +166,7 @@ const mostSteps = 512
 // redact checks the patterns of what must not get into a log.
 func (r *report) redact(patterns []string) {
 	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags other than (?i) at the start, " +
-		`and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, {n} in a group that has {n}, and &&, [, a first ], a later ^ ` +
+		`and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, {n} in a group that has {n}, ?, * or + behind it, and &&, [, a first ], a later ^ ` +
 		"and a - beside a set such as \\d in a character class"
 	for i, pattern := range patterns {
 		path := fmt.Sprintf("logging.redact[%d]", i)
@@ -167,8 +176,9 @@ func (r *report) redact(patterns []string) {
 			r.add(path, quote(pattern), allowed, err.Error())
 		case !readAlike(pattern) || utf8.RuneCountInString(pattern) > 256:
 			r.add(path, quote(pattern), allowed, "")
-		case countsTwice(pattern):
-			r.add(path, quote(pattern)+", in which a counted group counts", allowed, "write the group out: (?:[0-9]{4}-){2} is [0-9]{4}-[0-9]{4}-")
+		case countsInside(pattern):
+			r.add(path, quote(pattern)+", in which a group that repeats counts", allowed,
+				"write the group or the count out: (?:[0-9]{4}-){2} is [0-9]{4}-[0-9]{4}-, and (?:[0-9]{2}-)+ is (?:[0-9][0-9]-)+")
 		case steps(pattern) > mostSteps:
 			r.add(path, fmt.Sprintf("%s, of %d steps", quote(pattern), steps(pattern)), fmt.Sprintf("at most %d, of which x{n} is n", mostSteps),
 				"write x+ or a smaller number where the exact one is not needed")
@@ -195,10 +205,10 @@ func steps(pattern string) int {
 	return len(program.Inst)
 }
 
-// countsTwice says whether the expression has {n} in a group that has {n}. For most of those Ruby does not promise that the time is
-// in proportion to the text (count_num_cache_opcodes_inner in https://github.com/ruby/ruby/blob/v3_4_1/regexec.c), and the filter
-// takes none without that promise.
-func countsTwice(pattern string) bool {
+// countsInside says whether the expression has {n} in a group that may come more or less often than once. For those Ruby does not promise
+// that the time is in proportion to the text (count_num_cache_opcodes_inner in
+// https://github.com/ruby/ruby/blob/v3_4_1/regexec.c), and the filter takes none without that promise.
+func countsInside(pattern string) bool {
 	expression, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return false
@@ -206,7 +216,8 @@ func countsTwice(pattern string) bool {
 	var counted func(part *syntax.Regexp, inside bool) bool
 	counted = func(part *syntax.Regexp, inside bool) bool {
 		counts := part.Op == syntax.OpRepeat
-		return counts && inside || slices.ContainsFunc(part.Sub, func(sub *syntax.Regexp) bool { return counted(sub, inside || counts) })
+		repeats := counts || part.Op == syntax.OpStar || part.Op == syntax.OpPlus || part.Op == syntax.OpQuest
+		return counts && inside || slices.ContainsFunc(part.Sub, func(sub *syntax.Regexp) bool { return counted(sub, inside || repeats) })
 	}
 	return counted(expression, false)
 }

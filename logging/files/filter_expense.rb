@@ -463,7 +463,7 @@ module Fluent
           return compiled if !Regexp.respond_to?(:linear_time?) || Regexp.linear_time?(compiled)
 
           raise Fluent::ConfigError, "redact: #{text.inspect} can take more time than in proportion to a line: expected no look-around, " \
-                                     "no back-reference and no {n} around another"
+                                     "no back-reference and no {n} in a group that repeats"
         rescue RegexpError => e
           raise Fluent::ConfigError, "redact: #{text.inspect} is no regular expression: #{e.message}"
         end

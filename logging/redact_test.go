@@ -136,6 +136,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 		"BASIC czNj+s3cret/== is not enough":                                  "BASIC [redacted] is not enough",
 		"password=s3cret user=bob":                                            "password=[redacted] user=bob",
 		"password= s3cret user=bob":                                           "password= [redacted] user=bob",
+		"password= a=s3cret user=bob":                                         "password= [redacted] user=bob",
 		"password=[redacted]s3cret user=bob":                                  "password=[redacted] user=bob",
 		"password={s3cret}s3cret user=bob":                                    "password=[redacted] user=bob",
 		"DB_PASSWORD: s3cret":                                                 "DB_PASSWORD: [redacted]",
@@ -187,7 +188,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 	for _, text := range []string{
 		"tokens=12 used", "a basic, thing", "secretary of state", "keyboard: qwerty", "https://example.com/a?b=c", "Grüße, 東京", "authorized: yes",
-		"the password was changed", `request: "GET /a HTTP/1.1", host: "web"`, "password= user=bob", "password=, user=bob", "token: null", `{"password":""}x`,
+		"the password was changed", `request: "GET /a HTTP/1.1", host: "web"`, "password=, user=bob", "token: null", `{"password":""}x`,
 	} {
 		texts[text] = text
 	}
@@ -197,6 +198,46 @@ func TestSecretsAreRedacted(t *testing.T) {
 		assert.Equal(t, texts[order[i]], got["message"], "%s", order[i])
 		assert.NotContains(t, got["message"], "s3cret", "%s", order[i])
 	}
+}
+
+// A password may begin with what is no secret, and so may what is named like something about one.
+func TestWhatOnlyLooksHarmlessIsRedacted(t *testing.T) {
+	var texts []string
+	for _, name := range []string{"password", "token", "secrets", "Authorization", "Cookie"} {
+		for _, value := range []string{
+			`"no way hunter2"`, `'valid hunter2 x'`, `"set, hunter2"`, `ok.hunter2`, `set:hunter2`, `off)hunter2`, `10.0.0.hunter2`, `1.2.3-hunter2`, `null,hunter2`,
+			`"off hunter2"`, `'ok''hunter2'`, `"ok""hunter2"`, `12,hunter2`, `"12 hunter2"`, `12)hunter2`, `true;hunter2`, `"""hunter2 x"""`, `'''hunter2'''`, ` a=hunter2`, `off"hunter2`, `[]hunter2`,
+		} {
+			texts = append(texts, name+"="+value, "x "+name+": "+value+" y")
+		}
+	}
+	texts = append(texts, "Authorization: required hunter2", "Cookie: valid; x=hunter2", "authorization=denied hunter2", "Set-Cookie: ok, hunter2")
+	for _, name := range []string{
+		"DB_PASSWORD_WORKER", "GITHUB_TOKEN_GO", "NPM_TOKEN_JS", "password_java", "FB_PAGE_TOKEN", "pageToken", "SYNC_TOKEN", "CHANGE_TOKEN", "lock_token", "DB_PASSWORD_TEST", "STRIPE_SECRET_KEY_TEST",
+		"DB_PASSWORD_CACHE", "DB_PASSWORD_CLIENT", "DB_PASSWORD_SERVICE", "NEXT_TOKEN", "BLUE_NEXT_TOKEN", "db_password_worker", "db-password-service", "dbPasswordClient", "DbPasswordTest",
+	} {
+		texts = append(texts, name+"=hunter2", name+": hunter2", `{"`+name+`":"hunter2"}`, `{"`+name+`":{"a":"hunter2"}}`, `{"env":[{"name":"`+name+`","value":"hunter2"}]}`)
+	}
+	texts = append(texts, "/db/password: hunter2", "config/db/password: hunter2", "kv/prod/token: hunter2", "spring.datasource.Password: hunter2", "a/db/password: hunter2 # x",
+		"/db/password: abc-hunter2 user=bob", "/db/password: hunter2 is x", "PWD=/hunter2", "UID=sa;PWD=/app/hunter2", `{"PWD":"/hunter2"}`, "OLDPWD=/hunter2",
+		"ParameterKey=DBPassword,ParameterValue=hunter2", `{"ParameterKey":"DBPassword","ParameterValue":"hunter2"}`, "- ParameterKey: DBPassword\n  ParameterValue: hunter2",
+		"password: |\n  hunter2", "password: >-\n  a\n  hunter2\nx: 1", "  password: |+\n    a\n\n    b hunter2\n  c: 1", `{"token_request":{"value":"hunter2"}}`,
+		`{"password_change":{"old":"hunter2","new":"hunter2"}}`, "password={}hunter2", `volume "token" : hunter2`)
+	for _, field := range []string{"column", "property", "attribute", "setting", "option", "Column_Name"} {
+		texts = append(texts, `{"`+field+`":"password","value":"hunter2"}`)
+	}
+	var all []string
+	for _, text := range texts {
+		encoded, err := json.Marshal(map[string]string{"msg": text})
+		require.NoError(t, err)
+		all = append(all, text, string(encoded), "got "+string(encoded))
+	}
+	for i, got := range documents(t, "output", nil, all...) {
+		assert.Contains(t, fmt.Sprint(got), "[redacted]", all[i])
+		assert.NotContains(t, fmt.Sprint(got), "hunter2", all[i])
+	}
+	const yaml = "a: 1\n  password: |\n    hunter2\n    b\n  c: 1"
+	assert.Equal(t, "a: 1\n  password: |\n    [redacted]  c: 1", documents(t, "output", nil, yaml)[0]["message"])
 }
 
 // A key says that its value is a secret, however deep it is and whatever the value is, unless it can be none.
@@ -270,6 +311,10 @@ var ordinary = map[string][]string{
 		`stat /etc/passwd: ok, parse /etc/passwd: line N: bad, GET /password: 200 in Nms, reading token: EOF`,
 		`level=info component=W module=password: ok fencing_token=N next_token=W`,
 		`auth-token-worker: started N jobs, password-reset-mailer: sent to W, CSRF token: invalid, wrong password: attempt N of N`,
+		`kubelet: MountVolume.SetUp failed for volume "token" : secret "W" not found, imagePullSecrets: [W], --authorization-mode=Node,RBAC --authorization-mode Node`,
+		`pulled docker-pullable://registry/W@sha256:HHHH from docker://W@sha256:HHHH, authorization: RBAC`,
+		`{"imagePullSecrets":[{"name":"W"}],"authorization":"RBAC","authorization_mode":"W","image":"docker://sha256:HHHH@x"}`,
+		`token: invalid, try again; password: off, token: set. (password: ok) [token: valid] password=wrong&user=W password=null,user=W`,
 		`invalid password: too short, password: incorrect for user W from 10.0.0.N, signature: valid, authorization=denied user=W`,
 	},
 	"java": {
@@ -284,7 +329,7 @@ var ordinary = map[string][]string{
 		`Order{id=N, status=PAID, items=[Item{sku=W, quantity=N}], total=N.N}`,
 		`Kafka: partition=W-N offset=N key=N value.size=N leader_epoch=N`,
 		"java.lang.SecurityException: W\n\tat com.example.Password.check(Password.java:N)\n\tat com.example.Token.read(Token.kt:N)",
-		`com.example.Token: started in N s, Authorization: failed for user W from 10.0.0.N`,
+		`com.example.Token: started in N s, user W: Authorization: failed`,
 		`cookies: N, secrets: N, passwords: N, tokens: N, tokenCount=N`,
 	},
 	"python": {
@@ -327,7 +372,7 @@ func TestOrdinaryLinesKeepEveryValue(t *testing.T) {
 		templates = append(templates, ordinary[name]...)
 	}
 	// A letter stands for something where none that is meant stands beside it.
-	fill := regexp.MustCompile(`(^|[^A-Za-z])([NHWT])([^A-Za-z_]|_id|Ks|ms|K|s|$)`)
+	fill := regexp.MustCompile(`(^|[^A-Za-z]|[0-9a-f]{16})([NHWT])([^A-Za-z_]|_id|Ks|ms|K|s|H+|$)`)
 	for len(lines) < 10000 {
 		line := templates[len(lines)%len(templates)]
 		for fill.MatchString(line) {

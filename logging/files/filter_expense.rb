@@ -316,26 +316,36 @@ module Fluent
           jsessionid phpsessid session_id access_key account_key api_key auth_key encryption_key master_key private_key secret_key
           session_key shared_key signing_key subscription_key
         ].freeze
-        # A name that ends in one of these says something about a secret: its size, where it is, or who deals with it.
+        # A name that ends in one of these says something about a secret: its size, or where it is.
         ABOUT = %w[
-          age alg algorithm arn at attempts audience bean bucket budget builder cache chain change changed class client config
-          configuration consent controller converter count counts cpp created cs date days dir domain enabled encoder endpoint error
-          errors exception exists expiration expired expires expiry factory failures field file filter format found go handler header
-          helper hours impl in index info interceptor invalid issuer java job js kind kt len length limit listener mailer manager matcher
-          max method min minutes missing ms name names on parser path php policy position processor provider py rate rb reason ref
-          refreshed remaining repository request required resolver response rotation rs scala scope scopes second seconds service size
-          source state status store strategy task test time total ts ttl type types until updated uri url usage used util utils valid
-          validator version worker
+          age alg algorithm arn at attempts audience bucket budget change changed consent count counts created date days dir domain enabled
+          endpoint error errors exception exists expiration expired expires expiry failures field file format found header hours in index
+          info invalid issuer kind len length limit max method min minutes missing mode ms name names on path policy position rate reason
+          ref refreshed remaining required rotation scope scopes second seconds size source state status time total ttl type types until
+          updated uri url usage used valid version
         ].freeze
-        # Tokens that are no secrets: of a text, of a page, of a lock.
-        TOKENS = %w[bos cancellation change cls completion continuation eos fencing input lock mask next output pad page prompt sep sync unk].freeze
+        # Who deals with a secret, if it is a class: of any other name such a word may say whose it is.
+        ROLES = %w[
+          bean builder cache chain class client config configuration controller converter encoder factory filter handler helper impl
+          interceptor job listener mailer manager matcher parser processor provider repository request resolver response service store
+          strategy task util utils validator worker
+        ].freeze
+        CODE = /[a-z0-9]\.(?:cpp|cs|go|java|js|kt|php|py|rb|rs|scala|ts)\z/
+        HARMLESS = %i[no about].freeze
+        PASCAL = /(?:\A|[.\/])[A-Z][a-z]\w*\z/
+        # Tokens that are no secrets: of a text, of a page, of a lock. A token of the others is one unless it is a number.
+        TOKENS = %w[bos cancellation cls continuation eos mask next pad sep unk].freeze
+        COUNTED = (TOKENS + %w[change completion fencing input lock output page prompt sync]).freeze
         # A header's value has blanks in it.
         HEADER = /\A[\w.-]*(?:authorization|cookies?|x-amz-security-token)\z/i
         # Two fields of which one has the name and the other the value.
         NAMED = %w[
-          name key header field variable param parameter id label path k headername fieldname parametername paramname variablename
+          name key header field variable param parameter id label path k column property attribute setting option env headername fieldname parametername parameterkey paramname
+          variablename columnname propertyname attributename settingname optionname keyname
         ].freeze
-        VALUES = %w[value values val v content data new newvalue old oldvalue parametervalue headervalue fieldvalue].freeze
+        VALUES = %w[value values val v content data new newvalue old oldvalue parametervalue headervalue fieldvalue variablevalue propertyvalue attributevalue settingvalue].freeze
+        # What is known of a secret, and the secret.
+        WITHIN = /\{[^{}]{0,256}?\\*["'](?:#{VALUES.join('|')})\\*["']\s*:/i
 
         # A name in lower case, with "_" between its words. After a password's any letters may follow, after the others an s.
         JUDGED = /\A(?<lead>.*)(?<stem>passw(?:or)?d(?!less)[a-z]*|passphrase[a-z]*|(?:(?<![a-z])(?:pass|otp|cred)|#{
@@ -361,9 +371,9 @@ module Fluent
         }xi
         # What stands between a name and its value: "name": "value", name=value, name => value, and name%3Dvalue in a URL.
         CLOSE = /(?:\\*["'`]\]?|%22|%27|%5D)*/i
-        BETWEEN = /(?!=[ \t]+[\w.-]+=[^=\s])[ \t]*(?:=+[>~]?|:(?!:)=?|%3[AD])[ \t]*(?:\r?\n[ \t]+)?/i
+        BETWEEN = /[ \t]*(?:=+[>~]?|:(?!:)=?|%3[AD])[ \t]*(?:\r?\n[ \t]+)?/i
         # "name": "password", "value": "..."; and how PHP writes it
-        BESIDE = /\s*(?:[,;]\s*)?\\*["']?values?\\*["']?\s*[:=]\s*|;s:\d{1,9}:(?=")/i
+        BESIDE = /(?:\s|\\{1,8}[nrt])*(?:[,;]\s*)?\\*["']?(?:parameter|field|header|variable)?_?values?\\*["']?\s*[:=]\s*|;s:\d{1,9}:(?=")/i
         # ("Authorization", "...")
         TUPLE = /\s*,\s*(?=\\*["'])/
         PAIR = /\(\s?[bBuUrR]?\\*["']\z/n
@@ -379,25 +389,43 @@ module Fluent
         ARGUMENT = /[ \t]+(?!-)/
         ARGUMENT_NAME = /\A--?(?!no-)[a-z][\w.-]*\z/i
 
+        # What may stand behind a value that is whole: nothing, the end of a sentence, of a text or of what is in brackets, or the next name.
+        AFTER = /(?=[)\]}]*(?:\s|\z|[.:](?:\s|\z)|\\*["'`](?!\w)|[,;&](?:\s|\z|[\[{(]{0,4}\\*["']?[\w.-]{1,64}\\*["']?[ \t]?[:=])))/
         # These are no secrets, and a number is none where the name says how many.
-        NOTHING = /(?:true|false|null|nil|none|undefined|<nil>|\(null\)|""|''|\[\]|\{\})(?=[\s,;)\]}&"']|\z)|(?=\s|\z|[,;)\]}&](?:\s|\z|[\w.-]+[=:]))/i
-        NUMBER = /(?:\[[-\d., ]*\]|["']?-?\d+(?:[.\/]\d+)?%?)(?=[\s,;)\]}&"']|\z)/
+        NOTHING = /(?:true|false|null|nil|none|undefined|<nil>|\(null\)|""(?!")|''(?!')|\[\]|\{\})#{AFTER}|(?=\s|\z|[,;)\]}&](?:\s|\z|[\w.-]+[=:]))/i
+        NUMBER = /(?:\[[-\d., ]*\]|(?<open>["']?)-?\d+(?:[.\/]\d+)?%?\k<open>)#{AFTER}/
         # Nor are these: how something is, or which version of it.
-        STATE = /["']?(?:(?:accepted|allowed|attempt|changed|denied|disabled|empty|enabled|EOF|expired|failed|granted|incorrect|invalid|mismatch|
-          missing|no|off|ok|on|rejected|required|revoked|rotated|set|started|unchanged|unset|updated|valid|verified|wrong|yes|
-          not\ (?:allowed|found|given|provided|required|set|supported|valid)|no\ such|permission\ denied|too\ (?:long|many|short|weak))|
-          [\^~]?\d{1,4}\.\d{1,4}\.\d{1,6}(?:-[a-z][\w.]{0,20})?)(?=["']?(?:[\s,;:.)\]}]|\z))/xi
+        STATE = /(?:accepted|allowed|attempt|changed|denied|disabled|empty|enabled|EOF|expired|failed|granted|incorrect|invalid|mismatch|
+          missing|no|off|ok|on|RBAC|rejected|required|revoked|rotated|set|started|unchanged|unset|updated|valid|verified|wrong|yes|
+          not\ (?:allowed|found|given|provided|required|set|supported|valid)|no\ such|permission\ denied|too\ (?:long|many|short|weak)|
+          [\^~]?\d{1,4}\.\d{1,4}\.\d{1,6}(?:-(?:alpha|beta|canary|dev|next|pre|rc)(?:\.?\d{1,4}){0,2})?)/xi
+        WHOLE = /\A#{STATE}\z/
+        QUOTED_STATE = /(?<open>\\*["'])#{STATE}\k<open>(?!\\*["'](?![\s,;:)\]}]|\z)|\w)/
+        BARE_STATE = /#{STATE}#{AFTER}/
+        # A header's value has blanks in it, so this is all of it.
+        LINE_STATE = /#{STATE}[ \t]*(?=[\r\n]|\z)/
+        PAIR_STATE = /#{STATE}(?=[ \t]*(?:[\r\n]|\z|[ \t][\w.-]{1,64}=))/
+        # What something says after its name: two words or more.
+        WORDS = /(?:[A-Z]?[a-z]{1,20}|[A-Z]{2,20}|\d{1,6})[ \t]+["'(\[*]?(?>[\w.-]+)(?!=)/
+        # Where a shell may be. Other paths can be passwords in the same letters.
+        DIRECTORY = %r{\A/(?:app|code|data|etc|home|mnt|opt|root|run|srv|src|tmp|usr|var|work|workspace)?(?:[/\s"',)]|\z)}
+        # volume "token" : secret "token", as the kubelet writes
+        VOLUME = /volume \\*"\z/n
+        VOLUME_OF = /(?:secret|configmap) \\*"/
         QUOTE = /[bBuUrRfF@]?\\*["']/
         # SQL and CSV write a quote in quotes twice.
         DOUBLED = { '"' => /"(?!["\s,;:)\]}]|\z)/, "'" => /'(?!['\s,;:)\]}]|\z)/ }.freeze
-        SCHEME = /(?:bearer|basic|digest|negotiate|token|apikey|key)[ \t]+/i
+        # Python writes more than one line in three of them.
+        THREE = /"""(?:(?!""").)+|'''(?:(?!''').)+|\\"\\"\\"(?:(?!\\"\\"\\").)+/m
+        # What stands before a credential, known or with no more than the credential behind it.
+        SCHEME = /(?:(?:bearer|basic|digest|negotiate|token|apikey|key)|[a-z-]{1,20}(?=[ \t]+[^\s=]+={0,2}(?:\s|\z)))[ \t]+/i
         # To the next blank, or to the quote of the JSON that the text is from.
         UNQUOTED = /(?:(?!["'][,;:)}\]])\S)+/
         # After "basic" and "bearer" words are no credentials.
         PROSE = /realm=|(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|v?\d{1,6}(?:\.\d{1,6}){0,3})(?![^\s"'\\,;.:!?)\]])/
         ABOUT_BEARER = /(?:auth\w*|tokens?|schemes?|realm|headers?|errors?|formats?|credentials?|is|was|in|for|and|or|not|of|from|to|required|missing)\b/i
-        # Of a URL, before the host. A password may have what a URL may not.
-        USER = %r{[^\s/?#"'<>]+(?=@)|[^\s/?#"'<>:@\[\]]{0,128}:(?!\d+[/?#,])[^\s"'<>@]{1,256}(?=@)}
+        # Of a URL, before the host. A password may have what a URL may not. An image's digest is none.
+        USER = %r{(?!sha256:[0-9a-f]{64}@)(?:[^\s/?#"'<>]+(?=@)|[^\s/?#"'<>:@\[\]]{0,128}:(?!\d+[/?#,])[^\s"'<>@]{1,256}(?=@))(?!@sha256:[0-9a-f]{64})}
         # The lines of a key, when each is a message of its own, with what else is in their messages: a word is none. And a line of a key
         # whose beginning is not known.
         BLOCK_LINE = %r{\A\s*(?:(?!(?:[A-Z]?[a-z]+|[A-Z]+|\d+)\s*\z)[A-Za-z0-9+/=]+|(?:Proc-Type|DEK-Info): .*)\s*\z}
@@ -503,8 +531,8 @@ module Fluent
           end
         end
 
-        def hash(object, search)
-          beside = search.suspect && object.any? { |key, value| value.is_a?(String) && NAMED.include?(spelled(key)) && named?(value) }
+        def hash(object, search, beside = false)
+          beside ||= search.suspect && object.any? { |key, value| value.is_a?(String) && NAMED.include?(spelled(key)) && named?(value) }
           object.each_with_object({}) do |(key, value), out|
             name = string(key, search)
             search.altered << "names" if name != key
@@ -551,15 +579,17 @@ module Fluent
         end
 
         # named? says whether a text is the name of a secret.
-        def named?(text) = text.bytesize <= 256 && text.valid_encoding? && verdict(text) != :no
+        def named?(text) = text.bytesize <= 256 && text.valid_encoding? && !HARMLESS.include?(verdict(text))
 
-        def header_name?(text) = HEADER.match?(text) || (text.match?(/\AX-[\w-]{1,64}\z/i) && verdict(text) != :no)
+        def header_name?(text) = HEADER.match?(text) || (text.match?(/\AX-[\w-]{1,64}\z/i) && !HARMLESS.include?(verdict(text)))
 
         # gone is what is left of the value of a name.
         def gone(value, verdict, name, search)
-          kept = verdict == :no || value.nil? || value == true || value == false || (value.respond_to?(:empty?) && value.empty?) ||
+          return hash(value, search, true) if verdict == :about && value.is_a?(Hash)
+
+          kept = HARMLESS.include?(verdict) || value.nil? || value == true || value == false || (value.respond_to?(:empty?) && value.empty?) ||
                  (verdict == :number && numbers?(value)) ||
-                 (value.is_a?(String) && value.valid_encoding? && (directory?(name, value) || value.match?(/\A(?:#{STATE})\z/)))
+                 (value.is_a?(String) && value.valid_encoding? && (directory?(name, value) || value.match?(WHOLE)))
           kept ? clean(value, search) : REDACTED
         end
 
@@ -573,9 +603,10 @@ module Fluent
         end
 
         # directory says whether a shell's variable has what it is for.
-        def directory?(name, value) = name.match?(/\A(?:OLD)?PWD\z/) && value.start_with?("/")
+        def directory?(name, value) = name.match?(/\A(?:OLD)?PWD\z/) && value.match?(DIRECTORY)
 
-        # verdict is :secret for a name whose value is one, :number if it is one unless it is a number, or :no. Names come again.
+        # verdict is :secret for a name whose value is one, :number if it is one unless it is a number, :role if it may be one of a process,
+        # :about for what is known of a secret, or :no. Names come again.
         def verdict(name)
           return judge(name) if name.bytesize > 256
 
@@ -588,14 +619,21 @@ module Fluent
         def judge(name)
           return :secret if name.match?(CAPITALS)
 
+          original = name
           name = name.gsub(/(?<=[a-z0-9])(?=[A-Z])/, "_").downcase.gsub(/[^a-z0-9]+/, "_")
           found = JUDGED.match(name)
-          return :no if !found || ABOUT.include?(found[:rest][/(?<![a-z])[a-z]+\z/])
+          return :no if !found || original.match?(CODE) || name == "image_pull_secrets"
+
+          last = found[:rest][/(?<![a-z])[a-z]+\z/]
+          return :about if ABOUT.include?(last) || (ROLES.include?(last) && original.match?(PASCAL))
+          return :role if ROLES.include?(last)
 
           token = found[:stem].start_with?("token")
-          return :no if token && TOKENS.include?(found[:lead][/(?<![a-z])[a-z]+(?=_?\z)/])
+          lead = found[:lead].delete_suffix("_")
+          return :about if token && TOKENS.include?(lead) && found[:rest].empty? && original.match?(/[a-z]/)
 
-          found[:stem].end_with?("s") || (token && found[:rest].match?(/\A_ids?\z/)) ? :number : :secret
+          counted = found[:stem].end_with?("s") || (token && (found[:rest].match?(/\A_ids?\z/) || COUNTED.include?(lead[/(?<![a-z])[a-z]+\z/])))
+          counted ? :number : :secret
         end
 
         def string(text, search)
@@ -706,7 +744,7 @@ module Fluent
           header = HEADER.match?(name)
           before = text.byteslice([from - 64, 0].max...from).b
           if (before.match?(/<(?:[\w.-]*:)?\z/n) || (closed && before.match?(ATTRIBUTE) && !scanner.match?(BESIDE))) && scanner.skip(ELEMENT)
-            return if verdict == :no
+            return if HARMLESS.include?(verdict)
 
             return [scanner.pos, scanner.pos + scanner.skip(/[^<]*/)]
           end
@@ -717,17 +755,26 @@ module Fluent
             scanner.pos = edge
             return
           end
-          return if verdict == :no || scanner.match?(NOTHING) || (verdict == :number && scanner.match?(NUMBER)) ||
-                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/(?:pass|otp)\z/i)) || directory?(name, scanner.peek(1)) ||
-                    scanner.match?(STATE) || (!closed && between.match?(/:[ \t]+\z/) && (before.match?(%r{[/=]\z}) || name.match?(CLASS)))
+          verdict = :secret if verdict == :about && scanner.match?(WITHIN)
+          return if HARMLESS.include?(verdict) || scanner.match?(NOTHING) || (verdict == :number && scanner.match?(NUMBER)) ||
+                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/(?:pass|otp)\z/i)) || state?(scanner, header, between.include?(":")) ||
+                    (!before.end_with?(";") && directory?(name, scanner.peek(12).b)) || (before.match?(VOLUME) && scanner.match?(VOLUME_OF)) ||
+                    (!closed && between.match?(/:[ \t]+\z/) && (verdict == :role || before.match?(%r{[/=]\z}) || name.match?(CLASS)) && scanner.match?(WORDS))
 
           value(scanner, header, between.include?(":"))
+        end
+
+        def state?(scanner, header, line)
+          scanner.match?(QUOTED_STATE) || scanner.match?(!header ? BARE_STATE : line ? LINE_STATE : PAIR_STATE)
         end
 
         def value(scanner, header, line)
           scanner.skip(/string\(\d{1,9}\)[ \t]*(?=")/) # as PHP dumps a text
           from = scanner.pos
-          if scanner.skip(QUOTE)
+          if scanner.skip(/[|>][-+\d]{0,2}[ \t]*\r?\n(?=[ \t])/) then return indented(scanner)
+          elsif scanner.skip(/(?:[|>]|\\u003e)[-+\d]{0,2}[ \t]*(?=\\{1,8}[rn])/) then return [scanner.pos, scanner.pos += scanner.match?(/[^"\r\n]*/)]
+          elsif (text = scanner.scan(THREE)) then return [from + (text.start_with?("\\") ? 6 : 3), scanner.pos]
+          elsif scanner.skip(QUOTE)
             from = scanner.pos
             return [from, quoted(scanner, scanner.matched.count("\\"), scanner.matched[-1])]
           end
@@ -743,6 +790,13 @@ module Fluent
           [from, scanner.pos]
         end
 
+        # indented is a block of YAML's: the lines that are indented as far as the first.
+        def indented(scanner)
+          from = scanner.pos + scanner.match?(/[ \t]+/)
+          scanner.skip(/(?:[ \t]{#{[from - scanner.pos, 64].min},}[^\r\n]*(?:\r?\n|\z)|[ \t]*\r?\n)+/)
+          [from, scanner.pos]
+        end
+
         # quoted is where a text in quotes ends. In JSON that is a text in JSON each quote has backslashes before it, more with each
         # level, so the first that has no more than the opening one ends it.
         def quoted(scanner, slashes, quote)
@@ -750,7 +804,9 @@ module Fluent
             found = scanner.matched
             next if found.end_with?("\\") || (slashes.zero? && found == quote && scanner.skip(DOUBLED[quote]))
             return scanner.pos - 1 if slashes.zero? && found.bytesize.odd?
-            return scanner.pos - found.bytesize if slashes.positive? && found.bytesize <= slashes + 1
+            next if slashes.zero? || found.bytesize > slashes + 1 || scanner.skip(/\\+["'](?![\s,;:)\]}"'\\]|\z)/)
+
+            return scanner.pos - found.bytesize
           end
           scanner.terminate
           scanner.pos

@@ -90,8 +90,18 @@ func TestAPrivateKeyOfManyMessagesIsRedacted(t *testing.T) {
 	again := slices.Concat(plain[:3], plain[2:], plain[3:], plain)
 	rotated := append(plain[:2:2], line{"c-0", body, "[redacted]"}, line{"c-65", "aGk2Aw==", "[redacted]"}, line{"c-80", "-----END RSA PRIVATE KEY-----", "[redacted]"}, line{"c-90", "hunter3", "hunter3"})
 	endless := append(plain[:3:3], line{"a-310", "OK", "OK"}, line{"a-320", "12345", "12345"}, line{"a-330", "done in 3 s", "done in 3 s"}, line{"a-99999", "aGk2Aw==", "aGk2Aw=="})
+	quoted := []line{
+		{"a-100", `level=info msg="-----BEGIN PRIVATE KEY-----"`, `level=info msg="[redacted]`}, {"a-200", `level=info msg="` + body + `"`, `level=info msg="[redacted]"`},
+		{"a-300", `level=info msg="aGk2Aw=="`, `level=info msg="[redacted]"`}, {"a-400", `level=info msg="started"`, `level=info msg="started"`},
+	}
+	const upload = `open() "/upload/0123456789abcdefghijklmnopqrstuvwxyzABCDEF/x9" failed, client: 10.0.0.2`
+	client := []line{
+		{"a-100", `open() "/-----BEGIN PRIVATE KEY-----" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-200", upload, upload}, {"a-300", "a1b2c3", "a1b2c3"},
+		{"a-400", `open() "/-----BEGIN PRIVATE KEY-----\n" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-500", upload, upload}, {"a-600", "a1b2c3", "a1b2c3"},
+	}
+	literal := []line{{"a-100", `-----BEGIN PRIVATE KEY-----\r\n`, "[redacted]"}, {"a-200", body, "[redacted]"}, {"a-300", "aGk2Aw==", "[redacted]"}}
 	unknown := []line{{"a-300", body, "[redacted]"}, {"a-400", strings.Repeat("0123abcd", 8), strings.Repeat("0123abcd", 8)}}
-	for name, lines := range map[string][]line{"plain": plain, "prefixed": prefixed, "read again": again, "rotated": rotated, "endless": endless, "begun before": unknown} {
+	for name, lines := range map[string][]line{"plain": plain, "prefixed": prefixed, "read again": again, "rotated": rotated, "endless": endless, "quoted": quoted, "a client's": client, "literal ends": literal, "begun before": unknown} {
 		for _, object := range []bool{false, true} {
 			if object && name == "begun before" {
 				continue // An object has other texts of that form.

@@ -435,8 +435,11 @@ module Fluent
         END_KEY = /-----END [A-Z0-9 ]*-----/
         # How long one may be in bytes of the file.
         BLOCK = 32 * 1024
-        # Where a key has begun and ended: the file's ID, the positions in it, and the bytes before it in its line.
-        Block = Struct.new(:file, :from, :to, :before)
+        # Where a key has begun and ended: the file's ID, the positions in it, and what is before and behind it in its line. What a client
+        # writes has something behind it, such as the client's address, that others' lines do not have.
+        Block = Struct.new(:file, :from, :to, :before, :behind)
+        # A key's beginning, and what is behind it in its line.
+        BEGINS = /-----BEGIN [^\r\n]{0,40}?PRIVATE KEY[^\r\n-]{0,20}-----(?:(?:\\r)?(?:\\n)?[ \t\r]*$|(?<behind>[^\r\n]*))/
 
         # How long the filter may work on lines while the settings' patterns take long, in seconds of the processor: on all together,
         # of which some comes back in each second, and once that is used up the patterns on each line and each of its bytes. A line that
@@ -673,22 +676,26 @@ module Fluent
             unless marked.empty?
               block.to = position
               text = REDACTED + after
-            else text = without(text, block.before)
+            else text = without(text, block)
             end
           elsif text.bytesize.between?(64, 80) && BLOCK_ALONE.match?(text) then text = REDACTED
           end
           if text.include?(BEGIN_KEY) && key_open?(text, false)
             begins = text.rindex(BEGIN_KEY)
-            @blocks[stream] = Block.new(file, position, nil, text[0, begins].rpartition("\n").last.bytesize)
+            found = BEGINS.match(text, begins)
+            @blocks[stream] = Block.new(file, position, nil, text[0, begins].rpartition("\n").last.bytesize, found[:behind].to_s) if found
           end
           text
         end
 
-        # without is a line of a key, which may have before it what the first has.
-        def without(text, before)
-          head = text.byteslice(0, before)
+        # without is a line of a key, which may have before and behind it what the first has.
+        def without(text, block)
+          return text unless text.end_with?(block.behind) && text.bytesize >= block.before + block.behind.bytesize
+
+          text = text.byteslice(0, text.bytesize - block.behind.bytesize)
+          head = text.byteslice(0, block.before)
           head = "" unless head.valid_encoding? && head.match?(%r{[^A-Za-z0-9+/=]\z})
-          BLOCK_LINE.match?(text.byteslice(head.bytesize..)) ? head + REDACTED : text.gsub(BLOCK_PART, REDACTED)
+          (BLOCK_LINE.match?(text.byteslice(head.bytesize..)) ? head + REDACTED : text.gsub(BLOCK_PART, REDACTED)) + block.behind
         end
 
         def scan(text)

@@ -54,7 +54,17 @@ module Fluent
       PAST = 2 * 24 * 3_600_000
       FUTURE = 3_600_000
 
-      ISO = /\A([1-9]\d{3})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(?:Z|UTC|([+-])(\d\d):?(\d\d))?\z/
+      CLOCK = /(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:[.,](?<fraction>\d{1,9}))?/
+      ZONE = /(?:Z|UTC|GMT|(?<sign>[+-])(?<hours>\d\d)(?::?(?<minutes>\d\d))?(?: [A-Z]{3,5})?)?(?:\[[\w\/+-]{1,40}\])?/
+      YEAR = /(?<year>[1-9]\d{3})/
+      MONTH = /(?<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/
+      # As ISO 8601, Go's log and nginx's errors; access logs; HTTP and mail; and C's ctime.
+      DATES = [
+        %r{\A#{YEAR}(?:-(?<month>\d\d)-(?<day>\d\d)[T ]|/(?<month>\d\d)/(?<day>\d\d) )#{CLOCK} ?#{ZONE}\z},
+        %r{\A\[?(?<day>\d\d)/#{MONTH}/#{YEAR}:#{CLOCK} ?#{ZONE}\]?\z},
+        /\A(?:[A-Z][a-z]{2}, )?(?<day>\d\d?) #{MONTH} #{YEAR} #{CLOCK} ?#{ZONE}\z/,
+        /\A(?:[A-Z][a-z]{2} )?#{MONTH} {1,2}(?<day>\d\d?) #{CLOCK} (?:UTC |GMT )?#{YEAR}\z/,
+      ].freeze
       EPOCH = /\A\d{1,19}(?:\.\d{1,9})?\z/
       # The year 10000, in milliseconds: OpenSearch's dates have four digits for the year.
       END_OF_TIME = 253_402_300_800_000
@@ -71,12 +81,12 @@ module Fluent
           value /= 1000 while value >= 1e14
           time = value.round
         when String
-          year, month, day, hour, minute, second, fraction, sign, hours, minutes = ISO.match(value)&.captures
-          return nil unless year
+          found = nil
+          return nil unless value.bytesize.between?(19, 96) && DATES.any? { |date| found = date.match(value) }
 
-          time = Time.utc(year, month, day, hour, minute, second).to_i
-          time -= "#{sign}1".to_i * (hours.to_i * 3600 + minutes.to_i * 60) if sign
-          time = time * 1000 + fraction.to_s.ljust(3, "0")[0, 3].to_i
+          time = Time.utc(found[:year], found[:month], found[:day], found[:hour], found[:minute], found[:second]).to_i
+          time -= "#{found[:sign]}1".to_i * (found[:hours].to_i * 3600 + found[:minutes].to_i * 60) if found.names.include?("sign") && found[:sign]
+          time = time * 1000 + found[:fraction].to_s.ljust(3, "0")[0, 3].to_i
         end
         time if time && time.positive? && time < END_OF_TIME
       rescue ArgumentError

@@ -426,6 +426,8 @@ func TestNoTextTakesLong(t *testing.T) {
 		"password, value", `"name":"password"`, "pass", "x-token", "token.", "[token]", "api ", "api key", `\`, `\"`, `"`, "'", " ", "\t", "\n", "=", ":", "://", "://a:", "://a:b", "://a:b@", "@",
 		"bearer ", "basic a", "AKIA", "AKIAIOSFODNN7EXAMPL", "eyJ", "eyJaaaaaa.", "eyJaaaaaa.a.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", `request: "`, `request: "a?`, `"?`,
 		"authorization: ", "cookie=a;", "Cookie", "%22", "%5D", "%3D", "a", "A1", "é", "\xff", "1", "1.", "{", "}", `{"a":`, `{"a":"`, "[", "null", "true,", "\\u0070",
+		"password: |\n ", `password: |\n`, `token_count={"`, `token_count={\`, `volume "token" : `, "password=\"\"\"", "password=, ", "authorization=a ", "authorization=ok ", "password=ok",
+		`password="ok`, "password=ok,", "password=ok)", "/password: a ", "/password: a", "-----BEGIN PRIVATE KEY-----a\n", "://sha256:",
 	}
 	const size = 1 << 17
 	input := filterInput{Filter: settings(t, nil), Measure: true}

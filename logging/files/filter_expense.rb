@@ -353,9 +353,12 @@ module Fluent
           name key header field variable param parameter id label path k column property attribute setting option env headername fieldname parametername parameterkey paramname
           variablename columnname propertyname attributename settingname optionname keyname
         ].freeze
-        VALUES = %w[value values val v content data new newvalue old oldvalue parametervalue headervalue fieldvalue variablevalue propertyvalue attributevalue settingvalue].freeze
+        VALUES = %w[
+          value values val v content data new newvalue old oldvalue parametervalue headervalue fieldvalue variablevalue propertyvalue
+          attributevalue settingvalue
+        ].freeze
         # What is known of a secret, and the secret.
-        WITHIN = /\{[^{}]{0,256}?\\*["'](?:#{VALUES.join('|')})\\*["']\s*:/i
+        WITHIN = /\{[^{}]{0,256}?\\{0,8}["'](?:#{VALUES.join('|')})\\{0,8}["']\s*:/i
 
         # A name in lower case, with "_" between its words. After a password's any letters may follow, after the others an s.
         JUDGED = /\A(?<lead>.*)(?<stem>passw(?:or)?d(?!less)[a-z]*|passphrase[a-z]*|(?:(?<![a-z])(?:pass|otp|cred)|#{
@@ -425,6 +428,8 @@ module Fluent
         QUOTE = /[bBuUrRfF@]?\\*["']/
         # SQL and CSV write a quote in quotes twice.
         DOUBLED = { '"' => /"(?!["\s,;:)\]}]|\z)/, "'" => /'(?!['\s,;:)\]}]|\z)/ }.freeze
+        # A block of YAML's, which is indented.
+        YAML = /[|>][-+\d]{0,2}[ \t]*\r?\n(?=[ \t])/
         # Python writes more than one line in three of them.
         THREE = /"""(?:(?!""").)+|'''(?:(?!''').)+|\\"\\"\\"(?:(?!\\"\\"\\").)+/m
         # What stands before a credential, known or with no more than the credential behind it.
@@ -774,7 +779,7 @@ module Fluent
           end
           verdict = :secret if verdict == :about && scanner.match?(WITHIN)
           return if HARMLESS.include?(verdict) || scanner.match?(NOTHING) || (verdict == :number && scanner.match?(NUMBER)) ||
-                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/(?:pass|otp)\z/i)) || state?(scanner, header, between.include?(":")) ||
+                    (!closed && between.match?(/\A[ \t]*:/) && name.match?(/(?:pass|otp)\z/i) && !scanner.match?(YAML)) || state?(scanner, header, between.include?(":")) ||
                     (!before.end_with?(";") && directory?(name, scanner.peek(12).b)) || (before.match?(VOLUME) && scanner.match?(VOLUME_OF)) ||
                     (!closed && between.match?(/:[ \t]+\z/) && (verdict == :role || before.match?(%r{[/=]\z}) || name.match?(CLASS)) && scanner.match?(WORDS))
 
@@ -788,7 +793,7 @@ module Fluent
         def value(scanner, header, line)
           scanner.skip(/string\(\d{1,9}\)[ \t]*(?=")/) # as PHP dumps a text
           from = scanner.pos
-          if scanner.skip(/[|>][-+\d]{0,2}[ \t]*\r?\n(?=[ \t])/) then return indented(scanner)
+          if scanner.skip(YAML) then return indented(scanner)
           elsif scanner.skip(/(?:[|>]|\\u003e)[-+\d]{0,2}[ \t]*(?=\\{1,8}[rn])/) then return [scanner.pos, scanner.pos += scanner.match?(/[^"\r\n]*/)]
           elsif (text = scanner.scan(THREE)) then return [from + (text.start_with?("\\") ? 6 : 3), scanner.pos]
           elsif scanner.skip(QUOTE)

@@ -369,7 +369,7 @@ func (s *Sidecar) fluentd(files []string, logsLimit int) corev1.ContainerArgs {
 			TimeoutSeconds:      pulumi.Int(10),
 			FailureThreshold:    pulumi.Int(4),
 		},
-		// docs/logging.md has the peaks that make fluentd prints: 95 MiB under load, 183 with what is worst. No CPU limit, because a
+		// docs/logging.md has the peaks that make fluentd prints: 95 MiB under load, 185 with what is worst. No CPU limit, because a
 		// throttled start takes half a minute.
 		Resources:       resources("50m", "128Mi", "384Mi", pulumi.StringMap{"ephemeral-storage": size(logsLimit + stateLimit)}),
 		SecurityContext: podsecurity.Container(),

@@ -137,8 +137,8 @@ module Fluent
         sleep(LOOK)
       end
 
-      # watch ends the process of a reader that stands still, and the kubelet starts it again: nothing else would see it, and
-      # /metrics is answered by another thread. A Ruby that is busy within one expression lets no thread run, nor answers.
+      # watch ends the process of a reader that stands still, and the kubelet starts it again: nothing else would see it, as
+      # /metrics is answered by another thread. Threads run on while one is within an expression (seen with Ruby 3.1 and 3.3).
       def watch
         sleep(LOOK)
         return if now - @round < STUCK

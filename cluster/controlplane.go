@@ -23,6 +23,8 @@ type ControlPlaneArgs struct {
 	Region string
 	// Account has the profile and the role that the kubeconfig gets its token with; without them it uses the environment's credentials.
 	Account config.Account
+	// PermissionsBoundary is the ARN of the policy that bounds the role that the component makes; empty for none.
+	PermissionsBoundary string
 	config.Cluster
 	// PrivateSubnetIDs are one for each zone; the control plane's network interfaces go into the first two.
 	PrivateSubnetIDs pulumi.StringArrayInput
@@ -135,7 +137,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		CreateOidcProvider:        pulumi.Bool(false),
 		UseDefaultVpcCni:          pulumi.BoolRef(true),
 		KubeProxyAddonOptions:     &eks.KubeProxyAddonOptionsArgs{Enabled: pulumi.BoolRef(false)},
-	}, child, pulumi.DependsOn([]pulumi.Resource{logs}), pulumi.Transforms([]pulumi.ResourceTransform{clusterTransform}))
+	}, child, pulumi.DependsOn([]pulumi.Resource{logs}), pulumi.Transforms([]pulumi.ResourceTransform{componentTransform(args.PermissionsBoundary)}))
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -238,18 +240,24 @@ func principalName(arn string) string {
 	return parts[len(parts)-2] + "-" + strings.ReplaceAll(parts[len(parts)-1], "/", "-")
 }
 
-// clusterTransform sets on the cluster inside the component what the component has no argument for: standard support
+// componentTransform sets inside the component what the component has no argument for. On the cluster: standard support
 // (at its end AWS upgrades the cluster, where the default, extended support, costs six times as much), time for
 // slow days beyond the provider's 30 minutes to create and 15 to delete, and that one which failed goes before its
-// successor, which has the same name.
-func clusterTransform(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
-	if args.Type != "aws:eks/cluster:Cluster" {
-		return nil
+// successor, which has the same name. On its role: the boundary, if there is one.
+func componentTransform(boundary string) pulumi.ResourceTransform {
+	return func(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+		switch {
+		case args.Type == "aws:eks/cluster:Cluster":
+			args.Props["upgradePolicy"] = pulumi.Map{"supportType": pulumi.String("STANDARD")}
+			args.Opts.DeleteBeforeReplace = true
+			args.Opts.CustomTimeouts = &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}
+		case args.Type == "aws:iam/role:Role" && boundary != "":
+			args.Props["permissionsBoundary"] = pulumi.String(boundary)
+		default:
+			return nil
+		}
+		return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
 	}
-	args.Props["upgradePolicy"] = pulumi.Map{"supportType": pulumi.String("STANDARD")}
-	args.Opts.DeleteBeforeReplace = true
-	args.Opts.CustomTimeouts = &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}
-	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
 }
 
 func firstZones(subnets []string) []string { return subnets[:min(len(subnets), controlPlaneZones)] }

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Mocks do not run transforms, so this is where the transform is tested; that it reaches the cluster inside the component
-// is seen in the rehearsal.
+// Mocks do not run transforms, so this is where the transform is tested; that it reaches the cluster and the role inside the
+// component is seen in the rehearsal.
 func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
-	result := clusterTransform(context.Background(), &pulumi.ResourceTransformArgs{
+	result := componentTransform("")(context.Background(), &pulumi.ResourceTransformArgs{
 		Type: "aws:eks/cluster:Cluster", Props: pulumi.Map{"name": pulumi.String("expense")},
 	})
 	require.NotNil(t, result)
@@ -24,7 +24,11 @@ func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
 	assert.True(t, result.Opts.DeleteBeforeReplace)
 	assert.Equal(t, &pulumi.CustomTimeouts{Create: "45m", Update: "90m", Delete: "45m"}, result.Opts.CustomTimeouts)
 
-	assert.Nil(t, clusterTransform(context.Background(), &pulumi.ResourceTransformArgs{Type: "aws:iam/role:Role"}))
+	role := func(boundary string) *pulumi.ResourceTransformResult {
+		return componentTransform(boundary)(context.Background(), &pulumi.ResourceTransformArgs{Type: "aws:iam/role:Role", Props: pulumi.Map{}})
+	}
+	assert.Nil(t, role(""))
+	assert.Equal(t, pulumi.Map{"permissionsBoundary": pulumi.String("arn:aws:iam::111122223333:policy/a")}, role("arn:aws:iam::111122223333:policy/a").Props)
 }
 
 func TestPrincipalsOfTwoAccountsHaveTwoNames(t *testing.T) {

@@ -195,6 +195,25 @@ func (r *report) account(src source) (a Account) {
 	return a
 }
 
+// policyARN matches ARNs of policies, an account's or AWS's own
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns). A policy's name has up to 128
+// characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+var policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,128}$`)
+
+// iam checks that the boundary is a policy that the stack's roles can have: AWS takes one of their own account, or its own.
+func (r *report) iam(c *Config) {
+	const at = "iam.permissionsBoundary"
+	arn := c.IAM.PermissionsBoundary
+	if arn == "" || !r.ok(at) ||
+		!r.match(at, arn, policyARN, 2048, "the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/NAME") || !r.ownPartition(at, arn, c.Region) {
+		return
+	}
+	owner := policyARN.FindStringSubmatch(arn)[1]
+	if owner != "aws" && (c.Account.Check(owner, "") != nil || c.Account.RoleARN != "" && owner != c.Account.ID()) {
+		r.add(at, "a policy of account "+owner, "a policy of the account that the stack's aws: settings allow, or of AWS", "")
+	}
+}
+
 func removeWith(key string) string { return "remove it with: pulumi config rm " + key }
 
 // encrypted notes an encrypted key: its value goes into plain resource properties and into errors.

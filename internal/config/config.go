@@ -10,12 +10,21 @@ type Config struct {
 	// Region is the AWS region, from aws:region: a commercial one or one of GovCloud's. A change replaces every resource.
 	Region    string
 	Account   Account
+	IAM       IAM
 	Network   Network
 	Cluster   Cluster
 	Workloads Workloads
 	Logging   Logging
 	// WebSecret holds the key-value pairs of expense:webSecret, always a secret output; nil when the key is not set.
 	WebSecret pulumi.StringMapInput
+}
+
+// IAM is expense:iam.
+type IAM struct {
+	// PermissionsBoundary is the ARN of an IAM policy that each role of the stack gets as its boundary, the component's too: the most
+	// that it can do, whatever its own policies say
+	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html). Default none. A change is made in place.
+	PermissionsBoundary string `json:"permissionsBoundary"`
 }
 
 // NAT is how private subnets reach the internet.

@@ -21,7 +21,7 @@ const (
 
 // sections are the structured keys, with where their settings go.
 func (c *Config) sections() map[string]any {
-	return map[string]any{"network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging}
+	return map[string]any{"iam": &c.IAM, "network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging}
 }
 
 // Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Settings that are wrong
@@ -144,6 +144,8 @@ func (r *report) webSecret(src source) pulumi.StringMapInput {
 }
 
 // The defaults. What widens access, costs a decision or is bound to an account has none.
+
+func (i *IAM) setDefaults() { *i = IAM{} }
 
 func (n *Network) setDefaults() { *n = Network{CIDR: "192.168.0.0/16", NAT: NATSingle} }
 

@@ -10,6 +10,7 @@ import (
 // validate notes every broken rule. The rules are those of AWS, EKS and Kubernetes that can be known without asking them,
 // each with its source; what AWS alone knows (quotas, names taken, versions offered) is left to AWS.
 func (r *report) validate(c *Config) {
+	r.iam(c)
 	r.network(c, r.region(c.Region))
 	r.endpoint(c)
 	r.cluster(c)

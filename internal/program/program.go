@@ -14,6 +14,7 @@ import (
 	"expense/workloads"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-eks/sdk/v3/go/eks"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -35,6 +36,12 @@ func Run(ctx *pulumi.Context) error {
 		}
 	}
 	tags := Tags(ctx.Stack())
+	if boundary := cfg.IAM.PermissionsBoundary; boundary != "" {
+		// All roles but the component's, which the control plane bounds.
+		if err := ctx.RegisterStackTransformation(bounded(boundary)); err != nil {
+			return fmt.Errorf("permissions boundary: %w", err)
+		}
+	}
 
 	provider, err := aws.NewProvider(ctx, name, providerArgs(cfg, tags))
 	if err != nil {
@@ -52,7 +59,7 @@ func Run(ctx *pulumi.Context) error {
 		return fmt.Errorf("network: %w", err)
 	}
 	controlPlane, err := cluster.NewControlPlane(ctx, name, &cluster.ControlPlaneArgs{
-		Region: cfg.Region, Account: cfg.Account, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
+		Region: cfg.Region, Account: cfg.Account, PermissionsBoundary: cfg.IAM.PermissionsBoundary, Cluster: cfg.Cluster, VpcID: network.VpcID, PrivateSubnetIDs: network.PrivateSubnetIDs,
 	}, pulumi.Providers(provider, component))
 	if err != nil {
 		return fmt.Errorf("control plane: %w", err)
@@ -121,6 +128,19 @@ func Run(ctx *pulumi.Context) error {
 // Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it: one filter finds all.
 func Tags(stack string) map[string]string {
 	return map[string]string{"pulumi:project": name, "pulumi:stack": stack}
+}
+
+// bounded gives each IAM role the boundary. A service-linked role is another type, which takes none.
+func bounded(boundary string) pulumi.ResourceTransformation {
+	return func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+		role, ok := args.Props.(*iam.RoleArgs)
+		if !ok {
+			return nil
+		}
+		with := *role
+		with.PermissionsBoundary = pulumi.String(boundary)
+		return &pulumi.ResourceTransformationResult{Props: &with, Opts: args.Opts}
+	}
 }
 
 // providerArgs leave out what the stack does not set, so that no preview shows it.

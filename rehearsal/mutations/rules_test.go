@@ -33,6 +33,7 @@ type document map[string]any
 func everything(t testing.TB) document {
 	d := document{
 		"aws:region":      "us-east-1",
+		"expense:iam":     map[string]any{"permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary"},
 		"expense:network": map[string]any{"cidr": "10.20.0.0/16", "zones": []any{"use1-az1", "use1-az2", "use1-az4"}, "nat": "perZone"},
 		"expense:cluster": map[string]any{
 			"name": "expense", "version": "1.35", "serviceCidr": "172.20.0.0/16", "publicAccess": true,
@@ -101,7 +102,7 @@ func TestEverythingHasEachSetting(t *testing.T) {
 	}
 	d := everything(t)
 	for section, typ := range map[string]reflect.Type{
-		"network": reflect.TypeFor[config.Network](), "cluster": reflect.TypeFor[config.Cluster](),
+		"iam": reflect.TypeFor[config.IAM](), "network": reflect.TypeFor[config.Network](), "cluster": reflect.TypeFor[config.Cluster](),
 		"workloads": reflect.TypeFor[config.Workloads](), "logging": reflect.TypeFor[config.Logging](),
 	} {
 		look("expense:"+section, typ, d["expense:"+section])
@@ -575,6 +576,7 @@ func in(d document, region string, zones ...any) document {
 	d = d.clone()
 	d["aws:region"] = region
 	d["expense:network"].(map[string]any)["zones"] = zones
+	d["expense:iam"] = map[string]any{"permissionsBoundary": "arn:" + iampolicy.Partition(region) + ":iam::111122223333:policy/boundary"}
 	for _, list := range []string{"admins", "readers"} {
 		d["expense:cluster"].(map[string]any)[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
 	}

@@ -166,6 +166,12 @@ func kinds(findings []change.Finding) map[string]int {
 	return out
 }
 
+const boundary = "arn:aws:iam::111122223333:policy/boundary"
+
+func bounded(role string) string {
+	return "aws:iam/role:Role " + role + ": update, permissionsBoundary: (none) -> " + boundary
+}
+
 const devFile, nodeGroup, domainName, region = "Pulumi.dev.yaml", "cluster/nodegroup.go", "\n    domain:\n", "  aws:region: us-east-1\n"
 
 var (
@@ -216,6 +222,14 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 				nodeGroupChange("az2", "update, version: 1.35 -> 1.36"),
 				"kubernetes:apps/v1:Deployment expense-autoscaler: update, spec.template.spec.containers[0].image: " +
 					"registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0 -> registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.0",
+			},
+		},
+		{
+			// The component's role too, and none is replaced.
+			name: "a boundary for the roles", edits: []edit{{devFile, region, region + "  expense:iam: {permissionsBoundary: '" + boundary + "'}\n"}},
+			want: []string{
+				bounded("expense-autoscaler"), bounded("expense-eksRole-role"), bounded("expense-log-master"), bounded("expense-log-reader"),
+				bounded("expense-log-writer"), bounded("expense-node"), bounded("expense-pod-ebs-csi"),
 			},
 		},
 		{

@@ -18,7 +18,7 @@ help: ## Lists what make can do here.
 # A pulumi on PATH is used instead of building one if it has the same major version as the pin in tools/pulumi/go.mod,
 # is not older, and has its pulumi-language-go on PATH too. Whatever is used is found in .tools/bin.
 .PHONY: tools
-tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes control plane into .tools/bin, and fetches OpenSearch.
+tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes control plane into .tools/bin, and fetches OpenSearch and an evaluator of IAM documents.
 	@sh tools/build.sh
 
 .PHONY: lint
@@ -32,7 +32,7 @@ lint: ## Checks formatting, go vet and staticcheck in every module, the workflow
 	@if command -v zizmor >/dev/null; then zizmor --quiet --offline --min-severity medium .github; else echo "lint: found no zizmor: the workflows' safety is not checked"; fi
 
 .PHONY: test
-test: ## Runs all tests: no account, no network; those that need the built tools, OpenSearch, nginx, ruby, jq, shellcheck or chromium are skipped without them.
+test: ## Runs all tests: no account, no network; those that need the built tools, OpenSearch, nginx, node, ruby, jq, shellcheck or chromium are skipped without them.
 	go test -race -shuffle=on -timeout 40m ./...
 	cd rehearsal && go test -race -shuffle=on -timeout 40m ./...
 

@@ -315,34 +315,41 @@ func TestTheSetUpOfTheDocsIsWhole(t *testing.T) {
 		"aws": `
 case "$*" in
 "sts get-caller-identity"*) echo 111122223333 ;;
-"kms create-key"*) echo arn:aws:kms:us-east-1:111122223333:key/0c ;;
+"kms create-key"*) echo arn:aws:kms:us-east-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef ;;
 *-document*)
     while [ $# -gt 0 ]; do
         case "$1" in
         --role-name|--policy-name) name=$2 ;;
-        --assume-role-policy-document) printf %s "$2" >"$FOLDER/trust-${name#github-expense-}.json" ;;
-        --policy-document) printf %s "$2" >"$FOLDER/${name#github-expense-}.json" ;;
+        --assume-role-policy-document) printf %s "$2" >"$FOLDER/trust-${name#github-expense-}" ;;
+        --policy-document) printf %s "$2" >"$FOLDER/${name#github-expense-}" ;;
         esac
         shift
     done ;;
 esac
 `,
-		"gh": `case "$*" in *customization/sub*) echo "repo:OWNER@1/NAME@2" ;; esac`, "pulumi": "",
+		"gh": `case "$*" in *customization/sub*) echo "repo:o@1/n@2" ;; esac`, "pulumi": "",
 	})
 	require.Zero(t, result.code, result.said)
 
-	files, err := filepath.Glob(iamFolder + "/*.json")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		data, err := os.ReadFile(filepath.Join(result.folder, filepath.Base(file)))
-		require.NoError(t, err)
-		assert.True(t, json.Valid(data), file)
-		for _, place := range []string{accountID, regionName, bucket, stateKey, subject} {
-			assert.NotContains(t, string(data), place, file)
+	// What the commands hand to AWS are the documents that the tests of the permissions evaluate.
+	fill := filling(t, "dev")
+	fill["STATE_BUCKET"], fill["GITHUB_REPOSITORY"] = "a-name-of-your-own", "OWNER/NAME"
+	texts, _ := documents(t, fill)
+	for name, want := range texts {
+		if name != "trust-preview" {
+			name += "-dev"
 		}
+		got, err := os.ReadFile(filepath.Join(result.folder, name))
+		require.NoError(t, err)
+		assert.Equal(t, strings.TrimSpace(string(want)), strings.TrimSpace(string(got)), name)
+		assert.NotRegexp(t, `ACCOUNT_ID|_NAME\b|STATE_|GITHUB_`, string(got), name)
 	}
-	assert.Len(t, result.calledWith("aws iam attach-role-policy --role-name github-expense-deploy"), len(files)-2, "all but the trust of the two")
+	var attached []string
+	for _, call := range result.calledWith("aws iam attach-role-policy --role-name github-expense-deploy-dev") {
+		attached = append(attached, strings.TrimSuffix(call[strings.LastIndex(call, "github-expense-")+len("github-expense-"):], "-dev"))
+	}
+	assert.Equal(t, roleDocuments["deploy"], attached)
+	assert.NotEmpty(t, result.calledWith("pulumi config set --path expense:iam.permissionsBoundary "+boundaryOf("dev")))
 
 	set := map[string]bool{"AWS_RUNNER": true} // only with a runner of one's own
 	for _, call := range result.calledWith("gh variable set ") {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl, and
-# OpenSearch's archives into .tools/opensearch.
+# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl, OpenSearch's
+# archives into .tools/opensearch, and the evaluator of IAM documents into .tools/iam.
 # Each program is built from the Go module in the folder of its name here, and built again only when that folder, or the way it
 # is built, has changed since. What counts is content, not file times, so that a restored CI cache stays valid.
 set -eu
@@ -110,6 +110,29 @@ opensearch() {
 	mv "$tools/opensearch.new" "$tools/opensearch"
 }
 
+# iam puts the evaluator of IAM documents and what it imports, as its lock file has them, into .tools/iam.
+iam() {
+	folder=$root/tools/iam
+	if [ -d "$tools/iam" ] && cat "$folder"/* | cmp -s - "$tools/iam/inputs"; then
+		return
+	fi
+	for program in node npm; do
+		if ! command -v "$program" >/dev/null; then
+			say "found no $program (Debian: nodejs, npm): the IAM documents are not evaluated"
+			return
+		fi
+	done
+	say "fetching the evaluator of IAM documents ..."
+	rm -rf "$tools/iam" "$tools/iam.new"
+	cp -R "$folder" "$tools/iam.new"
+	(cd "$tools/iam.new" && npm ci --ignore-scripts --no-audit --no-fund --silent) || {
+		say "the evaluator is not to be had: the IAM documents are not evaluated"
+		return
+	}
+	cat "$folder"/* >"$tools/iam.new/inputs"
+	mv "$tools/iam.new" "$tools/iam"
+}
+
 pulumi=$(pin pulumi github.com/pulumi/pulumi/pkg/v3)
 language=$(pin language-host github.com/pulumi/pulumi/sdk/v3)
 kubernetes=$(pin kubernetes k8s.io/kubernetes)
@@ -144,6 +167,7 @@ build kubernetes . "$kubernetes" "$kubernetes_flags" "7 minutes"
 link kubernetes ../built/kubernetes
 link kubectl ../built/kubernetes
 opensearch
+iam
 
 if [ "$quiet" = yes ]; then
 	say "all up to date in .tools"

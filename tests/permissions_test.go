@@ -140,7 +140,8 @@ func (a answer) allowed() bool { return a.Result == "Allowed" }
 func evaluate(t *testing.T, documents map[string]json.RawMessage, questions []question) (answers []answer, types map[string]map[string]bool) {
 	t.Helper()
 	const script = "../.tools/iam/evaluate.mjs"
-	if _, err := os.Stat(script); err != nil {
+	_, missing := os.Stat(script)
+	if _, err := exec.LookPath("node"); err != nil || missing != nil {
 		t.Skip("the evaluator of IAM documents is missing: make tools, with node and npm on PATH")
 	}
 	actions := map[string]bool{}
@@ -541,6 +542,53 @@ func TestTheTrustOfTheRolesIsInMainAndItsWorkflows(t *testing.T) {
 		file, at, _ := strings.Cut(strings.TrimPrefix(ref, "GITHUB_REPOSITORY/"), "@")
 		assert.FileExists(t, filepath.Join("..", file))
 		assert.Equal(t, "refs/heads/main", at)
+	}
+}
+
+// Pulumi keeps a stack's state in what the documents have for it, and in nothing else.
+func TestTheStateIsWhereTheDocumentsHaveIt(t *testing.T) {
+	t.Parallel()
+	pulumi, err := filepath.Abs("../.tools/bin/pulumi")
+	require.NoError(t, err)
+	if _, err := os.Stat(pulumi); err != nil {
+		t.Skip("pulumi is missing: make tools")
+	}
+	home, project, store := t.TempDir(), t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(project, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
+	run := func(args ...string) {
+		command := exec.CommandContext(t.Context(), pulumi, args...)
+		command.Dir = project
+		command.Env = append(os.Environ(), "PULUMI_HOME="+home, "PULUMI_BACKEND_URL=file://"+store, "PULUMI_CONFIG_PASSPHRASE=p", "PULUMI_SKIP_UPDATE_CHECK=true")
+		out, err := command.CombinedOutput()
+		require.NoError(t, err, "%s: %s", args, out)
+	}
+	// A stack without resources is destroyed without its program, with a lock, a history and a copy of the state all the same.
+	run("stack", "init", "dev")
+	run("stack", "tag", "set", "team", "web")
+	run("destroy", "--stack", "dev", "--yes", "--skip-preview", "--non-interactive")
+	run("destroy", "--stack", "dev", "--yes", "--skip-preview", "--non-interactive")
+
+	var questions []question
+	folders := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(store, func(path string, entry os.DirEntry, err error) error {
+		name, _ := filepath.Rel(store, path)
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".attrs") { // of files only, not of objects in S3
+			return err
+		}
+		folders[strings.Split(name, "/")[1]] = true
+		for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} {
+			if name != ".pulumi/meta.yaml" || action == "s3:GetObject" { // a person's first login writes it
+				questions = append(questions, question{about: "state", Documents: roleDocuments["deploy"], Action: action, Resource: "arn:aws:s3:::states/" + name, Context: map[string]string{}})
+			}
+		}
+		return nil
+	}))
+	assert.Equal(t, []string{"backups", "history", "meta.yaml", "stacks"}, slices.Sorted(maps.Keys(folders)))
+	assert.DirExists(t, filepath.Join(store, ".pulumi/locks/organization/expense/dev"))
+	texts, _ := documents(t, filling(t, "dev"))
+	answers, _ := evaluate(t, texts, questions)
+	for i, a := range answers {
+		assert.True(t, a.allowed(), questions[i])
 	}
 }
 

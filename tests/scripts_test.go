@@ -349,6 +349,10 @@ esac
 		attached = append(attached, strings.TrimSuffix(call[strings.LastIndex(call, "github-expense-")+len("github-expense-"):], "-dev"))
 	}
 	assert.Equal(t, roleDocuments["deploy"], attached)
+	// As long as the jobs ask for credentials: the action's default, and what the deployments give.
+	for role, seconds := range map[string]string{"preview": "3600", "deploy-dev": "14400"} {
+		assert.NotEmpty(t, result.calledWith("aws iam create-role --role-name github-expense-"+role+" --max-session-duration "+seconds+" "), role)
+	}
 	assert.NotEmpty(t, result.calledWith("pulumi config set --path expense:iam.permissionsBoundary "+boundaryOf("dev")))
 
 	set := map[string]bool{"AWS_RUNNER": true} // only with a runner of one's own

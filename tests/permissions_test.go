@@ -462,6 +462,39 @@ func TestWhatTheDocsSayOfTheRolesIsSo(t *testing.T) {
 	t.Logf("%d sentences: %d refused, %d allowed", len(refused)+len(beyond), first, len(questions)-first)
 }
 
+// Each call of a deployment is refused of a thing of another name without the stack's tags, but for those of which the docs say so.
+func TestWhatIsNotTheStacksIsRefused(t *testing.T) {
+	t.Parallel()
+	rows := rows(t)
+	known := map[string]bool{
+		// AWS's own roles, which are the account's, and the one key of the state.
+		"iam:CreateServiceLinkedRole": true, "iam:TagRole": true, "iam:UntagRole": true, "iam:UpdateRole": true, "kms:Encrypt": true,
+	}
+	for _, r := range rows.Beyond {
+		for action := range r.Calls {
+			known[action] = true
+		}
+	}
+	_, write := rows.needed()
+	var questions []question
+	for _, about := range slices.Sorted(maps.Keys(write)) {
+		for _, q := range rows.ask(t, about, "deploy", write[about]) {
+			renamed := strings.ReplaceAll(q.Resource, "expense", "others")
+			if q.Resource == "*" || known[q.Action] && renamed == q.Resource {
+				continue
+			}
+			q.Resource, q.Context = renamed, map[string]string{"aws:RequestedRegion": "us-east-1"}
+			questions = append(questions, q)
+		}
+	}
+	texts, _ := documents(t, filling(t, "dev"))
+	answers, _ := evaluate(t, texts, questions)
+	for i, a := range answers {
+		assert.False(t, a.allowed(), "%s by %v", questions[i], a.By)
+	}
+	assert.Greater(t, len(questions), 200)
+}
+
 // The boundary of the roles that the program makes has all that they call: what AWS's policies have for them, and what the program's
 // own policies have.
 func TestTheBoundaryLetsTheProgramsRolesWork(t *testing.T) {

@@ -172,6 +172,14 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 	}{
 		"long":        {"head -c 900000 /dev/zero | tr '\\0' x >preview.md", "xxxx", ""},
 		"mentions":    {"yes @everyone | head -c 90000 >preview.md", "@\u200beveryone", "@everyone"},
+		"entities":    {"echo 'ask &#64;team, &commat;team' >preview.md", "&\u200b#\u200b64;team, &\u200bcommat;team", "&#64;"},
+		"issues":      {"echo 'fixes #12, o/r#12, gh-12' >preview.md", "#\u200b12, o/r#\u200b12, gh-\u200b12", "#12"},
+		"a picture":   {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md", "!\u200b[x](/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
+		"links":       {"echo '[x](https://github.com/o/r/issues/1) www.evil.example HTTP:evil.example' >preview.md", "https\u200b:/\u200b/github.com", "www.evil"},
+		"slashes":     {"echo '[x](///evil.example) [y]: http:evil.example' >preview.md", "http\u200b:evil", "//evil"},
+		"escapes":     {`echo '[x](http\:evil.example) [y](/\/evil.example)' >preview.md`, "http\\\u200b:evil", `\:evil`},
+		"like ours":   {"echo '[x](https://docs.aws.amazon.com.evil.example/)' >preview.md", "https\u200b:/\u200b/docs.aws.amazon.com.evil", "](https://docs"},
+		"ours":        {"echo '<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))' >preview.md", "<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))", "\u200b"},
 		"cut letters": {"printf x >preview.md; yes € | tr -d '\\n' | head -c 90000 >>preview.md", "x€€", ""},
 		"not text":    {"yes $'\\xff\\xc3' | head -c 90000 >preview.md", "\uFFFD", "\xff"},
 		"a script":    {"echo '$(touch \"$FOLDER/owned\")`touch \"$FOLDER/owned\"`' >preview.md", "$(touch", ""},
@@ -190,6 +198,17 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 	assert.Zero(t, result.code)
 	assert.Empty(t, body)
 	assert.Empty(t, result.calledWith("gh run download"))
+}
+
+// The preview of every stack comes through as it was written.
+func TestThePreviewIsNotChanged(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs("../rehearsal/internal/change/testdata/preview.md")
+	require.NoError(t, err)
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	_, body := comment(t, "ARTIFACT=cp "+path+" preview.md")
+	assert.True(t, strings.HasSuffix(body, string(want)))
 }
 
 // drift runs drift.sh with a preview that ends with a code, and the open issues.

@@ -9,6 +9,7 @@ readonly marker='<!-- preview-diff -->'
 readonly most=60000
 # Of the packed artifact. A preview has some ten kilobytes.
 readonly most_packed=20000000
+readonly unseen=$'\xe2\x80\x8b' # U+200B
 
 notice() {
     echo "::notice::$1"
@@ -33,8 +34,14 @@ fi
 
 readonly preview=$folder/artifact/preview.md
 if [ -f "$preview" ] && [ ! -L "$preview" ]; then
-    # An @ would notify people in the bot's name; the character after it, which nobody sees, keeps it from doing so.
-    head -c "$most" "$preview" | LC_ALL=C sed 's/@/@\xe2\x80\x8b/g' >"$folder/text"
+    # In the bot's name nobody is to be notified, no other issue named, no picture shown and no link followed but ours. A
+    # character that nobody sees goes into what would begin one. GitHub reads &#64; as an @, so entities are broken too.
+    # https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
+    head -c "$most" "$preview" | LC_ALL=C sed -E \
+        -e "s,[@&<\\]|[Gg][Hh]-,&$unseen,g" -e "s,(!)(\[)|(#)([0-9])|([Ww]{3})(\.)|([Hh][Tt][Tt][Pp][Ss]?)(:),\1\3\5\7$unseen\2\4\6\8,g" \
+        -e ':slashes' -e "s,//,/$unseen/," -e 'tslashes' \
+        -e "s,<$unseen(/?(details|summary)|br)>,<\1>,g" -e "s,\\\\$unseen\|,\\\\|,g" \
+        -e "s,\]\(https$unseen:/$unseen/((docs\.aws\.amazon\.com|kubernetes\.io)/),](https://\1,g" >"$folder/text"
 else
     echo 'There is no preview of this change: the run says why.' >"$folder/text"
 fi

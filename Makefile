@@ -49,6 +49,12 @@ aws-commands: ## Renews what the test of the shown commands knows of the aws CLI
 		pip download --quiet --no-deps --dest "$$wheels" botocore==1.35.87 && \
 		cd rehearsal && go test ./documents -run TestEveryCommandIsTaken -args -botocore "$$wheels"/botocore-*.whl
 
+# The architecture of the runners that deploy: amd64 or arm64.
+ARCH ?= amd64
+.PHONY: pulumi-sums
+pulumi-sums: ## Writes the checksums of what the workflows install of Pulumi, see docs/ci.md: fetches a gigabyte, ARCH=arm64.
+	@.github/scripts/sums.sh $(ARCH)
+
 .PHONY: rehearse
 rehearse: tools .tools/bin/rehearse ## Plays the life of a stack on this machine, and writes .rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/rehearse -stack $(STACK) -plugins "$(PULUMI_PLUGINS)" $(if $(KEEP),-keep)

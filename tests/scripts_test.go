@@ -1,6 +1,9 @@
 package tests
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"maps"
 	"os"
@@ -200,17 +203,6 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 	assert.Empty(t, result.calledWith("gh run download"))
 }
 
-// The preview of every stack comes through as it was written.
-func TestThePreviewIsNotChanged(t *testing.T) {
-	t.Parallel()
-	path, err := filepath.Abs("../rehearsal/internal/change/testdata/preview.md")
-	require.NoError(t, err)
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	_, body := comment(t, "ARTIFACT=cp "+path+" preview.md")
-	assert.True(t, strings.HasSuffix(body, string(want)))
-}
-
 // drift runs drift.sh with a preview that ends with a code, and the open issues.
 func drift(t *testing.T, code, issues string) outcome {
 	t.Helper()
@@ -318,6 +310,282 @@ func TestADeploymentRefreshesAfterAFailure(t *testing.T) {
 	assert.NotZero(t, runScript(t, "failed.sh", commands{"pulumi": "exit 1"}, "STACK=dev", "GITHUB_OUTPUT=/dev/null").code)
 }
 
+// The preview of every stack comes through as it was written.
+func TestThePreviewIsNotChanged(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs("../rehearsal/internal/change/testdata/preview.md")
+	require.NoError(t, err)
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	_, body := comment(t, "ARTIFACT=cp "+path+" preview.md")
+	assert.True(t, strings.HasSuffix(body, string(want)))
+}
+
+// target runs target.sh.
+func target(t *testing.T, role, region, backend string) outcome {
+	return runScript(t, "target.sh", nil, "ROLE="+role, "REGION="+region, "BACKEND="+backend)
+}
+
+// A variable that anybody with write access may set brings neither a foreign state nor a command to the runner.
+func TestAVariableIsNoMoreThanItSays(t *testing.T) {
+	t.Parallel()
+	const role, region, backend = "arn:aws:iam::111122223333:role/github-expense-deploy", "us-east-1", "s3://a-name-of-your-own"
+	result := target(t, role, region, backend)
+	assert.Zero(t, result.code, result.said)
+	assert.Zero(t, target(t, "arn:aws-us-gov:iam::111122223333:role/path/x+=,.@-_", "us-gov-west-1", "s3://a.b-1").code)
+	for _, c := range []struct{ role, region, backend, said string }{
+		{role, region, "s3://b?endpoint=attacker.example&hostname_immutable=true", "PULUMI_BACKEND_URL"},
+		{role, region, "s3://b/elsewhere", "PULUMI_BACKEND_URL"},
+		{role, region, "s3://user@b", "PULUMI_BACKEND_URL"},
+		{role, region, "https://attacker.example", "PULUMI_BACKEND_URL"},
+		{role, region, "file:///tmp", "PULUMI_BACKEND_URL"},
+		{role, region, "", "PULUMI_BACKEND_URL"},
+		{role, "attacker.example/", backend, "AWS_REGION"},
+		{role, "us-east-1\nx", backend, "AWS_REGION"},
+		{role, "", backend, "AWS_REGION"},
+		{"", region, backend, "The role"},
+		{"arn:aws:iam::111122223333:user/x", region, backend, "The role"},
+		{role + "\n::add-path::/tmp", region, backend, "The role"},
+	} {
+		result := target(t, c.role, c.region, c.backend)
+		assert.Equal(t, 1, result.code, c)
+		assert.Contains(t, result.said, "::error::"+c.said+" is ")
+		assert.Equal(t, 1, strings.Count(result.said, "\n"), result.said)
+	}
+}
+
+// archives answers curl with the archive. EVIL is the address of one that was exchanged.
+const archives = `
+while [ $# -gt 1 ]; do
+    [ "$1" != --output ] || exec >"$2"
+    shift
+done
+cat "$ARCHIVE"
+[ "$1" != "${EVIL:-}" ] || echo evil
+`
+
+// archive is a release of Pulumi whose program notes that it ran.
+func archive(t *testing.T) string {
+	const program = "#!/bin/sh\necho \"pulumi $*\" >>\"$FOLDER/calls\"\n"
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	file := tar.NewWriter(zip)
+	require.NoError(t, file.WriteHeader(&tar.Header{Name: "pulumi/pulumi", Mode: 0o700, Size: int64(len(program))}))
+	_, err := file.Write([]byte(program))
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.NoError(t, zip.Close())
+	path := filepath.Join(t.TempDir(), "archive")
+	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
+	return path
+}
+
+// project is a folder with what the scripts read of ours.
+func project(t *testing.T) string {
+	folder := t.TempDir()
+	for _, file := range []string{
+		".github/scripts/sums.sh", ".github/scripts/install.sh", "go.mod", "tools/pulumi/go.mod", "rehearsal/internal/eksprovider/provider.go",
+	} {
+		data, err := os.ReadFile("../" + file)
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, file)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, file), data, 0o700))
+	}
+	return folder
+}
+
+// pinnedArchives are the names of the archives that the program needs, for runners with amd64.
+func pinnedArchives(t *testing.T) []string {
+	pin := func(file, pattern string) string {
+		data, err := os.ReadFile("../" + file)
+		require.NoError(t, err)
+		match := regexp.MustCompile(pattern).FindSubmatch(data)
+		require.Len(t, match, 2, pattern)
+		return string(match[1])
+	}
+	name := func(provider, version string) string {
+		return "pulumi-resource-" + provider + "-v" + version + "-linux-amd64.tar.gz"
+	}
+	return []string{
+		"pulumi-v" + pin("tools/pulumi/go.mod", `pulumi/pkg/v3 v(\S+)`) + "-linux-x64.tar.gz",
+		name("aws", pin("go.mod", `pulumi-aws/sdk/v6 v(\S+)`)), name("eks", pin("go.mod", `pulumi-eks/sdk/v3 v(\S+)`)),
+		name("kubernetes", pin("go.mod", `pulumi-kubernetes/sdk/v4 v(\S+)`)),
+		name("kubernetes", pin("rehearsal/internal/eksprovider/provider.go", `kubernetesVersion = "(\S+)"`)),
+	}
+}
+
+// named are the archives in a file of sums.
+func named(t *testing.T, file string) []string {
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var out []string
+	for _, match := range regexp.MustCompile(`(?m)^[0-9a-f]{64}  (\S+)$`).FindAllSubmatch(data, -1) {
+		out = append(out, string(match[1]))
+	}
+	return out
+}
+
+// Sums come from two places that agree, or there are none; and what has another sum is not unpacked, let alone run.
+func TestWhatIsInstalledHasTheSumOfTwoSources(t *testing.T) {
+	t.Parallel()
+	folder := project(t)
+	sums := filepath.Join(folder, ".github/pulumi.sums")
+	names, fetched := pinnedArchives(t), "ARCHIVE="+archive(t)
+	version := regexp.MustCompile(`v[0-9.]+[0-9]`).FindString(names[1])
+
+	for _, evil := range []string{
+		"https://get.pulumi.com/releases/plugins/" + names[1],
+		"https://github.com/pulumi/pulumi-aws/releases/download/" + version + "/" + names[1],
+	} {
+		result := runBash(t, []string{folder + "/.github/scripts/sums.sh"}, commands{"curl": archives}, fetched, "EVIL="+evil)
+		assert.NotZero(t, result.code)
+		assert.Contains(t, result.said, names[1]+" differs between GitHub and get.pulumi.com")
+		assert.NoFileExists(t, sums)
+	}
+	result := runBash(t, []string{folder + "/.github/scripts/sums.sh"}, commands{"curl": archives}, fetched)
+	require.Zero(t, result.code, result.said)
+	assert.Equal(t, names, named(t, sums))
+	arm := runBash(t, []string{project(t) + "/.github/scripts/sums.sh", "arm64"}, commands{"curl": archives}, fetched)
+	assert.Len(t, arm.calledWith("curl"), 10)
+	assert.NotContains(t, arm.said, "x64")
+	assert.NotContains(t, arm.said, "amd64")
+
+	install := func(env ...string) (outcome, string, string) {
+		temp := t.TempDir()
+		env = append(env, fetched, "RUNNER_TEMP="+temp, "GITHUB_ENV="+temp+"/env", "GITHUB_PATH="+temp+"/path")
+		result := runBash(t, []string{"-c", "cd " + folder + " && .github/scripts/install.sh"}, commands{"curl": archives}, env...)
+		set, _ := os.ReadFile(temp + "/env")
+		path, _ := os.ReadFile(temp + "/path")
+		return result, string(set), string(path)
+	}
+	for _, evil := range []string{"sdk/" + names[0], "plugins/" + names[4]} {
+		result, set, path := install("EVIL=https://get.pulumi.com/releases/" + evil)
+		assert.NotZero(t, result.code, evil)
+		assert.Contains(t, result.said, "FAILED")
+		assert.Empty(t, result.calledWith("pulumi"), "nothing of it ran")
+		assert.Empty(t, set+path)
+	}
+	result, set, path := install()
+	require.Zero(t, result.code, result.said)
+	assert.Contains(t, path, "/pulumi/pulumi\n")
+	assert.Contains(t, set, "\nPULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true\n", "a state can name a plugin and where it is")
+	var installed []string
+	for _, call := range result.calledWith("pulumi plugin install resource ") {
+		installed = append(installed, strings.Fields(call)[7])
+	}
+	assert.ElementsMatch(t, names[1:], installed)
+
+	require.NoError(t, os.Remove(sums))
+	result, _, _ = install()
+	assert.NotZero(t, result.code)
+	assert.Contains(t, result.said, "make pulumi-sums")
+	assert.Empty(t, result.calledWith("curl"))
+}
+
+// A version that moved has sums that moved.
+func TestTheSumsAreOfTheVersionsInUse(t *testing.T) {
+	t.Parallel()
+	const sums = "../.github/pulumi.sums"
+	if _, err := os.Stat(sums); err != nil {
+		t.Skip("nothing is deployed from here: .github/pulumi.sums is not there")
+	}
+	var want []string
+	for _, name := range pinnedArchives(t) {
+		want = append(want, strings.NewReplacer("x64", "ARCH", "amd64", "ARCH").Replace(name))
+	}
+	var got []string
+	for _, name := range named(t, sums) {
+		got = append(got, strings.NewReplacer("x64", "ARCH", "amd64", "ARCH", "arm64", "ARCH").Replace(name))
+	}
+	assert.Equal(t, want, got, "run `make pulumi-sums`")
+}
+
+func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs("../.github/scripts/summary.sh")
+	require.NoError(t, err)
+	result := runBash(t, []string{path, "pulumi", "up"}, commands{
+		"pulumi": `head -c 2000000 /dev/zero | tr '\0' x; printf '\n~~~~\n<b>end</b>\n'; echo wrong >&2; exit 5`,
+	})
+	assert.Equal(t, 5, result.code)
+	assert.Contains(t, result.said, "<b>end</b>\nwrong\n")
+	summary, err := os.ReadFile(filepath.Join(result.folder, "summary"))
+	require.NoError(t, err)
+	assert.Less(t, len(summary), 1<<20)
+	assert.True(t, strings.HasSuffix(string(summary), "x\n ~~~~\n<b>end</b>\nwrong\n\n~~~~\n"), "nothing ends the text before its end")
+}
+
+// protected answers what settings.sh asks of GitHub, for a repository where all is set up. Each line of it is one answer.
+const protected = `
+repos/o/r {"private":false}
+repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]
+repos/o/r/codeowners/errors {"errors":[]}
+repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\"]"}
+repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},{"type":"required_reviewers","reviewers":[{"type":"User"}]}]}
+repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"}]}
+repos/o/r/environments/dev/variables {"variables":[{"name":"AWS_DEPLOY_ROLE_ARN"},{"name":"AWS_REGION"},{"name":"PULUMI_BACKEND_URL"}]}
+repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"all_external_contributors"}
+repos/o/r/actions/runners {"total_count":0}
+`
+
+// gitHubSettings answers from ANSWERS. What has no answer is refused, which gh tells on stdout too.
+const gitHubSettings = `{ answer=$(grep -m 1 "^$2 " <<<"$ANSWERS") || { echo '{"message":"Not Found"}'; exit 1; }; jq -r "$4" <<<"${answer#* }"; }`
+
+// settings runs settings.sh with those answers, of which some are others, and an empty one none.
+func settings(t *testing.T, others ...string) outcome {
+	text := protected
+	for _, other := range others {
+		path, answer, _ := strings.Cut(other, " ")
+		before, after, found := strings.Cut(text, "\n"+path+" ")
+		if !found {
+			before, after = text, "\n"
+		}
+		_, after, _ = strings.Cut(after, "\n")
+		text = before + "\n" + after
+		if answer != "" {
+			text += path + " " + answer + "\n"
+		}
+	}
+	return runScript(t, "settings.sh", commands{"gh": gitHubSettings}, "ANSWERS="+text)
+}
+
+func TestTheSettingsAreShown(t *testing.T) {
+	t.Parallel()
+	result := settings(t)
+	assert.Zero(t, result.code, result.said)
+	assert.NotContains(t, result.said, "OPEN")
+	assert.Equal(t, 8, strings.Count(result.said, "ok "), result.said)
+	classic := settings(t, "repos/o/r/rules/branches/main []",
+		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true},"required_status_checks":{"contexts":["check"]}}`)
+	assert.Zero(t, classic.code, classic.said)
+
+	for open, answers := range map[string][]string{
+		"main does not require a review: ":              {`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":0}}]`},
+		"main does not require the check named check: ": {"repos/o/r/rules/branches/main"},
+		"main does not require a code owner's review: ": {"repos/o/r/rules/branches/main"},
+		"main has no CODEOWNERS":                        {"repos/o/r/codeowners/errors"},
+		"dev: is deployed and has no environment":       {"repos/o/r/environments/dev"},
+		"prod: is deployed and has no environment":      {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},
+		"dev: nobody has to approve":                    {`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"wait_timer"}]}`},
+		"dev: is deployed from any branch":              {"repos/o/r/environments/dev/deployment-branch-policies"},
+		"dev: is deployed from main\nfix":               {`repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"},{"name":"fix"}]}`},
+		"dev: administrators pass":                      {`repos/o/r/environments/dev {"name":"dev","can_admins_bypass":true,"protection_rules":[]}`},
+		"its environment has no PULUMI_BACKEND_URL":     {`repos/o/r/environments/dev/variables {"variables":[{"name":"AWS_REGION"}]}`},
+		"prod: nobody has to approve":                   {`repos/o/r/environments/prod {"name":"prod","protection_rules":[]}`},
+		"expected all_external_contributors":            {`repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"first_time_contributors"}`},
+		"2 runners of your own in a public repository":  {`repos/o/r/actions/runners {"total_count":2}`},
+	} {
+		result := settings(t, answers...)
+		assert.Equal(t, 1, result.code, open)
+		assert.Contains(t, result.said, "OPEN")
+		assert.Contains(t, result.said, open)
+	}
+	// A runner of one's own is for private repositories.
+	private := settings(t, `repos/o/r {"private":true}`, `repos/o/r/actions/runners {"total_count":2}`, "repos/o/r/actions/permissions/fork-pr-contributor-approval")
+	assert.Zero(t, private.code, private.said)
+	assert.NotZero(t, settings(t, "repos/o/r").code)
+}
+
 // The commands of docs/ci.md make the roles from every document, filled in, and set every variable that the workflows read.
 func TestTheSetUpOfTheDocsIsWhole(t *testing.T) {
 	t.Parallel()
@@ -326,7 +594,12 @@ func TestTheSetUpOfTheDocsIsWhole(t *testing.T) {
 	_, text, found := strings.Cut(string(docs), "## Setting it up")
 	require.True(t, found)
 	text, _, _ = strings.Cut(text, "## What the roles may do")
-	script := "set -euo pipefail\n"
+	// In a copy, for they write files that people commit.
+	copied := t.TempDir()
+	for _, file := range []string{".github", "Pulumi.dev.yaml", "Pulumi.prod.yaml"} {
+		require.NoError(t, exec.Command("cp", "-R", "../"+file, copied).Run())
+	}
+	script := "set -euo pipefail\ncd " + copied + "\n"
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
 		script += block[1]
 	}
@@ -346,8 +619,14 @@ case "$*" in
     done ;;
 esac
 `,
-		"gh": `case "$*" in *customization/sub*) echo "repo:o@1/n@2" ;; esac`, "pulumi": "",
-	})
+		"gh": `
+case "$*" in
+*customization/sub*) echo "repo:OWNER@1/NAME@2" ;;
+"api users/"*) echo 7 ;;
+"variable set "*|"api --method "*) [ "${*: -1}" != - ] || jq . >"$FOLDER/${4##*/}" ;;
+*) ` + gitHubSettings + ` ;;
+esac`, "pulumi": "", "make": "", "git": "",
+	}, "ANSWERS="+strings.ReplaceAll(protected, "o/r", "OWNER/NAME"))
 	require.Zero(t, result.code, result.said)
 
 	// What the commands hand to AWS are the documents that the tests of the permissions evaluate.
@@ -374,16 +653,60 @@ esac
 	}
 	assert.NotEmpty(t, result.calledWith("pulumi config set --path expense:iam.permissionsBoundary "+boundaryOf("dev")))
 
-	set := map[string]bool{"AWS_RUNNER": true} // only with a runner of one's own
-	for _, call := range result.calledWith("gh variable set ") {
-		set[strings.Fields(call)[3]] = true
-	}
-	read := map[string]bool{}
-	flows, _ := workflows(t)
-	for _, w := range flows {
-		for _, match := range regexp.MustCompile(`vars\.([A-Z_]+)`).FindAllStringSubmatch(w.text, -1) {
-			read[match[1]] = true
+	assert.Contains(t, result.said, "ok    dev: has reviewers", "step 8")
+	assert.NotContains(t, result.said, "OPEN")
+	assert.FileExists(t, filepath.Join(result.folder, "rulesets"))
+	owners, err := os.ReadFile(filepath.Join(copied, ".github/CODEOWNERS"))
+	require.NoError(t, err)
+	assert.Contains(t, string(owners), "/.github/ @LOGIN\n")
+	for _, line := range strings.Split(strings.TrimSpace(string(owners)), "\n") {
+		path := strings.Fields(line)[0]
+		found, err := filepath.Glob(".." + "/" + strings.Trim(path, "/"))
+		require.NoError(t, err)
+		if path != "/.acknowledged-replacements.yaml" { // there when something was acknowledged
+			assert.NotEmpty(t, found, path)
 		}
 	}
-	assert.Equal(t, slices.Sorted(maps.Keys(read)), slices.Sorted(maps.Keys(set)))
+
+	// What the deploying jobs read is the environment's, all else the repository's; only with runners of one's own there is one more.
+	ofRepository, ofEnvironment := map[string]bool{"AWS_PREVIEW_RUNNER": true}, map[string]bool{}
+	for _, call := range result.calledWith("gh variable set ") {
+		if strings.Contains(call, " --env dev ") {
+			ofEnvironment[strings.Fields(call)[3]] = true
+		} else {
+			ofRepository[strings.Fields(call)[3]] = true
+		}
+	}
+	readByOthers, readByDeployments := map[string]bool{}, map[string]bool{}
+	variable := regexp.MustCompile(`vars\.([A-Z_]+)`)
+	flows, _ := workflows(t)
+	for _, w := range flows {
+		deploys := slices.ContainsFunc(slices.Collect(maps.Values(w.Jobs)), func(j job) bool { return j.Environment != "" })
+		for _, line := range strings.Split(w.text, "\n") {
+			for _, match := range variable.FindAllStringSubmatch(line, -1) {
+				if deploys && match[1] != "AWS_DEPLOY_STACKS" {
+					readByDeployments[match[1]] = true
+				} else {
+					readByOthers[match[1]] = true
+				}
+			}
+		}
+	}
+	assert.Equal(t, slices.Sorted(maps.Keys(readByOthers)), slices.Sorted(maps.Keys(ofRepository)))
+	assert.Equal(t, slices.Sorted(maps.Keys(readByDeployments)), slices.Sorted(maps.Keys(ofEnvironment)))
+	for name := range ofEnvironment {
+		assert.Contains(t, protected, `{"name":"`+name+`"}`, "settings.sh asks for it")
+	}
+}
+
+// The label that the page has for the runner of deployments is one that `make lint` takes.
+func TestTheRunnerOfDeploymentsIsKnown(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../docs/ci.md")
+	require.NoError(t, err)
+	labels, err := os.ReadFile("../.github/actionlint.yaml")
+	require.NoError(t, err)
+	label := regexp.MustCompile(`(?s)The deployments' runner has the label\s+\x60([a-z-]+)\x60`).FindSubmatch(docs)
+	require.Len(t, label, 2)
+	assert.Contains(t, string(labels), "["+string(label[1])+"]")
 }

@@ -54,14 +54,14 @@ var awsOwn = map[string]form{
 
 // Commands of gh: https://cli.github.com/manual/gh. Not those of the gh on PATH, which may be too old for `gh variable`.
 var ofGH = map[string]form{
-	"api":          {Options: options{"method": "text", "f": "text", "paginate": "flag", "jq": "text", "input": "text"}, words: 1},
+	"api":          {Options: options{"method": "text", "f": "text", "F": "text", "paginate": "flag", "jq": "text", "input": "text"}, words: 1},
 	"issue close":  {Options: options{"repo": "text", "comment": "text"}, words: 1},
 	"issue create": {Required: []string{"title", "body-file"}, Options: options{"repo": "text", "label": "text", "title": "text", "body-file": "text"}},
 	"issue edit":   {Options: options{"repo": "text", "body-file": "text"}, words: 1},
 	"issue list":   {Options: options{"repo": "text", "label": "text", "state": "text", "limit": "number", "json": "text"}},
 	"label create": {Options: options{"repo": "text", "force": "flag", "description": "text"}, words: 1},
 	"run download": {Options: options{"repo": "text", "name": "text", "dir": "text"}, words: 1},
-	"variable set": {Options: options{"repo": "text", "body": "text"}, words: 1},
+	"variable set": {Options: options{"repo": "text", "env": "text", "body": "text"}, words: 1},
 }
 
 // Every command that people are told to type and that GitHub runs is one that its program takes, in a shell that has nothing

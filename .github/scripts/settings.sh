@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Shows what of docs/ci.md is set up on GitHub, and what is left open. Needs REPOSITORY, and gh signed in as an administrator of it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+open=0
+ok() { echo "ok    $1"; }
+open() {
+    echo "OPEN  $1"
+    open=1
+}
+
+# ask PATH FILTER prints what GitHub says, or nothing where it refuses: what a plan does not have is an error, with a text of its own.
+ask() {
+    local said
+    if said=$(gh api "repos/$REPOSITORY/$1" --jq "$2" 2>/dev/null) && [ -n "$said" ]; then
+        printf '%s\n' "$said"
+    fi
+}
+
+private=$(gh api "repos/$REPOSITORY" --jq .private)
+
+# What main requires, by a ruleset or by classic branch protection.
+required=$(
+    ask rules/branches/main '.[] | .parameters | values |
+        (select(.required_approving_review_count > 0) | "review"), (select(.require_code_owner_review) | "owners"), .required_status_checks[]?.context'
+    ask branches/main/protection '(.required_pull_request_reviews | values |
+        (select(.required_approving_review_count > 0) | "review"), (select(.require_code_owner_reviews) | "owners")), .required_status_checks.contexts[]?'
+)
+for rule in 'review:a review' 'check:the check named check' "owners:a code owner's review"; do
+    if grep -qx "${rule%%:*}" <<<"$required"; then
+        ok "main requires ${rule#*:}"
+    else
+        open "main does not require ${rule#*:}: one person alone changes what is deployed. Needs a public repository, or Pro, Team or Enterprise."
+    fi
+done
+if [ "$(ask codeowners/errors '.errors | length')" = 0 ]; then
+    ok "main has a CODEOWNERS"
+else
+    open "main has no CODEOWNERS, or one with errors: any reviewer will do for the workflows and the guard."
+fi
+
+deployed=$(ask actions/variables/AWS_DEPLOY_STACKS '.value | fromjson[]')
+for stack in $(printf '%s\n' Pulumi.*.yaml | cut -d . -f 2); do
+    environment=$(ask "environments/$stack" .name)
+    if [ -z "$environment" ]; then
+        if grep -qx "$stack" <<<"$deployed"; then
+            open "$stack: is deployed and has no environment. The first run makes one without any rule."
+        else
+            ok "$stack: no environment and not deployed. Leave it out of the deploying role's trust policy, or any branch deploys it."
+        fi
+        continue
+    fi
+    if [ -n "$(ask "environments/$stack" '.protection_rules[] | select(.type == "required_reviewers") | .reviewers[]')" ]; then
+        ok "$stack: has reviewers"
+    else
+        open "$stack: nobody has to approve a deployment. Needs a public repository, or Enterprise."
+    fi
+    branches=$(ask "environments/$stack/deployment-branch-policies" '.branch_policies[].name')
+    if [ "$branches" = main ]; then
+        ok "$stack: from main only"
+    else
+        open "$stack: is deployed from ${branches:-any branch}, expected main only. Needs a public repository, or Pro, Team or Enterprise."
+    fi
+    if [ "$(ask "environments/$stack" .can_admins_bypass)" = true ]; then
+        open "$stack: administrators pass by its rules."
+    fi
+    variables=$(ask "environments/$stack/variables" '.variables[].name')
+    for variable in AWS_DEPLOY_ROLE_ARN AWS_REGION PULUMI_BACKEND_URL; do
+        grep -qx "$variable" <<<"$variables" ||
+            open "$stack: its environment has no $variable, so the repository's is taken, which whoever has write access may set."
+    done
+done
+
+if [ "$private" = false ]; then
+    policy=$(ask actions/permissions/fork-pr-contributor-approval .approval_policy)
+    if [ "$policy" = all_external_contributors ]; then
+        ok "workflows of outside contributors wait for approval"
+    else
+        open "workflows of outside contributors: the policy is ${policy:-unknown}, expected all_external_contributors."
+    fi
+    runners=$(ask actions/runners .total_count)
+    [ "${runners:-0}" = 0 ] || open "$runners runners of your own in a public repository: any fork's pull request can run code on them."
+fi
+exit "$open"

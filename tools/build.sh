@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl, OpenSearch's
-# archives into .tools/opensearch, and the evaluator of IAM documents into .tools/iam.
+# Puts the programs that a rehearsal needs into .tools/bin: pulumi, pulumi-language-go, kubernetes and kubectl; zizmor, which checks
+# the workflows; OpenSearch's archives into .tools/opensearch, and the evaluator of IAM documents into .tools/iam.
 # Each program is built from the Go module in the folder of its name here, and built again only when that folder, or the way it
 # is built, has changed since. What counts is content, not file times, so that a restored CI cache stays valid.
 set -eu
@@ -133,6 +133,26 @@ iam() {
 	mv "$tools/iam.new" "$tools/iam"
 }
 
+# zizmor fetches zizmor from PyPI, where pip checks the sums that tools/lint/requirements.txt names.
+zizmor() {
+	requirements=$root/tools/lint/requirements.txt
+	if ! cmp -s "$requirements" "$tools/zizmor/requirements.txt"; then
+		if ! python3 -m pip --version >/dev/null 2>&1; then
+			say "found no pip (Debian: python3-pip): zizmor is not fetched, and the workflows' safety is not checked"
+			return
+		fi
+		say "fetching zizmor ..."
+		rm -rf "$tools/zizmor"
+		python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --only-binary :all: --require-hashes \
+			--target "$tools/zizmor" --requirement "$requirements" || {
+			say "zizmor is not to be had: the workflows' safety is not checked"
+			return
+		}
+		cp "$requirements" "$tools/zizmor"
+	fi
+	link zizmor ../zizmor/bin/zizmor
+}
+
 pulumi=$(pin pulumi github.com/pulumi/pulumi/pkg/v3)
 language=$(pin language-host github.com/pulumi/pulumi/sdk/v3)
 kubernetes=$(pin kubernetes k8s.io/kubernetes)
@@ -166,6 +186,7 @@ fi
 build kubernetes . "$kubernetes" "$kubernetes_flags" "7 minutes"
 link kubernetes ../built/kubernetes
 link kubectl ../built/kubernetes
+zizmor
 opensearch
 iam
 

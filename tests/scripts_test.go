@@ -445,6 +445,17 @@ func TestWhatIsInstalledHasTheSumOfTwoSources(t *testing.T) {
 	result := runBash(t, []string{folder + "/.github/scripts/sums.sh"}, commands{"curl": archives}, fetched)
 	require.Zero(t, result.code, result.said)
 	assert.Equal(t, names, named(t, sums))
+	// A state has the versions of its last deployment: older providers stay, the older CLI does not.
+	data, err := os.ReadFile(sums)
+	require.NoError(t, err)
+	older := strings.NewReplacer("pulumi-v3.", "pulumi-v2.", "-aws-v6.", "-aws-v5.").Replace(string(data))
+	require.NoError(t, os.WriteFile(sums, []byte(older), 0o600))
+	result = runBash(t, []string{folder + "/.github/scripts/sums.sh"}, commands{"curl": archives}, fetched)
+	require.Zero(t, result.code, result.said)
+	assert.Equal(t, append(slices.Clone(names), strings.Replace(names[1], "-v6.", "-v5.", 1)), named(t, sums))
+	assert.Len(t, result.calledWith("curl"), 4, "what is there already is not fetched")
+	require.NoError(t, os.WriteFile(sums, data, 0o600))
+
 	arm := runBash(t, []string{project(t) + "/.github/scripts/sums.sh", "arm64"}, commands{"curl": archives}, fetched)
 	assert.Len(t, arm.calledWith("curl"), 10)
 	assert.NotContains(t, arm.said, "x64")
@@ -497,7 +508,7 @@ func TestTheSumsAreOfTheVersionsInUse(t *testing.T) {
 	for _, name := range named(t, sums) {
 		got = append(got, strings.NewReplacer("x64", "ARCH", "amd64", "ARCH", "arm64", "ARCH").Replace(name))
 	}
-	assert.Equal(t, want, got, "run `make pulumi-sums`")
+	assert.Subset(t, got, want, "run `make pulumi-sums`")
 }
 
 func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {

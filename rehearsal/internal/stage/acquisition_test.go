@@ -21,10 +21,10 @@ import (
 // foreignState has a resource of a provider whose plugin is on a server of one's own.
 const foreignState = `{"version":3,"deployment":{"manifest":{"time":"2026-01-01T00:00:00Z","magic":"","version":""},"resources":[
 {"urn":"urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev","custom":false,"type":"pulumi:pulumi:Stack"},
-{"urn":"urn:pulumi:dev::expense::pulumi:providers:evil::evil","custom":true,"id":"04da6b54-80e4-46f7-96ec-b56ff0331ba9","type":"pulumi:providers:evil",
+{"urn":"urn:pulumi:dev::expense::pulumi:providers:evil::evil","custom":true,"id":"0d7b1f6e-2f0a-4c52-9a51-1f0c6b8a7d33","type":"pulumi:providers:evil",
  "inputs":{"__internal":{"pluginDownloadURL":"%s"},"version":"1.0.0"},"outputs":{"version":"1.0.0"}},
 {"urn":"urn:pulumi:dev::expense::evil:index:Thing::thing","custom":true,"id":"x","type":"evil:index:Thing",
- "provider":"urn:pulumi:dev::expense::pulumi:providers:evil::evil::04da6b54-80e4-46f7-96ec-b56ff0331ba9"}]}}`
+ "provider":"urn:pulumi:dev::expense::pulumi:providers:evil::evil::0d7b1f6e-2f0a-4c52-9a51-1f0c6b8a7d33"}]}}`
 
 // Whoever can write a state, or name another, could have the engine run what it fetches from where the state says. With what the
 // workflows' install.sh sets the engine asks nobody.
@@ -72,7 +72,7 @@ func TestAStatesPluginIsNotFetchedInAWorkflow(t *testing.T) {
 
 	out, err := run(set, destroy...)
 	assert.Error(t, err)
-	assert.Contains(t, out, "evil")
+	assert.Contains(t, out, "no resource plugin 'pulumi-resource-evil' found")
 	assert.Zero(t, asked.Load(), out)
 
 	out, err = run(nil, destroy...)

@@ -482,7 +482,9 @@ func TestWhatIsInstalledHasTheSumOfTwoSources(t *testing.T) {
 	assert.Contains(t, set, "\nPULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true\n", "a state can name a plugin and where it is")
 	var installed []string
 	for _, call := range result.calledWith("pulumi plugin install resource ") {
-		installed = append(installed, strings.Fields(call)[7])
+		words := strings.Fields(call)
+		assert.Equal(t, "pulumi-resource-"+words[4]+"-v"+words[5]+"-linux-amd64.tar.gz", words[7])
+		installed = append(installed, words[7])
 	}
 	assert.ElementsMatch(t, names[1:], installed)
 

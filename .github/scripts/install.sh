@@ -5,7 +5,7 @@
 # Needs RUNNER_TEMP, GITHUB_ENV and GITHUB_PATH.
 set -euo pipefail
 
-readonly sums=$PWD/.github/pulumi.sums
+sums=$(pwd)/.github/pulumi.sums
 [ -s "$sums" ] || {
     echo "::error::.github/pulumi.sums is missing, so nothing can be installed. Run 'make pulumi-sums' and commit the file, see docs/ci.md."
     exit 1
@@ -26,8 +26,8 @@ sha256sum --check --strict "$sums"
 tar -xzf pulumi-v*.tar.gz # to pulumi/
 export PATH=$PULUMI_HOME/pulumi:$PATH
 for file in pulumi-resource-*.tar.gz; do
-    [[ $file =~ ^pulumi-resource-([a-z]+)-v([0-9.]+)-linux- ]]
-    pulumi plugin install resource "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" --file "$file"
+    name=${file#pulumi-resource-} version=${file#*-v}
+    pulumi plugin install resource "${name%%-v*}" "${version%-linux-*}" --file "$file"
 done
 {
     echo "PULUMI_HOME=$PULUMI_HOME"

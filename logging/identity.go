@@ -10,7 +10,7 @@ import (
 const (
 	tokenDir  = "/var/run/secrets/aws"
 	tokenFile = "token"
-	// tokenSeconds is a day, as EKS's own webhooks ask for; the kubelet renews the token long before.
+	// tokenSeconds of what runs for long are a day, as EKS's own webhooks ask for; the kubelet renews the token long before.
 	tokenSeconds = 86400
 	// podIdentityURL is where the pod identity agent of the node hands out credentials
 	// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
@@ -21,7 +21,7 @@ const (
 // volume for this container alone, and the variables by which AWS's SDKs find it. EKS's webhook would add the same to every
 // container of the pod, and leave it out when it is down.
 func identity(volume, region string, roleARN pulumi.StringInput) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
-	source, token := audienceToken(volume, "sts.amazonaws.com")
+	source, token := audienceToken(volume, "sts.amazonaws.com", tokenSeconds)
 	return source, token, corev1.EnvVarArray{
 		variable("AWS_REGION", pulumi.String(region)),
 		// The regional endpoint is in the VPC; the global one is not.
@@ -32,9 +32,10 @@ func identity(volume, region string, roleARN pulumi.StringInput) (corev1.VolumeA
 }
 
 // podIdentity is what one container needs to get the role that EKS Pod Identity has for its pod's service account. EKS's
-// webhook would add the same to every container of the pod, once it knows of the association.
-func podIdentity(volume string) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
-	source, token := audienceToken(volume, "pods.eks.amazonaws.com")
+// webhook would add the same to every container of the pod, once it knows of the association. The token is good for the given
+// seconds, 600 at least (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/).
+func podIdentity(volume string, seconds int) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
+	source, token := audienceToken(volume, "pods.eks.amazonaws.com", seconds)
 	return source, token, corev1.EnvVarArray{
 		variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", pulumi.String(podIdentityURL)),
 		variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
@@ -42,7 +43,7 @@ func podIdentity(volume string) (corev1.VolumeArgs, corev1.VolumeMountArgs, core
 }
 
 // audienceToken is a volume with a token of the pod's service account for one audience, and its mount.
-func audienceToken(volume, audience string) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
+func audienceToken(volume, audience string, seconds int) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
 	token := mount(volume, tokenDir)
 	token.ReadOnly = pulumi.Bool(true)
 	return corev1.VolumeArgs{
@@ -50,7 +51,7 @@ func audienceToken(volume, audience string) (corev1.VolumeArgs, corev1.VolumeMou
 		Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
 			ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
 				Audience:          pulumi.String(audience),
-				ExpirationSeconds: pulumi.Int(tokenSeconds),
+				ExpirationSeconds: pulumi.Int(seconds),
 				Path:              pulumi.String(tokenFile),
 			},
 		}}},

@@ -238,7 +238,7 @@ func setupHashName(document string) string {
 // the role's association meanwhile. A pod whose spot node goes does not count
 // (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
 func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpecArgs {
-	token, tokenMount, env := podIdentity("aws-token")
+	token, tokenMount, env := podIdentity("aws-token", setupDeadlineSeconds)
 	config := mount("setup", setupDir)
 	config.ReadOnly = pulumi.Bool(true)
 	return batchv1.JobSpecArgs{

@@ -54,5 +54,9 @@ func TestTheSetupRunsOnceWithItsOwnIdentity(t *testing.T) {
 	volumes := spec.Volumes.(corev1.VolumeArray)
 	require.Len(t, volumes, 2)
 	source := volumes[1].(corev1.VolumeArgs).Projected.(corev1.ProjectedVolumeSourceArgs).Sources.(corev1.VolumeProjectionArray)[0].(corev1.VolumeProjectionArgs)
-	assert.Equal(t, pulumi.String("pods.eks.amazonaws.com"), source.ServiceAccountToken.(corev1.ServiceAccountTokenProjectionArgs).Audience)
+	projection := source.ServiceAccountToken.(corev1.ServiceAccountTokenProjectionArgs)
+	assert.Equal(t, pulumi.String("pods.eks.amazonaws.com"), projection.Audience)
+	// Kubernetes gives out none that is good for less than ten minutes.
+	assert.Equal(t, job.ActiveDeadlineSeconds, projection.ExpirationSeconds, "the master's token outlives the Job")
+	assert.GreaterOrEqual(t, int(projection.ExpirationSeconds.(pulumi.Int)), 600)
 }

@@ -143,12 +143,11 @@ func taints(taints []config.Taint) eks.NodeGroupTaintArray {
 	return out
 }
 
-// nodePolicies are what a node's role needs: to join, to give pods addresses, to pull images, and to be reached by
-// Session Manager, which needs neither an SSH key nor an open port
-// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html).
-var nodePolicies = []string{
-	"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore",
-}
+// nodePolicies are what a node's role needs: to join, to give pods addresses and to pull images
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html). Without
+// AmazonSSMManagedInstanceCore nobody opens a session on a node with rights in IAM alone, and no node reads the parameters of
+// the account (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSSMManagedInstanceCore.html).
+var nodePolicies = []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy"}
 
 // NodeRoleArgs describe the nodes' role.
 type NodeRoleArgs struct {
@@ -161,8 +160,7 @@ type NodeRole struct {
 
 	ARN pulumi.StringOutput `pulumi:"arn"`
 
-	// Policies are the role's attachments: a node that boots without them fails to join, and one that loses the CNI's
-	// leaves its network interfaces behind.
+	// Policies are the role's attachments: a node that boots without them fails to join.
 	Policies []pulumi.Resource
 }
 

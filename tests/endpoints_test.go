@@ -20,8 +20,7 @@ func TestEndpointsAreOfServicesThatAWSHas(t *testing.T) {
 	text, err := os.ReadFile("../rehearsal/internal/awsmodel/endpoint-services.txt")
 	require.NoError(t, err)
 	services := strings.Split(string(text), "\n")
-	// Messages of Systems Manager went another way in the regions that AWS opened since 2024.
-	services = slices.DeleteFunc(services, func(s string) bool { return strings.HasPrefix(s, "#") || s == "ec2messages" })
+	services = slices.DeleteFunc(services, func(s string) bool { return strings.HasPrefix(s, "#") })
 
 	regions, endpoints, refused := 0, 0, 0
 	for _, row := range published.Regions() {
@@ -56,5 +55,5 @@ func TestEndpointsAreOfServicesThatAWSHas(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, regions, 36)
 	assert.Equal(t, 4, refused, "the regions without an endpoint for EKS")
-	assert.Equal(t, regions*2+(regions-refused)*10, endpoints)
+	assert.Equal(t, regions*2+(regions-refused)*8, endpoints)
 }

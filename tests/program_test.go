@@ -196,7 +196,7 @@ func TestOrder(t *testing.T) {
 	const group, addon, attachment = "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 	const job = "kubernetes:batch/v1:Job"
 	needs("eks:index:Cluster", "expense", "aws:cloudwatch/logGroup:LogGroup", "expense-control-plane")
-	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonSSMManagedInstanceCore"} {
+	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy"} {
 		needs(group, "expense-use1-az2", attachment, "expense-node-"+policy)
 	}
 	needs(group, "expense-use1-az2", addon, "expense-node-vpc-cni")

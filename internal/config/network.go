@@ -50,18 +50,16 @@ func (r *report) region(region string) (prefix string) {
 // EndpointServices are the AWS services that the private subnets reach through interface endpoints, as in
 // com.amazonaws.REGION.SERVICE. STS always: pods fetch their roles' credentials there, and may then be forbidden to talk to
 // anything outside. Without NAT also what nodes and pods call: joining and volumes (ec2), images (ecr.*), pod roles
-// (eks-auth), the node autoscaler (autoscaling, and eks for a group's labels when it has no node), Session Manager (ssm,
-// ssmmessages).
+// (eks-auth), the node autoscaler (autoscaling, and eks for a group's labels when it has no node).
 //
 // https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html lists what a cluster may need. Of that,
-// elasticloadbalancing is for the AWS Load Balancer Controller, logs and xray for agents, which the program does not run.
-// ec2messages is not needed from SSM Agent 3.3.40.0 on, and regions opened since 2024 do not have it
-// (https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html).
+// elasticloadbalancing is for the AWS Load Balancer Controller, logs and xray for agents, ssm and its messages for Session
+// Manager, none of which the program runs.
 func (n Network) EndpointServices() []string {
 	if n.NAT != NATNone {
 		return []string{"sts"}
 	}
-	return []string{"autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "ssm", "ssmmessages", "sts"}
+	return []string{"autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "sts"}
 }
 
 // EndpointZones are the zones that have interface endpoints: all, or with one NAT gateway only its own, which costs as

@@ -474,7 +474,7 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 			endpoints++
 		}
 	}
-	assert.Equal(t, 10, endpoints)
+	assert.Equal(t, 8, endpoints)
 }
 
 func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {

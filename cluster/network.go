@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"expense/internal/config"
+	"expense/internal/iampolicy"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
@@ -133,18 +134,25 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	n.PrivateSubnetIDs = privateIDs.ToStringArrayOutput()
 
 	// ECR keeps image layers in S3: through the gateway they cost no NAT traffic, and come without NAT too.
-	s3, err := ec2.NewVpcEndpoint(ctx, name+"-s3", &ec2.VpcEndpointArgs{
+	gatewayArgs := &ec2.VpcEndpointArgs{
 		VpcId:           network.ID(),
 		ServiceName:     pulumi.String("com.amazonaws." + args.Region + ".s3"),
 		VpcEndpointType: pulumi.String("Gateway"),
 		RouteTableIds:   privateTables,
 		Tags:            nameTag(name + "-s3"),
-	}, child)
+	}
+	if args.NAT == config.NATNone {
+		// Only where there is no other way out: beside a NAT gateway the buckets of every other region stay open, and a policy would
+		// cut off the images of public registries that keep their layers in the region's S3, as registry.k8s.io does
+		// (https://github.com/kubernetes/registry.k8s.io, cmd/archeio/internal/app/buckets.go).
+		gatewayArgs.Policy = endpointPolicy(network, args.Region, "s3")
+	}
+	s3, err := ec2.NewVpcEndpoint(ctx, name+"-s3", gatewayArgs, child)
 	if err != nil {
 		return nil, fmt.Errorf("S3 endpoint: %w", err)
 	}
 	n.Egress = append(n.Egress, s3)
-	if err := n.interfaceEndpoints(ctx, name, args, privateIDs[:len(args.EndpointZones())]); err != nil {
+	if err := n.interfaceEndpoints(ctx, name, args, network, privateIDs[:len(args.EndpointZones())]); err != nil {
 		return nil, err
 	}
 
@@ -199,7 +207,7 @@ func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, afte
 }
 
 // interfaceEndpoints give services addresses in the VPC, under the services' own names.
-func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *NetworkArgs, subnetIDs pulumi.StringArray) error {
+func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *NetworkArgs, network *ec2.Vpc, subnetIDs pulumi.StringArray) error {
 	group, err := ec2.NewSecurityGroup(ctx, name+"-endpoints", &ec2.SecurityGroupArgs{
 		VpcId:       n.VpcID,
 		Description: pulumi.String("Interface endpoints: HTTPS from the VPC"),
@@ -229,6 +237,7 @@ func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *Net
 			SubnetIds:         subnetIDs,
 			SecurityGroupIds:  pulumi.StringArray{group.ID()},
 			PrivateDnsEnabled: pulumi.Bool(true),
+			Policy:            endpointPolicy(network, args.Region, service),
 			Tags:              nameTag(name + "-" + service),
 		}, pulumi.Parent(n))
 		if err != nil {
@@ -237,6 +246,43 @@ func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *Net
 		n.Egress = append(n.Egress, endpoint)
 	}
 	return nil
+}
+
+// endpointPolicy lets the account's own principals through an endpoint, with the rights that they have, so that nobody carries
+// data out with credentials of another account. The account is read off the VPC, because the program asks AWS nothing.
+func endpointPolicy(network *ec2.Vpc, region, service string) pulumi.StringOutput {
+	return network.Arn.ApplyT(func(vpc string) (string, error) {
+		account, err := iampolicy.Account(vpc)
+		if err != nil {
+			return "", err
+		}
+		return iampolicy.Document(endpointStatements(account, region, service)...)
+	}).(pulumi.StringOutput)
+}
+
+func endpointStatements(account, region, service string) []iampolicy.Statement {
+	statements := []iampolicy.Statement{{
+		Sid: "OwnAccount", Principal: iampolicy.Principal{AWS: "*"}, Actions: []string{"*"}, Resources: []string{"*"},
+		Conditions: map[string]map[string]string{"StringEquals": {"aws:PrincipalAccount": account}},
+	}}
+	switch service {
+	case "sts":
+		// A request with a token has no principal yet, and so none of its keys
+		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). The form is of
+		// vpc_endpoint_policies/sts_endpoint_policy.json in https://github.com/aws-samples/data-perimeter-policy-examples.
+		statements = append(statements, iampolicy.Statement{
+			Sid: "OwnRoles", Principal: iampolicy.Principal{Federated: "*"}, Actions: []string{"sts:AssumeRoleWithWebIdentity"},
+			Resources: []string{fmt.Sprintf("arn:%s:iam::%s:role/*", iampolicy.Partition(region), account)},
+		})
+	case "s3":
+		// Layers come by URLs that ECR signs, from a bucket of its own in each region
+		// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html, "Minimum Amazon S3 Bucket Permissions").
+		statements = append(statements, iampolicy.Statement{
+			Sid: "ImageLayers", Principal: iampolicy.Principal{AWS: "*"}, Actions: []string{"s3:GetObject"},
+			Resources: []string{fmt.Sprintf("arn:%s:s3:::prod-%s-starport-layer-bucket/*", iampolicy.Partition(region), region)},
+		})
+	}
+	return statements
 }
 
 func nameTag(name string) pulumi.StringMap {

@@ -72,7 +72,7 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 			"oidcProviderUrl":        "https://oidc.eks.us-east-1.amazonaws.com/id/" + strings.ToUpper(fmt.Sprint(in["name"])),
 		}
 	},
-	"aws:ec2/vpc:Vpc":                                           none,
+	"aws:ec2/vpc:Vpc":                                           arn("ec2", "vpc/"),
 	"aws:ec2/subnet:Subnet":                                     none,
 	"aws:ec2/internetGateway:InternetGateway":                   none,
 	"aws:ec2/eip:Eip":                                           none,

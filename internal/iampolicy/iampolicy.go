@@ -25,9 +25,9 @@ type Statement struct {
 type Principal struct {
 	// Service is a service principal, as eks.amazonaws.com.
 	Service string `json:",omitempty"`
-	// AWS is the ARN of a role or user.
+	// AWS is the ARN of a role or user, or * for everybody.
 	AWS string `json:",omitempty"`
-	// Federated is the ARN of an OIDC provider.
+	// Federated is the ARN of an OIDC provider, or * for all of them.
 	Federated string `json:",omitempty"`
 }
 

@@ -453,8 +453,8 @@ func TestTheRightProgramPasses(t *testing.T) {
 	}
 }
 
-// Without NAT nodes join through the interface endpoints, with images from a private repository.
-func TestAProgramWithoutNATPasses(t *testing.T) {
+// withoutNAT are dev's settings without NAT: nodes join through the interface endpoints, with images from a private repository.
+func withoutNAT(t *testing.T) map[string]string {
 	values := settings(t, "dev")
 	const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
 	for section, more := range map[string]map[string]any{
@@ -465,7 +465,11 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 	} {
 		add(t, values, section, more)
 	}
-	c, err := runWith(mutation{}, "dev", values)
+	return values
+}
+
+func TestAProgramWithoutNATPasses(t *testing.T) {
+	c, err := runWith(mutation{}, "dev", withoutNAT(t))
 	require.NoError(t, err)
 	endpoints := 0
 	for _, item := range c.model.Inventory() {
@@ -475,6 +479,55 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 8, endpoints)
+}
+
+// An endpoint's policy that forgets who has to pass keeps nodes from joining.
+func TestEndpointsLetThroughWhatNodesCall(t *testing.T) {
+	for _, m := range []mutation{
+		{of: "VpcEndpoint expense-s3", edit: replace("policy", "starport-layer-bucket", "bucket"), want: "the endpoint of s3"},
+		{of: "VpcEndpoint expense-ec2", edit: replace("policy", "111122223333", "999999999999"), want: "the endpoint of ec2"},
+		{of: "VpcEndpoint expense-ecr.dkr", edit: replace("policy", `"Resource":["*"]`, `"Resource":["arn:aws:ecr:us-east-1:111122223333:repository/*"]`), want: "the endpoint of ecr.dkr"},
+	} {
+		c, err := runWith(m, "dev", withoutNAT(t))
+		require.Equal(t, 1, c.mutated, m.of)
+		assert.ErrorContains(t, err, m.want, m.of)
+	}
+}
+
+// Who runs something in a pod cannot carry data to an account of their own through an endpoint: neither with its
+// credentials, whose requests its logs would show, nor with a token for a role of it, nor with a link to a bucket of it.
+func TestNobodyCarriesDataOutThroughAnEndpoint(t *testing.T) {
+	c, err := runWith(mutation{}, "dev", withoutNAT(t))
+	require.NoError(t, err)
+	var vpc string
+	services := map[string]string{
+		"autoscaling": "autoscaling:DescribeAutoScalingGroups", "ec2": "ec2:CreateTags", "ecr.api": "ecr:PutImage", "ecr.dkr": "ecr:PutImage",
+		"eks": "eks:DescribeCluster", "eks-auth": "eks-auth:AssumeRoleForPodIdentity", "s3": "s3:PutObject", "sts": "sts:AssumeRole",
+	}
+	for _, item := range c.model.Inventory() {
+		if item.Type == "aws:ec2/vpc:Vpc" {
+			vpc = item.ID
+		}
+	}
+	require.NotEmpty(t, vpc)
+	const theirs, ours = "999999999999", "111122223333"
+	for service, action := range services {
+		call := awsmodel.Call{Role: "arn:aws:iam::" + theirs + ":role/theirs", Action: action, Resource: "*", Keys: map[string]string{"aws:PrincipalAccount": theirs}}
+		assert.Equal(t, "AccessDenied", awsmodel.Code(c.model.Through(vpc, service, call)), service)
+		call.Role, call.Keys = "arn:aws:iam::"+ours+":role/ours", map[string]string{"aws:PrincipalAccount": ours}
+		assert.NoError(t, c.model.Through(vpc, service, call), service)
+	}
+	for account, passes := range map[string]bool{ours: true, theirs: false} {
+		call := awsmodel.Call{Role: "arn:aws:iam::" + account + ":oidc-provider/example.com", Action: "sts:AssumeRoleWithWebIdentity", Resource: "arn:aws:iam::" + account + ":role/any"}
+		assert.Equal(t, passes, c.model.Through(vpc, "sts", call) == nil, "a token for a role of %s", account)
+	}
+	for _, linked := range []awsmodel.Call{
+		{Role: "anonymous", Action: "s3:PutObject", Resource: "arn:aws:s3:::theirs/secret"},
+		{Role: "anonymous", Action: "s3:GetObject", Resource: "arn:aws:s3:::theirs/tool"},
+		{Role: "anonymous", Action: "s3:PutObject", Resource: "arn:aws:s3:::prod-us-east-1-starport-layer-bucket/secret"},
+	} {
+		assert.Error(t, c.model.Through(vpc, "s3", linked), "%s on %s", linked.Action, linked.Resource)
+	}
 }
 
 func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {

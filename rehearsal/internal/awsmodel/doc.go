@@ -16,7 +16,7 @@ package awsmodel
 var NotModelled = []struct{ Area, What string }{
 	{"credentials", "who the caller is, IAM permissions of the caller, service control policies, permission boundaries"},
 	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are looked at; managed policies outside a short list are refused"},
-	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource policies of anything but OpenSearch domains"},
+	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource policies of anything but OpenSearch domains, and of VPC endpoints where pods and nodes call"},
 	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles are assumed to be 20 seconds"},
 	{"KMS", "permissions that depend on a key's tags, unless a test says that the caller's do"},
 	{"time", "with -scale 0, what a command makes is as old as the command: only what follows within seconds in any order is refused as too early. Custom timeouts then never end"},

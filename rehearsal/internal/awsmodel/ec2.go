@@ -323,6 +323,8 @@ func createEndpoint(m *Model, o *object) error {
 	return nil
 }
 
+func checkEndpoint(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }
+
 func fillEndpoint(m *Model, o *object) {
 	ids := []any{}
 	for _, eni := range m.where(tENI, "owner", o.id) {

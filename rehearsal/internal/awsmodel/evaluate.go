@@ -81,6 +81,48 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	return by, nil
 }
 
+// Through is nil if the VPC's endpoint of a service, if it has one, lets a call pass, and what AWS answers otherwise
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html). The principal's account is among the
+// call's keys as aws:PrincipalAccount. A call with an identity provider's token has none of such keys and, in Role, the
+// provider's ARN (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html).
+func (m *Model) Through(vpc, service string, call Call) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.through(vpc, service, call)
+}
+
+func (m *Model) through(vpc, service string, call Call) error {
+	kind := "AWS"
+	if strings.Contains(call.Role, ":oidc-provider/") {
+		kind = "Federated"
+	}
+	for _, e := range m.where(tEndpoint, "vpcId", vpc) {
+		text := e.in.str("policy")
+		if text == "" || m.endpointService(e.in.str("serviceName")) != service {
+			continue // without a policy everybody may do everything
+		}
+		allowed := false
+		for _, s := range parse(text).Statement {
+			switch {
+			case !s.speaksOf(kind, call.Role) || !s.covers(call.Action, call.Resource):
+			case s.Effect == "Deny":
+				return denied(call, "of an explicit deny in a VPC endpoint policy")
+			case s.holds(call.Keys):
+				allowed = true
+			}
+		}
+		if !allowed {
+			return denied(call, "no VPC endpoint policy allows the "+call.Action+" action")
+		}
+	}
+	return nil
+}
+
+// vpcOf is the VPC that a cluster's nodes and pods are in.
+func vpcOf(cluster *object) string {
+	return props{cluster.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+}
+
 func denied(call Call, why string) error {
 	return refuse("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s", call.Role, call.Action, call.Resource, why)
 }
@@ -160,7 +202,8 @@ type Token struct {
 }
 
 // AssumeWithToken is nil if the role's trust policy lets the token's holder assume it by sts:AssumeRoleWithWebIdentity
-// (https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html), and otherwise what STS answers.
+// (https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html) and the VPC's endpoint lets the
+// request pass, and otherwise what STS answers.
 func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -178,7 +221,7 @@ func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 	}
 	request := map[string]string{issuer + ":aud": t.Audience, issuer + ":sub": "system:serviceaccount:" + t.Namespace + ":" + t.ServiceAccount}
 	if trusted(role, "Federated", provider.arn(), request, "sts:AssumeRoleWithWebIdentity") {
-		return nil
+		return m.through(vpcOf(cluster), "sts", Call{Role: provider.arn(), Action: "sts:AssumeRoleWithWebIdentity", Resource: role.arn()})
 	}
 	return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
 }
@@ -192,6 +235,12 @@ func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 	cluster := m.objects[tCluster][t.Cluster]
 	if cluster == nil || t.Audience != "pods.eks.amazonaws.com" {
 		return "", refuse("InvalidTokenException", "cluster %q, audience %q: expected a cluster and the audience pods.eks.amazonaws.com", t.Cluster, t.Audience)
+	}
+	// The node's agent asks with the node's role (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
+	for _, g := range m.where(tNodeGroup, "clusterName", t.Cluster) {
+		if err := m.through(vpcOf(cluster), "eks-auth", m.ofNode(g.in.str("nodeRoleArn"), "eks-auth:AssumeRoleForPodIdentity", cluster.arn())); err != nil {
+			return "", err
+		}
 	}
 	for _, a := range m.where(tPodIdentity, "clusterName", t.Cluster) {
 		if a.in.str("namespace") != t.Namespace || a.in.str("serviceAccount") != t.ServiceAccount {

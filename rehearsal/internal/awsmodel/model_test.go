@@ -412,8 +412,8 @@ func TestAccepted(t *testing.T) {
 				panic(err)
 			}
 		}},
-		"driver on the nodes' role": {"csiIdentity": nil, "csiRole": nil, "csiPolicy": func(w *world, i in) { i["role"] = w.id("nodeRole") }},
-		"policies in the role":      {"cni": nil, "nodeRole": set("managedPolicyArns", []any{managed("AmazonEKS_CNI_Policy")})},
+		"driver on the nodes' role":                  {"csiIdentity": nil, "csiRole": nil, "csiPolicy": func(w *world, i in) { i["role"] = w.id("nodeRole") }},
+		"policies in the role":                       {"cni": nil, "nodeRole": set("managedPolicyArns", []any{managed("AmazonEKS_CNI_Policy")})},
 		"network plugin with a role by its token": {"cni": nil, "vpc-cni": func(w *world, i in) {
 			role := in{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"` + w.arn("oidc") + `"},"Action":"sts:AssumeRoleWithWebIdentity"}}`, "managedPolicyArns": []any{managed("AmazonEKS_CNI_Policy")}}
 			if err := w.make(step{"cniRole", tRole, nil}, role); err != nil {
@@ -478,7 +478,7 @@ func TestChecked(t *testing.T) {
 		{"https", "fromPort", nil, "fromPort", "required for tcp"},
 		{"vpc", "tags", many(51), "tags", "at most 50 tags"},
 		{"nodes", "taints", slices.Repeat([]any{in{"key": "x", "effect": "NO_EXECUTE"}}, 51), "taints", "at most 50"},
-		{"s3", "policy", "{", "policy", "not a JSON document"},
+		{"s3", "policy", "{", "policy", "contains an invalid JSON policy"},
 		{"alarm", "metricName", nil, "metricName", "metricName is missing"},
 		{"alarm", "datapointsToAlarm", 2, "datapointsToAlarm", "cannot be above evaluation periods"},
 		{"alarm", "okActions", slices.Repeat([]any{"arn:aws:sns:us-east-1:111122223333:x"}, 6), "okActions", "at most 5 actions"},
@@ -833,6 +833,64 @@ func TestWhatIsSpoiledDoesNotComeUp(t *testing.T) {
 	w.m.Spoil(tNAT, "nat", "unexpected state 'failed'")
 	require.Error(t, w.make(nat, nat.inputs(w)))
 	assert.Empty(t, w.outs["nat"].str("publicIp"), "an address is of a gateway that has come up")
+}
+
+// What an endpoint's policy does not let through reaches nobody, whatever roles and routes allow.
+func TestEndpointsRefuseWhatTheirPolicyDoesNotAllow(t *testing.T) {
+	const own = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333"}}}]}`
+	layers := strings.Replace(own, `"Statement":[`, `"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::prod-us-east-1-starport-layer-bucket/*"},`, 1)
+	tokens := strings.Replace(own, `"Statement":[`, `"Statement":[{"Effect":"Allow","Principal":{"Federated":"*"},"Action":"sts:AssumeRoleWithWebIdentity","Resource":"arn:aws:iam::111122223333:role/*"},`, 1)
+	nobody := strings.Replace(own, "111122223333", "999999999999", 1)
+	with := func(policies map[string]string) func(*world, in) {
+		return func(w *world, _ in) {
+			for _, service := range slices.Sorted(maps.Keys(policies)) {
+				inputs := in{"vpcId": w.id("vpc"), "serviceName": "com.amazonaws.us-east-1." + service, "vpcEndpointType": "Interface", "privateDnsEnabled": true, "subnetIds": []any{w.id("priv1")}, "policy": policies[service]}
+				if err := w.make(step{service, tEndpoint, nil}, inputs); err != nil {
+					panic(err)
+				}
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		changes map[string]func(*world, in)
+		want    string
+	}{
+		"own account":               {map[string]func(*world, in){"alias": with(map[string]string{"ec2": own, "ecr.api": own, "ecr.dkr": own, "sts": tokens, "eks-auth": own}), "s3": set("policy", layers)}, ""},
+		"another account's nodes":   {map[string]func(*world, in){"alias": with(map[string]string{"ec2": nobody})}, "the endpoint of ec2"},
+		"images of another account": {map[string]func(*world, in){"alias": with(map[string]string{"ecr.dkr": strings.Replace(own, `"Resource":"*"`, `"Resource":"arn:aws:ecr:us-east-1:111122223333:*"`, 1)})}, "the endpoint of ecr.dkr"},
+		"no layers":                 {map[string]func(*world, in){"s3": set("policy", own)}, "no VPC endpoint policy allows the s3:GetObject action"},
+	} {
+		at, err := newWorld(Options{}).build(c.changes)
+		if c.want == "" {
+			require.NoError(t, err, name+" "+at)
+			continue
+		}
+		require.ErrorContains(t, err, c.want, name)
+		assert.Equal(t, "nodes", at, name)
+	}
+	// Pods get no role.
+	for name, c := range map[string]struct{ sts, auth, wantToken, wantPod string }{
+		"both":      {tokens, own, "", ""},
+		"no tokens": {own, own, "no VPC endpoint policy allows the sts:AssumeRoleWithWebIdentity action", ""},
+		"no agents": {tokens, nobody, "", "no VPC endpoint policy allows the eks-auth:AssumeRoleForPodIdentity action"},
+		"denied":    {strings.Replace(tokens, `"Statement":[`, `"Statement":[{"Effect":"Deny","Principal":{"Federated":"*"},"Action":"sts:*","Resource":"*"},`, 1), own, "an explicit deny in a VPC endpoint policy", ""},
+	} {
+		w := newWorld(Options{})
+		at, err := w.build(map[string]func(*world, in){"alias": with(map[string]string{"sts": c.sts, "eks-auth": c.auth})})
+		require.NoError(t, err, name+" "+at)
+		tokenErr := w.m.AssumeWithToken(w.arn("writer"), Token{"expense", "project", "fluentd", "sts.amazonaws.com"})
+		_, podErr := w.m.AssumeByPodIdentity(Token{"expense", "kube-system", "ebs-csi-controller-sa", "pods.eks.amazonaws.com"})
+		for _, got := range []struct {
+			want string
+			err  error
+		}{{c.wantToken, tokenErr}, {c.wantPod, podErr}} {
+			if got.want == "" {
+				assert.NoError(t, got.err, name)
+			} else {
+				assert.ErrorContains(t, got.err, got.want, name)
+			}
+		}
+	}
 }
 
 func TestPrivateCluster(t *testing.T) {

@@ -3,6 +3,7 @@ package awsmodel
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -410,7 +411,7 @@ func settleNodeGroup(m *Model, o *object) error {
 	}
 	var ids, reasons []string
 	for _, i := range running {
-		if why := m.cannotJoin(cluster, m.objects[tSubnet][i.out.str("subnetId")]); why != "" {
+		if why := m.cannotJoin(cluster, m.objects[tSubnet][i.out.str("subnetId")], o.in.str("nodeRoleArn")); why != "" {
 			ids = append(ids, i.id)
 			reasons = append(reasons, why)
 		}
@@ -438,14 +439,20 @@ func instanceIDs(list []*object) []string {
 	return out
 }
 
-// cannotJoin gives the reason why an instance in the subnet cannot reach what it needs to become a node, or "".
-func (m *Model) cannotJoin(cluster, subnet *object) string {
+// cannotJoin gives the reason why an instance with the role in the subnet cannot reach what it needs to become a node, or "".
+func (m *Model) cannotJoin(cluster, subnet *object, role string) string {
 	vpcConfig := props{cluster.out.value("vpcConfig").ObjectValue()}
 	vpc := m.objects[tVPC][subnet.in.str("vpcId")]
 	private, public := vpcConfig.flag("endpointPrivateAccess", false), vpcConfig.flag("endpointPublicAccess", true)
 	// https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 	if private && !(vpc.in.flag("enableDnsSupport", true) && vpc.in.flag("enableDnsHostnames", false)) {
 		return fmt.Sprintf("%s has no DNS hostnames or no DNS support, which the private endpoint needs", vpc.id)
+	}
+	calls := m.nodeCalls(role)
+	for _, service := range slices.Sorted(maps.Keys(calls)) {
+		if err := m.through(vpc.id, service, calls[service]); err != nil {
+			return fmt.Sprintf("the endpoint of %s in %s refuses it: %v", service, vpc.id, err)
+		}
 	}
 	via, address := m.egress(subnet.id)
 	if via == "" && !(private && m.privateEndpoints(vpc.id)) {
@@ -462,6 +469,25 @@ func (m *Model) cannotJoin(cluster, subnet *object) string {
 		}
 	}
 	return ""
+}
+
+// nodeCalls are calls of a node that joins, by the service whose endpoint they take: the addresses of the instance, and the
+// image of the pause container with a layer of it, from EKS's account and by a URL that ECR has signed
+// (https://docs.aws.amazon.com/eks/latest/userguide/add-ons-images.html,
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html).
+func (m *Model) nodeCalls(role string) map[string]Call {
+	layers := fmt.Sprintf("arn:%s:s3:::prod-%s-starport-layer-bucket/", m.Partition(), m.opts.Region)
+	return map[string]Call{
+		"ec2":     m.ofNode(role, "ec2:DescribeInstances", "*"),
+		"ecr.api": m.ofNode(role, "ecr:GetAuthorizationToken", "*"),
+		"ecr.dkr": m.ofNode(role, "ecr:BatchGetImage", fmt.Sprintf("arn:%s:ecr:%s:602401143452:repository/eks/pause", m.Partition(), m.opts.Region)),
+		"s3":      {Role: "ecr.amazonaws.com", Action: "s3:GetObject", Resource: layers + "layer"},
+	}
+}
+
+// ofNode is a call that is signed with a node's role.
+func (m *Model) ofNode(role, action, resource string) Call {
+	return Call{Role: role, Action: action, Resource: resource, Keys: map[string]string{"aws:PrincipalAccount": m.opts.Account}}
 }
 
 // privateEndpoints are the VPC endpoints that nodes without a way out need

@@ -2,7 +2,6 @@ package awsmodel
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -215,12 +214,6 @@ func (c *checker) between(path string, low, high float64) {
 	}
 }
 
-func (c *checker) json(path string) {
-	if v := c.str(path); v != "" && !json.Valid([]byte(v)) {
-		c.fail(path, "%q contains an invalid JSON policy: not a JSON document", path)
-	}
-}
-
 func (c *checker) arn(paths ...string) {
 	for _, path := range paths {
 		for _, v := range append(c.strs(path), c.str(path)) {
@@ -314,7 +307,7 @@ func init() {
 			outputs:  with("cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state"),
 			defaults: map[string]any{"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{}, "dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false},
 			refs:     []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
-			times:    times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, check: func(c *checker) { c.json("policy") },
+			times:    times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, check: checkEndpoint,
 			takes: endpointTakes, create: createEndpoint, fill: fillEndpoint, gone: dropENIs},
 		tTemplate: {service: "EC2", noun: "EC2 Launch Template", ops: [3]string{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
 			computed: []string{"defaultVersion", "metadataOptions"},

@@ -11,9 +11,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// storageAccount is the service account of the EBS CSI driver's controller in kube-system, a constant of the driver
-// (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html).
-const storageAccount = "ebs-csi-controller-sa"
+// The service accounts in kube-system of add-ons that call AWS, constants of theirs: the EBS CSI driver's controller
+// (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html) and the network plugin
+// (https://docs.aws.amazon.com/eks/latest/userguide/cni-iam-role.html).
+const (
+	storageAccount = "ebs-csi-controller-sa"
+	networkAccount = "aws-node"
+)
 
 // AddonsArgs describe a set of EKS add-ons.
 type AddonsArgs struct {
@@ -43,20 +47,31 @@ type Addons struct {
 // monitoring agent tells node repair what the kubelet cannot see.
 func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
 	return newAddons(ctx, name, args, opts, func(a *Addons) error {
-		for _, addon := range []struct {
-			name   string
-			config any
-		}{
-			// Without the switch, NetworkPolicy objects are accepted and do nothing
-			// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026
-			// cuts off pods that no policy selects (https://github.com/aws/aws-network-policy-agent/issues/553):
-			// docs/recovery.md has the way out.
-			{"vpc-cni", map[string]string{"enableNetworkPolicy": "true"}},
-			{"kube-proxy", nil},
-			{"eks-pod-identity-agent", nil},
-			{"eks-node-monitoring-agent", nil},
-		} {
-			if _, err := a.add(ctx, name, args, addon.name, addon.config, nil); err != nil {
+		agent, err := a.add(ctx, name, args, "eks-pod-identity-agent", nil, nil)
+		if err != nil {
+			return err
+		}
+		role, attachment, err := a.role(ctx, name+"-vpc-cni", args, networkAccount, "AmazonEKS_CNI_Policy")
+		if err != nil {
+			return err
+		}
+		// With a role of its own, what runs on a node's network does not have the plugin's rights by the node's role. The agent is
+		// there first and goes last, because the plugin gets its role from it; it needs no plugin itself, since it runs on the node's
+		// network (https://github.com/aws/eks-pod-identity-agent, charts) and tolerates the taint of a node that is not Ready
+		// (https://github.com/aws/amazon-vpc-cni-k8s/issues/2780). A change of the association
+		// restarts the plugin's pods (https://docs.aws.amazon.com/eks/latest/userguide/add-ons-iam.html), so they never run
+		// with a role that has lost the policy.
+		//
+		// Without the switch, NetworkPolicy objects are accepted and do nothing
+		// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026
+		// cuts off pods that no policy selects (https://github.com/aws/aws-network-policy-agent/issues/553):
+		// docs/recovery.md has the way out.
+		if _, err := a.add(ctx, name, args, "vpc-cni", map[string]string{"enableNetworkPolicy": "true"},
+			identities(networkAccount, role), agent, attachment); err != nil {
+			return err
+		}
+		for _, addon := range []string{"kube-proxy", "eks-node-monitoring-agent"} {
+			if _, err := a.add(ctx, name, args, addon, nil, nil); err != nil {
 				return err
 			}
 		}
@@ -83,7 +98,10 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 				return err
 			}
 		}
-		role, attachment, err := a.storageRole(ctx, name, args)
+		role, attachment, err := a.role(ctx, name+"-ebs-csi", &args.AddonsArgs, storageAccount,
+			// Maintained with the driver, and limited to volumes that the driver tagged
+			// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEBSCSIDriverPolicy.html).
+			"service-role/AmazonEBSCSIDriverPolicy")
 		if err != nil {
 			return err
 		}
@@ -92,10 +110,7 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 		// (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/2262).
 		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, "aws-ebs-csi-driver",
 			map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
-			eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{
-				ServiceAccount: pulumi.String(storageAccount),
-				RoleArn:        role.Arn,
-			}}, attachment)
+			identities(storageAccount, role), attachment)
 		return err
 	})
 }
@@ -154,26 +169,26 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon s
 	return out, nil
 }
 
-// storageRole lets the EBS CSI driver's controller make and delete the volumes of claims.
-func (a *Addons) storageRole(ctx *pulumi.Context, name string, args *PodAddonsArgs) (*iam.Role, *iam.RolePolicyAttachment, error) {
-	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, "kube-system", storageAccount)
+// identities hand a role to an add-on's pods of one service account.
+func identities(account string, role *iam.Role) eks.AddonPodIdentityAssociationArray {
+	return eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{ServiceAccount: pulumi.String(account), RoleArn: role.Arn}}
+}
+
+// role makes a role with one of AWS's managed policies, for one service account of an add-on.
+func (a *Addons) role(ctx *pulumi.Context, name string, args *AddonsArgs, account, policy string) (*iam.Role, *iam.RolePolicyAttachment, error) {
+	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, "kube-system", account)
 	if err != nil {
 		return nil, nil, err
 	}
-	role, err := iam.NewRole(ctx, name+"-ebs-csi", &iam.RoleArgs{
-		AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name + "-ebs-csi"),
-	}, pulumi.Parent(a))
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(a))
 	if err != nil {
-		return nil, nil, fmt.Errorf("EBS CSI role: %w", err)
+		return nil, nil, fmt.Errorf("role %s: %w", name, err)
 	}
-	attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-ebs-csi", &iam.RolePolicyAttachmentArgs{
-		Role: role.Name,
-		// Maintained with the driver, and limited to volumes that the driver tagged
-		// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEBSCSIDriverPolicy.html).
-		PolicyArn: pulumi.String(iampolicy.ManagedPolicy(args.Region, "service-role/AmazonEBSCSIDriverPolicy")),
+	attachment, err := iam.NewRolePolicyAttachment(ctx, name, &iam.RolePolicyAttachmentArgs{
+		Role: role.Name, PolicyArn: pulumi.String(iampolicy.ManagedPolicy(args.Region, policy)),
 	}, pulumi.Parent(a))
 	if err != nil {
-		return nil, nil, fmt.Errorf("EBS CSI role policy: %w", err)
+		return nil, nil, fmt.Errorf("policy of role %s: %w", name, err)
 	}
 	return role, attachment, nil
 }

@@ -143,11 +143,11 @@ func taints(taints []config.Taint) eks.NodeGroupTaintArray {
 	return out
 }
 
-// nodePolicies are what a node's role needs: to join, to give pods addresses and to pull images
-// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html). Without
+// nodePolicies are what a node's role needs: to join and to pull images
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html). The network plugin has a role of its own. Without
 // AmazonSSMManagedInstanceCore nobody opens a session on a node with rights in IAM alone, and no node reads the parameters of
 // the account (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSSMManagedInstanceCore.html).
-var nodePolicies = []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy"}
+var nodePolicies = []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy"}
 
 // NodeRoleArgs describe the nodes' role.
 type NodeRoleArgs struct {

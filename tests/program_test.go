@@ -196,9 +196,12 @@ func TestOrder(t *testing.T) {
 	const group, addon, attachment = "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 	const job = "kubernetes:batch/v1:Job"
 	needs("eks:index:Cluster", "expense", "aws:cloudwatch/logGroup:LogGroup", "expense-control-plane")
-	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy"} {
+	for _, policy := range []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy"} {
 		needs(group, "expense-use1-az2", attachment, "expense-node-"+policy)
 	}
+	// The plugin gives back its interfaces as long as it has its role, so neither the role nor who hands it out goes before it.
+	needs(addon, "expense-node-vpc-cni", attachment, "expense-node-vpc-cni")
+	needs(addon, "expense-node-vpc-cni", addon, "expense-node-eks-pod-identity-agent")
 	needs(group, "expense-use1-az2", addon, "expense-node-vpc-cni")
 	needs(group, "expense-use1-az2", addon, "expense-node-kube-proxy")
 	needs(group, "expense-use1-az1", "aws:ec2/route:Route", "expense-private-use1-az1-nat")

@@ -122,7 +122,9 @@ var mutations = []mutation{
 	// Nodes.
 	{name: "an account with the default spot quota", of: "NodeGroup expense-use1-az1", edit: set("capacityType", "SPOT"), account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded"},
 	{name: "nodes that may not join", of: "RolePolicyAttachment expense-node-AmazonEKSWorkerNodePolicy", want: "[AmazonEKSWorkerNodePolicy] are attached"},
-	{name: "nodes that may not give pods addresses", of: "RolePolicyAttachment expense-node-AmazonEKS_CNI_Policy", want: "NodeCreationFailure"},
+	{name: "nodes that may not give pods addresses", of: "RolePolicyAttachment expense-node-vpc-cni", want: "NodeCreationFailure"},
+	{name: "a network plugin without its role", of: "Addon expense-node-vpc-cni", edit: set("podIdentityAssociations", []any{}), want: "NodeCreationFailure"},
+	{name: "a network plugin whose role nobody hands out", of: "Addon expense-node-eks-pod-identity-agent", want: "NodeCreationFailure"},
 	{name: "nodes that may not pull images", of: "RolePolicyAttachment expense-node-AmazonEC2ContainerRegistryPullOnly", want: "[AmazonEC2ContainerRegistryReadOnly] are attached"},
 	{name: "a node role for another service", of: "Role expense-node", edit: replace("assumeRolePolicy", "ec2.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
 	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense-use1-az1", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
@@ -545,7 +547,7 @@ func TestEveryMistakeIsAnsweredAsAWSDoes(t *testing.T) {
 
 // What AWS does not know yet is no mistake where the provider asks again until it does.
 func TestTheProviderWaitsForSomeRoles(t *testing.T) {
-	for _, of := range []string{"Role expense-pod-ebs-csi", "Role expense-autoscaler"} {
+	for _, of := range []string{"Role expense-pod-ebs-csi", "Role expense-node-vpc-cni", "Role expense-autoscaler"} {
 		c, err := run(t, mutation{of: of, late: time.Hour})
 		require.NoError(t, err, of)
 		assert.Equal(t, 1, c.mutated, of)

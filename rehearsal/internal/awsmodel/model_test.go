@@ -414,6 +414,7 @@ func TestAccepted(t *testing.T) {
 		}},
 		"driver on the nodes' role":                  {"csiIdentity": nil, "csiRole": nil, "csiPolicy": func(w *world, i in) { i["role"] = w.id("nodeRole") }},
 		"policies in the role":                       {"cni": nil, "nodeRole": set("managedPolicyArns", []any{managed("AmazonEKS_CNI_Policy")})},
+		"network plugin with a role by pod identity": {"cni": nil, "vpc-cni": ownNetworkRole},
 		"network plugin with a role by its token": {"cni": nil, "vpc-cni": func(w *world, i in) {
 			role := in{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"` + w.arn("oidc") + `"},"Action":"sts:AssumeRoleWithWebIdentity"}}`, "managedPolicyArns": []any{managed("AmazonEKS_CNI_Policy")}}
 			if err := w.make(step{"cniRole", tRole, nil}, role); err != nil {
@@ -833,6 +834,30 @@ func TestWhatIsSpoiledDoesNotComeUp(t *testing.T) {
 	w.m.Spoil(tNAT, "nat", "unexpected state 'failed'")
 	require.Error(t, w.make(nat, nat.inputs(w)))
 	assert.Empty(t, w.outs["nat"].str("publicIp"), "an address is of a gateway that has come up")
+}
+
+// ownNetworkRole gives the network plugin a role by pod identity.
+func ownNetworkRole(w *world, i in) {
+	role := in{"assumeRolePolicy": trust("pods.eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession"), "managedPolicyArns": []any{managed("AmazonEKS_CNI_Policy")}}
+	if err := w.make(step{"cniRole", tRole, nil}, role); err != nil {
+		panic(err)
+	}
+	i["podIdentityAssociations"] = []any{in{"serviceAccount": "aws-node", "roleArn": w.arn("cniRole")}}
+}
+
+// Nodes get no address for their pods, and so do not become Ready, when the network plugin has its role from nobody.
+func TestTheNetworkPluginNeedsTheAgentOfItsRole(t *testing.T) {
+	for name, changes := range map[string]map[string]func(*world, in){
+		"no agent": {"cni": nil, "vpc-cni": ownNetworkRole, "eks-pod-identity-agent": nil},
+		"no role":  {"cni": nil},
+		"other pods": {"cni": nil, "vpc-cni": both(ownNetworkRole, func(_ *world, i in) {
+			i["podIdentityAssociations"].([]any)[0].(in)["serviceAccount"] = "default"
+		})},
+	} {
+		at, err := newWorld(Options{}).build(changes)
+		require.ErrorContains(t, err, "the network plugin has no permission", name)
+		assert.Equal(t, "nodes", at, name)
+	}
 }
 
 // What an endpoint's policy does not let through reaches nobody, whatever roles and routes allow.

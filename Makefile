@@ -8,6 +8,8 @@ BASE ?=
 KEEP ?=
 # A folder like ~/.pulumi/plugins: its plugins for kubernetes and eks are rehearsed with, in place of the stand-ins.
 PULUMI_PLUGINS ?=
+# Anything: the stack's state is lost for good, and what runs is left over.
+LOST ?=
 # Which faults are played: those whose name contains this; none is all.
 ONLY ?=
 
@@ -97,7 +99,7 @@ doctor: .tools/bin/doctor ## Looks at this machine, your account and a stack's s
 
 .PHONY: leftovers
 leftovers: .tools/bin/leftovers ## Lists what a stack left behind in your account, with the commands that remove it.
-	@.tools/bin/leftovers -stack $(STACK)
+	@.tools/bin/leftovers -stack $(STACK) $(if $(LOST),-lost)
 
 .PHONY: faults
 faults: tools .tools/bin/faults ## Lets one thing go wrong at every operation, for an hour or so; goes on where it was ended: ONLY=up/killed.

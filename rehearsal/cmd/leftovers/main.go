@@ -1,7 +1,7 @@
 // Command leftovers lists what a stack has in an AWS account, marks what was left behind, and writes the commands that remove
 // that. It changes nothing.
 //
-//	leftovers -project DIR [-stack dev|prod]
+//	leftovers -project DIR [-stack dev|prod] [-lost]
 //
 // It ends with 0 if nothing is left over, with 3 if something is, and with 1 if that could not be found out.
 package main
@@ -30,6 +30,7 @@ func main() {
 	c := command{out: os.Stdout}
 	flag.StringVar(&c.project, "project", ".", "folder with Pulumi.yaml")
 	flag.StringVar(&c.stack, "stack", "dev", "stack to look for")
+	flag.BoolVar(&c.lost, "lost", false, "the stack's state is lost for good: what runs outside the one at hand is left over")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -44,6 +45,7 @@ func main() {
 // command is one run.
 type command struct {
 	project, stack string
+	lost           bool
 	out            io.Writer
 	// signIn gives the credentials that the stack's file names; default those of the machine.
 	signIn func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
@@ -65,7 +67,7 @@ func (c *command) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	options := leftovers.Options{Config: cfg, Stack: stack, Region: cfg.Region}
+	options := leftovers.Options{Config: cfg, Stack: stack, Lost: c.lost, Region: cfg.Region}
 	options.Price = func(key string) (float64, bool) {
 		price, ok := estimate.PriceOf(key)
 		return price.Monthly(), ok

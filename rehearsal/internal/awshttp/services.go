@@ -419,8 +419,11 @@ var domainOperations = map[string]operation{
 			return nil, err
 		}
 		shape, _ := o.Properties["clusterConfig"].(map[string]any)
+		network, _ := o.Properties["vpcOptions"].(map[string]any)
 		return obj{"DomainStatus": obj{"DomainName": text(o, "domainName"), "ARN": o.ID, "DomainId": "111122223333/" + text(o, "domainName"), "Created": true, "Deleted": text(o, "state") == "deleting",
-			"ClusterConfig": obj{"InstanceType": shape["instanceType"], "InstanceCount": shape["instanceCount"]}}}, nil
+			"ClusterConfig": obj{"InstanceType": shape["instanceType"], "InstanceCount": shape["instanceCount"]},
+			// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_VPCDerivedInfo.html
+			"VPCOptions": obj{"VPCId": network["vpcId"]}}}, nil
 	}},
 	"ListTags": {params: "arn", run: func(c *call) (obj, error) {
 		o, err := c.find(domains, c.text("arn"), "ResourceNotFoundException")

@@ -64,6 +64,15 @@ func (a *account) find(t *testing.T) *Report {
 	return report
 }
 
+// lost looks as who has lost the state does.
+func (a *account) lost(t *testing.T) *Report {
+	options := a.options()
+	options.Lost = true
+	report, err := Find(context.Background(), options)
+	require.NoError(t, err)
+	return report
+}
+
 // play does what a report's commands say, and gives what AWS answered to those that it refused.
 func (a *account) play(report *Report) (refused []string) {
 	for _, command := range report.Commands() {

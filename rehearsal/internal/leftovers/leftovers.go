@@ -11,6 +11,7 @@
 package leftovers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ const (
 	Kept Mark = "kept"
 	// Leftover is the stack's by its tags, its VPC or its name, and in nobody's state.
 	Leftover Mark = "LEFTOVER"
-	// Unknown is Owned or Leftover: the stack's state is not known.
+	// Unknown is Owned or Leftover: the stack's state is not known, or the one at hand is another's.
 	Unknown Mark = "unknown"
 )
 
@@ -100,6 +101,8 @@ type Options struct {
 	Stack  Stack
 	// State is the stack's state; nil is one that is not known.
 	State *State
+	// Lost tells that the state is lost for good, so that what runs outside the one at hand is left over all the same.
+	Lost bool
 	// Price gives USD a month for one of what a key of package estimate names, false if it is not known; nil knows none.
 	Price func(key string) (monthly float64, ok bool)
 	// Region is the region of the caller's environment, "" if it names none.
@@ -119,7 +122,9 @@ type finder struct {
 	ourCluster, ourDomain bool
 	// noCluster tells that there is no cluster of the name, whosever.
 	noCluster bool
-	report    *Report
+	// othersState tells that the state at hand cannot be the one from which the cluster or the domain was made.
+	othersState bool
+	report      *Report
 }
 
 // Find lists what the stack has in the account. An error is one that keeps it from looking at all.
@@ -187,21 +192,40 @@ func (f *finder) claimCluster(ctx context.Context) {
 		f.unchecked("whose the cluster "+f.Stack.Cluster+" is", err)
 	case !f.ourCluster:
 		f.note("A cluster %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Cluster)
-	case err == nil && answer.Cluster.ResourcesVpcConfig != nil:
-		f.vpcs[aws.ToString(answer.Cluster.ResourcesVpcConfig.VpcId)] = true
+	case err == nil:
+		vpc := ""
+		if answer.Cluster.ResourcesVpcConfig != nil {
+			vpc = aws.ToString(answer.Cluster.ResourcesVpcConfig.VpcId)
+		}
+		f.vpcs[vpc] = true
+		f.compare("cluster "+f.Stack.Cluster, f.cluster, vpc)
 	}
 	delete(f.vpcs, "")
 }
 
+// compare finds out whether a cluster or a domain of the stack's can have been made from the state at hand. The VPC is recorded
+// before they are begun, and cannot be deleted as long as they are in it: who was killed at them has it in his state.
+func (f *finder) compare(what, arn, vpc string) {
+	if f.State == nil || f.Lost || f.State.has(arn) || f.State.has(vpc) {
+		return
+	}
+	f.othersState = true
+	f.note("The %s is there, and the state that pulumi has here has neither it nor its VPC (%s): that is not the state from which it was made. All of "+
+		"this may be in use, so no command is written. See which backend that is with: pulumi whoami -v; sign in to the stack's own with: pulumi login URL. "+
+		"If the state is lost for good: make leftovers STACK=%s LOST=1", what, cmp.Or(vpc, "none"), f.Stack.Name)
+}
+
 // claimDomain does the same for the domain.
 func (f *finder) claimDomain(ctx context.Context) {
-	tags, err := f.domainTags(ctx)
+	tags, vpc, err := f.domainTags(ctx)
 	f.ourDomain = f.State.has(f.domain) || missing(err) || err == nil && f.stacks(tags)
 	switch {
 	case err != nil && !missing(err):
 		f.unchecked("whose the domain "+f.Stack.Domain+" is", err)
 	case !f.ourDomain:
 		f.note("A domain %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Domain)
+	case err == nil:
+		f.compare("domain "+f.Stack.Domain, f.domain, vpc)
 	}
 }
 
@@ -219,11 +243,6 @@ func (f *finder) look(ctx context.Context) {
 	}
 	f.mark(f.report.Items)
 	f.parts(ctx)
-	for _, i := range f.report.Of(Leftover) {
-		if i.ARN == f.cluster {
-			f.note("The cluster runs and is not in the state that pulumi has here. If its state is in another backend, see `pulumi whoami -v`, then all of this is in use.")
-		}
-	}
 	f.elsewhere(ctx)
 }
 
@@ -265,7 +284,7 @@ func (f *finder) mark(items []Item) {
 			item.Mark, item.Reason = Owned, "belongs to "+owner+", which is in the stack's state"
 		case keeper(item, byRef) != nil:
 			item.Mark, item.Reason = Kept, keeper(item, byRef).kept
-		case f.State == nil:
+		case f.State == nil || f.othersState:
 			item.Mark, item.Reason = Unknown, "owned or left over"
 		case len(f.report.Unchecked) > 0 && unseen(item, byRef, map[*Item]bool{}) != "":
 			item.Mark, item.Reason = Unknown, "belongs to "+unseen(item, byRef, map[*Item]bool{})+", which was not found where not everything could be looked at"

@@ -100,7 +100,7 @@ func TestEveryKindOfLeftoverIsFoundAndItsCommandsRemoveIt(t *testing.T) {
 			id := realID(p, a.model.Plant(p.typ, p.id, p.prefix, awsmodel.InCluster, p.properties))
 			want = append([]string{p.kind + " " + id}, want...)
 
-			report := a.find(t)
+			report := a.lost(t)
 			assert.ElementsMatch(t, want, ids(report, Leftover))
 			assert.Empty(t, report.Unchecked)
 			assert.Equal(t, 3, report.Code())

@@ -128,16 +128,21 @@ func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
 	return items, err
 }
 
-// domainTags are those of the domain that the settings name. DescribeDomain comes first, because it says so if there is none.
-func (f *finder) domainTags(ctx context.Context) (map[string]string, error) {
-	if _, err := f.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &f.Stack.Domain}); err != nil {
-		return nil, err
+// domainTags are those of the domain that the settings name, and its VPC. DescribeDomain comes first, because it says so if
+// there is none.
+func (f *finder) domainTags(ctx context.Context) (tags map[string]string, vpc string, err error) {
+	domain, err := f.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &f.Stack.Domain})
+	if err != nil {
+		return nil, "", err
 	}
 	answer, err := f.opensearch.ListTags(ctx, &opensearch.ListTagsInput{ARN: &f.domain})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return tagMap(answer.TagList, func(t types.Tag) (*string, *string) { return t.Key, t.Value }), nil
+	if options := domain.DomainStatus.VPCOptions; options != nil {
+		vpc = aws.ToString(options.VPCId)
+	}
+	return tagMap(answer.TagList, func(t types.Tag) (*string, *string) { return t.Key, t.Value }), vpc, nil
 }
 
 func findDomains(ctx context.Context, f *finder) (items []Item, err error) {
@@ -152,6 +157,9 @@ func findDomains(ctx context.Context, f *finder) (items []Item, err error) {
 		return nil, err
 	}
 	i := Item{ID: f.Stack.Domain, ARN: f.domain, Why: "the name in the stack's settings, and its tags"}
+	if f.Stack.Protected {
+		i.stays = fmt.Sprintf("logging.domain.protect is true in Pulumi.%s.yaml; if you mean to lose its logs: pulumi config set --path 'expense:logging.domain.protect' false --stack %[1]s", f.Stack.Name)
+	}
 	if shape := answer.DomainStatus.ClusterConfig; shape != nil {
 		count := float64(aws.ToInt32(shape.InstanceCount))
 		i.Name = fmt.Sprintf("%v x %s", count, shape.InstanceType)

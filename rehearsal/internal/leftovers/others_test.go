@@ -176,7 +176,7 @@ func TestWhatIsOthersIsNotListed(t *testing.T) {
 		id, _ := p.plant(a, "orphan", stackTags())
 		want = append(want, p.kind+" "+id)
 	}
-	report = a.find(t)
+	report = a.lost(t)
 	assert.ElementsMatch(t, want, ids(report, Leftover))
 	assert.Len(t, report.Items, len(want))
 	assert.Len(t, there(a), len(others)+len(want))
@@ -184,9 +184,9 @@ func TestWhatIsOthersIsNotListed(t *testing.T) {
 
 	// The key is the cluster's for as long as it is there.
 	assert.Empty(t, a.play(report))
-	report = a.find(t)
+	report = a.lost(t)
 	assert.Equal(t, []string{"KMS key 0000-1111"}, ids(report, Leftover))
 	assert.Empty(t, a.play(report))
-	assert.Empty(t, ids(a.find(t), Leftover))
+	assert.Empty(t, ids(a.lost(t), Leftover))
 	assert.Subset(t, there(a), theirs)
 }

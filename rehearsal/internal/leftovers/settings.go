@@ -12,6 +12,8 @@ import (
 type Stack struct {
 	// Name is the stack's, Region its AWS region; Cluster and Domain are the names of its EKS cluster and its domain.
 	Name, Region, Cluster, Domain string
+	// Protected tells that the file protects the domain: no command that deletes it is written.
+	Protected bool
 	// Account says with which credentials to look, and in which account.
 	Account config.Account
 }
@@ -33,7 +35,12 @@ func Settings(project, stack string) (Stack, error) {
 	}
 	var file struct {
 		Cluster struct{ Name string }
-		Logging struct{ Domain struct{ Name string } }
+		Logging struct {
+			Domain struct {
+				Name    string
+				Protect bool
+			}
+		}
 	}
 	file.Cluster.Name, file.Logging.Domain.Name = "expense", "expense"
 	for key, into := range map[string]any{"expense:cluster": &file.Cluster, "expense:logging": &file.Logging} {
@@ -43,6 +50,6 @@ func Settings(project, stack string) (Stack, error) {
 			}
 		}
 	}
-	out.Cluster, out.Domain = file.Cluster.Name, file.Logging.Domain.Name
+	out.Cluster, out.Domain, out.Protected = file.Cluster.Name, file.Logging.Domain.Name, file.Logging.Domain.Protect
 	return out, nil
 }

@@ -23,7 +23,7 @@ func TestTagsAndNamesAreTheProgramsOwn(t *testing.T) {
 		require.NoError(t, err)
 		settings, _, err := doctor.Settings("../../..", stack)
 		require.NoError(t, err)
-		assert.Equal(t, Stack{Name: stack, Region: settings.Region, Cluster: settings.Cluster.Name, Domain: settings.Logging.Domain.Name}, got)
+		assert.Equal(t, Stack{Name: stack, Region: settings.Region, Cluster: settings.Cluster.Name, Domain: settings.Logging.Domain.Name, Protected: stack == "prod"}, got)
 	}
 }
 

@@ -130,13 +130,77 @@ func (a *account) forget() {
 	plant("aws:eks/accessEntry:AccessEntry", "expense:role", properties{"clusterName": "expense", "principalArn": "role"})
 }
 
+// Signed in to the wrong backend, one has an empty state, or one of a second `up` that failed at the first name that was taken.
+// What runs was made from another, in which Pulumi's protection is.
+func TestAStateThatCannotBeTheStacksOffersNothing(t *testing.T) {
+	const vpc, clusterARN, domainARN = "vpc-2", arn + "eks:us-east-1:111122223333:cluster/expense", arn + "es:us-east-1:111122223333:domain/expense"
+	for name, c := range map[string]struct {
+		typ, id string
+		p       properties
+	}{
+		"cluster": {"aws:eks/cluster:Cluster", "expense", properties{"name": "expense", "vpcConfig": properties{"vpcId": vpc}}},
+		"domain":  {"aws:opensearch/domain:Domain", domainARN, properties{"domainName": "expense", "vpcOptions": properties{"vpcId": vpc}}},
+		// A domain with a public endpoint is not the program's.
+		"domain without a VPC": {"aws:opensearch/domain:Domain", domainARN, properties{"domainName": "expense"}},
+	} {
+		a := newAccount(t)
+		c.p["tags"] = stackTags()
+		a.model.Plant(c.typ, c.id, "", awsmodel.Program, c.p)
+		a.model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, properties{"tags": stackTags()})
+		for state, refs := range map[string][]string{"empty": nil, "of another life": {"vpc-3", "subnet-3"}} {
+			options := a.options()
+			options.State = &State{refs: map[string]bool{}}
+			for _, ref := range refs {
+				options.State.refs[ref] = true
+			}
+			report, err := Find(t.Context(), options)
+			require.NoError(t, err)
+			assert.Empty(t, ids(report, Leftover), "%s, %s", name, state)
+			assert.Empty(t, report.Commands())
+			assert.Equal(t, 1, report.Code())
+			require.NotEmpty(t, report.Notes)
+			for _, want := range []string{"that is not the state from which it was made", "pulumi whoami -v", "make leftovers STACK=dev LOST=1"} {
+				assert.Contains(t, report.Notes[0], want)
+			}
+		}
+		assert.Len(t, a.lost(t).Of(Leftover), 2, name)
+
+		// A kill at the cluster or the domain leaves the VPC in the state.
+		for _, ref := range []string{vpc, clusterARN, domainARN} {
+			if ref == vpc && name == "domain without a VPC" || ref == clusterARN && name != "cluster" || ref == domainARN && name == "cluster" {
+				continue
+			}
+			options := a.options()
+			options.State = &State{refs: map[string]bool{ref: true}}
+			report, err := Find(t.Context(), options)
+			require.NoError(t, err)
+			assert.Contains(t, ids(report, Leftover), "volume vol-1", "%s, %s", name, ref)
+		}
+	}
+}
+
+// AWS keeps nothing of a domain that is deleted.
+func TestAProtectedDomainIsNeverOffered(t *testing.T) {
+	a := newAccount(t)
+	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program, properties{"domainName": "expense", "tags": stackTags()})
+	options := a.options()
+	options.Lost, options.Stack.Protected = true, true
+	report, err := Find(t.Context(), options)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"OpenSearch domain expense"}, ids(report, Leftover))
+	assert.Empty(t, report.Commands())
+	var out bytes.Buffer
+	require.NoError(t, report.Text(&out))
+	assert.Contains(t, out.String(), "# OpenSearch domain expense stays: logging.domain.protect is true in Pulumi.dev.yaml")
+	assert.Contains(t, out.String(), "pulumi config set --path 'expense:logging.domain.protect' false --stack dev")
+}
+
 // Each thing blocks another one's removal until it is gone itself.
 func TestTheCommandsRemoveAWholeStackThatWasForgotten(t *testing.T) {
 	a := newAccount(t)
 	a.forget()
-	report := a.find(t)
+	report := a.lost(t)
 	assert.Len(t, report.Of(Leftover), 17)
-	assert.Contains(t, report.Notes[0], "another backend", "what runs may have its state elsewhere")
 	assert.Empty(t, a.play(report))
 	after := a.find(t)
 	assert.Equal(t, 0, after.Code())

@@ -17,7 +17,11 @@ func etcdArgs(listener net.Listener) []string {
 		"--data-dir=etcd",
 		"--listen-client-urls=" + url,
 		"--advertise-client-urls=" + url,
-		"--listen-peer-urls=http://127.0.0.1:0", // there are no peers
+		"--listen-peer-urls=https://127.0.0.1:0", // there are no peers, and nobody else may pose as one
+		"--peer-cert-file=" + serverCertificate,
+		"--peer-key-file=" + serverKey,
+		"--peer-trusted-ca-file=" + authorityCertificate,
+		"--peer-client-cert-auth",
 		"--cert-file=" + serverCertificate,
 		"--key-file=" + serverKey,
 		"--trusted-ca-file=" + authorityCertificate,

@@ -65,11 +65,12 @@ type server struct {
 }
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which waits for requests under way.
-func Serve(ctx context.Context, options Options) (port int, stop func(), err error) {
+func Serve(ctx context.Context, options Options, serving ...grpc.ServerOption) (port int, stop func(), err error) {
 	s := &server{options: options}
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
-		Cancel: cancel,
+		Cancel:  cancel,
+		Options: serving,
 		Init: func(g *grpc.Server) error {
 			pulumirpc.RegisterResourceProviderServer(g, s)
 			return nil

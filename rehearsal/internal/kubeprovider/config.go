@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -147,6 +148,9 @@ func connect(args resource.PropertyMap) (*cluster, error) {
 		c.unreachable = fmt.Errorf("failed to parse kubeconfig data: %w", err)
 		return c, nil
 	}
+	if err := checkKubeconfig(config); err != nil {
+		return nil, err
+	}
 	kubeconfig := clientcmd.NewDefaultClientConfig(*config, &clientcmd.ConfigOverrides{
 		CurrentContext: text(args, "context"),
 		Context:        api.Context{Cluster: text(args, "cluster"), Namespace: text(args, "namespace")},
@@ -158,6 +162,38 @@ func connect(args resource.PropertyMap) (*cluster, error) {
 		c.unreachable = fmt.Errorf("unable to load schema information from the API server: %w", err)
 	}
 	return c, nil
+}
+
+// ofTheComponent are the variables that the component's kubeconfig sets for `aws eks get-token`
+// (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, generateKubeconfig). Others, such as
+// LD_PRELOAD, could make it run anything.
+var ofTheComponent = []string{"KUBERNETES_EXEC_INFO", "AWS_PROFILE"}
+
+// checkKubeconfig refuses what the component never writes: other commands than `aws`, and the names of files, which would be read
+// as the user who rehearses. The real provider takes all of it from whoever reaches its port.
+func checkKubeconfig(config *api.Config) error {
+	for name, user := range config.AuthInfos {
+		if user.TokenFile+user.ClientCertificate+user.ClientKey != "" {
+			return fmt.Errorf("kubeconfig: user %q names a file; the kubernetes stand-in reads none: put its contents in", name)
+		}
+		if user.Exec == nil {
+			continue
+		}
+		if user.Exec.Command != "aws" {
+			return fmt.Errorf("kubeconfig: user %q runs %q; the kubernetes stand-in runs `aws` only", name, user.Exec.Command)
+		}
+		for _, variable := range user.Exec.Env {
+			if !slices.Contains(ofTheComponent, variable.Name) {
+				return fmt.Errorf("kubeconfig: user %q sets %s for `aws`; the kubernetes stand-in allows: %s", name, variable.Name, strings.Join(ofTheComponent, ", "))
+			}
+		}
+	}
+	for name, cluster := range config.Clusters {
+		if cluster.CertificateAuthority != "" {
+			return fmt.Errorf("kubeconfig: cluster %q names a file; the kubernetes stand-in reads none: put its contents in", name)
+		}
+	}
+	return nil
 }
 
 func (c *cluster) dial(kubeconfig clientcmd.ClientConfig) error {

@@ -3,6 +3,7 @@ package kubeprovider_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -51,7 +52,15 @@ func TestMain(m *testing.M) {
 	if *program != "" && os.Getenv(compared) == "" {
 		os.Exit(compare(os.Stdout))
 	}
+	bin, err := os.MkdirTemp("", "bin-")
+	if err == nil {
+		err = errors.Join(os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700), os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")))
+	}
+	if err != nil {
+		panic(err)
+	}
 	code := m.Run()
+	os.RemoveAll(bin)
 	if shared.ControlPlane != nil {
 		shared.Stop()
 	}
@@ -187,18 +196,21 @@ func (e *engine) configure(kubeconfig string, settings map[string]string) error 
 	return err
 }
 
+// awsCLI gives its last argument as a token.
+const awsCLI = `#!/bin/sh
+for token; do :; done
+echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"'"$token"'"}}'
+`
+
 // kubeconfig gets its token from a program, as EKS's gets it from the aws CLI.
 func kubeconfig(t *testing.T, url string, ca []byte, token string) string {
 	t.Helper()
-	plugin := filepath.Join(t.TempDir(), "aws")
-	credential := fmt.Sprintf(`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":%q}}`, token)
-	require.NoError(t, os.WriteFile(plugin, []byte("#!/bin/sh\necho '"+credential+"'\n"), 0o700))
 	data, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "aws",
 		"clusters": []any{map[string]any{"name": "kubernetes", "cluster": map[string]any{"server": url, "certificate-authority-data": ca}}},
 		"contexts": []any{map[string]any{"name": "aws", "context": map[string]any{"cluster": "kubernetes", "user": "aws"}}},
 		"users": []any{map[string]any{"name": "aws", "user": map[string]any{"exec": map[string]any{
-			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": plugin, "args": []string{"eks", "get-token"}, "interactiveMode": "Never",
+			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": []string{"eks", "get-token", token}, "interactiveMode": "Never",
 		}}}},
 	})
 	require.NoError(t, err)

@@ -217,6 +217,27 @@ func TestIgnoredChangesAreNone(t *testing.T) {
 	assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, d.GetChanges())
 }
 
+// Whoever else is on the machine can reach the port, and would run or read as the user who rehearses.
+func TestAKubeconfigRunsAndReadsNothingOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for entry, want := range map[string]string{
+		`"users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/tmp/aws", "interactiveMode": "Never"}}}]`: "runs \"/tmp/aws\"",
+		`"users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "interactiveMode": "Never"}}}]`:       "runs `aws` only",
+		`"users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "interactiveMode": "Never",
+			"env": [{"name": "KUBERNETES_EXEC_INFO", "value": "{}"}, {"name": "LD_PRELOAD", "value": "/tmp/x.so"}]}}}]`: "sets LD_PRELOAD",
+		`"users": [{"name": "u", "user": {"tokenFile": "/etc/passwd"}}]`:                                               "names a file",
+		`"users": [{"name": "u", "user": {"client-certificate": "/etc/passwd"}}]`:                                      "names a file",
+		`"users": [{"name": "u", "user": {"client-key": "/etc/passwd"}}]`:                                              "names a file",
+		`"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority": "/etc/x"}}]`: "names a file",
+	} {
+		err := newEngine(t).configure(`{"apiVersion": "v1", "kind": "Config", `+entry+`}`, nil)
+		require.Error(t, err, entry)
+		assert.Contains(t, err.Error(), want)
+	}
+	require.NoError(t, newEngine(t).configure(`{"apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws",
+		"interactiveMode": "Never", "env": [{"name": "AWS_PROFILE", "value": "work"}]}}}]}`, nil))
+}
+
 // What the real provider's DiffConfig says of its arguments.
 func TestWhatReplacesTheProvider(t *testing.T) {
 	t.Parallel()

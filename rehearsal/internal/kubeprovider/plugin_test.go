@@ -23,10 +23,11 @@ var differences = map[string][]string{
 		"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field", "TestCheckRefusesWhatTheKindDoesNotHave/a_wrong_type", "TestCheckRefusesWhatTheKindDoesNotHave/another_kind",
 	},
 	"it refuses a generated name with an error, not a failure of the check": {"TestCheckRefusesWhatTheKindDoesNotHave/a_generated_name"},
-	"it waits by an annotation":           {"TestCheckRefusesWhatTheKindDoesNotHave/an_annotation_to_wait_by"},
-	"it has strict mode and renders YAML": {"TestCheckConfigRefusesWhatIsNotModelled"},
-	"it decodes YAML":                     {"TestInvokeIsRefusedByName"},
-	"it takes the user's own kubeconfig":  {"TestTheUsersOwnKubeconfigIsNotTaken"},
+	"it waits by an annotation":                 {"TestCheckRefusesWhatTheKindDoesNotHave/an_annotation_to_wait_by"},
+	"it has strict mode and renders YAML":       {"TestCheckConfigRefusesWhatIsNotModelled"},
+	"it decodes YAML":                           {"TestInvokeIsRefusedByName"},
+	"it runs and reads what a kubeconfig names": {"TestAKubeconfigRunsAndReadsNothingOfItsOwn"},
+	"it takes the user's own kubeconfig":        {"TestTheUsersOwnKubeconfigIsNotTaken"},
 }
 
 // compared is set where the tests run.

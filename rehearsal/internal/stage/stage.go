@@ -129,7 +129,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	s.Controllers, bridge.controllers = controllers, controllers
 	s.stop = append(s.stop, controllers.Stop)
 
-	var server []grpc.ServerOption
+	server := []grpc.ServerOption{grpc.Creds(onlySameUser())}
 	if options.Intercept != nil {
 		server = append(server, grpc.UnaryInterceptor(options.Intercept))
 	}
@@ -139,7 +139,9 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		serve func() (int, func(), error)
 	}{
 		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model, server...) }},
-		{"eks", func() (int, func(), error) { return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second}) }},
+		{"eks", func() (int, func(), error) {
+			return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second}, server[0])
+		}},
 		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
 	} {
 		if plugin := realPlugin(options.Plugins, provider.name); plugin != "" {

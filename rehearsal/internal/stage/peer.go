@@ -1,0 +1,78 @@
+package stage
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// sameUser lets only this user's processes connect. The engine reaches an attached provider by its port and has no credentials for
+// it, and the rehearsal runs what is in the cluster, such as the set-up's script: who else is on the machine must not write there.
+// Where the system has no list of connections with their users, as macOS, everybody is let in.
+type sameUser struct {
+	credentials.TransportCredentials
+}
+
+func onlySameUser() credentials.TransportCredentials { return sameUser{insecure.NewCredentials()} }
+
+// ServerHandshake refuses another user's connection.
+func (s sameUser) ServerHandshake(connection net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if err := checkPeer("/proc/net/tcp", connection.RemoteAddr(), connection.LocalAddr(), os.Getuid()); err != nil {
+		connection.Close()
+		return nil, nil, err
+	}
+	return s.TransportCredentials.ServerHandshake(connection)
+}
+
+// Clone is what gRPC wants of credentials.
+func (s sameUser) Clone() credentials.TransportCredentials {
+	return sameUser{s.TransportCredentials.Clone()}
+}
+
+// ClientHandshake is not for these: they are a server's.
+func (s sameUser) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("credentials of a server")
+}
+
+// checkPeer looks for the peer's end of a connection in a table of /proc/net/tcp's form
+// (https://docs.kernel.org/networking/proc_net_tcp.html): local and remote address with the port in hexadecimal are the second and third
+// field, the user's ID is the eighth. Going by ports alone leaves out how a kernel writes addresses; all that have them must be the user's.
+func checkPeer(table string, peer, own net.Addr, user int) error {
+	file, err := os.Open(table)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	from, to := peer.(*net.TCPAddr), own.(*net.TCPAddr)
+	found := false
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 8 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) || !strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", to.Port)) {
+			continue
+		}
+		if fields[7] != strconv.Itoa(user) {
+			return fmt.Errorf("a process of user %s connected to %s: this user's alone may", fields[7], own)
+		}
+		found = true
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s connected to %s and is not in %s", peer, own, table)
+	}
+	return nil
+}

@@ -64,9 +64,11 @@ type Stage struct {
 
 	tools  string // folder with the built tools
 	source string // folder of the project whose program is used
-	out    io.Writer
-	env    []string
-	stop   []func()
+	// secrets are the paths of those in its stack's file.
+	secrets []string
+	out     io.Writer
+	env     []string
+	stop    []func()
 
 	mu      sync.Mutex
 	running *exec.Cmd // the command of the CLI that runs
@@ -228,7 +230,8 @@ func withoutCloud(environment []string) []string {
 
 // Use puts a version of the project on the stage: what Pulumi does from then on runs the program of that folder, with its
 // files, against the state that is there. The two Pulumi files are copied, so that what Pulumi writes to the stack's file
-// (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again.
+// (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again. Of the stack's
+// secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	s.source = project
 	program := filepath.Join(project, "bin", "expense")
@@ -237,15 +240,23 @@ func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("program: go build: %w\n%s", err, out)
 	}
+	return s.copyFiles(project, stack, program)
+}
+
+// copyFiles copies the two Pulumi files for a program that has been built.
+func (s *Stage) copyFiles(project, stack, program string) error {
 	for _, file := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {
 		data, err := os.ReadFile(filepath.Join(project, file))
 		if err != nil {
 			return err
 		}
 		if file == "Pulumi.yaml" {
-			if data, err = runBinary(data, program); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
+			data, err = runBinary(data, program)
+		} else {
+			data, s.secrets, err = withoutSecrets(data)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		if err := os.WriteFile(filepath.Join(s.project(), file), data, 0o600); err != nil {
 			return err
@@ -254,10 +265,13 @@ func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	return nil
 }
 
-// Configure makes the settings that a stack's file leaves to its user, as the README says.
+// Configure makes the settings that a stack's file leaves to its user, as the README says, and a word for each of its secrets.
 func (s *Stage) Configure(ctx context.Context) error {
-	return s.Pulumi(ctx, "config", "set-all", "--path",
-		"--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32", "--secret", "expense:webSecret.API_TOKEN=not-a-real-token")
+	args := []string{"config", "set-all", "--path", "--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32"}
+	for _, path := range slices.Compact(slices.Sorted(slices.Values(append(s.secrets, "expense:webSecret.API_TOKEN")))) {
+		args = append(args, "--secret", path+"="+word)
+	}
+	return s.Pulumi(ctx, args...)
 }
 
 // runBinary is a project file that runs a program which was built before.

@@ -16,7 +16,7 @@ func TestAnEngineVersionPastItsSupportIsWarnedOf(t *testing.T) {
 		assert.Equal(t, next, supportedEngine(version), version)
 	}
 	c := &Config{Cluster: Cluster{PublicAccess: true}, Logging: Logging{Domain: Domain{EngineVersion: "OpenSearch_2.9"}}}
-	warnings := c.Warnings(quiet)
+	warnings := unusual(c, quiet)
 	require.Len(t, warnings, 1)
 	assert.Contains(t, warnings[0], "use OpenSearch_2.11 or newer")
 }

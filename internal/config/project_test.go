@@ -57,8 +57,8 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			assert.Equal(t, 10, c.Logging.VolumeSizeGiB(), "the smallest there is")
 			assert.Equal(t, []int{3000, 125}, []int{c.Logging.VolumeIOPS(), c.Logging.VolumeThroughputMiB()}, "as every volume has")
 			assert.False(t, c.Logging.Domain.Protect, "destroy asks nothing")
-			require.Len(t, c.Warnings(quiet), 1)
-			assert.Contains(t, c.Warnings(quiet)[0], "has one type")
+			require.Len(t, unusual(c, quiet), 1)
+			assert.Contains(t, unusual(c, quiet)[0], "has one type")
 		},
 		"Pulumi.prod.yaml": func(c *Config) {
 			assert.Len(t, c.Network.Zones, 3)
@@ -71,7 +71,7 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			assert.NotEmpty(t, c.Logging.Domain.MasterInstanceType)
 			assert.GreaterOrEqual(t, len(c.Cluster.NodeGroups["expense"].InstanceTypes), 6)
 			assert.Equal(t, OnDemand, c.Cluster.NodeGroups["steady"].CapacityType)
-			assert.Empty(t, c.Warnings(quiet))
+			assert.Empty(t, unusual(c, quiet))
 		},
 	} {
 		values := committed(t, file)

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -13,14 +15,24 @@ import (
 // Warnings are the things that are allowed but worth a sentence each today, always in the same order.
 func (c *Config) Warnings(today time.Time) []string {
 	var out []string
+	if c.Account.ID() == "" {
+		// The provider's NotFound makes a refresh forget: https://github.com/pulumi/pulumi/issues/810.
+		out = append(out, "the settings name no account: with another one's credentials `pulumi refresh` and `pulumi up --refresh` find nothing, and forget the stack; name it, make doctor shows it, with: "+
+			"pulumi config set --path --type string 'aws:allowedAccountIds[0]' ID")
+	}
+	images := c.ContainerImages()
+	maps.DeleteFunc(images, func(_, image string) bool { return strings.Contains(image, "@") })
+	if len(images) > 0 {
+		out = append(out, strings.Join(slices.Sorted(maps.Keys(images)), ", ")+": without a digest a node runs what the registry has under the tag on the day it pulls; make doctor shows the commands that pin each")
+	}
 	if warning := support(c.Cluster.Version, today); warning != "" {
 		out = append(out, warning)
 	}
 	if !c.Cluster.PublicAccess {
 		out = append(out, "cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created")
 	}
-	if slices.Contains(c.Cluster.PublicAccessCIDRs, "0.0.0.0/0") {
-		out = append(out, "cluster.publicAccessCidrs holds 0.0.0.0/0: every address on the internet may try to sign in to the Kubernetes API")
+	if n := addressesIn(c.Cluster.PublicAccessCIDRs); n > 1<<16 {
+		out = append(out, fmt.Sprintf("cluster.publicAccessCidrs holds %d addresses, more than a /16 (65536): each of them may try to sign in to the Kubernetes API; list what you use, as /32 or a network of your own", n))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
 		g := c.Cluster.NodeGroups[name]
@@ -61,6 +73,38 @@ func (c *Config) Warnings(today time.Time) []string {
 			c.Logging.Domain.EngineVersion, next))
 	}
 	return out
+}
+
+// ContainerImages are the images of all pods of the stack's own, by the paths of their settings.
+func (c *Config) ContainerImages() map[string]string {
+	images := map[string]string{
+		"workloads.images.nginx": c.Workloads.Images.Nginx, "workloads.images.alma": c.Workloads.Images.Alma, "logging.image": c.Logging.Image,
+	}
+	if c.Cluster.Autoscaler.Enabled {
+		images["cluster.autoscaler.image"] = c.Cluster.Autoscaler.Image
+	}
+	if c.Logging.Dashboards.Enabled {
+		images["logging.dashboards.image"] = c.Logging.Dashboards.Image
+	}
+	maps.DeleteFunc(images, func(_, image string) bool { return image == "" })
+	return images
+}
+
+// addressesIn counts those of IPv4 networks, each once.
+func addressesIn(cidrs []string) (n uint64) {
+	var networks []netip.Prefix
+	for _, cidr := range cidrs {
+		if p, err := netip.ParsePrefix(cidr); err == nil && p.Addr().Is4() {
+			networks = append(networks, p.Masked())
+		}
+	}
+	slices.SortFunc(networks, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
+	for i, p := range networks {
+		if !slices.ContainsFunc(networks[:i], p.Overlaps) { // an earlier one is not smaller, so it holds all of this one
+			n += 1 << (32 - p.Bits())
+		}
+	}
+	return n
 }
 
 // support warns of a Kubernetes version 60 days before its standard support ends, which is when EKS announces the end at the

@@ -73,7 +73,8 @@ var (
 	privateRegistry = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$`)
 )
 
-// image checks that an image is pinned, so that two pods of a day apart run the same, and can be pulled.
+// image checks that an image can be pulled, and is not one that is meant to change. A tag can be pushed anew all the same: Warnings
+// tells of images without a digest.
 func (r *report) image(c *Config, path, ref string) {
 	m := imageReference.FindStringSubmatch(ref)
 	if m == nil {

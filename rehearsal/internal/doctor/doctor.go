@@ -208,5 +208,8 @@ func (e *examination) credentials(ctx context.Context) bool {
 		return false
 	}
 	e.ok(check, "account %s as %s", aws.ToString(caller.Account), aws.ToString(caller.Arn))
+	if e.Account.ID() == "" {
+		e.ok("account", "the settings name none; if this one is the stack's: pulumi config set --path --type string 'aws:allowedAccountIds[0]' %s --stack %s", aws.ToString(caller.Account), e.Stack)
+	}
 	return true
 }

@@ -45,6 +45,8 @@ type patient struct {
 	// absent are images that no registry has, offline tells that none answers.
 	absent  string
 	offline bool
+	// digest is what registries say that they have under each tag.
+	digest string
 }
 
 func healthy(t *testing.T) *patient {
@@ -79,6 +81,33 @@ func healthy(t *testing.T) *patient {
 	return p
 }
 
+// Who pins an image wants what its tag is now, and who has pinned it wants to know when there is another.
+func TestAnImageIsPinnedToWhatItsTagIs(t *testing.T) {
+	now, before := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	const alma = "public.ecr.aws/docker/library/almalinux:9.7"
+	for _, c := range []struct{ digest, reference, want string }{
+		{now, alma, "there; pin it to what the tag is today with: pulumi config set --path 'expense:workloads.images.alma' " + alma + "@" + now + " --stack dev"},
+		{now, alma + "@" + now, "there"},
+		{now, alma + "@" + before, "there; the tag has another image by now, take it with: pulumi config set --path 'expense:workloads.images.alma' " + alma + "@" + now + " --stack dev"},
+		{now, "public.ecr.aws:443/docker/library/almalinux@" + before, "there"},
+		{"", alma, "there"},
+		{"sha256:$(reboot)", alma, "there"},
+	} {
+		p := healthy(t)
+		p.digest = c.digest
+		p.file = func(text string) string {
+			return strings.Replace(text, "  expense:workloads:\n", "  expense:workloads:\n    images: {alma: '"+c.reference+"'}\n", 1)
+		}
+		var got []string
+		for _, f := range p.examine(t) {
+			if f.Check == "image "+c.reference {
+				got = append(got, string(f.Status)+" "+f.Says)
+			}
+		}
+		assert.Equal(t, []string{"ok " + c.want}, got, c.reference)
+	}
+}
+
 // RoundTrip is every registry there is: it wants a token, and has all images but the absent one.
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.offline {
@@ -95,6 +124,8 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.WriteHeader(http.StatusForbidden)
 	case p.absent != "" && strings.HasSuffix(r.URL.Host+r.URL.Path, p.absent):
 		w.WriteHeader(http.StatusNotFound)
+	default:
+		w.Header().Set("Docker-Content-Digest", p.digest)
 	}
 	return w.Result(), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -64,25 +65,25 @@ func (e *examination) tools(ctx context.Context) {
 	}
 }
 
-// images asks registries for the images of all pods. A private ECR repository wants AWS's credentials, and is left out.
+// images asks registries for the images of all pods, and for the digests of their tags. A private ECR repository wants AWS's
+// credentials, and is left out.
 func (e *examination) images(ctx context.Context) {
-	s := e.Settings
-	references := []string{s.Workloads.Images.Nginx, s.Workloads.Images.Alma, s.Logging.Image}
-	if s.Cluster.Autoscaler.Enabled {
-		references = append(references, s.Cluster.Autoscaler.Image)
-	}
-	if s.Logging.Dashboards.Enabled {
-		references = append(references, s.Logging.Dashboards.Image)
-	}
-	slices.Sort(references)
-	for _, reference := range slices.Compact(references) {
+	images := e.Settings.ContainerImages()
+	for _, path := range slices.Sorted(maps.Keys(images)) {
+		reference := images[path]
 		check := "image " + reference
 		i := parseImage(reference)
 		if strings.Contains(i.host, ".dkr.ecr") {
 			e.unchecked(check, fmt.Errorf("a private repository; look with: %s", i.describe()))
 			continue
 		}
-		status, err := i.head(ctx, e.HTTP)
+		status, now, err := i.head(ctx, e.HTTP)
+		tag, digest, pinned := strings.Cut(reference, "@")
+		if pinned && err == nil && status == http.StatusOK {
+			// What is pinned is there; a tag that cannot be asked for is nobody's problem.
+			_, now, _ = parseImage(tag).head(ctx, e.HTTP)
+		}
+		pin := fmt.Sprintf("pulumi config set --path 'expense:%s' %s@%s --stack %s", path, tag, now, e.Stack)
 		switch {
 		case err != nil:
 			e.unchecked(check, err)
@@ -90,11 +91,22 @@ func (e *examination) images(ctx context.Context) {
 			e.problem(check, "the registry has no such image: correct its reference in Pulumi.%s.yaml", e.Stack)
 		case status != http.StatusOK:
 			e.unchecked(check, fmt.Errorf("the registry answered %d", status))
+		case !pinned && now != "":
+			e.ok(check, "there; pin it to what the tag is today with: %s", pin)
+		case pinned && now != "" && now != digest && tagged.MatchString(tag):
+			e.ok(check, "there; the tag has another image by now, take it with: %s", pin)
 		default:
 			e.ok(check, "there")
 		}
 	}
 }
+
+var (
+	// tagged is a reference with a tag, which a port of the registry is not.
+	tagged = regexp.MustCompile(`:[^/:]+$`)
+	// imageDigest is how registries name an image by its contents.
+	imageDigest = regexp.MustCompile(`^sha256:[a-f0-9]{64}$`)
+)
 
 // image is a reference to a container image.
 type image struct{ host, repository, version string }
@@ -144,16 +156,17 @@ const manifests = "application/vnd.oci.image.index.v1+json, application/vnd.dock
 var challenge = regexp.MustCompile(`(realm|service|scope)="([^"]*)"`)
 
 // head asks for the image's manifest without getting it, if need be with an anonymous token
-// (https://distribution.github.io/distribution/spec/auth/token/).
-func (i image) head(ctx context.Context, client *http.Client) (status int, err error) {
+// (https://distribution.github.io/distribution/spec/auth/token/). digest is what the registry says that it has, "" if it says none
+// (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests).
+func (i image) head(ctx context.Context, client *http.Client) (status int, digest string, err error) {
 	address := "https://" + i.host + "/v2/" + i.repository + "/manifests/" + i.version
 	answer, err := ask(ctx, client, http.MethodHead, address, "")
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusUnauthorized {
-		return answer.StatusCode, nil
+		return answer.StatusCode, digestOf(answer), nil
 	}
 	query, realm := url.Values{}, ""
 	for _, match := range challenge.FindAllStringSubmatch(answer.Header.Get("WWW-Authenticate"), -1) {
@@ -164,11 +177,11 @@ func (i image) head(ctx context.Context, client *http.Client) (status int, err e
 		}
 	}
 	if realm == "" {
-		return answer.StatusCode, nil
+		return answer.StatusCode, digestOf(answer), nil
 	}
 	grant, err := ask(ctx, client, http.MethodGet, realm+"?"+query.Encode(), "")
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer grant.Body.Close()
 	var token struct {
@@ -176,16 +189,24 @@ func (i image) head(ctx context.Context, client *http.Client) (status int, err e
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.NewDecoder(io.LimitReader(grant.Body, 1<<20)).Decode(&token); err != nil {
-		return 0, fmt.Errorf("token of %s: %w", i.host, err)
+		return 0, "", fmt.Errorf("token of %s: %w", i.host, err)
 	}
 	if token.Token == "" {
 		token.Token = token.AccessToken
 	}
 	if answer, err = ask(ctx, client, http.MethodHead, address, token.Token); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	answer.Body.Close()
-	return answer.StatusCode, nil
+	return answer.StatusCode, digestOf(answer), nil
+}
+
+// digestOf is the digest in a registry's answer. It becomes a word of a command.
+func digestOf(answer *http.Response) string {
+	if digest := answer.Header.Get("Docker-Content-Digest"); imageDigest.MatchString(digest) {
+		return digest
+	}
+	return ""
 }
 
 func ask(ctx context.Context, client *http.Client, method, address, token string) (*http.Response, error) {

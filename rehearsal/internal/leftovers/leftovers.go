@@ -211,7 +211,7 @@ func (f *finder) compare(what, arn, vpc string) {
 	}
 	f.othersState = true
 	f.note("The %s is there, and the state that pulumi has here has neither it nor its VPC (%s): that is not the state from which it was made. All of "+
-		"this may be in use, so no command is written. See which backend that is with: pulumi whoami -v; sign in to the stack's own with: pulumi login URL. "+
+		"this may be in use, so no command is written. See which backend that is with `pulumi whoami -v`, and sign in to the stack's own with `pulumi login URL`. "+
 		"If the state is lost for good: make leftovers STACK=%s LOST=1", what, cmp.Or(vpc, "none"), f.Stack.Name)
 }
 

@@ -110,6 +110,24 @@ opensearch() {
 	mv "$tools/opensearch.new" "$tools/opensearch"
 }
 
+# fetch runs COMMAND. What is not to be had is left out, with what that means; what has another sum than the pinned one ends the build.
+fetch() { # NAME CONSEQUENCE COMMAND...
+	name=$1
+	consequence=$2
+	shift 2
+	say "fetching $name ..."
+	said=$("$@" 2>&1) && return
+	printf '%s\n' "$said" >&2
+	case $said in
+	*EINTEGRITY* | *"DO NOT MATCH THE HASHES"*)
+		say "$name has another sum than the pinned one"
+		exit 1
+		;;
+	esac
+	say "$name is not to be had: $consequence"
+	return 1
+}
+
 # iam puts the evaluator of IAM documents and what it imports, as its lock file has them, into .tools/iam.
 iam() {
 	folder=$root/tools/iam
@@ -122,13 +140,10 @@ iam() {
 			return
 		fi
 	done
-	say "fetching the evaluator of IAM documents ..."
 	rm -rf "$tools/iam" "$tools/iam.new"
 	cp -R "$folder" "$tools/iam.new"
-	(cd "$tools/iam.new" && npm ci --ignore-scripts --no-audit --no-fund --silent) || {
-		say "the evaluator is not to be had: the IAM documents are not evaluated"
-		return
-	}
+	fetch "the evaluator of IAM documents" "they are not evaluated" \
+		npm ci --prefix "$tools/iam.new" --ignore-scripts --no-audit --no-fund --loglevel error || return 0
 	cat "$folder"/* >"$tools/iam.new/inputs"
 	mv "$tools/iam.new" "$tools/iam"
 }
@@ -138,16 +153,13 @@ zizmor() {
 	requirements=$root/tools/lint/requirements.txt
 	if ! cmp -s "$requirements" "$tools/zizmor/requirements.txt"; then
 		if ! python3 -m pip --version >/dev/null 2>&1; then
-			say "found no pip (Debian: python3-pip): zizmor is not fetched, and the workflows' safety is not checked"
+			say "found no pip (Debian: python3-pip): the workflows' safety is not checked"
 			return
 		fi
-		say "fetching zizmor ..."
 		rm -rf "$tools/zizmor"
-		python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --only-binary :all: --require-hashes \
-			--target "$tools/zizmor" --requirement "$requirements" || {
-			say "zizmor is not to be had: the workflows' safety is not checked"
-			return
-		}
+		fetch zizmor "the workflows' safety is not checked" \
+			python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --only-binary :all: \
+			--require-hashes --target "$tools/zizmor" --requirement "$requirements" || return 0
 		cp "$requirements" "$tools/zizmor"
 	fi
 	link zizmor ../zizmor/bin/zizmor

@@ -26,6 +26,8 @@ type Region struct {
 	// Plan is the account's, FREE or PAID; FreeTypes are the instance types that are free-tier-eligible.
 	Plan      string
 	FreeTypes []string
+	// Policies are the ARNs of IAM policies that customers made.
+	Policies []string
 	// VolumeKey is the default key of volumes.
 	VolumeKey string
 	// VolumeLimits are the limits of gp3 volumes by their names, for all of DomainTypes.

@@ -216,6 +216,13 @@ var iamOperations = map[string]operation{
 		}
 		return nil, notFound(refuse("NoSuchEntity", "The role with name %s cannot be found.", c.text("RoleName")))
 	}},
+	// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetPolicy.html
+	"GetPolicy": {params: "PolicyArn", run: func(c *call) (obj, error) {
+		if arn := c.text("PolicyArn"); slices.Contains(c.Region.Policies, arn) {
+			return obj{"Policy": obj{"Arn": arn}}, nil
+		}
+		return nil, notFound(refuse("NoSuchEntity", "Policy %s was not found.", c.text("PolicyArn")))
+	}},
 	"ListRoleTags": {params: "RoleName", list: "Tags", run: func(c *call) (obj, error) {
 		o, err := c.find(roles, c.text("RoleName"), "NoSuchEntity")
 		return obj{"Tags": tagList(o.Tags, "Key", "Value")}, err

@@ -316,6 +316,23 @@ func (e *examination) role(ctx context.Context, name string) (there bool, tags m
 	return true, tags, nil
 }
 
+// boundary looks for the policy that bounds the stack's roles: IAM makes no role with one that is not there.
+func (e *examination) boundary(ctx context.Context) {
+	arn := e.Settings.IAM.PermissionsBoundary
+	if arn == "" {
+		return
+	}
+	check := "boundary " + arn
+	switch _, err := e.iam.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &arn}); {
+	case missing(err):
+		e.problem(check, "the account has no such policy: make it as docs/ci.md has it, or do without: pulumi config rm --path expense:iam.permissionsBoundary --stack %s", e.Stack)
+	case err != nil:
+		e.unchecked(check, err)
+	default:
+		e.ok(check, "there")
+	}
+}
+
 // types are the instance types of all node groups, sorted.
 func (e *examination) types() []string {
 	var out []string

@@ -108,7 +108,7 @@ func Examine(ctx context.Context, options Options) []Finding {
 	// https://docs.aws.amazon.com/general/latest/gr/billing.html
 	e.freetier = freetier.NewFromConfig(cfg, func(o *freetier.Options) { o.Region = "us-east-1" })
 	if signedIn && e.Settings != nil {
-		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.offerings, e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.boundary, e.offerings, e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
 			check(ctx)
 		}
 	}

@@ -31,6 +31,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const bounding = "arn:aws:iam::111122223333:policy/github-expense-boundary-dev"
+
 // patient is a machine, an account and a stack's file, all well until something is changed.
 type patient struct {
 	model  *awsmodel.Model
@@ -371,6 +373,8 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"a log group of the domain's name": {func(p *patient) {
 			p.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/OpenSearchService/domains/expense/index-slow", "", awsmodel.AWS, nil)
 		}, "log group /aws/OpenSearchService/domains/expense/index-slow", "aws logs delete-log-group"},
+		"a boundary that the account lacks": {edit("  expense:workloads:\n", "  expense:iam: {permissionsBoundary: '"+bounding+"'}\n  expense:workloads:\n"),
+			"boundary " + bounding, "pulumi config rm --path expense:iam.permissionsBoundary --stack dev"},
 		"another stack's role": {func(p *patient) {
 			p.plant("aws:opensearch/domain:Domain", "domain", "dev", map[string]any{"domainName": "expense"})
 			p.plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "prod", map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
@@ -402,6 +406,18 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			assert.Equal(t, 3, Code(findings))
 		})
 	}
+}
+
+func TestABoundaryThatIsThereIsNoProblem(t *testing.T) {
+	p := healthy(t)
+	p.server.Region.Policies = []string{bounding}
+	p.file = func(text string) string {
+		return strings.Replace(text, "  expense:workloads:\n", "  expense:iam: {permissionsBoundary: '"+bounding+"'}\n  expense:workloads:\n", 1)
+	}
+	findings := p.examine(t)
+	assert.Empty(t, of(findings, Problem))
+	assert.Empty(t, of(findings, Unchecked))
+	assert.Contains(t, findings, Finding{Status: OK, Check: "boundary " + bounding, Says: "there"})
 }
 
 // Without NAT there are more endpoints, in all zones, and what one lacks is mended by a gateway.

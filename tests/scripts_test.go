@@ -177,8 +177,11 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 		"mentions":    {"yes @everyone | head -c 90000 >preview.md", "@\u200beveryone", "@everyone"},
 		"entities":    {"echo 'ask &#64;team, &commat;team' >preview.md", "&\u200b#\u200b64;team, &\u200bcommat;team", "&#64;"},
 		"issues":      {"echo 'fixes #12, o/r#12, gh-12' >preview.md", "#\u200b12, o/r#\u200b12, gh-\u200b12", "#12"},
-		"a picture":   {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md", "!\u200b[x](/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
+		"a picture":   {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md", "!\u200b[x]\u200b(/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
 		"links":       {"echo '[x](https://github.com/o/r/issues/1) www.evil.example HTTP:evil.example' >preview.md", "https\u200b:/\u200b/github.com", "www.evil"},
+		"a path":      {"printf '[x](/evil/repo/releases) [r][1] a[0]: x\n\n> [1]: /evil/x\n\n- [2\n]: /evil\n' >preview.md", "]\u200b(/evil/repo/releases) [r][1] a[0]: x\n\n> \u200b[1]: /evil/x\n\n- \u200b[2", "](/"},
+		"mail":        {"echo 'Mailto:a@evil.example, xmpp:a@evil.example' >preview.md", "Mailto\u200b:a@\u200bevil", "o:a"},
+		"all slashes": {"head -c 59000 /dev/zero | tr '\\0' / >preview.md", "/\u200b/\u200b/", "///"},
 		"slashes":     {"echo '[x](///evil.example) [y]: http:evil.example' >preview.md", "http\u200b:evil", "//evil"},
 		"escapes":     {`echo '[x](http\:evil.example) [y](/\/evil.example)' >preview.md`, "http\\\u200b:evil", `\:evil`},
 		"like ours":   {"echo '[x](https://docs.aws.amazon.com.evil.example/)' >preview.md", "https\u200b:/\u200b/docs.aws.amazon.com.evil", "](https://docs"},
@@ -319,6 +322,23 @@ func TestThePreviewIsNotChanged(t *testing.T) {
 	require.NoError(t, err)
 	_, body := comment(t, "ARTIFACT=cp "+path+" preview.md")
 	assert.True(t, strings.HasSuffix(body, string(want)))
+}
+
+// A run that was started again has the code, and the workflow, of its time.
+func TestAnOldRunIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	newest := func(attempt, says string) outcome {
+		return runScript(t, "newest.sh", commands{"gh": says}, "GITHUB_RUN_ATTEMPT="+attempt, "GITHUB_SHA=abc", "GITHUB_REPOSITORY=o/r")
+	}
+	first := newest("1", "exit 1")
+	assert.Zero(t, first.code, first.said)
+	again := newest("2", "echo abc")
+	assert.Zero(t, again.code, again.said)
+	assert.Len(t, again.calledWith("gh api repos/o/r/commits/main "), 1)
+	old := newest("2", "echo def")
+	assert.Equal(t, 1, old.code)
+	assert.Contains(t, old.said, "::error::This run is of abc, and main has moved on to def")
+	assert.NotZero(t, newest("3", "exit 1").code, "nobody said what main is")
 }
 
 // target runs target.sh.
@@ -531,13 +551,14 @@ func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {
 // protected answers what settings.sh asks of GitHub, for a repository where all is set up. Each line of it is one answer.
 const protected = `
 repos/o/r {"private":false}
-repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]
+repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"dismiss_stale_reviews_on_push":true,"require_last_push_approval":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]
 repos/o/r/codeowners/errors {"errors":[]}
 repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\"]"}
-repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},{"type":"required_reviewers","reviewers":[{"type":"User"}]}]}
+repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{"type":"User"}]}]}
 repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"}]}
-repos/o/r/environments/dev/variables {"variables":[{"name":"AWS_DEPLOY_ROLE_ARN"},{"name":"AWS_REGION"},{"name":"PULUMI_BACKEND_URL"}]}
+repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_DEPLOY_ROLE_ARN"},{"name":"AWS_REGION"},{"name":"PULUMI_BACKEND_URL"}]}
 repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"all_external_contributors"}
+repos/o/r/actions/permissions/workflow {"can_approve_pull_request_reviews":false}
 repos/o/r/actions/runners {"total_count":0}
 `
 
@@ -567,26 +588,36 @@ func TestTheSettingsAreShown(t *testing.T) {
 	result := settings(t)
 	assert.Zero(t, result.code, result.said)
 	assert.NotContains(t, result.said, "OPEN")
-	assert.Equal(t, 8, strings.Count(result.said, "ok "), result.said)
+	assert.Equal(t, 11, strings.Count(result.said, "ok "), result.said)
 	classic := settings(t, "repos/o/r/rules/branches/main []",
-		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true},"required_status_checks":{"contexts":["check"]}}`)
+		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},"required_status_checks":{"contexts":["check"]}}`)
 	assert.Zero(t, classic.code, classic.said)
 
 	for open, answers := range map[string][]string{
 		"main does not require a review: ":              {`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":0}}]`},
 		"main does not require the check named check: ": {"repos/o/r/rules/branches/main"},
 		"main does not require a code owner's review: ": {"repos/o/r/rules/branches/main"},
-		"main has no CODEOWNERS":                        {"repos/o/r/codeowners/errors"},
-		"dev: is deployed and has no environment":       {"repos/o/r/environments/dev"},
-		"prod: is deployed and has no environment":      {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},
-		"dev: nobody has to approve":                    {`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"wait_timer"}]}`},
-		"dev: is deployed from any branch":              {"repos/o/r/environments/dev/deployment-branch-policies"},
-		"dev: is deployed from main\nfix":               {`repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"},{"name":"fix"}]}`},
-		"dev: administrators pass":                      {`repos/o/r/environments/dev {"name":"dev","can_admins_bypass":true,"protection_rules":[]}`},
-		"its environment has no PULUMI_BACKEND_URL":     {`repos/o/r/environments/dev/variables {"variables":[{"name":"AWS_REGION"}]}`},
-		"prod: nobody has to approve":                   {`repos/o/r/environments/prod {"name":"prod","protection_rules":[]}`},
-		"expected all_external_contributors":            {`repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"first_time_contributors"}`},
-		"2 runners of your own in a public repository":  {`repos/o/r/actions/runners {"total_count":2}`},
+		"main does not require a new review after a push": {
+			`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"require_last_push_approval":true}}]`},
+		"main does not require a review by somebody else": {"repos/o/r/rules/branches/main"},
+		"workflows may approve pull requests":             {`repos/o/r/actions/permissions/workflow {"can_approve_pull_request_reviews":true}`},
+		"dev: who starts a deployment may approve it": {
+			`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"required_reviewers","prevent_self_review":false,"reviewers":[{"type":"User"}]}]}`},
+		"dev: is deployed from each protected branch": {
+			`repos/o/r/environments/dev {"name":"dev","deployment_branch_policy":{"protected_branches":true},"protection_rules":[]}`},
+		"workflows of forks get tokens that write": {
+			`repos/o/r {"private":true}`, `repos/o/r/actions/permissions/fork-pr-workflows-private-repos {"send_write_tokens_to_workflows":true}`},
+		"main has no CODEOWNERS":                       {"repos/o/r/codeowners/errors"},
+		"dev: is deployed and has no environment":      {"repos/o/r/environments/dev"},
+		"prod: is deployed and has no environment":     {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},
+		"dev: nobody has to approve":                   {`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"wait_timer"}]}`},
+		"dev: is deployed from any branch":             {"repos/o/r/environments/dev/deployment-branch-policies"},
+		"dev: is deployed from main\nfix":              {`repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"},{"name":"fix"}]}`},
+		"dev: administrators pass":                     {`repos/o/r/environments/dev {"name":"dev","can_admins_bypass":true,"protection_rules":[]}`},
+		"its environment has no PULUMI_BACKEND_URL":    {`repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_REGION"}]}`},
+		"prod: nobody has to approve":                  {`repos/o/r/environments/prod {"name":"prod","protection_rules":[]}`},
+		"expected all_external_contributors":           {`repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"first_time_contributors"}`},
+		"2 runners of your own in a public repository": {`repos/o/r/actions/runners {"total_count":2}`},
 	} {
 		result := settings(t, answers...)
 		assert.Equal(t, 1, result.code, open)
@@ -620,7 +651,7 @@ func TestTheSetUpOfTheDocsIsWhole(t *testing.T) {
 		"aws": `
 case "$*" in
 "sts get-caller-identity"*) echo 111122223333 ;;
-"kms create-key"*) echo arn:aws:kms:us-east-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef ;;
+"kms create-key"*|"kms describe-key"*) echo arn:aws:kms:us-east-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef ;;
 *-document*)
     while [ $# -gt 0 ]; do
         case "$1" in
@@ -634,6 +665,7 @@ esac
 `,
 		"gh": `
 case "$*" in
+"api repos/OWNER/NAME --jq .full_name") echo OWNER/NAME ;;
 *customization/sub*) echo "repo:OWNER@1/NAME@2" ;;
 "api users/"*) echo 7 ;;
 "variable set "*|"api --method "*) [ "${*: -1}" != - ] || jq . >"$FOLDER/${4##*/}" ;;
@@ -644,7 +676,7 @@ esac`, "pulumi": "", "make": "", "git": "",
 
 	// What the commands hand to AWS are the documents that the tests of the permissions evaluate.
 	fill := filling(t, "dev")
-	fill["STATE_BUCKET"], fill["GITHUB_REPOSITORY"] = "a-name-of-your-own", "OWNER/NAME"
+	fill["STATE_BUCKET"], fill["GITHUB_SUBJECT"], fill["GITHUB_REPOSITORY"] = "a-name-of-your-own", "repo:OWNER@1/NAME@2", "OWNER/NAME"
 	texts, _ := documents(t, fill)
 	for name, want := range texts {
 		if name != "trust-preview" {

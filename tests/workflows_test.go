@@ -221,6 +221,7 @@ func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 			return
 		}
 		deployments++
+		assert.Equal(t, ".github/scripts/newest.sh", j.Steps[1].Run, "%s: before the credentials", where)
 		assert.NotContains(t, j.RunsOn, "${{", where)
 		for _, s := range j.Steps {
 			if s.Uses == "./.github/actions/aws" {
@@ -321,5 +322,5 @@ func TestTheWorkflowsKnowTheProject(t *testing.T) {
 			assert.ElementsMatch(t, stacks, on.Dispatch.Inputs["stack"].Options)
 		}
 	})
-	assert.Equal(t, 8, seen)
+	assert.Equal(t, 10, seen)
 }

@@ -39,9 +39,10 @@ if [ -f "$preview" ] && [ ! -L "$preview" ]; then
     # https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
     head -c "$most" "$preview" | LC_ALL=C sed -E \
         -e "s,[@&<\\]|[Gg][Hh]-,&$unseen,g" -e "s,(!)(\[)|(#)([0-9])|([Ww]{3})(\.)|([Hh][Tt][Tt][Pp][Ss]?)(:),\1\3\5\7$unseen\2\4\6\8,g" \
-        -e ':slashes' -e "s,//,/$unseen/," -e 'tslashes' \
+        -e "s,//,/$unseen/,g" -e "s,//,/$unseen/,g" -e "s,\]\(,]$unseen(,g" -e "s,^([[:blank:]>*+0-9.)-]*)\[,\1${unseen}[," \
+        -e "s,([Mm][Aa][Ii][Ll][Tt][Oo]|[Xx][Mm][Pp][Pp]):,\1$unseen:,g" \
         -e "s,<$unseen(/?(details|summary)|br)>,<\1>,g" -e "s,\\\\$unseen\|,\\\\|,g" \
-        -e "s,\]\(https$unseen:/$unseen/((docs\.aws\.amazon\.com|kubernetes\.io)/),](https://\1,g" >"$folder/text"
+        -e "s,\]$unseen\(https$unseen:/$unseen/((docs\.aws\.amazon\.com|kubernetes\.io)/),](https://\1,g" >"$folder/text"
 else
     echo 'There is no preview of this change: the run says why.' >"$folder/text"
 fi

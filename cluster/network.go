@@ -262,23 +262,24 @@ func endpointPolicy(network *ec2.Vpc, region, service string) pulumi.StringOutpu
 
 func endpointStatements(account, region, service string) []iampolicy.Statement {
 	statements := []iampolicy.Statement{{
-		Sid: "OwnAccount", Principal: iampolicy.Principal{AWS: "*"}, Actions: []string{"*"}, Resources: []string{"*"},
+		Sid: "OwnAccount", Principal: iampolicy.Principal{Anyone: true}, Actions: []string{"*"}, Resources: []string{"*"},
 		Conditions: map[string]map[string]string{"StringEquals": {"aws:PrincipalAccount": account}},
 	}}
 	switch service {
 	case "sts":
-		// A request with a token has no principal yet, and so none of its keys
-		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). The form is of
-		// vpc_endpoint_policies/sts_endpoint_policy.json in https://github.com/aws-samples/data-perimeter-policy-examples.
+		// A request with an identity provider's token has no principal yet, and so none of its keys, but the account of the role
+		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). Who assumes a role of this
+		// account from another one, as the setting aws:assumeRole has it, may do so inside the VPC too.
 		statements = append(statements, iampolicy.Statement{
-			Sid: "OwnRoles", Principal: iampolicy.Principal{Federated: "*"}, Actions: []string{"sts:AssumeRoleWithWebIdentity"},
-			Resources: []string{fmt.Sprintf("arn:%s:iam::%s:role/*", iampolicy.Partition(region), account)},
+			Sid: "OwnRoles", Principal: iampolicy.Principal{Anyone: true}, Resources: []string{"*"},
+			Actions:    []string{"sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:SetSourceIdentity", "sts:TagSession"},
+			Conditions: map[string]map[string]string{"StringEquals": {"aws:ResourceAccount": account}},
 		})
 	case "s3":
 		// Layers come by URLs that ECR signs, from a bucket of its own in each region
 		// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html, "Minimum Amazon S3 Bucket Permissions").
 		statements = append(statements, iampolicy.Statement{
-			Sid: "ImageLayers", Principal: iampolicy.Principal{AWS: "*"}, Actions: []string{"s3:GetObject"},
+			Sid: "ImageLayers", Principal: iampolicy.Principal{Anyone: true}, Actions: []string{"s3:GetObject"},
 			Resources: []string{fmt.Sprintf("arn:%s:s3:::prod-%s-starport-layer-bucket/*", iampolicy.Partition(region), region)},
 		})
 	}

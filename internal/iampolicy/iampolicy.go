@@ -25,10 +25,22 @@ type Statement struct {
 type Principal struct {
 	// Service is a service principal, as eks.amazonaws.com.
 	Service string `json:",omitempty"`
-	// AWS is the ARN of a role or user, or * for everybody.
+	// AWS is the ARN of a role or user.
 	AWS string `json:",omitempty"`
-	// Federated is the ARN of an OIDC provider, or * for all of them.
+	// Federated is the ARN of an OIDC provider.
 	Federated string `json:",omitempty"`
+	// Anyone is everybody, who has credentials and who has none; for VPC endpoints, whose policies give nobody a right.
+	Anyone bool `json:"-"`
+}
+
+// MarshalJSON writes everybody as the text "*": that is what a gateway endpoint takes, and what includes callers without
+// credentials (https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html).
+func (p *Principal) MarshalJSON() ([]byte, error) {
+	if p.Anyone {
+		return []byte(`"*"`), nil
+	}
+	type fields Principal
+	return json.Marshal((*fields)(p))
 }
 
 // Document renders statements as a policy document, in the version 2012-10-17 of the grammar

@@ -2,6 +2,7 @@ package awsmodel
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,8 +84,9 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 
 // Through is nil if the VPC's endpoint of a service, if it has one, lets a call pass, and what AWS answers otherwise
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html). The principal's account is among the
-// call's keys as aws:PrincipalAccount. A call with an identity provider's token has none of such keys and, in Role, the
-// provider's ARN (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html).
+// call's keys as aws:PrincipalAccount, the resource's is read off its ARN as aws:ResourceAccount. A call with an identity provider's
+// token has no key of a principal and, in Role, the provider's ARN; it is matched by the principal "*" only
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html).
 func (m *Model) Through(vpc, service string, call Call) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,8 +96,13 @@ func (m *Model) Through(vpc, service string, call Call) error {
 func (m *Model) through(vpc, service string, call Call) error {
 	kind := "AWS"
 	if strings.Contains(call.Role, ":oidc-provider/") {
-		kind = "Federated"
+		kind = ""
 	}
+	keys := map[string]string{}
+	if arn := strings.Split(call.Resource, ":"); len(arn) > 5 && arn[4] != "" {
+		keys["aws:ResourceAccount"] = arn[4]
+	}
+	maps.Copy(keys, call.Keys)
 	for _, e := range m.where(tEndpoint, "vpcId", vpc) {
 		text := e.in.str("policy")
 		if text == "" || m.endpointService(e.in.str("serviceName")) != service {
@@ -107,7 +114,7 @@ func (m *Model) through(vpc, service string, call Call) error {
 			case !s.speaksOf(kind, call.Role) || !s.covers(call.Action, call.Resource):
 			case s.Effect == "Deny":
 				return denied(call, "of an explicit deny in a VPC endpoint policy")
-			case s.holds(call.Keys):
+			case s.holds(keys):
 				allowed = true
 			}
 		}

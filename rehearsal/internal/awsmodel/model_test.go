@@ -864,7 +864,7 @@ func TestTheNetworkPluginNeedsTheAgentOfItsRole(t *testing.T) {
 func TestEndpointsRefuseWhatTheirPolicyDoesNotAllow(t *testing.T) {
 	const own = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333"}}}]}`
 	layers := strings.Replace(own, `"Statement":[`, `"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::prod-us-east-1-starport-layer-bucket/*"},`, 1)
-	tokens := strings.Replace(own, `"Statement":[`, `"Statement":[{"Effect":"Allow","Principal":{"Federated":"*"},"Action":"sts:AssumeRoleWithWebIdentity","Resource":"arn:aws:iam::111122223333:role/*"},`, 1)
+	tokens := strings.Replace(own, `"Statement":[`, `"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRoleWithWebIdentity","Resource":"*","Condition":{"StringEquals":{"aws:ResourceAccount":"111122223333"}}},`, 1)
 	nobody := strings.Replace(own, "111122223333", "999999999999", 1)
 	with := func(policies map[string]string) func(*world, in) {
 		return func(w *world, _ in) {
@@ -897,8 +897,10 @@ func TestEndpointsRefuseWhatTheirPolicyDoesNotAllow(t *testing.T) {
 	for name, c := range map[string]struct{ sts, auth, wantToken, wantPod string }{
 		"both":      {tokens, own, "", ""},
 		"no tokens": {own, own, "no VPC endpoint policy allows the sts:AssumeRoleWithWebIdentity action", ""},
+		// No page of AWS has this form for an endpoint.
+		"providers": {strings.Replace(tokens, `"Principal":"*"`, `"Principal":{"Federated":"*"}`, 1), own, "no VPC endpoint policy allows the sts:AssumeRoleWithWebIdentity action", ""},
 		"no agents": {tokens, nobody, "", "no VPC endpoint policy allows the eks-auth:AssumeRoleForPodIdentity action"},
-		"denied":    {strings.Replace(tokens, `"Statement":[`, `"Statement":[{"Effect":"Deny","Principal":{"Federated":"*"},"Action":"sts:*","Resource":"*"},`, 1), own, "an explicit deny in a VPC endpoint policy", ""},
+		"denied":    {strings.Replace(tokens, `"Statement":[`, `"Statement":[{"Effect":"Deny","Principal":"*","Action":"sts:*","Resource":"*"},`, 1), own, "an explicit deny in a VPC endpoint policy", ""},
 	} {
 		w := newWorld(Options{})
 		at, err := w.build(map[string]func(*world, in){"alias": with(map[string]string{"sts": c.sts, "eks-auth": c.auth})})

@@ -229,7 +229,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			name: "a boundary for the roles", edits: []edit{{devFile, region, region + "  expense:iam: {permissionsBoundary: '" + boundary + "'}\n"}},
 			want: []string{
 				bounded("expense-autoscaler"), bounded("expense-eksRole-role"), bounded("expense-log-master"), bounded("expense-log-reader"),
-				bounded("expense-log-writer"), bounded("expense-node"), bounded("expense-pod-ebs-csi"),
+				bounded("expense-log-writer"), bounded("expense-node"), bounded("expense-node-vpc-cni"), bounded("expense-pod-ebs-csi"),
 			},
 		},
 		{

@@ -56,6 +56,8 @@ type Item struct {
 	kept       string
 	with, refs []string
 	doubt      string
+	// vpc is the VPC that it is in, where that is known.
+	vpc string
 	// parts have to go before it, by the kind's commands for them; stays is why no command removes it now.
 	parts [][]string
 	stays string
@@ -190,6 +192,7 @@ func (f *finder) claimCluster(ctx context.Context) {
 	switch {
 	case err != nil && !missing(err):
 		f.unchecked("whose the cluster "+f.Stack.Cluster+" is", err)
+		f.mayRun("cluster "+f.Stack.Cluster, f.cluster)
 	case !f.ourCluster:
 		f.note("A cluster %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Cluster)
 	case err == nil:
@@ -215,6 +218,16 @@ func (f *finder) compare(what, arn, vpc string) {
 		"If the state is lost for good: make leftovers STACK=%s LOST=1", what, cmp.Or(vpc, "none"), f.Stack.Name)
 }
 
+// mayRun does the same for one that could not be looked at: it may be there, and run.
+func (f *finder) mayRun(what, arn string) {
+	if f.State == nil || f.Lost || f.othersState || f.State.has(arn) {
+		return
+	}
+	f.othersState = true
+	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so no command is written "+
+		"until it can be looked at. If it is gone for good: make leftovers STACK=%s LOST=1", what, f.Stack.Name)
+}
+
 // claimDomain does the same for the domain.
 func (f *finder) claimDomain(ctx context.Context) {
 	tags, vpc, err := f.domainTags(ctx)
@@ -222,6 +235,7 @@ func (f *finder) claimDomain(ctx context.Context) {
 	switch {
 	case err != nil && !missing(err):
 		f.unchecked("whose the domain "+f.Stack.Domain+" is", err)
+		f.mayRun("domain "+f.Stack.Domain, f.domain)
 	case !f.ourDomain:
 		f.note("A domain %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Domain)
 	case err == nil:
@@ -241,9 +255,20 @@ func (f *finder) look(ctx context.Context) {
 		}
 		f.report.Items = append(f.report.Items, items...)
 	}
+	f.running()
 	f.mark(f.report.Items)
 	f.parts(ctx)
 	f.elsewhere(ctx)
+}
+
+// running compares what runs in a VPC, which is in the state for as long: settings that name another cluster and domain than those
+// that are there say nothing of these.
+func (f *finder) running() {
+	for _, i := range f.report.Items {
+		if (i.Kind == "instance" || i.Kind == "NAT gateway") && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
+			f.compare(i.Kind+" "+i.ID, i.ID, i.vpc)
+		}
+	}
 }
 
 // parts finds out what has to go before what is left over.

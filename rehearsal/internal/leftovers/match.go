@@ -81,7 +81,7 @@ func (f *finder) ownership() []tag {
 // item starts an item that is counted by tags or VPC; ok is false for one that is not.
 func (f *finder) item(id, name string, tags map[string]string, vpc string) (item Item, ok bool) {
 	why, with, doubt := f.match(tags, vpc)
-	item = Item{ID: id, Name: name, Why: why, with: with, doubt: doubt}
+	item = Item{ID: id, Name: name, Why: why, with: with, doubt: doubt, vpc: vpc}
 	if tags[guardDuty] != "" && f.State.has(f.cluster) {
 		item.kept = "GuardDuty watches the nodes through it; `pulumi destroy` does not remove it, and stops at its subnets with DependencyViolation"
 	}

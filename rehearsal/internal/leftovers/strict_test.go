@@ -179,6 +179,39 @@ func TestAStateThatCannotBeTheStacksOffersNothing(t *testing.T) {
 	}
 }
 
+// Nor does one with which what runs could not be compared, or under whose names it does not run.
+func TestWhatMayRunIsNotOffered(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*account, *Options)
+		note   string
+	}{
+		"a cluster that nobody may look at": {func(a *account, _ *Options) { a.server.Inject("eks:DescribeCluster", awshttp.Denied) }, "Whether the cluster expense is there could not be found out"},
+		"a domain that nobody may look at": {func(a *account, o *Options) {
+			o.Stack.Cluster = "other"
+			a.server.Inject("es:DescribeDomain", awshttp.Denied)
+		}, "Whether the domain expense is there could not be found out"},
+		"other names in the settings": {func(_ *account, o *Options) { o.Stack.Cluster, o.Stack.Domain = "other", "other" }, "has neither it nor its VPC (vpc-2)"},
+	} {
+		a := newAccount(t)
+		a.forget()
+		options := a.options()
+		options.State = &State{refs: map[string]bool{}}
+		c.change(a, &options)
+		report, err := Find(t.Context(), options)
+		require.NoError(t, err)
+		assert.Greater(t, len(report.Of(Unknown)), 10, name)
+		assert.Empty(t, report.Of(Leftover), name)
+		assert.Empty(t, report.Commands(), name)
+		require.Len(t, report.Notes, 1, name)
+		assert.Contains(t, report.Notes[0], c.note, name)
+		assert.Contains(t, report.Notes[0], "make leftovers STACK=dev LOST=1", name)
+		options.Lost = true
+		report, err = Find(t.Context(), options)
+		require.NoError(t, err)
+		assert.Greater(t, len(report.Of(Leftover)), 10, name)
+	}
+}
+
 // AWS keeps nothing of a domain that is deleted.
 func TestAProtectedDomainIsNeverOffered(t *testing.T) {
 	a := newAccount(t)

@@ -20,13 +20,17 @@ import (
 // Where the system has no list of connections with their users, as macOS, everybody is let in.
 type sameUser struct {
 	credentials.TransportCredentials
+	// table is the list of connections.
+	table string
 }
 
-func onlySameUser() credentials.TransportCredentials { return sameUser{insecure.NewCredentials()} }
+func onlySameUser() credentials.TransportCredentials {
+	return sameUser{insecure.NewCredentials(), "/proc/net/tcp"}
+}
 
 // ServerHandshake refuses another user's connection.
 func (s sameUser) ServerHandshake(connection net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if err := checkPeer("/proc/net/tcp", connection.RemoteAddr(), connection.LocalAddr(), os.Getuid()); err != nil {
+	if err := checkPeer(s.table, connection.RemoteAddr(), connection.LocalAddr(), os.Getuid()); err != nil {
 		connection.Close()
 		return nil, nil, err
 	}
@@ -35,7 +39,7 @@ func (s sameUser) ServerHandshake(connection net.Conn) (net.Conn, credentials.Au
 
 // Clone is what gRPC wants of credentials.
 func (s sameUser) Clone() credentials.TransportCredentials {
-	return sameUser{s.TransportCredentials.Clone()}
+	return sameUser{s.TransportCredentials.Clone(), s.table}
 }
 
 // ClientHandshake is not for these: they are a server's.
@@ -45,7 +49,8 @@ func (s sameUser) ClientHandshake(context.Context, string, net.Conn) (net.Conn, 
 
 // checkPeer looks for the peer's end of a connection in a table of /proc/net/tcp's form
 // (https://docs.kernel.org/networking/proc_net_tcp.html): local and remote address with the port in hexadecimal are the second and third
-// field, the user's ID is the eighth. Going by ports alone leaves out how a kernel writes addresses; all that have them must be the user's.
+// field, the user's ID is the eighth, the socket's inode the tenth. A socket that its process has closed has no inode and is shown as root's.
+// Going by ports alone leaves out how a kernel writes addresses; all that have them must be the user's.
 func checkPeer(table string, peer, own net.Addr, user int) error {
 	file, err := os.Open(table)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,8 +65,11 @@ func checkPeer(table string, peer, own net.Addr, user int) error {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 8 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) || !strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", to.Port)) {
+		if len(fields) < 10 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) || !strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", to.Port)) {
 			continue
+		}
+		if fields[9] == "0" {
+			return fmt.Errorf("who connected to %s has closed the connection: whose it was is not known", own)
 		}
 		if fields[7] != strconv.Itoa(user) {
 			return fmt.Errorf("a process of user %s connected to %s: this user's alone may", fields[7], own)

@@ -1,0 +1,45 @@
+package stage
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// talk begins HTTP/2 with a port, and prints how much of an answer comes: whoever is let in gets the server's settings.
+const talk = `exec 3<>"/dev/tcp/127.0.0.1/$0"
+printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0' >&3
+head -c 9 <&3 | wc -c`
+
+// Each provider of a rehearsal is this user's alone.
+func TestEachProviderRefusesOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	s, _, _ := newStage(t, 0)
+	asked := 0
+	for _, variable := range s.env {
+		list, found := strings.CutPrefix(variable, "PULUMI_DEBUG_PROVIDERS=")
+		if !found {
+			continue
+		}
+		for _, provider := range strings.Split(list, ",") {
+			name, port, _ := strings.Cut(provider, ":")
+			for user, want := range map[uint32]string{0: "9", 65534: "0"} {
+				command := exec.CommandContext(t.Context(), "bash", "-c", talk, port)
+				command.Dir = "/"
+				command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+				answer, err := command.Output()
+				require.NoError(t, err, "%s: %s", name, answer)
+				assert.Equal(t, want, strings.TrimSpace(string(answer)), "%s by user %d", name, user)
+			}
+			asked++
+		}
+	}
+	assert.Equal(t, 3, asked)
+}

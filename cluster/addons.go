@@ -57,12 +57,11 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 		}
 		// With a role of its own, what runs on a node's network does not have the plugin's rights by the node's role. The agent is
 		// there first and goes last, because the plugin gets its role from it; it needs no plugin itself, since it runs on the node's
-		// network (https://github.com/aws/eks-pod-identity-agent, charts) and tolerates the taint of a node that is not Ready
-		// (https://github.com/aws/amazon-vpc-cni-k8s/issues/2780). In a cluster that is
-		// up, a change of the association restarts the plugin's pods
-		// (https://docs.aws.amazon.com/eks/latest/userguide/add-ons-iam.html), and the nodes' role loses the policy after the
-		// add-on is up again. Whether EKS counts it as up before the last of those pods has restarted is not said; such a pod
-		// gets no interface for a new pod until it has.
+		// network and tolerates every taint (https://github.com/aws/eks-pod-identity-agent, charts/eks-pod-identity-agent/values.yaml),
+		// but for an early version of the add-on (https://github.com/aws/containers-roadmap/issues/2261). In a cluster that is up, the
+		// nodes' role loses the policy after the add-on's change. A pod has an association from its start on
+		// (https://github.com/aws/amazon-eks-pod-identity-webhook/issues/210); that the change restarts the plugin's pods is likely
+		// and not seen, so docs/recovery.md has the command.
 		//
 		// Without the switch, NetworkPolicy objects are accepted and do nothing
 		// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026

@@ -26,6 +26,8 @@ type Region struct {
 	// Plan is the account's, FREE or PAID; FreeTypes are the instance types that are free-tier-eligible.
 	Plan      string
 	FreeTypes []string
+	// NoEndpointPolicy are the endpoint services, by their whole names, that take no policy.
+	NoEndpointPolicy []string
 	// Policies are the ARNs of IAM policies that customers made.
 	Policies []string
 	// VolumeKey is the default key of volumes.
@@ -127,7 +129,8 @@ func describeServices(c *call) (obj, error) {
 		for _, kind := range types {
 			kinds = append(kinds, obj{"serviceType": kind})
 		}
-		out = append(out, obj{"serviceName": name, "serviceType": kinds, "availabilityZoneSet": c.zoneNames(zones)})
+		out = append(out, obj{"serviceName": name, "serviceType": kinds, "availabilityZoneSet": c.zoneNames(zones),
+			"vpcEndpointPolicySupported": !slices.Contains(c.Region.NoEndpointPolicy, name)})
 	}
 	return obj{"serviceDetailSet": out}, nil
 }

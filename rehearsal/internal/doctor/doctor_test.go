@@ -352,6 +352,8 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		}, "availability zones", "'expense:network.zones[1]' ZONE"},
 		"a zone without the endpoint service": {func(p *patient) { p.endpoints("sts", "use1-az2", "use1-az4") },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "not in use1-az1, but in use1-az2, use1-az4: pulumi config set --path 'expense:network.zones[0]' ZONE"},
+		"an endpoint service without policies": {func(p *patient) { p.server.Region.NoEndpointPolicy = []string{"com.amazonaws.us-east-1.sts"} },
+			"VPC endpoint service com.amazonaws.us-east-1.sts", "AWS takes no policy for it"},
 		"a region without an endpoint service": {func(p *patient) { p.endpoints("sts") },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "pulumi config set aws:region REGION"},
 		"a zone without the domain's type": {func(p *patient) { p.server.Region.DomainZones = map[string][]string{"t3.small.search": {"use1-az2"}} },

@@ -65,7 +65,8 @@ func (e *examination) otherZone(zone string) string {
 }
 
 // endpointServices looks for the services of the VPC endpoints. A region may lack one, and so may a zone
-// (https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html).
+// (https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html). AWS has no list of the services that take a
+// policy, as cluster/network.go sets one, but says it of each.
 func (e *examination) endpointServices(ctx context.Context) {
 	network, prefix := e.Settings.Network, "com.amazonaws."+e.Settings.Region+"."
 	gateway := prefix + "s3"
@@ -73,7 +74,7 @@ func (e *examination) endpointServices(ctx context.Context) {
 	for _, service := range network.EndpointServices() {
 		names = append(names, prefix+service)
 	}
-	there, zones := map[string]bool{}, map[string][]string{}
+	there, closable, zones := map[string]bool{}, map[string]bool{}, map[string][]string{}
 	ask := &ec2.DescribeVpcEndpointServicesInput{Filters: []ec2types.Filter{{Name: aws.String("service-name"), Values: names}}}
 	for {
 		page, err := e.ec2.DescribeVpcEndpointServices(ctx, ask)
@@ -83,6 +84,7 @@ func (e *examination) endpointServices(ctx context.Context) {
 		}
 		for _, s := range page.ServiceDetails {
 			there[aws.ToString(s.ServiceName)] = true
+			closable[aws.ToString(s.ServiceName)] = aws.ToBool(s.VpcEndpointPolicySupported)
 			zones[aws.ToString(s.ServiceName)] = e.zoneIDs.of(s.AvailabilityZones)
 		}
 		if ask.NextToken = page.NextToken; aws.ToString(ask.NextToken) == "" {
@@ -99,6 +101,8 @@ func (e *examination) endpointServices(ctx context.Context) {
 			e.problem(check, "not in %s; without NAT the network needs it: pulumi config set --path expense:network.nat single --stack %s", e.Settings.Region, e.Stack)
 		case name != gateway && len(lacking) > 0:
 			e.problem(check, "not in %s, but in %s: %s", strings.Join(lacking, ", "), strings.Join(zones[name], ", "), e.otherZone(lacking[0]))
+		case name != gateway && !closable[name]:
+			e.problem(check, "AWS takes no policy for it, and the network sets one; do without it where that is possible: pulumi config set --path expense:network.nat single --stack %s", e.Stack)
 		default:
 			e.ok(check, "available")
 		}

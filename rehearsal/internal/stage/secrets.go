@@ -27,7 +27,7 @@ func withoutSecrets(data []byte) (plain []byte, secrets []string, err error) {
 	root := file.Content[0]
 	for i := 0; i < len(root.Content); {
 		switch key := root.Content[i].Value; key {
-		case "secretsprovider", "encryptedkey", "encryptionsalt":
+		case "secretsprovider", "encryptedkey", "encryptionsalt", "environment":
 			root.Content = slices.Delete(root.Content, i, i+2)
 			continue
 		case "config":
@@ -52,7 +52,7 @@ func replaceSecrets(value *yaml.Node, at resource.PropertyPath) (paths []resourc
 	switch value.Kind {
 	case yaml.MappingNode:
 		if len(value.Content) == 2 && value.Content[0].Value == "secure" && value.Content[1].Kind == yaml.ScalarNode {
-			*value = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: word}
+			*value = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: word, Anchor: value.Anchor}
 			return []resource.PropertyPath{at}
 		}
 		for i := 0; i+1 < len(value.Content); i += 2 {

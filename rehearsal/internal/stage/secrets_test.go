@@ -16,13 +16,15 @@ func TestOfSecretsTheNamesAreCopied(t *testing.T) {
 	plain, secrets, err := withoutSecrets([]byte(`secretsprovider: awskms://alias/pulumi?region=us-east-1
 encryptedkey: AQID
 encryptionsalt: v1:AAAA
+environment: [base]
 config:
   aws:allowedAccountIds: ["000011112222", 000011112222]
   aws:profile:
     secure: v1:abc
   expense:webSecret:
-    API_TOKEN:
+    API_TOKEN: &token
       secure: v1:def
+    again: *token
     a.b:
       secure: v1:ghi
     plain: secure
@@ -37,7 +39,8 @@ config:
     aws:allowedAccountIds: ["000011112222", 000011112222]
     aws:profile: not-a-real-token
     expense:webSecret:
-        API_TOKEN: not-a-real-token
+        API_TOKEN: &token not-a-real-token
+        again: *token
         a.b: not-a-real-token
         plain: secure
     expense:list:

@@ -268,11 +268,11 @@ func endpointStatements(account, region, service string) []iampolicy.Statement {
 	switch service {
 	case "sts":
 		// A request with an identity provider's token has no principal yet, and so none of its keys, but the account of the role
-		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). Who assumes a role of this
-		// account from another one, as the setting aws:assumeRole has it, may do so inside the VPC too.
+		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). AssumeRole is not among these:
+		// with credentials of his own account a stranger would have what it carries in his own trail, whether it succeeds or not.
 		statements = append(statements, iampolicy.Statement{
 			Sid: "OwnRoles", Principal: iampolicy.Principal{Anyone: true}, Resources: []string{"*"},
-			Actions:    []string{"sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:SetSourceIdentity", "sts:TagSession"},
+			Actions:    []string{"sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"},
 			Conditions: map[string]map[string]string{"StringEquals": {"aws:ResourceAccount": account}},
 		})
 	case "s3":

@@ -16,7 +16,7 @@ func TestEndpointsAreForTheOwnAccount(t *testing.T) {
 	for _, c := range []struct{ region, service, more string }{
 		{"us-east-1", "ec2", ""},
 		{"us-east-1", "ecr.dkr", ""},
-		{"us-east-1", "sts", `,{"Sid":"OwnRoles","Effect":"Allow","Principal":"*","Action":["sts:AssumeRole","sts:AssumeRoleWithSAML","sts:AssumeRoleWithWebIdentity","sts:SetSourceIdentity","sts:TagSession"],"Resource":["*"],"Condition":{"StringEquals":{"aws:ResourceAccount":"111122223333"}}}`},
+		{"us-east-1", "sts", `,{"Sid":"OwnRoles","Effect":"Allow","Principal":"*","Action":["sts:AssumeRoleWithSAML","sts:AssumeRoleWithWebIdentity"],"Resource":["*"],"Condition":{"StringEquals":{"aws:ResourceAccount":"111122223333"}}}`},
 		{"us-gov-west-1", "s3", `,{"Sid":"ImageLayers","Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":["arn:aws-us-gov:s3:::prod-us-gov-west-1-starport-layer-bucket/*"]}`},
 	} {
 		policy, err := iampolicy.Document(endpointStatements("111122223333", c.region, c.service)...)

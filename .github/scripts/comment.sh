@@ -37,7 +37,8 @@ if [ -f "$preview" ] && [ ! -L "$preview" ]; then
     # In the bot's name nobody is to be notified, no other issue named, no picture shown and no link followed but ours. A
     # character that nobody sees goes into what would begin one. GitHub reads &#64; as an @, so entities are broken too.
     # https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
-    head -c "$most" "$preview" | LC_ALL=C sed -E \
+    # A carriage return ends a line for GitHub, and none for sed.
+    head -c "$most" "$preview" | tr -d '\000-\010\013-\037\177' | LC_ALL=C sed -E \
         -e "s,[@&<\\]|[Gg][Hh]-,&$unseen,g" -e "s,(!)(\[)|(#)([0-9])|([Ww]{3})(\.)|([Hh][Tt][Tt][Pp][Ss]?)(:),\1\3\5\7$unseen\2\4\6\8,g" \
         -e "s,//,/$unseen/,g" -e "s,//,/$unseen/,g" -e "s,\]\(,]$unseen(,g" -e "s,^([[:blank:]>*+0-9.)-]*)\[,\1${unseen}[," \
         -e "s,([Mm][Aa][Ii][Ll][Tt][Oo]|[Xx][Mm][Pp][Pp]):,\1$unseen:,g" \

@@ -6,7 +6,7 @@ set -euo pipefail
 if [ "$GITHUB_RUN_ATTEMPT" = 1 ]; then
     exit 0
 fi
-newest=$(gh api "repos/$GITHUB_REPOSITORY/commits/main" --jq .sha)
+newest=$(gh api "repos/$GITHUB_REPOSITORY/git/ref/heads/main" --jq .object.sha)
 if [ "$newest" != "$GITHUB_SHA" ]; then
     echo "::error::This run is of $GITHUB_SHA, and main has moved on to $newest: start the workflow anew."
     exit 1

@@ -24,12 +24,13 @@ private=$(gh api "repos/$REPOSITORY" --jq .private)
 required=$(
     ask rules/branches/main '.[] | .parameters | values |
         (select(.required_approving_review_count > 0) | "review"), (select(.require_code_owner_review) | "owners"),
-        (select(.dismiss_stale_reviews_on_push) | "anew"), (select(.require_last_push_approval) | "another"), .required_status_checks[]?.context'
+        (select(.dismiss_stale_reviews_on_push) | "anew"), (select(.require_last_push_approval) | "another"),
+        (.required_status_checks[]? | select(.integration_id) | .context)'
     ask branches/main/protection '(.required_pull_request_reviews | values |
         (select(.required_approving_review_count > 0) | "review"), (select(.require_code_owner_reviews) | "owners"),
-        (select(.dismiss_stale_reviews) | "anew"), (select(.require_last_push_approval) | "another")), .required_status_checks.contexts[]?'
+        (select(.dismiss_stale_reviews) | "anew"), (select(.require_last_push_approval) | "another")), (.required_status_checks.checks[]? | select(.app_id) | .context)'
 )
-for rule in 'review:a review' 'check:the check named check' "owners:a code owner's review" 'anew:a new review after a push' \
+for rule in 'review:a review' 'check:the check named check, of GitHub Actions' "owners:a code owner's review" 'anew:a new review after a push' \
     'another:a review by somebody else than who pushed last'; do
     if grep -qx "${rule%%:*}" <<<"$required"; then
         ok "main requires ${rule#*:}"

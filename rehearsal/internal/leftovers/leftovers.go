@@ -126,7 +126,9 @@ type finder struct {
 	noCluster bool
 	// othersState tells that the state at hand cannot be the one from which the cluster or the domain was made.
 	othersState bool
-	report      *Report
+	// mayBe tells that a cluster or a domain could not be looked at that is not in the state.
+	mayBe  bool
+	report *Report
 }
 
 // Find lists what the stack has in the account. An error is one that keeps it from looking at all.
@@ -220,12 +222,12 @@ func (f *finder) compare(what, arn, vpc string) {
 
 // mayRun does the same for one that could not be looked at: it may be there, and run.
 func (f *finder) mayRun(what, arn string) {
-	if f.State == nil || f.Lost || f.othersState || f.State.has(arn) {
+	if f.State == nil || f.State.has(arn) {
 		return
 	}
-	f.othersState = true
-	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so no command is written "+
-		"until it can be looked at. If it is gone for good: make leftovers STACK=%s LOST=1", what, f.Stack.Name)
+	f.mayBe = true
+	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so no command is written. "+
+		"Have the permissions that docs/leftovers.md lists, and look again.", what)
 }
 
 // claimDomain does the same for the domain.
@@ -261,11 +263,11 @@ func (f *finder) look(ctx context.Context) {
 	f.elsewhere(ctx)
 }
 
-// running compares what runs in a VPC, which is in the state for as long: settings that name another cluster and domain than those
+// running compares what keeps a VPC from being deleted, which is in the state for as long: settings that name another cluster and domain than those
 // that are there say nothing of these.
 func (f *finder) running() {
 	for _, i := range f.report.Items {
-		if (i.Kind == "instance" || i.Kind == "NAT gateway") && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
+		if slices.Contains([]string{"instance", "NAT gateway", "VPC endpoint"}, i.Kind) && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
 			f.compare(i.Kind+" "+i.ID, i.ID, i.vpc)
 		}
 	}
@@ -309,7 +311,7 @@ func (f *finder) mark(items []Item) {
 			item.Mark, item.Reason = Owned, "belongs to "+owner+", which is in the stack's state"
 		case keeper(item, byRef) != nil:
 			item.Mark, item.Reason = Kept, keeper(item, byRef).kept
-		case f.State == nil || f.othersState:
+		case f.State == nil || f.othersState || f.mayBe:
 			item.Mark, item.Reason = Unknown, "owned or left over"
 		case len(f.report.Unchecked) > 0 && unseen(item, byRef, map[*Item]bool{}) != "":
 			item.Mark, item.Reason = Unknown, "belongs to "+unseen(item, byRef, map[*Item]bool{})+", which was not found where not everything could be looked at"

@@ -670,6 +670,7 @@ case "$*" in
 "api repos/OWNER/NAME --jq .full_name") echo OWNER/NAME ;;
 *customization/sub*) echo "repo:OWNER@1/NAME@2" ;;
 "api users/"*) echo 7 ;;
+"api apps/github-actions --jq .id") echo 15368 ;;
 "variable set "*|"api --method "*) [ "${*: -1}" != - ] || jq . >"$FOLDER/${4##*/}" ;;
 *) ` + gitHubSettings + ` ;;
 esac`, "pulumi": "", "make": "", "git": "",

@@ -77,6 +77,24 @@ sha512() { # FILE
 	{ sha512sum "$1" 2>/dev/null || shasum -a 512 "$1"; } | cut -d ' ' -f 1
 }
 
+# fetch runs COMMAND. What is not to be had is left out, with what that means; what has another sum than the pinned one ends the build.
+fetch() { # WHAT CONSEQUENCE COMMAND...
+	what=$1
+	consequence=$2
+	shift 2
+	say "fetching $what ..."
+	said=$("$@" 2>&1) && return
+	printf '%s\n' "$said" >&2
+	case $said in
+	*EINTEGRITY* | *"DO NOT MATCH THE HASHES"*)
+		say "$what has another sum than the pinned one"
+		exit 1
+		;;
+	esac
+	say "$what is not to be had: $consequence"
+	return 1
+}
+
 # opensearch fetches the archives that tools/opensearch/artifacts names, from Maven Central, and checks their sums.
 opensearch() {
 	artifacts=$root/tools/opensearch/artifacts
@@ -92,12 +110,9 @@ opensearch() {
 	rm -rf "$tools/opensearch" "$tools/opensearch.new"
 	mkdir "$tools/opensearch.new"
 	while read -r name artifact sum; do
-		say "fetching $artifact ..."
-		mvn --quiet --batch-mode -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
-			-Dartifact="$artifact" -DoutputDirectory="$tools/opensearch.new/$name" </dev/null || {
-			say "$artifact is not to be had: what needs OpenSearch is skipped"
-			return
-		}
+		fetch "$artifact" "what needs OpenSearch is skipped" \
+			mvn --quiet --batch-mode -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+			-Dartifact="$artifact" -DoutputDirectory="$tools/opensearch.new/$name" </dev/null || return 0
 		mv "$tools/opensearch.new/$name"/*.zip "$tools/opensearch.new/$name.zip"
 		rmdir "$tools/opensearch.new/$name"
 		found=$(sha512 "$tools/opensearch.new/$name.zip")
@@ -108,24 +123,6 @@ opensearch() {
 	done <"$artifacts"
 	cp "$artifacts" "$tools/opensearch.new"
 	mv "$tools/opensearch.new" "$tools/opensearch"
-}
-
-# fetch runs COMMAND. What is not to be had is left out, with what that means; what has another sum than the pinned one ends the build.
-fetch() { # NAME CONSEQUENCE COMMAND...
-	name=$1
-	consequence=$2
-	shift 2
-	say "fetching $name ..."
-	said=$("$@" 2>&1) && return
-	printf '%s\n' "$said" >&2
-	case $said in
-	*EINTEGRITY* | *"DO NOT MATCH THE HASHES"*)
-		say "$name has another sum than the pinned one"
-		exit 1
-		;;
-	esac
-	say "$name is not to be had: $consequence"
-	return 1
 }
 
 # iam puts the evaluator of IAM documents and what it imports, as its lock file has them, into .tools/iam.

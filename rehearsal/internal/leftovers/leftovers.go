@@ -263,8 +263,8 @@ func (f *finder) look(ctx context.Context) {
 	f.elsewhere(ctx)
 }
 
-// running compares what keeps a VPC from being deleted, which is in the state for as long: settings that name another cluster and domain than those
-// that are there say nothing of these.
+// running compares what keeps a VPC from being deleted, which is in the state for as long: settings that name another cluster
+// and domain than those that are there say nothing of these.
 func (f *finder) running() {
 	for _, i := range f.report.Items {
 		if slices.Contains([]string{"instance", "NAT gateway", "VPC endpoint"}, i.Kind) && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -142,6 +143,20 @@ func (c *checks) zoneLost(ctx context.Context) (string, error) {
 	return c.afterwards(ctx, fmt.Sprintf("%d nodes of %s, %d more elsewhere, at least %d web pods Ready and all of them in the end", len(victims), zone, grown, least))
 }
 
+// spreadAgain: pods that met in what was left of the cluster part again when they are made anew, by the command of
+// docs/recovery.md. kubectl sets this annotation for it
+// (https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go).
+func (c *checks) spreadAgain(ctx context.Context) (string, error) {
+	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339))
+	if _, err := c.client.AppsV1().Deployments(c.namespace).Patch(ctx, "web", types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return "", err
+	}
+	if err := c.webRolledOut(ctx); err != nil {
+		return "", err
+	}
+	return "", until(ctx, c.webSpread)
+}
+
 // noCapacity: all spot nodes end and EC2 has none for a while. What needs them waits, and comes back with them.
 func (c *checks) noCapacity(ctx context.Context) (string, error) {
 	nodes, err := c.spotNodes(ctx)
@@ -225,7 +240,7 @@ func (c *checks) recovered(ctx context.Context) (string, error) {
 	if err := c.stage.Pulumi(ctx, "up", "--yes", "--skip-preview", "--refresh"); err != nil {
 		return "", err
 	}
-	if _, err := c.pods(ctx); err != nil {
+	if _, err := c.ready(ctx); err != nil {
 		return "", err
 	}
 	if _, err := c.claim(ctx); err != nil {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"expense/rehearsal/internal/doctor"
+	"expense/rehearsal/ops/doctor"
 
 	"github.com/blang/semver"
 	"github.com/stretchr/testify/assert"

@@ -13,7 +13,7 @@ import (
 
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
-	"expense/rehearsal/internal/doctor"
+	"expense/rehearsal/ops/doctor"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

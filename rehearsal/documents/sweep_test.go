@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"expense/rehearsal/internal/leftovers"
+	"expense/rehearsal/ops/leftovers"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

@@ -18,8 +18,8 @@ import (
 	"syscall"
 	"time"
 
-	"expense/rehearsal/internal/doctor"
 	"expense/rehearsal/internal/stackfile"
+	"expense/rehearsal/ops/doctor"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"

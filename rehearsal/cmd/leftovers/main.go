@@ -16,8 +16,8 @@ import (
 	"syscall"
 
 	"expense/rehearsal/internal/estimate"
-	"expense/rehearsal/internal/leftovers"
 	"expense/rehearsal/internal/stackfile"
+	"expense/rehearsal/ops/leftovers"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"

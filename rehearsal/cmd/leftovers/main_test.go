@@ -9,7 +9,7 @@ import (
 
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
-	"expense/rehearsal/internal/leftovers"
+	"expense/rehearsal/ops/leftovers"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"

@@ -7,7 +7,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/program"
-	"expense/rehearsal/internal/doctor"
+	"expense/rehearsal/ops/doctor"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

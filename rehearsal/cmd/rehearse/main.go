@@ -21,6 +21,9 @@ import (
 	"syscall"
 	"time"
 
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/play"
+	"expense/rehearsal/internal/report"
 	"expense/rehearsal/internal/stage"
 
 	"k8s.io/klog/v2"
@@ -87,46 +90,69 @@ func rehearse(ctx context.Context, options stage.Options, project, tools string,
 	defer s.Stop()
 	fmt.Printf("The control plane and the stand-ins are up after %.1f s.\n", time.Since(start).Seconds())
 
-	play := stage.NewPlay(s, options.Stack)
-	err = play.Init(ctx)
+	p := play.New(s, options.Stack)
+	err = p.Init(ctx)
 	if err == nil {
-		err = play.Up(ctx)
+		err = p.Up(ctx)
 	}
 	if err == nil {
-		err = play.Use(ctx)
+		err = p.Use(ctx)
 	}
 	if keep && err == nil {
-		if err := write(play, options.Project); err != nil {
+		if err := write(p, options.Project); err != nil {
 			return err
 		}
-		return stay(ctx, s, play, options.Project)
+		return stay(ctx, s, p, options.Project)
 	}
 	if ctx.Err() == nil {
 		// After a failure too: what can be destroyed is part of the picture.
-		err = errors.Join(err, play.Destroy(ctx))
+		err = errors.Join(err, p.Destroy(ctx))
 	}
-	if !play.Summary(os.Stdout) && err == nil {
+	if !p.Summary(os.Stdout) && err == nil {
 		err = errors.New("a step failed")
 	}
-	return errors.Join(err, write(play, options.Project))
+	return errors.Join(err, write(p, options.Project))
 }
 
 // write writes the report.
-func write(play *stage.Play, project string) error {
-	var page bytes.Buffer
-	if err := play.Report().HTML(&page); err != nil {
+func write(p *play.Play, project string) error {
+	var html bytes.Buffer
+	if err := page(p).HTML(&html); err != nil {
 		return err
 	}
 	file := filepath.Join(project, reports, "report.html")
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, page.Bytes(), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, html.Bytes(), 0o600)); err != nil {
 		return err
 	}
 	fmt.Printf("\nReport: %s\n", filepath.Join(reports, "report.html"))
 	return nil
 }
 
+// page is what was played, for people.
+func page(p *play.Play) report.Report {
+	s := report.Stack{Name: p.Stack, Resources: p.Made}
+	if p.Estimate != nil {
+		s.After = p.Estimate.After
+	}
+	for _, step := range p.Steps {
+		check := report.Check{Name: step.Name, Held: step.Err == nil, Note: step.Note, Duration: step.Duration}
+		if step.Err != nil {
+			check.Note = step.Err.Error()
+		}
+		s.Checks = append(s.Checks, check)
+	}
+	r := report.Report{
+		Title: "Rehearsal of stack " + p.Stack, Subtitle: "Its whole life under the real Pulumi engine and a real Kubernetes API server, in front of stand-ins for AWS.",
+		Made: time.Now(), Stacks: []report.Stack{s},
+	}
+	for _, n := range awsmodel.NotModelled {
+		r.NotModelled = append(r.NotModelled, n.Area+": "+n.What)
+	}
+	return r
+}
+
 // stay says how to look at the stack, lets the parent go, and waits to be ended.
-func stay(ctx context.Context, s *stage.Stage, play *stage.Play, project string) error {
+func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) error {
 	folder := filepath.Join(project, kept)
 	kubeconfig := filepath.Join(folder, "kubeconfig")
 	data, err := s.ControlPlane.Kubeconfig("rehearsal")
@@ -141,7 +167,7 @@ func stay(ctx context.Context, s *stage.Stage, play *stage.Play, project string)
 		return err
 	}
 	defer os.RemoveAll(folder)
-	if !play.Summary(os.Stdout) {
+	if !p.Summary(os.Stdout) {
 		return errors.New("a step failed")
 	}
 	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Look at it with kubectl (one is in .tools/bin):\n\nexport KUBECONFIG=%s\n", kubeconfig)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -73,7 +74,7 @@ func (c Case) Name() string {
 // Stage is where lives are played, one after the other.
 type Stage struct {
 	stage    *stage.Stage
-	play     *stage.Play
+	play     *play.Play
 	injector *injector
 	page     page
 	// altered are the commands whose settings the life has.
@@ -104,7 +105,7 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 		return nil, err
 	}
 	i.engine, i.model = s, s.Model
-	f := &Stage{page: page, altered: map[string]bool{}, stage: s, play: stage.NewPlay(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
+	f := &Stage{page: page, altered: map[string]bool{}, stage: s, play: play.New(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("a life without faults: %w", failure(err))

@@ -1,15 +1,13 @@
 package faults
 
 import (
-	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/internal/stage/stagetest"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
@@ -18,19 +16,12 @@ import (
 
 // open is a stage for lives. Tests here run one after the other: a stage takes PATH.
 func open(t *testing.T) *Stage {
-	root, err := filepath.Abs("../../..")
-	require.NoError(t, err)
-	tools := filepath.Join(root, ".tools", "bin")
-	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
-		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
-			t.Skipf("%s is not built: run `make tools`", tool)
-		}
-	}
+	options := stagetest.Options(t)
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("jq is not on PATH, which docs/recovery.md needs")
 	}
 	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
-	s, err := Open(t.Context(), stage.Options{Project: root, Tools: tools, Out: io.Discard})
+	s, err := Open(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s

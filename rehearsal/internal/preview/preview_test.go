@@ -17,6 +17,7 @@ import (
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/internal/stage/stagetest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,13 +46,7 @@ type repository struct {
 }
 
 func newRepository(t *testing.T) *repository {
-	tools, err := filepath.Abs("../../../.tools/bin")
-	require.NoError(t, err)
-	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
-		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
-			t.Skipf("%s is not built: run `make tools`", tool)
-		}
-	}
+	tools := stagetest.Options(t).Tools
 	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
 	r := &repository{t: t, tools: tools, dir: t.TempDir()}
 	r.git("init", "--quiet", "--initial-branch=main")

@@ -1,4 +1,4 @@
-package stage
+package stage_test
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"expense/rehearsal/internal/stage/stagetest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,25 +24,21 @@ func TestEachProviderRefusesOthers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be somebody else")
 	}
-	s, _, _ := newStage(t, 0)
+	s := stagetest.New(t, stagetest.Options(t))
 	asked := 0
-	for _, variable := range s.env {
-		list, found := strings.CutPrefix(variable, "PULUMI_DEBUG_PROVIDERS=")
-		if !found {
-			continue
+	list, err := s.Shell(t.Context(), `printf %s "$PULUMI_DEBUG_PROVIDERS"`)
+	require.NoError(t, err)
+	for _, provider := range strings.Split(string(list), ",") {
+		name, port, _ := strings.Cut(provider, ":")
+		for user, want := range map[uint32]string{0: "9", 65534: "0"} {
+			command := exec.CommandContext(t.Context(), "bash", "-c", talk, port)
+			command.Dir = "/"
+			command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+			answer, err := command.Output()
+			require.NoError(t, err, "%s: %s", name, answer)
+			assert.Equal(t, want, strings.TrimSpace(string(answer)), "%s by user %d", name, user)
 		}
-		for _, provider := range strings.Split(list, ",") {
-			name, port, _ := strings.Cut(provider, ":")
-			for user, want := range map[uint32]string{0: "9", 65534: "0"} {
-				command := exec.CommandContext(t.Context(), "bash", "-c", talk, port)
-				command.Dir = "/"
-				command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
-				answer, err := command.Output()
-				require.NoError(t, err, "%s: %s", name, answer)
-				assert.Equal(t, want, strings.TrimSpace(string(answer)), "%s by user %d", name, user)
-			}
-			asked++
-		}
+		asked++
 	}
 	assert.Equal(t, 3, asked)
 }

@@ -85,14 +85,14 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 
 	t.Setenv("PATH", path)
 	dir := t.TempDir()
-	s := &Stage{Dir: dir, out: &bytes.Buffer{}, env: environment(dir, "rehearsal")}
+	s := &Stage{Dir: dir, Out: &bytes.Buffer{}, env: environment(dir, "rehearsal")}
 	require.NoError(t, os.Mkdir(s.project(), 0o700))
 	require.NoError(t, s.copyFiles(project, "dev", "expense"))
-	require.NoError(t, s.Pulumi(t.Context(), "stack", "init", "dev"), s.out)
+	require.NoError(t, s.Pulumi(t.Context(), "stack", "init", "dev"), s.Out)
 	// Twice, as a preview does for the base and for what is compared with it.
 	for range 2 {
 		require.NoError(t, s.copyFiles(project, "dev", "expense"))
-		require.NoError(t, s.Configure(t.Context()), s.out)
+		require.NoError(t, s.Configure(t.Context()), s.Out)
 		for _, path := range []string{"expense:webSecret.API_TOKEN", `expense:webSecret["a.b"]`} {
 			got, err := s.Output(t.Context(), "config", "get", "--path", path)
 			require.NoError(t, err)

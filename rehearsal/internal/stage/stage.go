@@ -61,12 +61,13 @@ type Stage struct {
 	Model        *awsmodel.Model
 	ControlPlane *controlplane.ControlPlane
 	Controllers  *incluster.Controllers
+	// Tools is the folder with the built tools, Source the one of the project whose program is used.
+	Tools, Source string
+	// Out receives what Pulumi prints.
+	Out io.Writer
 
-	tools  string // folder with the built tools
-	source string // folder of the project whose program is used
-	// secrets are the paths of those in its stack's file.
+	// secrets are the paths of those in the stack's file.
 	secrets []string
-	out     io.Writer
 	env     []string
 	stop    []func()
 
@@ -83,7 +84,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Dir: dir, tools: options.Tools, out: options.Out}
+	s := &Stage{Dir: dir, Tools: options.Tools, Out: options.Out}
 	s.stop = append(s.stop, func() { os.RemoveAll(dir) })
 	defer func() {
 		if err != nil {
@@ -147,7 +148,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
 	} {
 		if plugin := realPlugin(options.Plugins, provider.name); plugin != "" {
-			fmt.Fprintf(s.out, "In place of the stand-in for %s: %s\n", provider.name, plugin)
+			fmt.Fprintf(s.Out, "In place of the stand-in for %s: %s\n", provider.name, plugin)
 			continue
 		}
 		port, stop, err := provider.serve()
@@ -233,7 +234,7 @@ func withoutCloud(environment []string) []string {
 // (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again. Of the stack's
 // secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
-	s.source = project
+	s.Source = project
 	program := filepath.Join(project, "bin", "expense")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
 	build.Dir = project
@@ -305,7 +306,7 @@ func (s *Stage) PulumiWith(ctx context.Context, variables []string, args ...stri
 	command := s.command(ctx, args...)
 	command.Env = append(slices.Clone(s.env), variables...)
 	var tail bytes.Buffer
-	command.Stdout = io.MultiWriter(s.out, &tail)
+	command.Stdout = io.MultiWriter(s.Out, &tail)
 	command.Stderr = command.Stdout
 	if err := s.run(command); err != nil {
 		return &PulumiError{Args: args, Output: tail.String(), Err: err}

@@ -2,14 +2,10 @@ package leftovers
 
 import (
 	"context"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"expense/rehearsal/internal/awsmodel"
-	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/internal/stage/stagetest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,22 +37,8 @@ var parts = []string{
 // The real engine's state is what tells owned from left over: nothing of a stack that is up may be called a leftover, and
 // everything that is there must be seen.
 func TestAStackOfTheEngineIsOwnedWhileItIsUpAndGoneAfterwards(t *testing.T) {
-	tools, err := filepath.Abs("../../../.tools/bin")
-	require.NoError(t, err)
-	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
-		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
-			t.Skipf("%s is not built: run `make tools`", tool)
-		}
-	}
-	project, err := filepath.Abs("../../..")
-	require.NoError(t, err)
-	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test: a stage takes it
-	s, err := stage.New(t.Context(), stage.Options{Project: project, Stack: "dev", Tools: tools, Out: io.Discard})
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := stagetest.New(t, stagetest.Options(t))
 	pulumi := func(args ...string) { require.NoError(t, s.Pulumi(t.Context(), args...)) }
-	pulumi("stack", "init", "dev")
-	require.NoError(t, s.Configure(t.Context()))
 	pulumi("config", "set", "--path", "expense:workloads.web.public", "true")
 	pulumi("config", "set", "--path", "expense:logging.alarms.email", "ops@example.com")
 	pulumi("up", "--yes", "--skip-preview", "--suppress-progress")

@@ -1,10 +1,10 @@
-package stage
+package play
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,7 +22,7 @@ func TestTheSearchForDriftTellsItFromAFailure(t *testing.T) {
 	}
 	script, err := filepath.Abs("../../../.github/scripts/drift.sh")
 	require.NoError(t, err)
-	s, play, _ := newStage(t, 0)
+	s, play, _ := newPlay(t, 0)
 	require.NoError(t, play.Up(t.Context()))
 
 	folder := t.TempDir()
@@ -31,15 +31,16 @@ func TestTheSearchForDriftTellsItFromAFailure(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "gh"), []byte(gh), 0o700))
 	search := func(env ...string) (code int, issues, said string) {
 		log := filepath.Join(t.TempDir(), "log")
-		command := exec.CommandContext(t.Context(), "bash", script)
-		command.Dir = s.project()
-		command.Env = slices.Concat(s.env, []string{
-			"STACK=dev", "REPOSITORY=o/r", "RUN_URL=https://example.com", "GH_LOG=" + log,
-			"GITHUB_STEP_SUMMARY=" + filepath.Join(folder, "summary"), "PATH=" + folder + string(os.PathListSeparator) + os.Getenv("PATH"),
-		}, env)
-		out, _ := command.CombinedOutput()
+		out, err := s.Shell(t.Context(), "PATH="+folder+":$PATH bash "+script+" 2>&1", append(env,
+			"STACK=dev", "REPOSITORY=o/r", "RUN_URL=https://example.com", "GH_LOG="+log, "GITHUB_STEP_SUMMARY="+filepath.Join(folder, "summary"))...)
+		var failure *exec.ExitError
+		if errors.As(err, &failure) {
+			code, out = failure.ExitCode(), []byte(err.Error())
+		} else {
+			require.NoError(t, err)
+		}
 		data, _ := os.ReadFile(log)
-		return command.ProcessState.ExitCode(), string(data), string(out)
+		return code, string(data), string(out)
 	}
 
 	code, issues, said := search()

@@ -1,4 +1,6 @@
-package stage
+// Package play plays the life of a stack on a stage: it previews, creates, uses, changes and destroys it, and looks at what
+// the program promises.
+package play
 
 import (
 	"context"
@@ -15,41 +17,45 @@ import (
 
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/estimate"
-	"expense/rehearsal/internal/report"
+	"expense/rehearsal/internal/stage"
 )
 
-// step is one thing that was done or checked, with its outcome.
-type step struct {
-	name     string
-	duration time.Duration
-	err      error
-	note     string
+// Step is one thing that was done or checked, with its outcome.
+type Step struct {
+	Name     string
+	Duration time.Duration
+	Err      error
+	Note     string
 }
 
 // Play is the life of a stack, step by step: previewed, created, changed by nothing, used, changed by something,
 // destroyed. Every step's outcome is kept for the summary.
 type Play struct {
-	stage    *Stage
-	stack    string
-	steps    []step
-	estimate *estimate.Comparison // once the stack is up
-	made     []estimate.Resource  // likewise
+	// Stack is the stack's name.
+	Stack string
+	// Steps are those that were played.
+	Steps []Step
+	// Made are the stack's resources once it is up, and Estimate is what they cost and how long they take on AWS.
+	Made     []estimate.Resource
+	Estimate *estimate.Comparison
+
+	stage *stage.Stage
 }
 
-// NewPlay makes a play of the stack on the stage.
-func NewPlay(stage *Stage, stack string) *Play { return &Play{stage: stage, stack: stack} }
+// New makes a play of the stack on the stage.
+func New(stage *stage.Stage, stack string) *Play { return &Play{stage: stage, Stack: stack} }
 
 // do runs one step unless the play has ended.
 func (p *Play) do(ctx context.Context, name string, run func(context.Context) (note string, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stage.out, "\n== %s\n", name)
+	fmt.Fprintf(p.stage.Out, "\n== %s\n", name)
 	start := time.Now()
 	note, err := run(ctx)
-	p.steps = append(p.steps, step{name, time.Since(start), err, note})
+	p.Steps = append(p.Steps, Step{name, time.Since(start), err, note})
 	if err != nil {
-		fmt.Fprintf(p.stage.out, "!! %s: %v\n", name, err)
+		fmt.Fprintf(p.stage.Out, "!! %s: %v\n", name, err)
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
@@ -63,7 +69,7 @@ func (p *Play) pulumi(ctx context.Context, name string, args ...string) error {
 // Init makes the stack and the settings that its file leaves to the user, with the commands of the README.
 func (p *Play) Init(ctx context.Context) error {
 	return p.do(ctx, "stack init and settings", func(ctx context.Context) (string, error) {
-		if err := p.stage.Pulumi(ctx, "stack", "init", p.stack); err != nil {
+		if err := p.stage.Pulumi(ctx, "stack", "init", p.Stack); err != nil {
 			return "", err
 		}
 		return "", p.stage.Configure(ctx)
@@ -88,10 +94,10 @@ func (p *Play) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.made, err = estimate.FromState(state); err != nil {
+	if p.Made, err = estimate.FromState(state); err != nil {
 		return err
 	}
-	p.estimate = &estimate.Comparison{After: estimate.Of(p.made, time.Now())}
+	p.Estimate = &estimate.Comparison{After: estimate.Of(p.Made, time.Now())}
 	return nil
 }
 
@@ -131,7 +137,7 @@ func (p *Play) Destroy(ctx context.Context) error {
 		return err
 	}
 	var disorder error
-	if p.estimate != nil { // what did not come up whole lacks some of what the order is about
+	if p.Estimate != nil { // what did not come up whole lacks some of what the order is about
 		disorder = p.do(ctx, "destroy went from the workloads to the network", func(context.Context) (string, error) {
 			events, err := os.Open(log)
 			if err != nil {
@@ -165,7 +171,7 @@ func (p *Play) protects(ctx context.Context) (bool, error) {
 func (p *Play) refusesDestroy(ctx context.Context) (string, error) {
 	before := len(p.stage.Model.Inventory())
 	err := p.stage.Pulumi(ctx, "destroy", "--yes")
-	var refused *PulumiError
+	var refused *stage.PulumiError
 	switch {
 	case err == nil:
 		return "", errors.New("the protected stack was destroyed")
@@ -194,7 +200,7 @@ func (p *Play) Leftovers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	left = append(left, remains...)
-	state, err := p.stage.Output(ctx, "stack", "export", "--stack", p.stack)
+	state, err := p.stage.Output(ctx, "stack", "export", "--stack", p.Stack)
 	if err != nil {
 		return "", err
 	}
@@ -213,54 +219,31 @@ func (p *Play) Leftovers(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%d things are left:\n  %s", len(left), strings.Join(left, "\n  "))
 	}
 	for _, line := range kept {
-		fmt.Fprintf(p.stage.out, "kept by AWS: %s\n", line)
+		fmt.Fprintf(p.stage.Out, "kept by AWS: %s\n", line)
 	}
 	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
-}
-
-// Report is what was seen so far, for people.
-func (p *Play) Report() report.Report {
-	s := report.Stack{Name: p.stack, Resources: p.made}
-	if p.estimate != nil {
-		s.After = p.estimate.After
-	}
-	for _, step := range p.steps {
-		check := report.Check{Name: step.name, Held: step.err == nil, Note: step.note, Duration: step.duration}
-		if step.err != nil {
-			check.Note = step.err.Error()
-		}
-		s.Checks = append(s.Checks, check)
-	}
-	r := report.Report{
-		Title: "Rehearsal of stack " + p.stack, Subtitle: "Its whole life under the real Pulumi engine and a real Kubernetes API server, in front of stand-ins for AWS.",
-		Made: time.Now(), Stacks: []report.Stack{s},
-	}
-	for _, n := range awsmodel.NotModelled {
-		r.NotModelled = append(r.NotModelled, n.Area+": "+n.What)
-	}
-	return r
 }
 
 // Summary writes what the stack costs and how long it takes on AWS, then a table of the steps, and reports whether every
 // one held.
 func (p *Play) Summary(out io.Writer) bool {
 	held := true
-	if p.estimate != nil {
-		fmt.Fprintf(out, "\nStack %s on AWS\n", p.stack)
-		if err := p.estimate.Text(out); err != nil {
+	if p.Estimate != nil {
+		fmt.Fprintf(out, "\nStack %s on AWS\n", p.Stack)
+		if err := p.Estimate.Text(out); err != nil {
 			held = false
 		}
 	}
-	fmt.Fprintf(out, "\nRehearsal of stack %s\n", p.stack)
+	fmt.Fprintf(out, "\nRehearsal of stack %s\n", p.Stack)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "STEP\tRESULT\tSECONDS\tNOTE")
-	for _, s := range p.steps {
+	for _, s := range p.Steps {
 		result := "ok"
-		if s.err != nil {
+		if s.Err != nil {
 			result, held = "FAILED", false
 		}
-		fmt.Fprintf(table, "%s\t%s\t%.1f\t%s\n", s.name, result, s.duration.Seconds(), s.note)
+		fmt.Fprintf(table, "%s\t%s\t%.1f\t%s\n", s.Name, result, s.Duration.Seconds(), s.Note)
 	}
 	table.Flush()
-	return held && len(p.steps) > 0
+	return held && len(p.Steps) > 0
 }

@@ -1,4 +1,4 @@
-package stage
+package play
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/stage"
 )
 
 // patience is how long a check waits for what controllers do: seconds here, minutes on AWS.
@@ -32,7 +33,7 @@ type check struct {
 
 // checks look at the stack through the API server and the model, knowing no more of it than its outputs and settings.
 type checks struct {
-	stage     *Stage
+	stage     *stage.Stage
 	client    *kubernetes.Clientset
 	namespace string
 	settings  settings
@@ -57,7 +58,7 @@ type web struct {
 	MaxReplicas int `json:"maxReplicas"`
 }
 
-func newChecks(ctx context.Context, s *Stage) (*checks, error) {
+func newChecks(ctx context.Context, s *stage.Stage) (*checks, error) {
 	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
 	if err != nil {
 		return nil, err
@@ -530,7 +531,7 @@ func (c *checks) refusesPrivileges(ctx context.Context) (string, error) {
 
 // kubernetesLeftovers are the objects of the stack that the API server still holds: what a fresh control plane has is not
 // the stack's.
-func kubernetesLeftovers(ctx context.Context, s *Stage) ([]string, error) {
+func kubernetesLeftovers(ctx context.Context, s *stage.Stage) ([]string, error) {
 	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package stage
+package play
 
 import (
 	"encoding/json"
@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"expense/rehearsal/internal/stage"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // edit changes the stack's state, as if the program had been another: the engine deletes by the state.
-func edit(t *testing.T, s *Stage, change func(deployment map[string]any)) {
+func edit(t *testing.T, s *stage.Stage, change func(deployment map[string]any)) {
 	data, err := s.Output(t.Context(), "stack", "export")
 	require.NoError(t, err)
 	var state map[string]any
@@ -27,7 +29,7 @@ func edit(t *testing.T, s *Stage, change func(deployment map[string]any)) {
 }
 
 // forget takes the dependencies of some resources on others out of the state. It returns how many it took.
-func forget(t *testing.T, s *Stage, of, on []string) (taken int) {
+func forget(t *testing.T, s *stage.Stage, of, on []string) (taken int) {
 	without := func(list any) []any {
 		urns, _ := list.([]any)
 		return slices.DeleteFunc(urns, func(urn any) bool {
@@ -55,7 +57,7 @@ func forget(t *testing.T, s *Stage, of, on []string) (taken int) {
 }
 
 // left are the things of a type in the account, what AWS keeps by design included.
-func left(s *Stage, typ string) (ids []string) {
+func left(s *stage.Stage, typ string) (ids []string) {
 	for _, item := range s.Model.Inventory() {
 		if item.Type == typ {
 			ids = append(ids, item.ID)
@@ -65,7 +67,7 @@ func left(s *Stage, typ string) (ids []string) {
 }
 
 // disorder destroys the stack and is what is said of the order.
-func disorder(t *testing.T, s *Stage) (order, destroyed error) {
+func disorder(t *testing.T, s *stage.Stage) (order, destroyed error) {
 	log := filepath.Join(s.Dir, "destroy.json")
 	destroyed = s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log)
 	events, err := os.Open(log)
@@ -95,7 +97,7 @@ func TestAForgottenDependencyIsSeen(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := newStage(t, 0)
+			s, _, _ := newPlay(t, 0)
 			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 			require.Positive(t, forget(t, s, c.of, c.on))
 			order, destroyed := disorder(t, s)
@@ -127,7 +129,7 @@ func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := newStage(t, 0)
+			s, _, _ := newPlay(t, 0)
 			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 			require.Positive(t, forget(t, s, []string{"*"}, []string{c.late}))
 			edit(t, s, func(deployment map[string]any) {
@@ -158,7 +160,7 @@ func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
 // A load balancer goes with its Service while the cluster is there to see to it. Of a Service that no state knows, such as
 // one applied by hand outside the stack's namespaces, it stays with its groups, and pins the network.
 func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
-	s, _, _ := newStage(t, 0)
+	s, _, _ := newPlay(t, 0)
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:workloads.web.public", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	// The namespace too: it would take the Service with it.

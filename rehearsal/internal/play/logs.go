@@ -1,4 +1,4 @@
-package stage
+package play
 
 import (
 	"context"
@@ -424,11 +424,11 @@ func (c *checks) linePath(ctx context.Context) (string, error) {
 		more, err := part()
 		links = append(links, more...)
 		if err != nil {
-			writeLinks(c.stage.out, links)
+			writeLinks(c.stage.Out, links)
 			return "", err
 		}
 	}
-	writeLinks(c.stage.out, links)
+	writeLinks(c.stage.Out, links)
 	return fmt.Sprintf("%d steps, see above", len(links)), nil
 }
 

@@ -1,4 +1,4 @@
-package stage
+package play
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/change"
+	"expense/rehearsal/internal/stage"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
@@ -27,7 +28,7 @@ const (
 
 // upkeep is a dev stack that is up.
 type upkeep struct {
-	*Stage
+	*stage.Stage
 	t   *testing.T
 	out *output
 }
@@ -130,7 +131,7 @@ func (u *upkeep) nodes() []string {
 
 // The ways of docs/changes.md through what a stack in use meets, one after the other on one stack.
 func TestAStackIsKeptUp(t *testing.T) {
-	s, play, out := newStage(t, 0)
+	s, play, out := newPlay(t, 0)
 	u := &upkeep{s, t, out}
 	u.set("version", "1.34")
 	require.NoError(t, play.Up(t.Context()))

@@ -1,4 +1,4 @@
-package stage
+package play
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ import (
 // OpenSearch or Ruby is missing, it says so in place of that.
 func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocument) ([]link, error) {
 	const step = "a search finds it"
-	archives := filepath.Join(filepath.Dir(c.stage.tools), "opensearch")
+	archives := filepath.Join(filepath.Dir(c.stage.Tools), "opensearch")
 	if reason := missing(ctx, archives); reason != "" {
 		return []link{{step, "not tried here. " + reason}}, nil
 	}
@@ -168,7 +168,7 @@ func (c *checks) filtered(ctx context.Context, pod *corev1.Pod, line map[string]
 	if err != nil {
 		return nil, err
 	}
-	dir, part := filepath.Join(c.stage.Dir, "filter"), filepath.Join(c.stage.source, "logging", "testdata")
+	dir, part := filepath.Join(c.stage.Dir, "filter"), filepath.Join(c.stage.Source, "logging", "testdata")
 	if err := writeFiles(dir, map[string][]byte{"filter.rb": []byte(config["filter_expense.rb"])}); err != nil {
 		return nil, err
 	}

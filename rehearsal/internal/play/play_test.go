@@ -1,49 +1,34 @@
-package stage
+package play
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/internal/stage/stagetest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// newStage is a stage for the dev stack, with its settings set. Tests here run one after the other: a stage takes PATH.
-func newStage(t *testing.T, scale float64) (*Stage, *Play, *output) {
-	tools, err := filepath.Abs("../../../.tools/bin")
-	require.NoError(t, err)
-	for _, tool := range []string{"pulumi", "pulumi-language-go", "kubernetes"} {
-		if _, err := os.Stat(filepath.Join(tools, tool)); errors.Is(err, os.ErrNotExist) {
-			t.Skipf("%s is not built: run `make tools`", tool)
-		}
-	}
-	project, err := filepath.Abs("../../..")
-	require.NoError(t, err)
-	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
-	out := &output{}
-	s, err := New(t.Context(), Options{Project: project, Stack: "dev", Tools: tools, Out: out, Scale: scale})
-	require.NoError(t, err)
+// newPlay is a play of the dev stack on a stage of its own, before its first step.
+func newPlay(t *testing.T, scale float64) (*stage.Stage, *Play, *output) {
+	options, out := stagetest.Options(t), &output{}
+	options.Out, options.Scale = out, scale
 	t.Cleanup(func() {
-		s.Stop()
-		assert.NoDirExists(t, s.Dir)
 		if t.Failed() {
 			t.Log(out.String())
 		}
 	})
-	play := NewPlay(s, "dev")
-	require.NoError(t, play.Init(t.Context()))
-	return s, play, out
+	s := stagetest.New(t, options)
+	return s, New(s, options.Stack), out
 }
 
 // output is what Pulumi printed so far, for whoever waits for a line of it.
@@ -65,7 +50,7 @@ func (o *output) String() string {
 }
 
 // made is what the program made in the account, apart from what AWS keeps by design.
-func made(s *Stage) []string {
+func made(s *stage.Stage) []string {
 	var out []string
 	for _, item := range s.Model.Inventory() {
 		if item.KeptByDesign == "" {
@@ -77,7 +62,7 @@ func made(s *Stage) []string {
 
 // A wrong setting ends every command with an error that lists all that is wrong, and nothing has been made.
 func TestBadSettingsMakeNothing(t *testing.T) {
-	s, _, _ := newStage(t, 0)
+	s, _, _ := newPlay(t, 0)
 	for path, value := range map[string]string{
 		"expense:network.zones[0]": "use1-az3", "expense:cluster.nodeGroups.expense.minSize": "9", "expense:logging.domain.zoneCount": "4",
 		"expense:workloads.images.nginx": "nginx", "expense:cluster.logRetentionDays": "8", "expense:network.cidr": "10.0.0.0/8",
@@ -86,7 +71,7 @@ func TestBadSettingsMakeNothing(t *testing.T) {
 	}
 	for _, command := range [][]string{{"preview"}, {"up", "--yes", "--skip-preview"}} {
 		err := s.Pulumi(t.Context(), command...)
-		var failure *PulumiError
+		var failure *stage.PulumiError
 		require.ErrorAs(t, err, &failure)
 		for _, path := range []string{
 			"network.zones[0]", "cluster.nodeGroups.expense", "logging.domain.zoneCount", "workloads.images.nginx", "cluster.logRetentionDays", "network.cidr",
@@ -99,7 +84,7 @@ func TestBadSettingsMakeNothing(t *testing.T) {
 
 // Ctrl-C in the middle: what AWS was making is in the state, so that `up` goes on and `destroy` finds all of it.
 func TestUpGoesOnAfterCtrlC(t *testing.T) {
-	s, play, out := newStage(t, 0.004)
+	s, play, out := newPlay(t, 0.004)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	done := make(chan error, 1)
@@ -124,7 +109,7 @@ func TestUpGoesOnAfterCtrlC(t *testing.T) {
 
 // And whoever has seen enough after Ctrl-C can destroy at once.
 func TestDestroyAfterCtrlC(t *testing.T) {
-	s, play, out := newStage(t, 0.004)
+	s, play, out := newPlay(t, 0.004)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	done := make(chan error, 1)
@@ -138,7 +123,7 @@ func TestDestroyAfterCtrlC(t *testing.T) {
 
 // What a controller in the cluster made, no state knows of: the load balancer must be gone before the network can go.
 func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
-	s, play, _ := newStage(t, 0)
+	s, play, _ := newPlay(t, 0)
 	const balancer, targetGroup, logGroup = "aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup", "aws:cloudwatch/logGroup:LogGroup"
 	for path, value := range map[string]string{"expense:workloads.web.public": "true", "expense:logging.dashboards.enabled": "true"} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
@@ -154,7 +139,7 @@ func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
 
 // A stack grows by a zone: the network in place, the nodes by a successor that has the zone too.
 func TestAZoneCanBeAppended(t *testing.T) {
-	s, play, out := newStage(t, 0)
+	s, play, out := newPlay(t, 0)
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:network.zones[2]", "use1-az4"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
@@ -166,7 +151,7 @@ func TestAZoneCanBeAppended(t *testing.T) {
 // A stack that is up turns its dashboards on, then audit logs, on and off, and then renames its domain, each at the first try: nothing new
 // is named by what OpenSearch is asked seconds later.
 func TestTheDomainChangesAtTheFirstTry(t *testing.T) {
-	s, _, out := newStage(t, 0)
+	s, _, out := newPlay(t, 0)
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	for _, setting := range [][2]string{{"dashboards.enabled", "true"}, {"domain.auditLogs", "true"}, {"domain.auditLogs", "false"}, {"domain.name", "renamed"}} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging."+setting[0], setting[1]))
@@ -180,7 +165,7 @@ func TestTheDomainChangesAtTheFirstTry(t *testing.T) {
 }
 
 // auditLogs tells whether the domain publishes them in AWS.
-func auditLogs(t *testing.T, s *Stage) bool {
+func auditLogs(t *testing.T, s *stage.Stage) bool {
 	_, domain, found := s.Model.Read("aws:opensearch/domain:Domain", "arn:aws:es:us-east-1:"+s.Model.Account()+":domain/expense")
 	require.True(t, found)
 	for _, option := range domain["logPublishingOptions"].ArrayValue() {
@@ -193,15 +178,11 @@ func auditLogs(t *testing.T, s *Stage) bool {
 
 // A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
 func TestLeftoversAreFound(t *testing.T) {
-	s, play, _ := newStage(t, 0)
+	s, play, _ := newPlay(t, 0)
 	_, err := s.Model.CreateVolume("expense", "us-east-1a", 1, true, nil)
 	require.NoError(t, err)
 	_, err = play.Leftovers(t.Context())
 	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
-	failed := &Play{stage: s, stack: "dev", steps: []step{{name: "what went wrong", err: err}}}
+	failed := &Play{Steps: []Step{{Name: "what went wrong", Err: err}}}
 	assert.False(t, failed.Summary(io.Discard))
-	var page bytes.Buffer
-	require.NoError(t, failed.Report().HTML(&page))
-	assert.Contains(t, page.String(), "what went wrong")
-	assert.Contains(t, page.String(), "1 things are left")
 }

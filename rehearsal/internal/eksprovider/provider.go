@@ -54,6 +54,8 @@ var NotModelled = []string{
 type Options struct {
 	// Patience is how long it waits for a public endpoint to answer; default what the real one waits, five minutes.
 	Patience time.Duration
+	// AWS is the aws CLI; default the one on PATH.
+	AWS string
 }
 
 type server struct {
@@ -147,7 +149,7 @@ func (s *server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error)
 
 // Construct registers the component and its children.
 func (s *server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest) (*pulumirpc.ConstructResponse, error) {
-	if err := checkCLI(ctx); err != nil {
+	if err := checkCLI(ctx, s.options.AWS); err != nil {
 		return nil, err
 	}
 	if req.GetType() != clusterType {
@@ -166,8 +168,8 @@ func (s *server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 }
 
 // checkCLI wants the aws CLI that the component's kubeconfig runs.
-func checkCLI(ctx context.Context) error {
-	path, err := exec.LookPath("aws")
+func checkCLI(ctx context.Context, aws string) error {
+	path, err := exec.LookPath(cmp.Or(aws, "aws"))
 	if err != nil {
 		return errors.New("could not find the aws CLI on PATH, which kubectl and the kubernetes provider need to log in; " +
 			"see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html")

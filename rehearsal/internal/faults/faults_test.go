@@ -14,13 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// open is a stage for lives. Tests here run one after the other: a stage takes PATH.
+// open is a stage for lives.
 func open(t *testing.T) *Stage {
 	options := stagetest.Options(t)
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("jq is not on PATH, which docs/recovery.md needs")
 	}
-	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
 	s, err := Open(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)

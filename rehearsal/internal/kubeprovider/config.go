@@ -129,8 +129,8 @@ type cluster struct {
 }
 
 // connect takes the provider's arguments. A cluster that does not answer is no error before something is
-// asked of it, as in the real provider.
-func connect(args resource.PropertyMap) (*cluster, error) {
+// asked of it, as in the real provider. aws is what runs for its `aws`.
+func connect(args resource.PropertyMap, aws string) (*cluster, error) {
 	enabled := func(key resource.PropertyKey, variable string) bool {
 		return cmp.Or(text(args, key), os.Getenv(variable)) == "true"
 	}
@@ -150,6 +150,11 @@ func connect(args resource.PropertyMap) (*cluster, error) {
 	}
 	if err := checkKubeconfig(config); err != nil {
 		return nil, err
+	}
+	for _, user := range config.AuthInfos {
+		if user.Exec != nil {
+			user.Exec.Command = aws
+		}
 	}
 	kubeconfig := clientcmd.NewDefaultClientConfig(*config, &clientcmd.ConfigOverrides{
 		CurrentContext: text(args, "context"),

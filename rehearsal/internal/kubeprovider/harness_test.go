@@ -138,7 +138,7 @@ func newEngine(t *testing.T) *engine {
 	t.Helper()
 	if *program == "" {
 		ctx, cancel := context.WithCancel(context.Background())
-		port, stop, err := kubeprovider.Serve(ctx)
+		port, stop, err := kubeprovider.Serve(ctx, "aws")
 		require.NoError(t, err)
 		t.Cleanup(func() { stop(); cancel() })
 		return dial(t, func(string) int { return port })

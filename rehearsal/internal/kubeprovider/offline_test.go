@@ -320,7 +320,7 @@ func TestTheUsersOwnKubeconfigIsNotTaken(t *testing.T) {
 func TestEveryConnectionIsAProviderOfItsOwn(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
-	port, stop, err := kubeprovider.Serve(ctx)
+	port, stop, err := kubeprovider.Serve(ctx, "aws")
 	require.NoError(t, err)
 	t.Cleanup(func() { stop(); cancel() })
 	at := func(string) int { return port }

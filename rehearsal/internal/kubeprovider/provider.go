@@ -20,6 +20,7 @@ import (
 // provider serves all kubernetes providers of all stacks; what one of them is configured with is in its session.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
+	aws string // what runs for a kubeconfig's `aws`
 }
 
 // session is one provider of a stack. The engine opens a connection for each, where it would start a process for each of
@@ -74,15 +75,15 @@ func operation(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which ends the waits of requests under way
-// and waits for their answers.
-func Serve(ctx context.Context, options ...grpc.ServerOption) (port int, stop func(), err error) {
+// and waits for their answers. aws is what runs for the `aws` of a kubeconfig: a path, or a name to be found on PATH.
+func Serve(ctx context.Context, aws string, options ...grpc.ServerOption) (port int, stop func(), err error) {
 	serving, end := context.WithCancel(context.Background())
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Cancel:  cancel,
 		Options: append(options, grpc.StatsHandler(connections{serving})),
 		Init: func(s *grpc.Server) error {
-			pulumirpc.RegisterResourceProviderServer(s, provider{})
+			pulumirpc.RegisterResourceProviderServer(s, provider{aws: aws})
 			return nil
 		},
 	})
@@ -157,12 +158,12 @@ func (provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulu
 
 // Configure connects to the cluster. The engine does not call it while the kubeconfig is unknown, and then answers for
 // the provider itself.
-func (provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+func (p provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
 	args, err := readOpen(req.GetArgs())
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(args)
+	c, err := connect(args, p.aws)
 	if err != nil {
 		return nil, err
 	}

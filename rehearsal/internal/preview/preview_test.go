@@ -25,7 +25,7 @@ import (
 )
 
 // project is a folder in which one commit after the other is checked out and built, so that only what differs is compiled
-// again. Tests here run one after the other: they share it, and a stage takes PATH.
+// again. Tests here run one after the other: they share it.
 var project string
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,6 @@ type repository struct {
 
 func newRepository(t *testing.T) *repository {
 	tools := stagetest.Options(t).Tools
-	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
 	r := &repository{t: t, tools: tools, dir: t.TempDir()}
 	r.git("init", "--quiet", "--initial-branch=main")
 	copyProgram(t, "../../..", r.dir)

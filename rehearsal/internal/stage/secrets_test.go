@@ -83,9 +83,8 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	require.Contains(t, string(file), "encryptionsalt: ")
 	require.Contains(t, string(file), "secure: ")
 
-	t.Setenv("PATH", path)
 	dir := t.TempDir()
-	s := &Stage{Dir: dir, Out: &bytes.Buffer{}, env: environment(dir, "rehearsal")}
+	s := &Stage{Dir: dir, Tools: tools, Out: &bytes.Buffer{}, env: environment(dir, "rehearsal")}
 	require.NoError(t, os.Mkdir(s.project(), 0o700))
 	require.NoError(t, s.copyFiles(project, "dev", "expense"))
 	require.NoError(t, s.Pulumi(t.Context(), "stack", "init", "dev"), s.Out)

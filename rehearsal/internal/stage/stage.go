@@ -132,6 +132,8 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	s.Controllers, bridge.controllers = controllers, controllers
 	s.stop = append(s.stop, controllers.Stop)
 
+	bin := filepath.Join(s.Dir, "bin")
+	aws := filepath.Join(bin, "aws")
 	server := []grpc.ServerOption{grpc.Creds(onlySameUser())}
 	if options.Intercept != nil {
 		server = append(server, grpc.UnaryInterceptor(options.Intercept))
@@ -143,9 +145,9 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	}{
 		{"aws", func() (int, func(), error) { return awsprovider.Serve(ctx, s.Model, server...) }},
 		{"eks", func() (int, func(), error) {
-			return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second}, server[0])
+			return eksprovider.Serve(ctx, eksprovider.Options{Patience: time.Second, AWS: aws}, server[0])
 		}},
-		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, server...) }},
+		{"kubernetes", func() (int, func(), error) { return kubeprovider.Serve(ctx, aws, server...) }},
 	} {
 		if plugin := realPlugin(options.Plugins, provider.name); plugin != "" {
 			fmt.Fprintf(s.Out, "In place of the stand-in for %s: %s\n", provider.name, plugin)
@@ -164,7 +166,6 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 			options.Plugins, kubeprovider.Version, eksprovider.Version, kubeprovider.Version)
 	}
 
-	bin := filepath.Join(s.Dir, "bin")
 	token, err := json.Marshal(map[string]any{
 		"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential",
 		"status": map[string]string{"token": s.ControlPlane.AdminToken},
@@ -172,13 +173,9 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	path := bin + string(os.PathListSeparator) + options.Tools + string(os.PathListSeparator) + os.Getenv("PATH")
-	// The Kubernetes stand-in runs the kubeconfig's `aws eks get-token` in this process's environment.
-	if err := os.Setenv("PATH", path); err != nil {
-		return err
-	}
 	home := filepath.Join(s.Dir, "home")
 	s.env = append(withoutCloud(os.Environ()),
+		"PATH="+strings.Join([]string{bin, options.Tools, os.Getenv("PATH")}, string(os.PathListSeparator)),
 		"PULUMI_HOME="+home,
 		"PULUMI_BACKEND_URL=file://"+filepath.ToSlash(filepath.Join(s.Dir, "state")),
 		"PULUMI_CONFIG_PASSPHRASE=rehearsal",
@@ -200,7 +197,7 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	return errors.Join(
 		// A file in the place of the folder of the CLI's own logs, which nobody reads here: it then does without.
 		os.WriteFile(filepath.Join(home, "logs"), nil, 0o600),
-		os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
+		os.WriteFile(aws, []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),
 	)
 }
@@ -374,7 +371,7 @@ func (s *Stage) Output(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 func (s *Stage) command(ctx context.Context, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, "pulumi", append(args, "--non-interactive")...)
+	command := exec.CommandContext(ctx, filepath.Join(s.Tools, "pulumi"), append(args, "--non-interactive")...)
 	command.Dir, command.Env = s.project(), s.env
 	// A group of its own: the terminal's Ctrl-C reaches it once, through Cancel.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

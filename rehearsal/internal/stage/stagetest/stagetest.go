@@ -31,10 +31,8 @@ func Options(t testing.TB) stage.Options {
 	return stage.Options{Project: project, Stack: "dev", Tools: tools, Out: io.Discard}
 }
 
-// New is a stage that ends with the test, with the stack made and its settings set. Tests with a stage run one after the other: it
-// takes PATH.
+// New is a stage that ends with the test, with the stack made and its settings set.
 func New(t testing.TB, options stage.Options) *stage.Stage {
-	t.Setenv("PATH", os.Getenv("PATH")) // put back after the test
 	s, err := stage.New(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() {

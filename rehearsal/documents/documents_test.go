@@ -136,7 +136,7 @@ func TestDoctorAndLeftoversAsTheDocumentsRunThem(t *testing.T) {
 	t.Cleanup(account.Close)
 	env := environment(t, account.URL)
 	stackFolder(t, env)
-	out, exit := run(t, project, os.Environ(), "make .tools/bin/doctor .tools/bin/leftovers") // go build may want modules
+	out, exit := run(t, project, os.Environ(), "make .tools/bin/stack") // go build may want modules
 	require.Zero(t, exit, out)
 	for _, c := range []struct {
 		command string

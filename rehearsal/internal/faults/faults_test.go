@@ -149,7 +149,6 @@ func TestWhatWasPlayedIsNotPlayedAgain(t *testing.T) {
 	require.Len(t, left, 2)
 	assert.Equal(t, "destroy/refused/delete/a:b:C/x", left[0][0].Name())
 	assert.Len(t, Choice{Only: "/y"}.Choose(lives, nil), 1)
-	assert.Len(t, Choice{Every: 2}.Choose(lives, nil), 1)
 	assert.Equal(t, lives[1:], Choice{Worker: 1, Workers: 2}.Choose(lives, nil))
 	none, err := Results(file+".missing", "1")
 	require.NoError(t, err)

@@ -51,18 +51,13 @@ func Results(file, version string) (map[string]Result, error) {
 type Choice struct {
 	// Only takes the cases whose name contains this.
 	Only string
-	// Every takes one life of so many; 0 and 1 take all.
-	Every int
 	// Worker plays its share of Workers: 0 to Workers-1.
 	Worker, Workers int
 }
 
 // Choose takes the lives that are to be played, and of them the cases that are not done.
 func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
-	for i, life := range lives {
-		if c.Every > 1 && i%c.Every != 0 {
-			continue
-		}
+	for _, life := range lives {
 		life = slices.DeleteFunc(slices.Clone(life), func(x Case) bool {
 			_, played := done[x.Name()]
 			return played || !strings.Contains(x.Name(), c.Only)

@@ -1,21 +1,12 @@
-// Command doctor looks at this machine, an AWS account and a stack's settings before the first `pulumi up`, and says what
-// would stop it and what mends it. It changes nothing.
-//
-//	doctor -project DIR [-stack dev|prod]
-//
-// It ends with 0 if nothing is wrong, with 3 if something is, and with 1 if nothing can be said, as without credentials.
 package main
 
 import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"expense/rehearsal/internal/stackfile"
@@ -25,20 +16,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-func main() {
-	project := flag.String("project", ".", "folder with Pulumi.yaml")
-	stack := flag.String("stack", "dev", "stack to look at")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	code, err := run(ctx, os.Stdout, *project, *stack)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "doctor: %v\n", err)
-	}
-	os.Exit(code)
+// doctorCommand looks at this machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would
+// stop it and what mends it. It changes nothing. It ends with 0 if nothing is wrong, with 3 if something is, and with 1 if nothing
+// can be said, as without credentials.
+func doctorCommand(ctx context.Context, project string, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("doctor", flag.ExitOnError)
+	stack := flags.String("stack", "dev", "stack to look at")
+	_ = flags.Parse(args) // ends the process
+	return diagnose(ctx, os.Stdout, project, *stack)
 }
 
-func run(ctx context.Context, out io.Writer, project, stack string) (code int, err error) {
+func diagnose(ctx context.Context, out io.Writer, project, stack string) (code int, err error) {
 	settings, problems, err := doctor.Settings(project, stack)
 	if err != nil {
 		return 1, err

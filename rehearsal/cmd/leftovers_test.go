@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newCommand is a run for stack dev, with one volume left behind.
-func newCommand(t *testing.T) (c *command, model *awsmodel.Model, out *bytes.Buffer) {
+// newSearch is one for stack dev, with one volume left behind.
+func newSearch(t *testing.T) (s *search, model *awsmodel.Model, out *bytes.Buffer) {
 	model, out = awsmodel.New(awsmodel.Options{}), &bytes.Buffer{}
 	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"size": 10, "tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
 	listener := httptest.NewServer(&awshttp.Server{Model: model})
 	t.Cleanup(listener.Close)
-	return &command{
-		project: "../../..", stack: "dev", out: out,
+	return &search{
+		project: "../..", stack: "dev", out: out,
 		signIn: func(context.Context, leftovers.Stack) (aws.Config, error) {
 			return aws.Config{BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")}, nil
 		},
@@ -36,8 +36,8 @@ func newCommand(t *testing.T) (c *command, model *awsmodel.Model, out *bytes.Buf
 
 // A workflow tells from the code what was found.
 func TestWhatIsLeftOverIsListedAndStays(t *testing.T) {
-	command, model, out := newCommand(t)
-	code, err := command.run(t.Context())
+	s, model, out := newSearch(t)
+	code, err := s.run(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 3, code)
 	assert.Len(t, model.Inventory(), 1)
@@ -46,11 +46,11 @@ func TestWhatIsLeftOverIsListedAndStays(t *testing.T) {
 }
 
 func TestWithoutAStateNothingIsCalledALeftover(t *testing.T) {
-	command, _, out := newCommand(t)
-	command.state = func(context.Context, string, string) (*leftovers.State, error) {
+	s, _, out := newSearch(t)
+	s.state = func(context.Context, string, string) (*leftovers.State, error) {
 		return nil, errors.New("no stack named dev found")
 	}
-	code, err := command.run(t.Context())
+	code, err := s.run(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out.String(), "no stack named dev found")
@@ -59,9 +59,9 @@ func TestWithoutAStateNothingIsCalledALeftover(t *testing.T) {
 	assert.NotContains(t, out.String(), "delete-volume")
 }
 
-func TestAStackWithoutAFileIsRefused(t *testing.T) {
-	command, _, _ := newCommand(t)
-	command.stack = "pord"
-	_, err := command.run(t.Context())
+func TestLeftoversRefusesAStackWithoutAFile(t *testing.T) {
+	s, _, _ := newSearch(t)
+	s.stack = "pord"
+	_, err := s.run(t.Context())
 	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")
 }

@@ -1,4 +1,4 @@
-package main
+package renew
 
 import (
 	"archive/zip"
@@ -97,17 +97,17 @@ func TestRenewWritesWhatTheModelsSay(t *testing.T) {
 	})
 	rules := filepath.Join(dir, "rules.yaml")
 	require.NoError(t, os.WriteFile(rules, []byte(before), 0o600))
-	require.NoError(t, renew(dir, rules))
+	require.NoError(t, Table(dir, rules))
 	written, err := os.ReadFile(rules)
 	require.NoError(t, err)
 	assert.Equal(t, after, string(written))
-	require.NoError(t, renew(dir, rules))
+	require.NoError(t, Table(dir, rules))
 	again, err := os.ReadFile(rules)
 	require.NoError(t, err)
 	assert.Equal(t, after, string(again))
 
 	for _, wrong := range []string{"x Make Names", "x Unmake Name", "z Make Name", "x"} {
 		require.NoError(t, os.WriteFile(rules, []byte("versions: {}\narguments: {aws:x/y:Y: {name: {call: '"+wrong+"'}}}\n"), 0o600))
-		assert.ErrorContains(t, renew(dir, rules), "aws:x/y:Y name", wrong)
+		assert.ErrorContains(t, Table(dir, rules), "aws:x/y:Y name", wrong)
 	}
 }

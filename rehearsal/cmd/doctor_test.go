@@ -25,7 +25,7 @@ func TestWithoutCredentialsTheRestIsSaid(t *testing.T) {
 		t.Setenv(key, value)
 	}
 	var out bytes.Buffer
-	code, err := run(t.Context(), &out, "../../..", "dev")
+	code, err := diagnose(t.Context(), &out, "../..", "dev")
 	require.NoError(t, err)
 	assert.Equal(t, 1, code)
 	for _, want := range []string{"problem          settings: cluster.publicAccessCidrs: found nothing", "ok               region: us-east-1", "could not check  credentials:", "aws sso login"} {
@@ -33,8 +33,8 @@ func TestWithoutCredentialsTheRestIsSaid(t *testing.T) {
 	}
 }
 
-func TestAStackWithoutAFileIsRefused(t *testing.T) {
-	code, err := run(t.Context(), &bytes.Buffer{}, "../../..", "pord")
+func TestDoctorRefusesAStackWithoutAFile(t *testing.T) {
+	code, err := diagnose(t.Context(), &bytes.Buffer{}, "../..", "pord")
 	assert.Equal(t, 1, code)
 	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")
 }
@@ -63,7 +63,7 @@ func TestSTSIsAskedInTheFilesRegion(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n  aws:region: us-gov-west-1\n"+keys), 0o600))
 		var out bytes.Buffer
-		code, err := run(t.Context(), &out, dir, "dev")
+		code, err := diagnose(t.Context(), &out, dir, "dev")
 		require.NoError(t, err)
 		assert.Equal(t, 1, code)
 		assert.Contains(t, asked, "/us-gov-west-1/sts/")
@@ -85,7 +85,7 @@ func TestAProfileThatIsMissingIsSaid(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n  aws:region: us-east-1\n"+keys), 0o600))
 		var out bytes.Buffer
-		code, err := run(t.Context(), &out, dir, "dev")
+		code, err := diagnose(t.Context(), &out, dir, "dev")
 		require.NoError(t, err)
 		assert.Equal(t, 1, code)
 		assert.Contains(t, out.String(), want)

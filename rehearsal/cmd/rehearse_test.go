@@ -14,7 +14,7 @@ import (
 func TestThePageSaysWhatFailed(t *testing.T) {
 	failed := &play.Play{Stack: "dev", Steps: []play.Step{{Name: "what went wrong", Err: errors.New("1 things are left")}}}
 	var html bytes.Buffer
-	require.NoError(t, page(failed).HTML(&html))
+	require.NoError(t, played(failed).HTML(&html))
 	assert.Contains(t, html.String(), "what went wrong")
 	assert.Contains(t, html.String(), "1 things are left")
 }

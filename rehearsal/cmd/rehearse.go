@@ -1,8 +1,3 @@
-// Command rehearse plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a
-// real Kubernetes API server, in front of stand-ins for AWS. It needs no account and no network.
-//
-//	rehearse -project DIR -tools DIR [-stack dev] [-keep] [-plugins DIR]
-//	rehearse -project DIR -down
 package main
 
 import (
@@ -11,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -21,67 +15,45 @@ import (
 	"syscall"
 	"time"
 
-	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/play"
-	"expense/rehearsal/internal/report"
 	"expense/rehearsal/internal/stage"
-
-	"k8s.io/klog/v2"
 )
 
-// kept is the folder, below the project's, in which a rehearsal that is left up says where it is.
-const kept = ".rehearsal"
+// rehearsals is where the report is written, and where a rehearsal that is left up says how to reach it.
+var rehearsals = filepath.Join(written, "rehearse")
 
-// reports is the folder, below the project's, in which the report is written.
-const reports = ".rehearse"
-
-func main() {
-	project := flag.String("project", ".", "folder with Pulumi.yaml")
-	tools := flag.String("tools", ".tools/bin", "folder with the built tools")
-	stack := flag.String("stack", "dev", "stack to rehearse")
-	keep := flag.Bool("keep", false, "leave the stack up after its checks")
-	down := flag.Bool("down", false, "end the rehearsal that was left up")
-	scale := flag.Float64("scale", 0, "how much of AWS's typical time the model takes, 0 to 1")
-	plugins := flag.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, to be used in place of the stand-ins for kubernetes and eks")
-	child := flag.Bool("child", false, "run the rehearsal that -keep leaves up; for the command itself")
-	flag.Parse()
-	// What the Kubernetes libraries say of their work is of no interest here.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	switch {
-	case *down:
-		err = end(ctx, *project)
-	case *keep && !*child:
-		err = detach(*project)
-	default:
-		err = rehearse(ctx, stage.Options{Stack: *stack, Scale: *scale, Plugins: *plugins, Out: os.Stdout}, *project, *tools, *keep)
+// rehearseCommand plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a real Kubernetes
+// API server, in front of stand-ins for AWS. It needs no account and no network.
+func rehearseCommand(ctx context.Context, project string, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("rehearse", flag.ExitOnError)
+	stack := flags.String("stack", "dev", "stack to rehearse")
+	keep := flags.Bool("keep", false, "leave the stack up after its checks")
+	down := flags.Bool("down", false, "end the rehearsal that was left up")
+	scale := flags.Float64("scale", 0, "how much of AWS's typical time the model takes, 0 to 1")
+	plugins := flags.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, to be used in place of the stand-ins for kubernetes and eks")
+	child := flags.Bool("child", false, "run the rehearsal that -keep leaves up; for the command itself")
+	_ = flags.Parse(args) // ends the process
+	if *down {
+		return 0, end(ctx, project)
 	}
-	switch {
-	case ctx.Err() != nil && !*down && err != nil:
-		fmt.Fprintln(os.Stderr, "rehearse: interrupted; its processes have ended and its folder is removed")
-		os.Exit(130)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "rehearse:", err)
-		os.Exit(1)
-	}
-}
-
-func rehearse(ctx context.Context, options stage.Options, project, tools string, keep bool) (err error) {
-	if options.Project, err = filepath.Abs(project); err != nil {
-		return err
-	}
-	if options.Tools, err = filepath.Abs(tools); err != nil {
-		return err
-	}
-	if options.Plugins != "" {
-		if options.Plugins, err = filepath.Abs(options.Plugins); err != nil {
-			return err
+	options := stage.Options{Project: project, Stack: *stack, Tools: toolsOf(project), Scale: *scale, Out: os.Stdout}
+	if *plugins != "" {
+		if options.Plugins, err = filepath.Abs(*plugins); err != nil {
+			return 1, err
 		}
 	}
+	if *keep && !*child {
+		err = detach(project, args)
+	} else {
+		err = rehearse(ctx, options, *keep)
+	}
+	if err != nil && ctx.Err() != nil {
+		return 130, errors.New("interrupted; its processes have ended and its folder is removed")
+	}
+	return 0, err
+}
+
+func rehearse(ctx context.Context, options stage.Options, keep bool) error {
 	start := time.Now()
 	s, err := stage.New(ctx, options)
 	if err != nil {
@@ -117,56 +89,32 @@ func rehearse(ctx context.Context, options stage.Options, project, tools string,
 // write writes the report.
 func write(p *play.Play, project string) error {
 	var html bytes.Buffer
-	if err := page(p).HTML(&html); err != nil {
+	if err := played(p).HTML(&html); err != nil {
 		return err
 	}
-	file := filepath.Join(project, reports, "report.html")
+	file := filepath.Join(project, rehearsals, "report.html")
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, html.Bytes(), 0o600)); err != nil {
 		return err
 	}
-	fmt.Printf("\nReport: %s\n", filepath.Join(reports, "report.html"))
+	fmt.Printf("\nReport: %s\n", filepath.Join(rehearsals, "report.html"))
 	return nil
-}
-
-// page is what was played, for people.
-func page(p *play.Play) report.Report {
-	s := report.Stack{Name: p.Stack, Resources: p.Made}
-	if p.Estimate != nil {
-		s.After = p.Estimate.After
-	}
-	for _, step := range p.Steps {
-		check := report.Check{Name: step.Name, Held: step.Err == nil, Note: step.Note, Duration: step.Duration}
-		if step.Err != nil {
-			check.Note = step.Err.Error()
-		}
-		s.Checks = append(s.Checks, check)
-	}
-	r := report.Report{
-		Title: "Rehearsal of stack " + p.Stack, Subtitle: "Its whole life under the real Pulumi engine and a real Kubernetes API server, in front of stand-ins for AWS.",
-		Made: time.Now(), Stacks: []report.Stack{s},
-	}
-	for _, n := range awsmodel.NotModelled {
-		r.NotModelled = append(r.NotModelled, n.Area+": "+n.What)
-	}
-	return r
 }
 
 // stay says how to look at the stack, lets the parent go, and waits to be ended.
 func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) error {
-	folder := filepath.Join(project, kept)
-	kubeconfig := filepath.Join(folder, "kubeconfig")
+	kubeconfig, pid := filepath.Join(project, rehearsals, "kubeconfig"), filepath.Join(project, rehearsals, "pid")
 	data, err := s.ControlPlane.Kubeconfig("rehearsal")
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(
-		os.MkdirAll(folder, 0o700),
 		os.WriteFile(kubeconfig, data, 0o600),
-		os.WriteFile(filepath.Join(folder, "pid"), []byte(strconv.Itoa(os.Getpid())), 0o600),
+		os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())), 0o600),
 	); err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer os.Remove(kubeconfig)
+	defer os.Remove(pid)
 	if !p.Summary(os.Stdout) {
 		return errors.New("a step failed")
 	}
@@ -179,7 +127,7 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 }
 
 // detach runs the rehearsal in a process of its own that outlives this one, and shows its output until it stays.
-func detach(project string) error {
+func detach(project string, args []string) error {
 	if pid, err := running(project); err == nil {
 		return fmt.Errorf("a rehearsal is up already (process %d): end it with `make rehearse-down`", pid)
 	}
@@ -187,7 +135,7 @@ func detach(project string) error {
 	if err != nil {
 		return err
 	}
-	command := exec.Command(self, append([]string{"-child"}, os.Args[1:]...)...)
+	command := exec.Command(self, append([]string{"rehearse", "-child"}, args...)...)
 	// A session of its own: closing the terminal does not end it. Ctrl-C before it stays must.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	output, err := command.StdoutPipe()
@@ -241,7 +189,7 @@ func end(ctx context.Context, project string) error {
 
 // running is the process of the rehearsal that is up.
 func running(project string) (int, error) {
-	data, err := os.ReadFile(filepath.Join(project, kept, "pid"))
+	data, err := os.ReadFile(filepath.Join(project, rehearsals, "pid"))
 	if err != nil {
 		return 0, err
 	}

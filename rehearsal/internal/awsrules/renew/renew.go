@@ -1,10 +1,5 @@
-// Command aws-rules renews what rules.yaml has of AWS's machine-readable models, and leaves what people wrote in it alone:
-//
-//	aws-rules -wheels FOLDER -rules rules.yaml
-//
-// The folder holds the wheels of botocore and cfn-lint, as `pip download --no-deps botocore cfn-lint` makes it. Nothing of
-// them is run: a wheel is a zip file, and what is read in it is JSON.
-package main
+// Package renew renews what rules.yaml has of AWS's machine-readable models, and leaves what people wrote in it alone.
+package renew
 
 import (
 	"archive/zip"
@@ -12,7 +7,6 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -27,17 +21,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func main() {
-	wheels := flag.String("wheels", "", "folder with the wheels of botocore and cfn-lint")
-	rules := flag.String("rules", "", "the table to renew in place")
-	flag.Parse()
-	if err := renew(*wheels, *rules); err != nil {
-		fmt.Fprintln(os.Stderr, "aws-rules:", err)
-		os.Exit(1)
-	}
-}
-
-func renew(wheels, rules string) error {
+// Table renews the table in a file from the wheels of botocore and cfn-lint in a folder, which is as `pip download --no-deps botocore
+// cfn-lint` makes it. Nothing of them is run: a wheel is a zip file, and what is read in it is JSON.
+func Table(wheels, rules string) error {
 	botocore, err := open(wheels, "botocore")
 	if err != nil {
 		return err

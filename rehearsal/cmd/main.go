@@ -1,0 +1,62 @@
+// Command stack plays and previews this repository's stacks on this machine, and looks at them in an AWS account. It is run in the
+// repository's root; make has a target for each of its commands.
+//
+//	stack rehearse | preview-diff | faults | doctor | leftovers | aws-rules [flags]
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"k8s.io/klog/v2"
+)
+
+// written is the folder, below the project's, for all that the commands write: each has a folder of its own in it.
+const written = ".out"
+
+// commands are run with the project's folder and what follows their name. They give the exit code; an error is printed, and ends
+// with 1 at least.
+var commands = map[string]func(ctx context.Context, project string, args []string) (code int, err error){
+	"rehearse":     rehearseCommand,
+	"preview-diff": previewCommand,
+	"faults":       faultsCommand,
+	"doctor":       doctorCommand,
+	"leftovers":    leftoversCommand,
+	"aws-rules":    rulesCommand,
+}
+
+func main() {
+	// What the Kubernetes libraries say of their work is of no interest here.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	name := ""
+	if len(os.Args) > 1 {
+		name = os.Args[1]
+	}
+	run, known := commands[name]
+	if !known {
+		fmt.Fprintf(os.Stderr, "stack: no command %q: one of rehearse, preview-diff, faults, doctor, leftovers, aws-rules\n", name)
+		os.Exit(1)
+	}
+	project, err := os.Getwd()
+	code := 0
+	if err == nil {
+		code, err = run(ctx, project, os.Args[2:])
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// toolsOf is the folder with the built tools.
+func toolsOf(project string) string { return filepath.Join(project, ".tools", "bin") }

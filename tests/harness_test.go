@@ -7,19 +7,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"expense/internal/config"
 	"expense/internal/program"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
-	"gopkg.in/yaml.v3"
 )
 
 const (
@@ -222,20 +220,9 @@ func plainValue(value resource.PropertyValue) any {
 // stackFile is the configuration in a committed stack file, as the engine would hand it to the program, with what the
 // file leaves to its user.
 func stackFile(t testing.TB, stack string) map[string]string {
-	data, err := os.ReadFile(filepath.Join("..", "Pulumi."+stack+".yaml"))
+	out, encrypted, err := config.File("..", stack)
 	require.NoError(t, err)
-	var file struct{ Config map[string]any }
-	require.NoError(t, yaml.Unmarshal(data, &file))
-	out := map[string]string{}
-	for key, value := range file.Config {
-		if text, ok := value.(string); ok {
-			out[key] = text
-			continue
-		}
-		text, err := json.Marshal(value)
-		require.NoError(t, err)
-		out[key] = string(text)
-	}
+	require.Empty(t, encrypted)
 	set(t, out, accessKey, []string{"203.0.113.7/32"})
 	out["expense:webSecret"] = `{"API_TOKEN":"` + apiToken + `"}`
 	return out

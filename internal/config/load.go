@@ -69,22 +69,19 @@ func keys(environment string) []string {
 
 // parse turns settings into a Config or into all that is wrong with them.
 func parse(src source) (*Config, error) {
-	c, r := &Config{}, &report{given: map[string]bool{}}
+	c, r := Defaults(), &report{given: map[string]bool{}}
 
 	sections := c.sections()
 	known := slices.Sorted(maps.Keys(sections))
 	for _, name := range known {
-		section := sections[name].(defaulter)
 		text, ok := src.get(namespace + ":" + name)
 		switch {
 		case !ok:
-			section.setDefaults()
 		case src.secret(namespace + ":" + name):
 			// Its values go into plain resource properties and into errors.
-			section.setDefaults()
 			r.add(name, "an encrypted value", "plain settings", "keep secrets in "+keySecret+": "+secretRemedy)
 		default:
-			r.section(name, text, section)
+			r.section(name, text, sections[name])
 		}
 	}
 	known = append(known, strings.TrimPrefix(keySecret, namespace+":"))
@@ -141,6 +138,15 @@ func (r *report) webSecret(src source) pulumi.StringMapInput {
 		}
 	}
 	return pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
+}
+
+// Defaults are the settings of a stack that sets nothing, without what follows from others.
+func Defaults() *Config {
+	c := &Config{}
+	for _, section := range c.sections() {
+		section.(defaulter).setDefaults()
+	}
+	return c
 }
 
 // The defaults. What widens access, costs a decision or is bound to an account has none.

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
@@ -26,25 +25,11 @@ func project(t *testing.T) *workspace.Project {
 	return p
 }
 
-// committed reads a stack's file as the CLI does and gives the text that a program gets for each key.
-func committed(t *testing.T, file string) map[string]string {
-	loaded, err := workspace.LoadProjectStack(nil, project(t), filepath.Join(root, file))
-	require.NoError(t, err)
-	plain, err := loaded.Config.Decrypt(config.NopDecrypter)
-	require.NoError(t, err)
-	values := map[string]string{}
-	for key, value := range plain {
-		values[key.String()] = value
-	}
-	require.NotEmpty(t, values)
-	return values
-}
-
 // Who may reach the Kubernetes API is the one thing that nobody can choose for the user.
 func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 	const command = `pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s https://checkip.amazonaws.com)/32"`
-	for file, check := range map[string]func(*Config){
-		"Pulumi.dev.yaml": func(c *Config) {
+	for stack, check := range map[string]func(*Config){
+		"dev": func(c *Config) {
 			assert.Equal(t, []string{"use1-az1", "use1-az2"}, c.Network.Zones)
 			assert.Equal(t, NATSingle, c.Network.NAT)
 			assert.Equal(t, "1.35", c.Cluster.Version)
@@ -60,7 +45,7 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			require.Len(t, unusual(c, quiet), 1)
 			assert.Contains(t, unusual(c, quiet)[0], "has one type")
 		},
-		"Pulumi.prod.yaml": func(c *Config) {
+		"prod": func(c *Config) {
 			assert.Len(t, c.Network.Zones, 3)
 			assert.Equal(t, NATPerZone, c.Network.NAT)
 			assert.Equal(t, 3, c.Logging.Domain.ZoneCount)
@@ -74,15 +59,17 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			assert.Empty(t, unusual(c, quiet))
 		},
 	} {
-		values := committed(t, file)
+		values, encrypted, err := File(root, stack)
+		require.NoError(t, err)
+		require.Empty(t, encrypted)
 		got := problems(t, plain(values))
-		require.Len(t, got, 1, file)
+		require.Len(t, got, 1, stack)
 		assert.Contains(t, got[0], "cluster.publicAccessCidrs: found nothing")
 		assert.Contains(t, got[0], command)
 
 		values["expense:cluster"] = strings.Replace(values["expense:cluster"], "{", `{"publicAccessCidrs": ["203.0.113.7/32"],`, 1)
 		c, err := parse(plain(values))
-		require.NoError(t, err, file)
+		require.NoError(t, err, stack)
 		check(c)
 	}
 }

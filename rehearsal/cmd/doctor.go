@@ -9,11 +9,12 @@ import (
 	"os"
 	"time"
 
-	"expense/rehearsal/internal/stackfile"
+	"expense/internal/config"
 	"expense/rehearsal/ops/doctor"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 )
 
 // doctorCommand looks at this machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would
@@ -31,12 +32,12 @@ func diagnose(ctx context.Context, out io.Writer, project, stack string) (code i
 	if err != nil {
 		return 1, err
 	}
-	account, region, err := stackfile.Account(project, stack)
+	account, region, err := config.FileAccount(project, stack)
 	var cfg aws.Config
 	if err != nil {
 		err = errors.New("the credentials of the environment may be of another account: nothing is asked of AWS until the aws: keys are right")
 	} else {
-		cfg, err = stackfile.SignIn(ctx, account, region, config.WithRetryMode(aws.RetryModeAdaptive))
+		cfg, err = login.SignIn(ctx, account, region, awsconfig.WithRetryMode(aws.RetryModeAdaptive))
 	}
 	findings := doctor.Examine(ctx, doctor.Options{
 		Config: cfg, SignedOut: err, Account: account, Stack: stack, Region: region, Settings: settings, Problems: problems,

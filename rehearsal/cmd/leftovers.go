@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"expense/rehearsal/internal/estimate"
-	"expense/rehearsal/internal/stackfile"
 	"expense/rehearsal/ops/leftovers"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -66,5 +66,5 @@ func (s *search) run(ctx context.Context) (int, error) {
 }
 
 func signIn(ctx context.Context, stack leftovers.Stack) (aws.Config, error) {
-	return stackfile.SignIn(ctx, stack.Account, stack.Region, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
+	return login.SignIn(ctx, stack.Account, stack.Region, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
 }

@@ -8,14 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"expense/internal/config"
 	"expense/internal/iampolicy"
 	"expense/internal/program"
 	"expense/rehearsal/internal/awsmodel"
@@ -24,7 +23,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 )
 
 // mutation is one mistake.
@@ -389,21 +387,10 @@ func (c *cloud) component(start time.Duration, name string, in resource.Property
 
 // settings are a committed stack file's, with what it leaves to its user.
 func settings(t *testing.T, stack string) map[string]string {
-	data, err := os.ReadFile(filepath.Join("..", "..", "Pulumi."+stack+".yaml"))
+	out, encrypted, err := config.File("../..", stack)
 	require.NoError(t, err)
-	var file struct{ Config map[string]any }
-	require.NoError(t, yaml.Unmarshal(data, &file))
-	file.Config["expense:cluster"].(map[string]any)["publicAccessCidrs"] = []string{"203.0.113.7/32"}
-	out := map[string]string{}
-	for key, value := range file.Config {
-		if text, ok := value.(string); ok {
-			out[key] = text
-			continue
-		}
-		text, err := json.Marshal(value)
-		require.NoError(t, err)
-		out[key] = string(text)
-	}
+	require.Empty(t, encrypted)
+	add(t, out, "expense:cluster", map[string]any{"publicAccessCidrs": []string{"203.0.113.7/32"}})
 	return out
 }
 

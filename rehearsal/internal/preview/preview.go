@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"expense/internal/config"
 	"expense/rehearsal/internal/change"
 	"expense/rehearsal/internal/estimate"
-	"expense/rehearsal/internal/stackfile"
 	"expense/rehearsal/internal/stage"
 )
 
@@ -107,9 +107,9 @@ func open(ctx context.Context, options Options, stack string) (*comparison, erro
 		}
 	}
 	// The base may name no account yet: then both are of the one that the project names. Two different ones are an error on AWS too.
-	account, _, _ := stackfile.Account(from, stack)
+	account, _, _ := config.FileAccount(from, stack)
 	if account.ID() == "" {
-		account, _, _ = stackfile.Account(options.Project, stack)
+		account, _, _ = config.FileAccount(options.Project, stack)
 	}
 	s, err := stage.New(ctx, stage.Options{Project: from, Stack: stack, Account: account.ID(), Tools: options.Tools, Out: io.Discard})
 	if err != nil {

@@ -19,13 +19,13 @@ import (
 	"syscall"
 	"time"
 
+	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/awsprovider"
 	"expense/rehearsal/internal/controlplane"
 	"expense/rehearsal/internal/eksprovider"
 	"expense/rehearsal/internal/incluster"
 	"expense/rehearsal/internal/kubeprovider"
-	"expense/rehearsal/internal/stackfile"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
@@ -106,7 +106,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	s.stop = append(s.stop, s.ControlPlane.Stop)
 	if options.Account == "" {
 		// What is wrong with the keys, the program says itself.
-		account, _, _ := stackfile.Account(options.Project, options.Stack)
+		account, _, _ := config.FileAccount(options.Project, options.Stack)
 		options.Account = account.ID()
 	}
 	if err := s.startProviders(ctx, options); err != nil {

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/published"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -23,14 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
 	ostypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
-	"github.com/aws/smithy-go"
 )
-
-// missing tells that AWS has no such thing.
-func missing(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && (strings.Contains(api.ErrorCode(), "NotFound") || strings.HasPrefix(api.ErrorCode(), "NoSuch"))
-}
 
 // ours tells whether tags are this stack's.
 func (e *examination) ours(tags map[string]string) bool {
@@ -61,7 +54,7 @@ func (e *examination) names(ctx context.Context) {
 	cluster, err := e.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &s.Cluster.Name})
 	check := "cluster name " + s.Cluster.Name
 	switch {
-	case missing(err):
+	case login.Missing(err):
 		e.ok(check, "free")
 	case err != nil:
 		e.unchecked(check, err)
@@ -73,7 +66,7 @@ func (e *examination) names(ctx context.Context) {
 	check = "domain name " + s.Logging.Domain.Name
 	tags, err := e.domainTags(ctx)
 	switch {
-	case missing(err):
+	case login.Missing(err):
 		e.ok(check, "free")
 	case err != nil:
 		e.unchecked(check, err)
@@ -303,7 +296,7 @@ func (e *examination) serviceLinkedRoles(ctx context.Context) {
 
 func (e *examination) role(ctx context.Context, name string) (there bool, tags map[string]string, err error) {
 	answer, err := e.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
-	if missing(err) {
+	if login.Missing(err) {
 		return false, nil, nil
 	}
 	if err != nil {
@@ -324,7 +317,7 @@ func (e *examination) boundary(ctx context.Context) {
 	}
 	check := "boundary " + arn
 	switch _, err := e.iam.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &arn}); {
-	case missing(err):
+	case login.Missing(err):
 		e.problem(check, "the account has no such policy: make it as docs/ci.md has it, or do without: pulumi config rm --path expense:iam.permissionsBoundary --stack %s", e.Stack)
 	case err != nil:
 		e.unchecked(check, err)
@@ -398,7 +391,7 @@ func (e *examination) limit(ctx context.Context, q quota) (float64, error) {
 	if err == nil {
 		return aws.ToFloat64(answer.Quota.Value), nil
 	}
-	if !missing(err) {
+	if !login.Missing(err) {
 		return 0, err
 	}
 	byDefault, err := e.quotas.GetAWSDefaultServiceQuota(ctx, &servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: &q.service, QuotaCode: &q.code})

@@ -19,7 +19,6 @@ import (
 	"expense/internal/published"
 	"expense/rehearsal/internal/awshttp"
 	"expense/rehearsal/internal/awsmodel"
-	"expense/rehearsal/internal/stackfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
@@ -153,7 +152,7 @@ func (p *patient) examine(t *testing.T) []Finding {
 	}
 	settings, problems, err := Settings(dir, "dev")
 	require.NoError(t, err)
-	account, region, _ := stackfile.Account(dir, "dev")
+	account, region, _ := config.FileAccount(dir, "dev")
 	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Region: region, Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"expense/internal/config"
-	"expense/rehearsal/internal/stackfile"
 )
 
 // accessPath is the one setting that nobody can choose for the user; anyAddress stands in for it, so that all else can be
@@ -19,7 +18,7 @@ const (
 // Settings reads a stack's file as the CLI does and checks it with the program's own rules. Settings are nil if more is wrong
 // with them than that nobody may reach the cluster; problems are all that is wrong.
 func Settings(project, stack string) (settings *config.Config, problems config.Problems, err error) {
-	values, encrypted, err := stackfile.Read(project, stack)
+	values, encrypted, err := config.File(project, stack)
 	if err != nil {
 		return nil, nil, err
 	}

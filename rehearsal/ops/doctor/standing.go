@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"expense/internal/iampolicy"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -27,7 +28,7 @@ func (e *examination) plan(ctx context.Context) {
 	}
 	answer, err := e.freetier.GetAccountPlanState(ctx, &freetier.GetAccountPlanStateInput{})
 	switch {
-	case missing(err):
+	case login.Missing(err):
 		e.ok(check, "none")
 		return
 	case err != nil:

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"expense/internal/config"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -68,22 +68,6 @@ func pages[Page, Option any](ctx context.Context, list interface {
 	return nil
 }
 
-// code is AWS's error code, "" for an error that is no answer of AWS.
-func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
-}
-
-// missing tells that what was asked for is not there. Services differ in the code: NoSuchEntity, NotFoundException,
-// ResourceNotFoundException, InvalidVolume.NotFound.
-func missing(err error) bool {
-	c := code(err)
-	return c == "NoSuchEntity" || strings.Contains(c, "NotFound")
-}
-
 var (
 	deniedCodes    = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "UnauthorizedOperation"}
 	throttledCodes = []string{"RequestLimitExceeded", "Throttling", "ThrottlingException", "Throttled", "TooManyRequestsException"}
@@ -98,7 +82,7 @@ func explain(err error, account config.Account) string {
 	if errors.As(err, &op) {
 		call, err = op.Service()+" "+op.Operation()+": ", op.Err
 	}
-	c := code(err)
+	c := login.Code(err)
 	switch {
 	case slices.Contains(deniedCodes, c):
 		return call + "not allowed (" + c + "); docs/leftovers.md has a policy with all that is needed"

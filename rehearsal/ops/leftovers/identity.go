@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/ops/login"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
@@ -47,7 +49,7 @@ func findRoles(ctx context.Context, f *finder) (items []Item, err error) {
 		err := pages(ctx, iam.NewListRoleTagsPaginator(f.iam, &iam.ListRoleTagsInput{RoleName: r.RoleName}), func(page *iam.ListRoleTagsOutput) {
 			tags = append(tags, page.Tags...)
 		})
-		if missing(err) {
+		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
@@ -103,7 +105,7 @@ func findOIDCProviders(ctx context.Context, f *finder) (items []Item, err error)
 		err := pages(ctx, iam.NewListOpenIDConnectProviderTagsPaginator(f.iam, &iam.ListOpenIDConnectProviderTagsInput{OpenIDConnectProviderArn: &arn}), func(page *iam.ListOpenIDConnectProviderTagsOutput) {
 			tags = append(tags, page.Tags...)
 		})
-		if missing(err) {
+		if login.Missing(err) {
 			continue
 		}
 		if err != nil {

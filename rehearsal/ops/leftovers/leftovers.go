@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/ops/login"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -189,10 +191,10 @@ func (f *finder) unchecked(what string, err error) {
 // claimCluster finds out whether the cluster's name is the stack's. If that cannot be found out, nothing is counted by it.
 func (f *finder) claimCluster(ctx context.Context) {
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
-	f.noCluster = missing(err)
-	f.ourCluster = f.State.has(f.cluster) || missing(err) || err == nil && f.stacks(answer.Cluster.Tags)
+	f.noCluster = login.Missing(err)
+	f.ourCluster = f.State.has(f.cluster) || login.Missing(err) || err == nil && f.stacks(answer.Cluster.Tags)
 	switch {
-	case err != nil && !missing(err):
+	case err != nil && !login.Missing(err):
 		f.unchecked("whose the cluster "+f.Stack.Cluster+" is", err)
 		f.mayRun("cluster "+f.Stack.Cluster, f.cluster)
 	case !f.ourCluster:
@@ -233,9 +235,9 @@ func (f *finder) mayRun(what, arn string) {
 // claimDomain does the same for the domain.
 func (f *finder) claimDomain(ctx context.Context) {
 	tags, vpc, err := f.domainTags(ctx)
-	f.ourDomain = f.State.has(f.domain) || missing(err) || err == nil && f.stacks(tags)
+	f.ourDomain = f.State.has(f.domain) || login.Missing(err) || err == nil && f.stacks(tags)
 	switch {
-	case err != nil && !missing(err):
+	case err != nil && !login.Missing(err):
 		f.unchecked("whose the domain "+f.Stack.Domain+" is", err)
 		f.mayRun("domain "+f.Stack.Domain, f.domain)
 	case !f.ourDomain:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"expense/rehearsal/ops/login"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
@@ -19,7 +21,7 @@ func (f *finder) members(list func(each func(ids ...string)) error, tags func(id
 	}
 	var ids []string
 	err = list(func(some ...string) { ids = append(ids, some...) })
-	if missing(err) {
+	if login.Missing(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -27,7 +29,7 @@ func (f *finder) members(list func(each func(ids ...string)) error, tags func(id
 	}
 	for _, id := range ids {
 		tags, err := tags(id)
-		if missing(err) {
+		if login.Missing(err) {
 			continue // it went meanwhile
 		}
 		if err != nil {
@@ -53,7 +55,7 @@ func findClusters(ctx context.Context, f *finder) (items []Item, err error) {
 		return nil, nil
 	}
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
-	if missing(err) {
+	if login.Missing(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -150,7 +152,7 @@ func findDomains(ctx context.Context, f *finder) (items []Item, err error) {
 		return nil, nil
 	}
 	answer, err := f.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &f.Stack.Domain})
-	if missing(err) {
+	if login.Missing(err) {
 		return nil, nil
 	}
 	if err != nil {

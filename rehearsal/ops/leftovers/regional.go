@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"expense/internal/config"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -39,7 +40,7 @@ func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 		arn := strings.TrimSuffix(aws.ToString(group.Arn), ":*")
 		answer, err := f.logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: &arn})
-		if missing(err) {
+		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
@@ -120,7 +121,7 @@ func (f *finder) confirmed(ctx context.Context, typ string, confirm func(arn str
 	}
 	for _, arn := range arns {
 		found, tags, err := confirm(arn)
-		if missing(err) {
+		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
@@ -173,7 +174,7 @@ func findAliases(ctx context.Context, f *finder) (items []Item, err error) {
 		return nil, err
 	}
 	tags, err := f.keyTags(ctx, target)
-	if missing(err) || err == nil && f.stacks(tags) {
+	if login.Missing(err) || err == nil && f.stacks(tags) {
 		return []Item{{ID: wanted, ARN: arn, Why: "its name, and its key's tags", with: []string{f.cluster}}}, nil
 	}
 	return nil, err

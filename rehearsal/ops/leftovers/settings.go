@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"expense/internal/config"
-	"expense/rehearsal/internal/stackfile"
 )
 
 // Stack is what a stack's file says of where its things are.
@@ -21,7 +20,7 @@ type Stack struct {
 // Settings reads a stack's file, Pulumi.STACK.yaml. The names have the program's defaults; what is wrong with the aws: keys is an
 // error, and all else in the file is left to the program to check, because a stack must be found that can no longer come up.
 func Settings(project, stack string) (Stack, error) {
-	values, encrypted, err := stackfile.Read(project, stack)
+	values, encrypted, err := config.File(project, stack)
 	if err != nil {
 		return Stack{}, err
 	}
@@ -42,7 +41,8 @@ func Settings(project, stack string) (Stack, error) {
 			}
 		}
 	}
-	file.Cluster.Name, file.Logging.Domain.Name = "expense", "expense"
+	defaults := config.Defaults()
+	file.Cluster.Name, file.Logging.Domain.Name = defaults.Cluster.Name, defaults.Logging.Domain.Name
 	for key, into := range map[string]any{"expense:cluster": &file.Cluster, "expense:logging": &file.Logging} {
 		if text, set := values[key]; set {
 			if err := json.Unmarshal([]byte(text), into); err != nil {

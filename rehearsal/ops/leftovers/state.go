@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
-	"expense/rehearsal/internal/stackfile"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
 // State is what Pulumi has of a stack.
@@ -64,9 +65,24 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: %s",
-			stack, err, strings.TrimSpace(stderr.String()), stackfile.Init(project, stack))
+			stack, err, strings.TrimSpace(stderr.String()), initCommand(project, stack))
 	}
 	return ParseState(data)
+}
+
+// initCommand is the command that makes an empty stack for a stack's file. Without being told the file's secrets provider, Pulumi
+// puts a passphrase in its place, and the file's secrets cannot be read any more.
+func initCommand(project, stack string) string {
+	command := "pulumi stack init " + stack
+	program, err := workspace.LoadProject(filepath.Join(project, "Pulumi.yaml"))
+	if err != nil {
+		return command
+	}
+	file, err := workspace.LoadProjectStack(nil, program, filepath.Join(project, "Pulumi."+stack+".yaml"))
+	if err != nil || file.SecretsProvider == "" || file.SecretsProvider == "passphrase" {
+		return command
+	}
+	return command + " --secrets-provider '" + file.SecretsProvider + "'"
 }
 
 // has tells whether the state has a thing of an ID, an ARN, or of a type and a name.

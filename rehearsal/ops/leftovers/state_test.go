@@ -64,3 +64,12 @@ func TestOnlyWhatAWSHasIsInTheState(t *testing.T) {
 	_, err = ParseState([]byte("no JSON"))
 	assert.ErrorContains(t, err, "stack's state")
 }
+
+func TestAnEmptyStackKeepsItsSecretsProvider(t *testing.T) {
+	dir := project(t, "config: {aws:region: us-east-1}\n")
+	assert.Equal(t, "pulumi stack init dev", initCommand(dir, "dev"))
+	assert.Equal(t, "pulumi stack init gone", initCommand(dir, "gone"))
+	const key = "awskms://alias/pulumi?region=us-east-1"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("secretsprovider: "+key+"\nencryptedkey: AQID\nconfig: {}\n"), 0o600))
+	assert.Equal(t, "pulumi stack init dev --secrets-provider '"+key+"'", initCommand(dir, "dev"))
+}

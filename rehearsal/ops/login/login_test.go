@@ -1,4 +1,4 @@
-package stackfile
+package login
 
 import (
 	"fmt"
@@ -15,45 +15,6 @@ import (
 )
 
 const role = "arn:aws:iam::111122223333:role/Deploy"
-
-// write makes a project with a stack's file.
-func write(t *testing.T, keys string) string {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n"+keys), 0o600))
-	return dir
-}
-
-// However the CLI writes a list or a map into the file, it is read.
-func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
-	want := config.Account{Profile: "work", RoleARN: role, AllowedIDs: []string{"111122223333", "000011112222"}}
-	for name, keys := range map[string]string{
-		"structured": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
-		"texts":      "  aws:profile: work\n  aws:assumeRole: '{\"roleArn\": \"" + role + "\"}'\n  aws:allowedAccountIds: '[\"111122223333\", \"000011112222\"]'\n",
-		"old":        "  aws:config:profile: work\n  aws:config:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
-		"beside what is wrong": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + role + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n" +
-			"  expense:cluster: nonsense\n  expense:webSecret:\n    TOKEN: plain\n",
-	} {
-		got, _, err := Account(write(t, keys), "dev")
-		require.NoError(t, err, name)
-		assert.Equal(t, want, got, name)
-	}
-	_, _, err := Account(write(t, "  aws:profil: work\n"), "dev")
-	assert.ErrorContains(t, err, "did you mean profile?")
-	_, _, err = Account(write(t, "  aws:profile:\n    secure: v1:abc:def\n"), "dev")
-	assert.ErrorContains(t, err, "an encrypted value")
-	_, _, err = Account(t.TempDir(), "dev")
-	assert.ErrorContains(t, err, "found no file Pulumi.dev.yaml")
-}
-
-func TestAnEmptyStackKeepsItsSecretsProvider(t *testing.T) {
-	dir := write(t, "  aws:region: us-east-1\n")
-	assert.Equal(t, "pulumi stack init dev", Init(dir, "dev"))
-	assert.Equal(t, "pulumi stack init gone", Init(dir, "gone"))
-	const key = "awskms://alias/pulumi?region=us-east-1"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("secretsprovider: "+key+"\nencryptedkey: AQID\nconfig: {}\n"), 0o600))
-	assert.Equal(t, "pulumi stack init dev --secrets-provider '"+key+"'", Init(dir, "dev"))
-}
 
 // The profile is used although the environment has keys, and the role is assumed with its keys, in the stack's region.
 func TestSignInTakesTheProfileAndAssumesTheRole(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/state"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -248,7 +249,7 @@ func TestBothBillsStandBesideEachOther(t *testing.T) {
 }
 
 func TestSecretsAreNotKept(t *testing.T) {
-	resources, err := FromState([]byte(`{"version": 3, "deployment": {"resources": [
+	deployment, err := state.Read([]byte(`{"version": 3, "deployment": {"resources": [
 		{"urn": "urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev", "type": "pulumi:pulumi:Stack"},
 		{"urn": "urn:pulumi:dev::expense::kubernetes:core/v1:Secret::web", "type": "kubernetes:core/v1:Secret", "custom": true,
 		 "parent": "urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev", "provider": "urn:pulumi:dev::expense::pulumi:providers:kubernetes::expense::id",
@@ -257,6 +258,7 @@ func TestSecretsAreNotKept(t *testing.T) {
 		{"urn": "urn:pulumi:dev::expense::kubernetes:core/v1:Secret::old", "type": "kubernetes:core/v1:Secret", "custom": true, "delete": true}
 	]}}`))
 	require.NoError(t, err)
+	resources := FromState(deployment)
 	require.Len(t, resources, 1, "neither the stack nor what waits for its deletion")
 	assert.Equal(t, map[string]any{"data": "[secret]"}, resources[0].Inputs)
 	assert.Equal(t, "", resources[0].Parent)

@@ -14,16 +14,10 @@ import (
 
 const stackType = "pulumi:pulumi:Stack"
 
-// FromState reads what `pulumi stack export` prints: the resources that are there, in the order in which they were made.
-func FromState(export []byte) ([]Resource, error) {
-	var state struct {
-		Deployment apitype.DeploymentV3 `json:"deployment"`
-	}
-	if err := json.Unmarshal(export, &state); err != nil {
-		return nil, fmt.Errorf("stack export: %w", err)
-	}
+// FromState gives the resources that a stack has, in the order in which they were made.
+func FromState(state apitype.DeploymentV3) []Resource {
 	var resources []Resource
-	for _, r := range state.Deployment.Resources {
+	for _, r := range state.Resources {
 		if r.Type == stackType || r.Delete {
 			continue
 		}
@@ -32,7 +26,7 @@ func FromState(export []byte) ([]Resource, error) {
 			Dependencies: needs(r.Dependencies, r.PropertyDependencies, r.Provider), Inputs: plain(r.Inputs).(map[string]any),
 		})
 	}
-	return resources, nil
+	return resources
 }
 
 // FromPreview reads the event log and the plan of one `pulumi preview`: the resources that would be there after it. The

@@ -6,7 +6,6 @@ package faults
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +17,6 @@ import (
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -409,20 +407,9 @@ func remedy(page, about string) string {
 	return parts[max(len(parts)-2, 0)]
 }
 
-func (s *Stage) export(ctx context.Context) (apitype.DeploymentV3, error) {
-	var state struct {
-		Deployment apitype.DeploymentV3 `json:"deployment"`
-	}
-	data, err := s.stage.Output(ctx, "stack", "export")
-	if err != nil {
-		return state.Deployment, err
-	}
-	return state.Deployment, json.Unmarshal(data, &state)
-}
-
 func (s *Stage) final(ctx context.Context, command string) (final, error) {
 	f := final{Account: map[string]int{}, Objects: map[string]int{}}
-	state, err := s.export(ctx)
+	state, err := s.stage.State(ctx)
 	if err != nil {
 		return f, err
 	}

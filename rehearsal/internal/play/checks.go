@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
+	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/stage"
 )
@@ -36,26 +37,7 @@ type checks struct {
 	stage     *stage.Stage
 	client    *kubernetes.Clientset
 	namespace string
-	settings  settings
-}
-
-// settings are the parts of the stack's configuration that the checks compare with.
-type settings struct {
-	clusterName string
-	nodeGroups  map[string]nodeGroup
-	zones       []string
-	web         web
-}
-
-type nodeGroup struct {
-	CapacityType  string   `json:"capacityType"`
-	InstanceTypes []string `json:"instanceTypes"`
-	DesiredSize   int      `json:"desiredSize"`
-}
-
-type web struct {
-	MinReplicas int `json:"minReplicas"`
-	MaxReplicas int `json:"maxReplicas"`
+	settings  *config.Config
 }
 
 func newChecks(ctx context.Context, s *stage.Stage) (*checks, error) {
@@ -64,50 +46,14 @@ func newChecks(ctx context.Context, s *stage.Stage) (*checks, error) {
 		return nil, err
 	}
 	c := &checks{stage: s, client: client}
-	for output, into := range map[string]*string{"namespace": &c.namespace, "clusterName": &c.settings.clusterName} {
-		data, err := s.Output(ctx, "stack", "output", output, "--json")
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(data, into); err != nil {
-			return nil, fmt.Errorf("output %s: %w", output, err)
-		}
+	if c.settings, err = s.Settings(); err != nil {
+		return nil, err
 	}
-	data, err := s.Output(ctx, "config", "--json")
+	data, err := s.Output(ctx, "stack", "output", "namespace", "--json")
 	if err != nil {
 		return nil, err
 	}
-	return c, c.settings.read(data)
-}
-
-// read takes the settings from what `pulumi config --json` prints; what a stack leaves to the program has its default.
-func (s *settings) read(data []byte) error {
-	var config struct {
-		Cluster struct {
-			Object struct {
-				NodeGroups map[string]nodeGroup `json:"nodeGroups"`
-			} `json:"objectValue"`
-		} `json:"expense:cluster"`
-		Network struct {
-			Object struct {
-				Zones []string `json:"zones"`
-			} `json:"objectValue"`
-		} `json:"expense:network"`
-		Workloads struct {
-			Object struct {
-				Web web `json:"web"`
-			} `json:"objectValue"`
-		} `json:"expense:workloads"`
-	}
-	config.Workloads.Object.Web = web{MinReplicas: 2, MaxReplicas: 6}
-	if err := json.Unmarshal(data, &config); err != nil {
-		return fmt.Errorf("settings: %w", err)
-	}
-	s.nodeGroups, s.zones, s.web = config.Cluster.Object.NodeGroups, config.Network.Object.Zones, config.Workloads.Object.Web
-	if len(s.nodeGroups) == 0 || len(s.zones) == 0 {
-		return fmt.Errorf("settings: %d node groups and %d zones, expected some of both", len(s.nodeGroups), len(s.zones))
-	}
-	return nil
+	return c, json.Unmarshal(data, &c.namespace)
 }
 
 func (c *checks) all() []check {
@@ -152,7 +98,7 @@ func until(ctx context.Context, condition func(context.Context) error) error {
 // nodes: as many as the groups ask for, each with its zone, instance type and capacity type, over all zones.
 func (c *checks) nodes(ctx context.Context) (string, error) {
 	want, total := map[string]int{}, 0
-	for name, group := range c.settings.nodeGroups {
+	for name, group := range c.settings.Cluster.NodeGroups {
 		want[name] = group.DesiredSize
 		total += group.DesiredSize
 	}
@@ -170,18 +116,18 @@ func (c *checks) nodes(ctx context.Context) (string, error) {
 		var problems []error
 		for _, node := range list.Items {
 			label := node.Labels
-			for name, group := range c.settings.nodeGroups {
+			for name, group := range c.settings.Cluster.NodeGroups {
 				if !strings.HasPrefix(label["eks.amazonaws.com/nodegroup"], name+"-") {
 					continue
 				}
 				got[name]++
-				if label["eks.amazonaws.com/capacityType"] != group.CapacityType || !slices.Contains(group.InstanceTypes, label[corev1.LabelInstanceTypeStable]) {
+				if label["eks.amazonaws.com/capacityType"] != string(group.CapacityType) || !slices.Contains(group.InstanceTypes, label[corev1.LabelInstanceTypeStable]) {
 					problems = append(problems, fmt.Errorf("node %s: capacity type %q and instance type %q, expected %s of %v", node.Name,
 						label["eks.amazonaws.com/capacityType"], label[corev1.LabelInstanceTypeStable], group.CapacityType, group.InstanceTypes))
 				}
 			}
-			if !slices.Contains(c.settings.zones, label["topology.k8s.aws/zone-id"]) {
-				problems = append(problems, fmt.Errorf("node %s: zone %q, expected one of %v", node.Name, label["topology.k8s.aws/zone-id"], c.settings.zones))
+			if !slices.Contains(c.settings.Network.Zones, label["topology.k8s.aws/zone-id"]) {
+				problems = append(problems, fmt.Errorf("node %s: zone %q, expected one of %v", node.Name, label["topology.k8s.aws/zone-id"], c.settings.Network.Zones))
 			}
 			zones[label[corev1.LabelTopologyZone]]++
 			if !nodeReady(node) {
@@ -257,8 +203,8 @@ func (c *checks) ready(ctx context.Context) (count int, err error) {
 			}
 			apps[pod.Labels["app.kubernetes.io/name"]]++
 		}
-		if apps["nginx"] != 1 || apps["multi-container"] != 1 || apps["web"] < c.settings.web.MinReplicas {
-			return fmt.Errorf("found pods %v, expected one nginx, one multi-container and at least %d web", apps, c.settings.web.MinReplicas)
+		if apps["nginx"] != 1 || apps["multi-container"] != 1 || apps["web"] < c.settings.Workloads.Web.MinReplicas {
+			return fmt.Errorf("found pods %v, expected one nginx, one multi-container and at least %d web", apps, c.settings.Workloads.Web.MinReplicas)
 		}
 		return nil
 	})
@@ -374,7 +320,7 @@ func (c *checks) scaling(ctx context.Context) (string, error) {
 	}
 	if err := until(ctx, func(ctx context.Context) error {
 		_, desired, metrics, err := hpa(ctx)
-		if err == nil && (metrics == 0 || int(desired) < c.settings.web.MinReplicas) {
+		if err == nil && (metrics == 0 || int(desired) < c.settings.Workloads.Web.MinReplicas) {
 			err = fmt.Errorf("autoscaler web: %d metrics, %d pods desired", metrics, desired)
 		}
 		return err
@@ -386,12 +332,12 @@ func (c *checks) scaling(ctx context.Context) (string, error) {
 	}
 	err := until(ctx, func(ctx context.Context) error {
 		current, desired, _, err := hpa(ctx)
-		if err == nil && (int(current) != c.settings.web.MaxReplicas || int(desired) != c.settings.web.MaxReplicas) {
-			err = fmt.Errorf("autoscaler web under load: %d pods, %d desired, expected %d", current, desired, c.settings.web.MaxReplicas)
+		if err == nil && (int(current) != c.settings.Workloads.Web.MaxReplicas || int(desired) != c.settings.Workloads.Web.MaxReplicas) {
+			err = fmt.Errorf("autoscaler web under load: %d pods, %d desired, expected %d", current, desired, c.settings.Workloads.Web.MaxReplicas)
 		}
 		return err
 	})
-	return fmt.Sprintf("%d to %d pods", c.settings.web.MinReplicas, c.settings.web.MaxReplicas), err
+	return fmt.Sprintf("%d to %d pods", c.settings.Workloads.Web.MinReplicas, c.settings.Workloads.Web.MaxReplicas), err
 }
 
 // autoscaler: its service account may do what adding and removing nodes takes, and nothing that would let it take over.

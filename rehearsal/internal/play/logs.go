@@ -225,7 +225,7 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	model, cluster, asked := c.stage.Model, c.settings.clusterName, 0
+	model, cluster, asked := c.stage.Model, c.settings.Cluster.Name, 0
 	ask := func(role string, questions []question) error {
 		for _, q := range questions {
 			asked++
@@ -346,7 +346,7 @@ func (c *checks) master(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return c.stage.Model.AssumeByPodIdentity(awsmodel.Token{
-		Cluster: c.settings.clusterName, Namespace: loggingNamespace, ServiceAccount: job.Spec.Template.Spec.ServiceAccountName, Audience: podIdentityAudience,
+		Cluster: c.settings.Cluster.Name, Namespace: loggingNamespace, ServiceAccount: job.Spec.Template.Spec.ServiceAccountName, Audience: podIdentityAudience,
 	})
 }
 
@@ -359,7 +359,7 @@ func (c *checks) reader(ctx context.Context) (string, bool, error) {
 	}
 	var readers []string
 	for _, role := range roles(c.stage.Model) {
-		if c.stage.Model.AssumeWithToken(role, dashboardsToken(c.settings.clusterName)) == nil {
+		if c.stage.Model.AssumeWithToken(role, dashboardsToken(c.settings.Cluster.Name)) == nil {
 			readers = append(readers, role)
 		}
 	}
@@ -499,7 +499,7 @@ func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
 		if mountOf(*fluentd, volume) == "" {
 			continue
 		}
-		token := awsmodel.Token{Cluster: c.settings.clusterName, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName, Audience: audience}
+		token := awsmodel.Token{Cluster: c.settings.Cluster.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName, Audience: audience}
 		if err := c.stage.Model.AssumeWithToken(role, token); err != nil {
 			return nil, err
 		}
@@ -525,9 +525,9 @@ func (c *checks) network(pod *corev1.Pod, policies []networkingv1.NetworkPolicy,
 	if err != nil {
 		return nil, err
 	}
-	_, cluster, found := c.stage.Model.Read("aws:eks/cluster:Cluster", c.settings.clusterName)
+	_, cluster, found := c.stage.Model.Read("aws:eks/cluster:Cluster", c.settings.Cluster.Name)
 	if !found {
-		return nil, fmt.Errorf("cluster %s does not exist", c.settings.clusterName)
+		return nil, fmt.Errorf("cluster %s does not exist", c.settings.Cluster.Name)
 	}
 	nodes := cluster["vpcConfig"].ObjectValue()["clusterSecurityGroupId"].StringValue()
 	options, _ := inputs["vpcOptions"].(map[string]any)

@@ -97,23 +97,6 @@ func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
 	}
 }
 
-// What a stack leaves to the program has the program's default.
-func TestSettingsThatAreNotThereHaveTheirDefaults(t *testing.T) {
-	const rest = `"expense:cluster":{"objectValue":{"nodeGroups":{"a":{"desiredSize":3}}}},"expense:network":{"objectValue":{"zones":["use1-az1"]}}`
-	for workloads, want := range map[string]web{
-		"": {2, 6},
-		`,"expense:workloads":{"objectValue":{"web":{"maxReplicas":9}}}`: {2, 9},
-		`,"expense:workloads":{"objectValue":{"namespace":"x"}}`:         {2, 6},
-	} {
-		var s settings
-		require.NoError(t, s.read([]byte("{"+rest+workloads+"}")))
-		assert.Equal(t, want, s.web)
-		assert.Equal(t, 3, s.nodeGroups["a"].DesiredSize)
-		assert.Equal(t, []string{"use1-az1"}, s.zones)
-	}
-	assert.ErrorContains(t, new(settings).read([]byte("{}")), "0 node groups and 0 zones")
-}
-
 // The checks hold for what the two stacks leave out as well: the proxy with its reader, and web's defaults.
 func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
 	s, play, out := newPlay(t, 0)

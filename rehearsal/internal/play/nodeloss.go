@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"expense/internal/config"
+
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,7 +21,7 @@ import (
 const (
 	zoneIDLabel   = "topology.k8s.aws/zone-id"
 	capacityLabel = "eks.amazonaws.com/capacityType"
-	spot          = "SPOT"
+	spot          = string(config.Spot)
 )
 
 var webPods = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
@@ -167,8 +169,8 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 	for _, n := range nodes {
 		victims = append(victims, instanceOf(n))
 	}
-	c.stage.Model.SetSpotCapacity(false, c.settings.zones...)
-	defer c.stage.Model.SetSpotCapacity(true, c.settings.zones...)
+	c.stage.Model.SetSpotCapacity(false, c.settings.Network.Zones...)
+	defer c.stage.Model.SetSpotCapacity(true, c.settings.Network.Zones...)
 	if err := errors.Join(c.stage.Model.Lose(ctx, victims...), c.stage.Model.Refill(ctx)); err != nil {
 		return "", err
 	}
@@ -209,7 +211,7 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	note := fmt.Sprintf("for as long as that lasts, here no time: %d other nodes, web %d Ready and %d Pending, the claim bound", len(all.Items), running, wanted-running)
-	c.stage.Model.SetSpotCapacity(true, c.settings.zones...)
+	c.stage.Model.SetSpotCapacity(true, c.settings.Network.Zones...)
 	return c.afterwards(ctx, note)
 }
 

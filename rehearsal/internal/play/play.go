@@ -4,7 +4,6 @@ package play
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,13 +89,11 @@ func (p *Play) Up(ctx context.Context) error {
 	if err := p.pulumi(ctx, "refresh finds no drift", "refresh", "--yes", "--skip-preview", "--expect-no-changes"); err != nil {
 		return err
 	}
-	state, err := p.stage.Output(ctx, "stack", "export")
+	state, err := p.stage.State(ctx)
 	if err != nil {
 		return err
 	}
-	if p.Made, err = estimate.FromState(state); err != nil {
-		return err
-	}
+	p.Made = estimate.FromState(state)
 	p.Estimate = &estimate.Comparison{After: estimate.Of(p.Made, time.Now())}
 	return nil
 }
@@ -116,7 +113,7 @@ func (p *Play) Use(ctx context.Context) error {
 
 // Destroy destroys the stack and looks for what is left of it. A stack that protects its domain is first shown to refuse.
 func (p *Play) Destroy(ctx context.Context) error {
-	protected, err := p.protects(ctx)
+	protected, err := p.protects()
 	if err != nil {
 		return err
 	}
@@ -152,18 +149,15 @@ func (p *Play) Destroy(ctx context.Context) error {
 }
 
 // protects says whether there is a domain that the stack's settings protect.
-func (p *Play) protects(ctx context.Context) (bool, error) {
+func (p *Play) protects() (bool, error) {
 	if !slices.ContainsFunc(p.stage.Model.Inventory(), func(item awsmodel.Item) bool { return item.Type == "aws:opensearch/domain:Domain" }) {
 		return false, nil
 	}
-	data, err := p.stage.Output(ctx, "config", "get", "--path", "expense:logging.domain")
+	settings, err := p.stage.Settings()
 	if err != nil {
 		return false, err
 	}
-	var domain struct {
-		Protect bool `json:"protect"`
-	}
-	return domain.Protect, json.Unmarshal(data, &domain)
+	return settings.Logging.Domain.Protect, nil
 }
 
 // refusesDestroy: nothing of a protected stack is deleted, not even what is not protected itself. It is the preview that
@@ -200,20 +194,12 @@ func (p *Play) Leftovers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	left = append(left, remains...)
-	state, err := p.stage.Output(ctx, "stack", "export", "--stack", p.Stack)
+	state, err := p.stage.State(ctx)
 	if err != nil {
 		return "", err
 	}
-	var export struct {
-		Deployment struct {
-			Resources []struct{ URN string }
-		}
-	}
-	if err := json.Unmarshal(state, &export); err != nil {
-		return "", fmt.Errorf("stack export: %w", err)
-	}
-	for _, resource := range export.Deployment.Resources {
-		left = append(left, "state "+resource.URN)
+	for _, resource := range state.Resources {
+		left = append(left, "state "+string(resource.URN))
 	}
 	if len(left) > 0 {
 		return "", fmt.Errorf("%d things are left:\n  %s", len(left), strings.Join(left, "\n  "))

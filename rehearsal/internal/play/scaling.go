@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"expense/internal/config"
+
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -96,8 +98,8 @@ func (c *checks) fullZone(ctx context.Context) (_ string, err error) {
 		return "", err
 	}
 	if node.Labels[capacityLabel] != spot {
-		for name, group := range c.settings.nodeGroups {
-			if group.CapacityType == spot {
+		for name, group := range c.settings.Cluster.NodeGroups {
+			if group.CapacityType == config.Spot {
 				return "", fmt.Errorf("%s grew, which is %s, and group %s is on spot", grown, node.Labels[capacityLabel], name)
 			}
 		}

@@ -22,11 +22,7 @@ import (
 // applies under another name (https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/),
 // and the API server compares with what it filled in.
 func (c *checks) takenUp(ctx context.Context) (string, error) {
-	state, err := c.stage.Output(ctx, "stack", "export")
-	if err != nil {
-		return "", err
-	}
-	resources, err := estimate.FromState(state)
+	state, err := c.stage.State(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +33,7 @@ func (c *checks) takenUp(ctx context.Context) (string, error) {
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Discovery()))
 	applied := 0
 	var errs []error
-	for _, r := range resources {
+	for _, r := range estimate.FromState(state) {
 		if !strings.HasPrefix(r.Type, "kubernetes:") {
 			continue
 		}

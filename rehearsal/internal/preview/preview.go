@@ -141,13 +141,11 @@ func (c *comparison) preview(ctx context.Context, project string) (change.Stack,
 	}
 	var before []estimate.Resource
 	if !c.fresh {
-		state, err := c.stage.Output(ctx, "stack", "export")
+		state, err := c.stage.State(ctx)
 		if err != nil {
 			return change.Stack{}, err
 		}
-		if before, err = estimate.FromState(state); err != nil {
-			return change.Stack{}, err
-		}
+		before = estimate.FromState(state)
 	}
 	log, plan := filepath.Join(c.stage.Dir, "events.json"), filepath.Join(c.stage.Dir, "plan.json")
 	// What is protected is judged by the guard, and marked: the engine would end the preview at the first such resource.

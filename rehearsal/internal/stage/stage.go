@@ -26,7 +26,9 @@ import (
 	"expense/rehearsal/internal/eksprovider"
 	"expense/rehearsal/internal/incluster"
 	"expense/rehearsal/internal/kubeprovider"
+	"expense/rehearsal/internal/state"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 )
@@ -66,6 +68,7 @@ type Stage struct {
 	// Out receives what Pulumi prints.
 	Out io.Writer
 
+	stack string
 	// secrets are the paths of those in the stack's file.
 	secrets []string
 	env     []string
@@ -231,7 +234,7 @@ func withoutCloud(environment []string) []string {
 // (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again. Of the stack's
 // secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
-	s.Source = project
+	s.Source, s.stack = project, stack
 	program := filepath.Join(project, "bin", "expense")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
 	build.Dir = project
@@ -368,6 +371,24 @@ func (s *Stage) Output(ctx context.Context, args ...string) ([]byte, error) {
 		return nil, &PulumiError{Args: args, Output: string(out) + stderr.String(), Err: err}
 	}
 	return out, nil
+}
+
+// State is what Pulumi has of the stack.
+func (s *Stage) State(ctx context.Context) (apitype.DeploymentV3, error) {
+	export, err := s.Output(ctx, "stack", "export")
+	if err != nil {
+		return apitype.DeploymentV3{}, err
+	}
+	return state.Read(export)
+}
+
+// Settings are the stack's, with the program's defaults.
+func (s *Stage) Settings() (*config.Config, error) {
+	values, encrypted, err := config.File(s.project(), s.stack)
+	if err != nil {
+		return nil, err
+	}
+	return config.Read(values, encrypted)
 }
 
 func (s *Stage) command(ctx context.Context, args ...string) *exec.Cmd {

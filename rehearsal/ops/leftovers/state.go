@@ -3,12 +3,13 @@ package leftovers
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"expense/rehearsal/internal/state"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
@@ -22,31 +23,25 @@ type State struct {
 
 // ParseState reads what `pulumi stack export` prints.
 func ParseState(data []byte) (*State, error) {
-	var file struct {
-		Deployment struct {
-			Resources []struct {
-				Type, ID string
-				Custom   bool
-				Outputs  struct{ ARN string }
-			}
-		}
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("stack's state: %w", err)
+	deployment, err := state.Read(data)
+	if err != nil {
+		return nil, err
 	}
 	s := &State{refs: map[string]bool{}}
-	for _, r := range file.Deployment.Resources {
-		if !r.Custom || !strings.HasPrefix(r.Type, "aws:") {
+	for _, r := range deployment.Resources {
+		typ, id := string(r.Type), string(r.ID)
+		if !r.Custom || !strings.HasPrefix(typ, "aws:") {
 			continue
 		}
-		for _, ref := range []string{r.ID, r.Outputs.ARN, r.Type + " " + r.ID} {
+		arn, _ := r.Outputs["arn"].(string)
+		for _, ref := range []string{id, arn, typ + " " + id} {
 			s.refs[ref] = true
 		}
-		if r.Type == "aws:ec2/vpc:Vpc" {
-			s.vpcs = append(s.vpcs, r.ID)
+		if typ == "aws:ec2/vpc:Vpc" {
+			s.vpcs = append(s.vpcs, id)
 		}
-		if strings.HasPrefix(r.Outputs.ARN, "arn:") {
-			s.arns = append(s.arns, r.Outputs.ARN)
+		if strings.HasPrefix(arn, "arn:") {
+			s.arns = append(s.arns, arn)
 		}
 	}
 	delete(s.refs, "")

@@ -62,7 +62,7 @@ func TestOnlyWhatAWSHasIsInTheState(t *testing.T) {
 	assert.False(t, state.has(""))
 	assert.False(t, (*State)(nil).has("vpc-2"))
 	_, err = ParseState([]byte("no JSON"))
-	assert.ErrorContains(t, err, "stack's state")
+	assert.ErrorContains(t, err, "stack export")
 }
 
 func TestAnEmptyStackKeepsItsSecretsProvider(t *testing.T) {

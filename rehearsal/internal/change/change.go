@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"expense/rehearsal/internal/estimate"
+	"expense/rehearsal/internal/state"
 )
 
 // Operation is what happens to a resource.
@@ -40,8 +41,8 @@ func rank(operation Operation) int {
 
 // Texts that stand for a value which is not shown.
 const (
-	Secret  = "[secret]"
-	Unknown = "[unknown]" // before the change is made; AWS or Kubernetes says it then
+	Secret  = state.Secret
+	Unknown = state.Unknown // before the change is made; AWS or Kubernetes says it then
 )
 
 // Property is one property that changes.

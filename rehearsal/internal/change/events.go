@@ -10,17 +10,14 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/internal/state"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-const (
-	stackType = "pulumi:pulumi:Stack"
-	// What the engine writes for a value that it does not know before the change is made
-	// (https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go, UnknownStringValue).
-	unknownText = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-)
+const stackType = "pulumi:pulumi:Stack"
 
 // Read makes the list of changes from the event log of one `pulumi preview`. A replacement is a creation and a deletion
 // there, in the order in which the engine will do them.
@@ -195,7 +192,7 @@ func outputs(step apitype.StepEventMetadata) []Property {
 	if step.Old == nil || step.New == nil {
 		return nil
 	}
-	return differences("outputs", plain(step.Old.Outputs), plain(step.New.Outputs), false)
+	return differences("outputs", state.Plain(step.Old.Outputs), state.Plain(step.New.Outputs), false)
 }
 
 // note remembers the ID and the ARN that a resource on AWS has, unless the program itself chose the ID. They are others in
@@ -253,7 +250,7 @@ func at(properties map[string]any, path string) any {
 	}
 	var v any = properties
 	for _, key := range keys {
-		if text, ok := plain(v).(string); ok {
+		if text, ok := state.Plain(v).(string); ok {
 			if text == Secret || text == Unknown {
 				return text
 			}
@@ -273,33 +270,7 @@ func at(properties map[string]any, path string) any {
 			return nil
 		}
 	}
-	return plain(v)
-}
-
-// plain puts texts in the place of secrets and unknown values.
-func plain(v any) any {
-	switch v := v.(type) {
-	case string:
-		if v == unknownText {
-			return Unknown
-		}
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = plain(e)
-		}
-		return out
-	case map[string]any:
-		if v[resource.SigKey] == resource.SecretSig {
-			return Secret
-		}
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = plain(e)
-		}
-		return out
-	}
-	return v
+	return state.Plain(v)
 }
 
 // value writes a value on one line.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/internal/state"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -15,15 +17,15 @@ import (
 const stackType = "pulumi:pulumi:Stack"
 
 // FromState gives the resources that a stack has, in the order in which they were made.
-func FromState(state apitype.DeploymentV3) []Resource {
+func FromState(deployment apitype.DeploymentV3) []Resource {
 	var resources []Resource
-	for _, r := range state.Resources {
+	for _, r := range deployment.Resources {
 		if r.Type == stackType || r.Delete {
 			continue
 		}
 		resources = append(resources, Resource{
 			URN: string(r.URN), Type: string(r.Type), Name: r.URN.Name(), Parent: parent(string(r.Parent)), Custom: r.Custom,
-			Dependencies: needs(r.Dependencies, r.PropertyDependencies, r.Provider), Inputs: plain(r.Inputs).(map[string]any),
+			Dependencies: needs(r.Dependencies, r.PropertyDependencies, r.Provider), Inputs: state.Plain(r.Inputs).(map[string]any),
 		})
 	}
 	return resources
@@ -55,7 +57,7 @@ func FromPreview(events io.Reader, plan []byte) ([]Resource, error) {
 		}
 		resources = append(resources, Resource{
 			URN: step.URN, Type: step.Type, Name: resource.URN(step.URN).Name(), Parent: parent(step.New.Parent), Custom: step.New.Custom,
-			Dependencies: needs(goal.Dependencies, goal.PropertyDependencies, goal.Provider), Inputs: plain(step.New.Inputs).(map[string]any),
+			Dependencies: needs(goal.Dependencies, goal.PropertyDependencies, goal.Provider), Inputs: state.Plain(step.New.Inputs).(map[string]any),
 		})
 	}
 }
@@ -83,26 +85,4 @@ func needs(dependencies []resource.URN, properties map[resource.PropertyKey][]re
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// plain puts texts in the place of secrets, so that none is kept.
-func plain(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = plain(e)
-		}
-		return out
-	case map[string]any:
-		if v[resource.SigKey] == resource.SecretSig {
-			return "[secret]"
-		}
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = plain(e)
-		}
-		return out
-	}
-	return v
 }

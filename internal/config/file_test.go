@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,12 +23,14 @@ func write(t *testing.T, keys string) string {
 // However the CLI writes a list or a map into the file, it is read.
 func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
 	want := Account{Profile: "work", RoleARN: deploy, AllowedIDs: []string{"111122223333", "000011112222"}}
+	const structured = "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + deploy +
+		"\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n"
 	for name, keys := range map[string]string{
-		"structured": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + deploy + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
-		"texts":      "  aws:profile: work\n  aws:assumeRole: '{\"roleArn\": \"" + deploy + "\"}'\n  aws:allowedAccountIds: '[\"111122223333\", \"000011112222\"]'\n",
-		"old":        "  aws:config:profile: work\n  aws:config:assumeRole:\n    roleArn: " + deploy + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n",
-		"beside what is wrong": "  aws:profile: work\n  aws:assumeRole:\n    roleArn: " + deploy + "\n  aws:allowedAccountIds: ['111122223333', '000011112222']\n" +
-			"  expense:cluster: nonsense\n  expense:webSecret:\n    TOKEN: plain\n",
+		"structured": structured,
+		"texts": "  aws:profile: work\n  aws:assumeRole: '{\"roleArn\": \"" + deploy + "\"}'\n" +
+			"  aws:allowedAccountIds: '[\"111122223333\", \"000011112222\"]'\n",
+		"old":                  strings.NewReplacer("aws:profile", "aws:config:profile", "aws:assumeRole", "aws:config:assumeRole").Replace(structured),
+		"beside what is wrong": structured + "  expense:cluster: nonsense\n  expense:webSecret:\n    TOKEN: plain\n",
 	} {
 		got, _, err := FileAccount(write(t, keys), "dev")
 		require.NoError(t, err, name)

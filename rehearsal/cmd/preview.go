@@ -85,7 +85,9 @@ func compare(ctx context.Context, project, base, stack string) (result change.Re
 	if err := errors.Join(result.JSON(&data), previewed(result).HTML(&html)); err != nil {
 		return result, err
 	}
-	for name, content := range map[string][]byte{"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes(), "report.html": html.Bytes()} {
+	for name, content := range map[string][]byte{
+		"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes(), "report.html": html.Bytes(),
+	} {
 		if err := os.WriteFile(filepath.Join(project, previews, name), content, 0o600); err != nil {
 			return result, err
 		}
@@ -93,6 +95,7 @@ func compare(ctx context.Context, project, base, stack string) (result change.Re
 	if err := result.Text(os.Stdout); err != nil {
 		return result, err
 	}
-	fmt.Printf("\nWritten to %s: report.html to look at, preview.md for a comment, preview.json. It took %.0f s.\n", previews, time.Since(start).Seconds())
+	fmt.Printf("\nWritten to %s: report.html to look at, preview.md for a comment, preview.json. It took %.0f s.\n",
+		previews, time.Since(start).Seconds())
 	return result, nil
 }

@@ -30,7 +30,7 @@ func rehearseCommand(ctx context.Context, project string, args []string) (code i
 	keep := flags.Bool("keep", false, "leave the stack up after its checks")
 	down := flags.Bool("down", false, "end the rehearsal that was left up")
 	scale := flags.Float64("scale", 0, "how much of AWS's typical time the model takes, 0 to 1")
-	plugins := flags.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, to be used in place of the stand-ins for kubernetes and eks")
+	plugins := flags.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, in place of the stand-ins for kubernetes and eks")
 	child := flags.Bool("child", false, "run the rehearsal that -keep leaves up; for the command itself")
 	_ = flags.Parse(args) // ends the process
 	if *down {
@@ -118,7 +118,8 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 	if !p.Summary(os.Stdout) {
 		return errors.New("a step failed")
 	}
-	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Look at it with kubectl (one is in .tools/bin):\n\nexport KUBECONFIG=%s\n", kubeconfig)
+	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Look at it with kubectl (one is in .tools/bin):\n\nexport KUBECONFIG=%s\n",
+		kubeconfig)
 	// The parent waits for the end of this output.
 	os.Stdout.Close()
 	os.Stderr.Close()

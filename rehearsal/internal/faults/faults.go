@@ -103,7 +103,9 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 		return nil, err
 	}
 	i.engine, i.model = s, s.Model
-	f := &Stage{page: page, altered: map[string]bool{}, stage: s, play: play.New(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{}}
+	f := &Stage{
+		page: page, altered: map[string]bool{}, stage: s, play: play.New(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{},
+	}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("a life without faults: %w", failure(err))

@@ -121,13 +121,15 @@ func (c *checks) nodes(ctx context.Context) (string, error) {
 					continue
 				}
 				got[name]++
-				if label["eks.amazonaws.com/capacityType"] != string(group.CapacityType) || !slices.Contains(group.InstanceTypes, label[corev1.LabelInstanceTypeStable]) {
+				if label["eks.amazonaws.com/capacityType"] != string(group.CapacityType) ||
+					!slices.Contains(group.InstanceTypes, label[corev1.LabelInstanceTypeStable]) {
 					problems = append(problems, fmt.Errorf("node %s: capacity type %q and instance type %q, expected %s of %v", node.Name,
 						label["eks.amazonaws.com/capacityType"], label[corev1.LabelInstanceTypeStable], group.CapacityType, group.InstanceTypes))
 				}
 			}
 			if !slices.Contains(c.settings.Network.Zones, label["topology.k8s.aws/zone-id"]) {
-				problems = append(problems, fmt.Errorf("node %s: zone %q, expected one of %v", node.Name, label["topology.k8s.aws/zone-id"], c.settings.Network.Zones))
+				problems = append(problems, fmt.Errorf("node %s: zone %q, expected one of %v",
+					node.Name, label["topology.k8s.aws/zone-id"], c.settings.Network.Zones))
 			}
 			zones[label[corev1.LabelTopologyZone]]++
 			if !nodeReady(node) {
@@ -204,7 +206,8 @@ func (c *checks) ready(ctx context.Context) (count int, err error) {
 			apps[pod.Labels["app.kubernetes.io/name"]]++
 		}
 		if apps["nginx"] != 1 || apps["multi-container"] != 1 || apps["web"] < c.settings.Workloads.Web.MinReplicas {
-			return fmt.Errorf("found pods %v, expected one nginx, one multi-container and at least %d web", apps, c.settings.Workloads.Web.MinReplicas)
+			return fmt.Errorf("found pods %v, expected one nginx, one multi-container and at least %d web",
+				apps, c.settings.Workloads.Web.MinReplicas)
 		}
 		return nil
 	})

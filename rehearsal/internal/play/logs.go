@@ -346,7 +346,8 @@ func (c *checks) master(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return c.stage.Model.AssumeByPodIdentity(awsmodel.Token{
-		Cluster: c.settings.Cluster.Name, Namespace: loggingNamespace, ServiceAccount: job.Spec.Template.Spec.ServiceAccountName, Audience: podIdentityAudience,
+		Cluster: c.settings.Cluster.Name, Namespace: loggingNamespace,
+		ServiceAccount: job.Spec.Template.Spec.ServiceAccountName, Audience: podIdentityAudience,
 	})
 }
 
@@ -499,7 +500,9 @@ func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
 		if mountOf(*fluentd, volume) == "" {
 			continue
 		}
-		token := awsmodel.Token{Cluster: c.settings.Cluster.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName, Audience: audience}
+		token := awsmodel.Token{
+			Cluster: c.settings.Cluster.Name, Namespace: pod.Namespace, ServiceAccount: pod.Spec.ServiceAccountName, Audience: audience,
+		}
 		if err := c.stage.Model.AssumeWithToken(role, token); err != nil {
 			return nil, err
 		}

@@ -70,6 +70,6 @@ func TestAnEmptyStackKeepsItsSecretsProvider(t *testing.T) {
 	assert.Equal(t, "pulumi stack init dev", initCommand(dir, "dev"))
 	assert.Equal(t, "pulumi stack init gone", initCommand(dir, "gone"))
 	const key = "awskms://alias/pulumi?region=us-east-1"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("secretsprovider: "+key+"\nencryptedkey: AQID\nconfig: {}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("secretsprovider: "+key+"\nconfig: {}\n"), 0o600))
 	assert.Equal(t, "pulumi stack init dev --secrets-provider '"+key+"'", initCommand(dir, "dev"))
 }

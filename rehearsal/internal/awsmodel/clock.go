@@ -181,3 +181,26 @@ func (m *Model) pause(ctx context.Context, o *object, d time.Duration) error {
 	}
 	return err
 }
+
+// Scaled gives how long something lasts here that lasts d in AWS.
+func (m *Model) Scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * m.opts.Scale)
+}
+
+// wait sleeps for a scaled duration; it must be called without the lock.
+func (m *Model) wait(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d = m.Scaled(d); d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

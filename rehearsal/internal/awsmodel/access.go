@@ -1,0 +1,110 @@
+package awsmodel
+
+import (
+	"slices"
+	"strings"
+)
+
+func (m *Model) entriesAllowed(cluster props) bool {
+	mode := orElse(cluster.str("accessConfig.authenticationMode"), "CONFIG_MAP")
+	return mode != "CONFIG_MAP"
+}
+
+// entry makes an access entry that EKS makes by itself; it goes away with the cluster.
+func (m *Model) entry(cluster, principal, kind string) {
+	id := cluster + ":" + principal
+	if m.objects[tAccessEntry][id] == nil {
+		m.made(tAccessEntry, id, AWS, map[string]any{"clusterName": cluster, "principalArn": principal, "type": kind})
+	}
+}
+
+func checkAccessEntry(c *checker) {
+	c.arn("principalArn")
+	for _, g := range c.strs("kubernetesGroups") {
+		if strings.HasPrefix(g, "system:") {
+			c.fail("kubernetesGroups", "InvalidParameterException: The kubernetes group name %s is invalid, it cannot start with system:", g)
+		}
+	}
+}
+
+func createAccessEntry(m *Model, o *object) error {
+	if !m.entriesAllowed(m.objects[tCluster][o.in.str("clusterName")].in) {
+		return refuse("InvalidRequestException", "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
+	}
+	if !m.principal(o, o.in.str("principalArn")) {
+		return invalidParameter("The specified principalArn is invalid: invalid principal: %s", o.in.str("principalArn"))
+	}
+	return nil
+}
+
+func fillAccessEntry(m *Model, o *object) {
+	if !o.out.has("accessEntryArn") {
+		o.out.set("accessEntryArn", m.arnOf("eks|access-entry/{cluster}/"+o.in.str("principalArn")[strings.LastIndex(o.in.str("principalArn"), ":")+1:]+"/{uuid}", o))
+	}
+	o.out.setDefault("userName", o.in.str("principalArn"))
+	o.out.setDefault("kubernetesGroups", []any{})
+	o.out.setDefault("createdAt", stamp())
+	o.out.setDefault("modifiedAt", o.out.str("createdAt"))
+}
+
+func accessEntryGone(m *Model, o *object) bool {
+	for _, p := range m.where(tAccessPolicy, "clusterName", o.in.str("clusterName")) {
+		if p.in.str("principalArn") == o.in.str("principalArn") {
+			m.drop(p)
+		}
+	}
+	return false
+}
+
+// accessPolicies: https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+var accessPolicies = []string{"AmazonEKSAdminPolicy", "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminViewPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy", "AmazonEKSSecretReaderPolicy"}
+
+func createAccessPolicy(m *Model, o *object) error {
+	prefix := "arn:" + m.Partition() + ":eks::aws:cluster-access-policy/"
+	if name, ok := strings.CutPrefix(o.in.str("policyArn"), prefix); !ok || !slices.Contains(accessPolicies, name) {
+		return invalidParameter("The policyArn parameter format is not valid or the policy does not exist: %s (%s + one of %s)", o.in.str("policyArn"), prefix, strings.Join(accessPolicies, ", "))
+	}
+	if m.objects[tAccessEntry][o.in.str("clusterName")+":"+o.in.str("principalArn")] == nil {
+		return refuse("ResourceNotFoundException", "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries': %s", o.in.str("principalArn"))
+	}
+	scoped := len(o.in.strs("accessScope.namespaces")) > 0
+	if namespace := o.in.str("accessScope.type") == "namespace"; namespace != scoped {
+		return invalidParameter("An access scope of type namespace needs namespaces, one of type cluster has none")
+	}
+	return nil
+}
+
+func fillAccessPolicy(_ *Model, o *object) {
+	o.out.setDefault("associatedAt", stamp())
+	o.out.setDefault("modifiedAt", o.out.str("associatedAt"))
+}
+
+// podIdentityRole: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
+func podIdentityRole(m *Model, o *object, arn string) error {
+	role := m.role(o, arn)
+	if role == nil {
+		return invalidParameter("Role provided in the request does not exist: %s", arn)
+	}
+	for _, action := range []string{"sts:AssumeRole", "sts:TagSession"} {
+		if !trusts(role, "Service", "pods.eks.amazonaws.com", action) {
+			return invalidParameter("Trust policy of role %s must allow pods.eks.amazonaws.com to %s", arn, action)
+		}
+	}
+	return nil
+}
+
+func createPodIdentity(m *Model, o *object) error {
+	for _, p := range m.where(tPodIdentity, "clusterName", o.in.str("clusterName")) {
+		if p.in.str("namespace") == o.in.str("namespace") && p.in.str("serviceAccount") == o.in.str("serviceAccount") {
+			return refuse("ResourceInUseException", "Association already exists: %s", p.id)
+		}
+	}
+	return podIdentityRole(m, o, o.in.str("roleArn"))
+}
+
+func fillPodIdentity(m *Model, o *object) {
+	if !o.out.has("associationArn") {
+		o.out.set("associationArn", m.arnOf("eks|podidentityassociation/{cluster}/{id}", o))
+	}
+	o.out.setDefault("associationId", o.id)
+}

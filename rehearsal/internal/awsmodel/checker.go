@@ -1,0 +1,49 @@
+package awsmodel
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// checker collects what is wrong with inputs.
+type checker struct {
+	props
+	region   string
+	failures []CheckFailure
+}
+
+func (c *checker) fail(property, format string, args ...any) {
+	c.failures = append(c.failures, CheckFailure{property, fmt.Sprintf(format, args...)})
+}
+
+// exactlyOne wants one of the properties; unknown ones count as set.
+func (c *checker) exactlyOne(paths ...string) {
+	n := 0
+	for _, p := range paths {
+		if c.has(p) {
+			n++
+		}
+	}
+	if n != 1 {
+		c.fail(paths[0], "exactly one of %s must be specified, found %d", strings.Join(paths, ", "), n)
+	}
+}
+
+func (c *checker) between(path string, low, high float64) {
+	if v := c.value(path); v.IsNumber() && (v.NumberValue() < low || v.NumberValue() > high) {
+		c.fail(path, "expected %s to be in the range (%v - %v), got %v", path, low, high, v.NumberValue())
+	}
+}
+
+func (c *checker) arn(paths ...string) {
+	for _, path := range paths {
+		for _, v := range append(c.strs(path), c.str(path)) {
+			if v != "" && (!strings.HasPrefix(v, "arn:") || strings.Count(v, ":") < 5) {
+				c.fail(path, "%q (%s) is an invalid ARN: arn: invalid prefix", path, v)
+			}
+		}
+	}
+}
+
+func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }

@@ -1,0 +1,100 @@
+package awsmodel
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rules of AWS KMS.
+
+func checkKey(c *checker) {
+	c.policyDocument("policy", resourcePolicy, 32768)
+}
+
+func createKey(m *Model, o *object) error {
+	doc := o.in.str("policy")
+	if doc == "" {
+		return nil
+	}
+	if err := m.principalsExist(o, doc, "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."); err != nil {
+		return err
+	}
+	// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html: the caller must stay able to change the policy
+	for _, s := range parse(doc).Statement {
+		caller := slices.ContainsFunc(s.principals("AWS"), func(p string) bool {
+			return p == "*" || p == m.opts.Account || p == m.Caller() || strings.HasSuffix(p, ":"+m.opts.Account+":root")
+		})
+		put := slices.ContainsFunc(s.Action, func(a string) bool { return a == "kms:*" || a == "*" || a == "kms:PutKeyPolicy" || a == "kms:Put*" })
+		if s.Effect == "Allow" && caller && put {
+			return nil
+		}
+	}
+	if o.in.flag("bypassPolicyLockoutSafetyCheck", false) {
+		return nil
+	}
+	return refuse("MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future.")
+}
+
+func fillKey(m *Model, o *object) {
+	o.out.setDefault("keyId", o.id)
+	o.out.setDefault("policy", fmt.Sprintf(`{"Id":"key-default-1","Statement":[{"Action":"kms:*","Effect":"Allow","Principal":{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
+	if o.in.flag("enableKeyRotation", false) {
+		o.out.setDefault("rotationPeriodInDays", 365)
+	}
+}
+
+// keyUp enables rotation, which is a request of its own, right after the key was made.
+func keyUp(_ context.Context, m *Model, o *object) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !o.out.flag("enableKeyRotation", false) || m.tagsCount(o, o) {
+		return nil
+	}
+	o.out.set("enableKeyRotation", false)
+	return &APIError{Service: "KMS", Operation: "EnableKeyRotation", Status: 400, Code: "AccessDeniedException", Message: fmt.Sprintf(
+		"User: %s is not authorized to perform: kms:EnableKeyRotation on resource: %s because no identity-based policy allows the kms:EnableKeyRotation action", m.Caller(), o.arn())}
+}
+
+// tagsCount tells whether the caller's permissions know the tags of a key already when o is asked for.
+func (m *Model) tagsCount(key, o *object) bool {
+	return m.opts.KeyTagDelay == 0 || m.spread(o, key.made, m.opts.KeyTagDelay)
+}
+
+func keyGone(_ *Model, o *object) bool {
+	days := o.in.num("deletionWindowInDays")
+	if days == 0 {
+		days = 30
+	}
+	o.status, o.kept = pending, fmt.Sprintf("KMS deletes a key only after a waiting time, here %v days; it is unusable and free of charge until then", days)
+	return true
+}
+
+// usableKey finds an enabled key by ID, ARN or alias.
+func (m *Model) usableKey(ref string) *object {
+	k := m.objects[tKey][ref[strings.LastIndex(ref, "/")+1:]]
+	if at := strings.Index(ref, "alias/"); at >= 0 {
+		if a := m.objects[tAlias][ref[at:]]; a != nil {
+			target := a.in.str("targetKeyId")
+			k = m.objects[tKey][target[strings.LastIndex(target, "/")+1:]]
+		}
+	}
+	if k == nil || k.status == pending || !k.in.flag("isEnabled", true) {
+		return nil
+	}
+	return k
+}
+
+func createAlias(m *Model, o *object) error {
+	if m.usableKey(o.in.str("targetKeyId")) == nil {
+		return refuse("NotFoundException", "Key '%s' does not exist", o.in.str("targetKeyId"))
+	}
+	return nil
+}
+
+func fillAlias(m *Model, o *object) {
+	if k := m.usableKey(o.in.str("targetKeyId")); k != nil {
+		o.out.set("targetKeyArn", k.arn())
+	}
+}

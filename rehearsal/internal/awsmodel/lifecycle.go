@@ -1,0 +1,397 @@
+package awsmodel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"expense/rehearsal/internal/awsrules"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// Check gives what the provider refuses before it calls AWS: missing properties, values outside an enumeration, names and
+// documents of a wrong form. Unknown values pass. An unknown type is one failure without a property.
+func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
+	r, err := rowOf(typ)
+	if err != nil {
+		return []CheckFailure{{Reason: err.Error()}}
+	}
+	c := &checker{props: plain(news), region: m.opts.Region}
+	for _, path := range r.required {
+		if !c.has(path) {
+			c.fail(path, "Missing required argument. The argument %q is required, but no definition was found", path)
+		}
+	}
+	if r.name != nil {
+		r.name.check(c)
+	}
+	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+	if tags := c.strMap("tags"); slices.Contains(r.outputs, "tagsAll") {
+		if len(tags) > 50 {
+			c.fail("tags", "at most 50 tags, found %d", len(tags))
+		}
+		for k, v := range tags {
+			if strings.HasPrefix(strings.ToLower(k), "aws:") {
+				c.fail("tags", "tag %q=%q is not valid: keys do not begin with aws:", k, v)
+			}
+		}
+	}
+	if r.check != nil {
+		r.check(c)
+	}
+	for _, f := range awsrules.Check(typ, c.m) {
+		c.fail(f.At, "%s", f.Reason)
+	}
+	slices.SortStableFunc(c.failures, func(a, b CheckFailure) int { return strings.Compare(a.Property, b.Property) })
+	return c.failures
+}
+
+// Diff lists what differs between old and new inputs, and whether any of it replaces the resource.
+func (m *Model) Diff(typ, id string, olds, news resource.PropertyMap) (changes []Change, replace bool, err error) {
+	r, err := rowOf(typ)
+	if err != nil {
+		return nil, false, err
+	}
+	o, n := plain(olds), plain(news)
+	changes = slices.DeleteFunc(diff(o, n), func(c Change) bool { return c.Kind == "delete" && slices.Contains(r.computed, schemaPath(c.Path)) })
+	var conditional []string
+	if r.replacesIf != nil {
+		conditional = r.replacesIf(o, n)
+	}
+	for i, c := range changes {
+		paths := []string{c.Path}
+		for _, side := range []props{o, n} {
+			if c.Kind != "update" && !strings.Contains(c.Path, "[") {
+				paths = append(paths, leaves(c.Path, side.value(c.Path))...)
+			}
+		}
+		for _, p := range paths {
+			if p := schemaPath(p); slices.Contains(r.replaces, p) || slices.Contains(conditional, p) {
+				changes[i].Replaces, replace = true, true
+			}
+		}
+	}
+	return changes, replace, nil
+}
+
+// Create makes a resource: it checks the inputs, what they refer to and what AWS asks of them, then waits as long as AWS
+// typically takes. name is the logical name, from which a missing physical name is derived. If AWS refuses, id is empty.
+// If the resource was made and then did not come up (or ctx ended the wait), id and outputs are given together with the
+// error: the thing exists and must be kept in the state.
+func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.PropertyMap) (string, resource.PropertyMap, error) {
+	r, err := rowOf(typ)
+	if err != nil {
+		return "", nil, err
+	}
+	if failures := m.Check(typ, inputs); len(failures) > 0 {
+		var errs []error
+		for _, f := range failures {
+			errs = append(errs, fmt.Errorf("%s %q: %s", typ, name, f.Reason))
+		}
+		return "", nil, errors.Join(errs...)
+	}
+	in := plain(inputs)
+	if property, auto, err := Autoname(typ, name, []byte(typ+name), in.m); err != nil {
+		return "", nil, err
+	} else if property != "" {
+		in.set(property, auto)
+	}
+	o := &object{typ: typ, logical: name, in: in, out: props{in.m.Copy()}, origin: Program, status: creating,
+		bookkeeping: bookkeeping(inputs)}
+
+	if err := m.request(ctx, r, o, true, func() error { return m.admit(r, o) }); err != nil {
+		return "", nil, r.wrap("creating", o, r.createOp(), err)
+	}
+	if err := m.bringUp(ctx, r, o); err != nil {
+		return o.id, m.outputs(o), r.wrap("waiting for", o, r.createOp(), err)
+	}
+	return o.id, m.outputs(o), nil
+}
+
+// admit validates against the account and enters the object, still CREATING.
+func (m *Model) admit(r *row, o *object) error {
+	if err := m.checkRefs(r, o.in); err != nil {
+		return err
+	}
+	r.name.expandPrefix(m, o)
+	if r.create != nil {
+		if err := r.create(m, o); err != nil {
+			return err
+		}
+	}
+	if o.id == "" {
+		o.id = r.makeID(m, o)
+	}
+	if _, taken := m.objects[o.typ][o.id]; taken {
+		what := orElse(destination(o.in), orElse(o.name(), o.id))
+		text := strings.ReplaceAll(orElse(r.takenText, "The specified resource already exists: %s"), "%s", what) // some name nothing
+		return refuse(orElse(r.takenCode, "ResourceAlreadyExistsException"), "%s", text)
+	}
+	m.fill(r, o)
+	m.put(o)
+	return nil
+}
+
+// fill computes the outputs from the inputs; it runs again after an update and changes nothing that is already there.
+func (m *Model) fill(r *row, o *object) {
+	if slices.Contains(r.outputs, "arn") && r.arn != "" {
+		o.out.setDefault("arn", m.arnOf(r.arn, o))
+	}
+	if slices.Contains(r.outputs, "tagsAll") {
+		o.out.set("tagsAll", toAny(o.in.strMap("tags")))
+	}
+	if slices.Contains(r.outputs, "ownerId") {
+		o.out.setDefault("ownerId", m.opts.Account)
+	}
+	for k, v := range r.defaults {
+		o.out.setDefault(k, v)
+	}
+	if r.fill != nil {
+		r.fill(m, o)
+	}
+}
+
+// bringUp waits until the new object is ready. An object that cannot come up yet is looked at again whenever something
+// in the account changes, until AWS would give up.
+func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
+	deadline := time.Now().Add(m.Scaled(max(r.creation(o), r.times.fail)))
+	waitErr := m.wait(ctx, r.creation(o))
+	for {
+		m.mu.Lock()
+		err := m.spoiled[o.typ+" "+o.logical]
+		spoiled := err != nil
+		if err == nil && r.settle != nil {
+			err = r.settle(m, o)
+		}
+		changed := m.changed
+		if err == nil {
+			o.status = active
+			if o.out.has("status") {
+				o.out.set("status", active)
+			}
+			m.finish(o, r.creation(o))
+			o.made = o.changed
+			m.notify()
+			m.mu.Unlock()
+			break
+		}
+		left := time.Until(deadline)
+		if spoiled || m.opts.Scale == 0 || left <= 0 || waitErr != nil {
+			o.fail()
+			o.degraded = !spoiled && strings.Contains(fmt.Sprint(err), "'DEGRADED'")
+			m.notify()
+			m.mu.Unlock()
+			return errors.Join(err, waitErr)
+		}
+		m.mu.Unlock()
+		timer := time.NewTimer(left)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			waitErr = ctx.Err()
+		}
+		timer.Stop()
+	}
+	if r.after != nil {
+		// What AWS has begun it finishes, whether or not somebody still waits for it.
+		if err := r.after(context.WithoutCancel(ctx), m, o); err != nil {
+			m.mu.Lock()
+			o.fail()
+			m.mu.Unlock()
+			return err
+		}
+	}
+	return waitErr
+}
+
+// Spoil makes what is created with this logical name from now on end without coming up: AWS has made it, gives up on it and
+// says why. With "" it is over; what failed stays as it is then.
+func (m *Model) Spoil(typ, logical, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.spoiled, typ+" "+logical)
+	if why != "" {
+		m.spoiled[typ+" "+logical] = errors.New(why)
+	}
+}
+
+// fail is the end of what did not come up. A node group that is CREATE_FAILED and a cluster that is FAILED stay so
+// (https://github.com/aws/containers-roadmap/issues/764, https://github.com/crossplane-contrib/provider-aws/issues/1447).
+func (o *object) fail() {
+	o.status = failed
+	if o.out.has("status") {
+		o.out.set("status", map[bool]string{true: failed, false: "CREATE_FAILED"}[o.typ == tCluster])
+	}
+}
+
+// Read gives the inputs and outputs of what exists; found is false if nothing does.
+func (m *Model) Read(typ, id string) (inputs, outputs resource.PropertyMap, found bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, ok := m.objects[typ][id]
+	if !ok || o.status == pending {
+		return nil, nil, false
+	}
+	if o.degraded && table[typ].settle(m, o) == nil { // EKS has gone on trying
+		o.status, o.degraded = active, false
+	}
+	inputs = o.in.m.Copy()
+	maps.Copy(inputs, o.bookkeeping)
+	return inputs, o.out.m.Copy(), true
+}
+
+// Update changes a resource in place. Inputs that did not change cause no call to AWS. A change that replaces is an
+// error: the engine must not ask for it.
+func (m *Model) Update(ctx context.Context, typ, id string, news resource.PropertyMap) (resource.PropertyMap, error) {
+	r, err := rowOf(typ)
+	if err != nil {
+		return nil, err
+	}
+	if failures := m.Check(typ, news); len(failures) > 0 {
+		return nil, fmt.Errorf("%s %q: %s", typ, id, failures[0].Reason)
+	}
+	m.mu.Lock()
+	o, ok := m.objects[typ][id]
+	if !ok && r.upserts {
+		o = &object{typ: typ, id: id, logical: id, in: props{resource.PropertyMap{}}, out: props{resource.PropertyMap{}}, origin: Program, status: active}
+	} else if !ok {
+		m.mu.Unlock()
+		return nil, fmt.Errorf("updating %s (%s): couldn't find resource", r.noun, id)
+	}
+	in := plain(news)
+	if r.name != nil && !in.has(r.name.property) && o.in.has(r.name.property) {
+		in.m[resource.PropertyKey(r.name.property)] = o.in.value(r.name.property)
+	}
+	changes, replace, _ := m.Diff(typ, id, o.in.m, in.m)
+	if replace {
+		m.mu.Unlock()
+		return nil, fmt.Errorf("updating %s (%s): %v cannot be changed in place", r.noun, id, changes)
+	}
+	before, beforeOut := o.in, o.out
+	o.bookkeeping = bookkeeping(news)
+	m.mu.Unlock()
+	if len(changes) == 0 {
+		return m.outputs(o), nil
+	}
+	err = m.request(ctx, r, o, false, func() error {
+		o.in, o.out = in, props{beforeOut.m.Copy()}
+		for k := range before.m {
+			if !slices.Contains(r.computed, string(k)) {
+				delete(o.out.m, k)
+			}
+		}
+		maps.Copy(o.out.m, in.m)
+		err := m.checkRefs(r, in)
+		if err == nil && r.update != nil {
+			err = r.update(m, o, before)
+		}
+		if err != nil {
+			o.in, o.out = before, beforeOut
+			return err
+		}
+		m.fill(r, o)
+		if m.objects[typ][id] == nil {
+			m.put(o)
+		}
+		m.notify()
+		return nil
+	})
+	if err != nil {
+		return nil, r.wrap("updating", o, r.updateOp(), err)
+	}
+	err = m.wait(ctx, r.times.update)
+	m.mu.Lock()
+	m.finish(o, r.times.update)
+	m.mu.Unlock()
+	if err == nil && r.after != nil {
+		err = r.after(ctx, m, o)
+	}
+	if err != nil {
+		return m.outputs(o), r.wrap("updating", o, r.updateOp(), err)
+	}
+	return m.outputs(o), nil
+}
+
+// Delete removes a resource. What is gone already is no error. What is in use is refused; where the provider tries again
+// (DependencyViolation), so does the model until the provider would give up.
+func (m *Model) Delete(ctx context.Context, typ, id string) error {
+	r, err := rowOf(typ)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	o, ok := m.objects[typ][id]
+	m.mu.Unlock()
+	if !ok && r.missed != nil {
+		return r.missed(m, id)
+	}
+	if !ok {
+		return nil
+	}
+	deadline := time.Now().Add(m.Scaled(r.times.retryDelete()))
+	gone := false
+	once := *r
+	once.repeats = nil // what the provider repeats is creations and updates
+	for {
+		var changed chan struct{}
+		err := m.request(ctx, &once, o, false, func() error {
+			changed = m.changed
+			if gone = m.objects[typ][id] != o || o.status == pending; gone {
+				return nil
+			}
+			if r.remove != nil {
+				if err := r.remove(m, o); err != nil {
+					return err
+				}
+			}
+			o.status = deleting
+			m.notify()
+			return nil
+		})
+		if gone {
+			return nil
+		}
+		if err == nil {
+			break
+		}
+		left := time.Until(deadline)
+		if Code(err) != "DependencyViolation" || m.opts.Scale == 0 || left <= 0 {
+			return r.wrap("deleting", o, r.deleteOp(), err)
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return r.wrap("deleting", o, r.deleteOp(), errors.Join(err, ctx.Err()))
+		}
+		timer.Stop()
+	}
+	if r.drain != nil {
+		if err := r.drain(context.WithoutCancel(ctx), m, o); err != nil {
+			m.mu.Lock()
+			o.status = failed
+			m.mu.Unlock()
+			return r.wrap("deleting", o, r.deleteOp(), err)
+		}
+	}
+	waitErr := m.wait(ctx, r.times.remove)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finish(o, r.times.remove)
+	if r.gone == nil || !r.gone(m, o) {
+		delete(m.objects[typ], id)
+	}
+	m.notify()
+	if waitErr != nil {
+		return r.wrap("deleting", o, r.deleteOp(), waitErr)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package awsmodel
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+func checkSG(c *checker) {
+	for _, side := range []string{"ingress", "egress"} {
+		for i, r := range c.objs(side) {
+			checkPorts(c, side+"["+itoa(i)+"].", r, "protocol")
+		}
+	}
+}
+
+func createSG(m *Model, o *object) error {
+	for _, other := range m.where(tSG, "name", o.name()) {
+		if other.out.str("vpcId") == o.in.str("vpcId") {
+			return refuse("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", o.name(), o.in.str("vpcId"))
+		}
+	}
+	for _, side := range []string{"ingress", "egress"} {
+		for _, r := range o.in.objs(side) {
+			for _, g := range r.strs("securityGroups") {
+				if m.objects[tSG][g] == nil {
+					return refuse("InvalidGroup.NotFound", "The security group '%s' does not exist", g)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func removeSG(m *Model, o *object) error { return m.groupInUse(o.id) }
+
+func (m *Model) groupInUse(id string) error {
+	inUse := refuse("DependencyViolation", "resource %s has a dependent object", id)
+	for _, eni := range m.all(tENI) {
+		if slices.Contains(eni.out.strs("securityGroups"), id) {
+			return inUse
+		}
+	}
+	for _, typ := range []string{tIngress, tEgress} {
+		for _, r := range m.where(typ, "referencedSecurityGroupId", id) {
+			if r.in.str("securityGroupId") != id {
+				return inUse
+			}
+		}
+	}
+	for _, g := range m.all(tSG) {
+		for _, side := range []string{"ingress", "egress"} {
+			for _, r := range g.in.objs(side) {
+				if g.id != id && slices.Contains(r.strs("securityGroups"), id) {
+					return inUse
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func checkPorts(c *checker, prefix string, r props, protocol string) {
+	p := r.str(protocol)
+	if p == "" || r.unknown("fromPort") || r.unknown("toPort") {
+		return
+	}
+	if !slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6", "-1", "all", "6", "17", "1", "58"}, p) {
+		c.fail(prefix+protocol, "invalid protocol %q: tcp, udp, icmp, icmpv6, a number or -1", p)
+	}
+	from, to := r.num("fromPort"), r.num("toPort")
+	if p != "-1" && (from < -1 || to > 65535 || from > to) {
+		c.fail(prefix+"fromPort", "invalid port range %v-%v: -1 to 65535, from not above to", from, to)
+	}
+	if (p == "tcp" || p == "udp") && (!r.has("fromPort") || !r.has("toPort")) {
+		c.fail(prefix+"fromPort", "fromPort and toPort are required for %s", p)
+	}
+}
+
+func checkRule(c *checker) {
+	c.exactlyOne("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
+	checkPorts(c, "", c.props, "ipProtocol")
+}
+
+// otherKindOfPeer: ModifySecurityGroupRules changes a range to another range and not to a group
+// (terraform-provider-aws, internal/service/ec2/vpc_security_group_ingress_rule.go, ModifyPlan).
+func otherKindOfPeer(olds, news props) (changed []string) {
+	for _, kind := range []string{"cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId"} {
+		if olds.has(kind) != news.has(kind) {
+			changed = append(changed, kind)
+		}
+	}
+	return changed
+}
+
+func createRule(m *Model, o *object) error {
+	peer := func(p props) string {
+		return orElse(p.str("cidrIpv4"), orElse(p.str("cidrIpv6"), orElse(p.str("prefixListId"), p.str("referencedSecurityGroupId"))))
+	}
+	ports := func(p props) resource.PropertyMap {
+		return resource.PropertyMap{"f": p.value("fromPort"), "t": p.value("toPort"), "p": p.value("ipProtocol")}
+	}
+	for _, other := range m.where(o.typ, "securityGroupId", o.in.str("securityGroupId")) {
+		if other.id != o.id && peer(other.in) == peer(o.in) && ports(other.in).DeepEquals(ports(o.in)) {
+			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, ALLOW" already exists`,
+				peer(o.in), strings.ToUpper(o.in.str("ipProtocol")), o.in.num("fromPort"), o.in.num("toPort"))
+		}
+	}
+	return nil
+}

@@ -18,6 +18,7 @@ import (
 	"expense/internal/iampolicy"
 	"expense/internal/program"
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/awsprovider"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -285,14 +286,14 @@ func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 
 // create makes a resource, or changes the one of the command before in place.
 func (c *cloud) create(start time.Duration, typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
-	property, physical, err := awsmodel.Autoname(typ, name, []byte(name), in)
+	property, physical, err := awsprovider.Autoname(typ, name, []byte(name), in)
 	if err != nil {
 		return "", nil, err
 	}
 	if property != "" && !in.HasValue(resource.PropertyKey(property)) {
 		in[resource.PropertyKey(property)] = resource.NewStringProperty(physical)
 	}
-	if awsmodel.Taggable(typ) {
+	if awsprovider.Taggable(typ) {
 		// The provider adds its default tags.
 		all := resource.PropertyMap{}
 		for key, value := range program.Tags(c.stack) {
@@ -322,23 +323,15 @@ func (c *cloud) create(start time.Duration, typ, name string, in resource.Proper
 }
 
 func (c *cloud) apply(ctx context.Context, typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
+	provider := awsprovider.Client{Model: c.model}
 	if c.before == nil {
-		return c.model.Create(ctx, typ, name, in)
+		return provider.Create(ctx, typ, name, in)
 	}
 	old, known := c.before.made[key(typ, name)]
 	if !known {
-		return c.model.Create(ctx, typ, name, in)
+		return provider.Create(ctx, typ, name, in)
 	}
-	changes, replaces, err := c.model.Diff(typ, old.id, old.in, in)
-	switch {
-	case err != nil:
-		return "", nil, err
-	case replaces:
-		return "", nil, fmt.Errorf("%s %s would be replaced: %v", typ, name, changes)
-	case len(changes) == 0:
-		return old.id, old.out, nil
-	}
-	out, err := c.model.Update(ctx, typ, old.id, in)
+	out, err := provider.Update(ctx, typ, old.id, in)
 	return old.id, out, err
 }
 
@@ -438,6 +431,23 @@ func TestTheRightProgramPasses(t *testing.T) {
 			}
 			_, err := run(t, mutation{stack: stack, logging: more, account: account})
 			require.NoError(t, err, stack)
+		}
+	}
+}
+
+// What the provider says that a resource has, the model gives it.
+func TestEveryOutputIsThere(t *testing.T) {
+	for _, stack := range []string{"dev", "prod"} {
+		c, err := run(t, mutation{stack: stack, logging: byMail})
+		require.NoError(t, err, stack)
+		for _, s := range c.sent {
+			outputs := resource.NewObjectProperty(c.made[key(s.typ, s.name)].out)
+			for _, output := range awsprovider.Outputs(s.typ) {
+				path, err := resource.ParsePropertyPath(output)
+				require.NoError(t, err)
+				_, found := path.Get(outputs)
+				assert.True(t, found, "%s %s has %s", s.typ, s.name, output)
+			}
 		}
 	}
 }

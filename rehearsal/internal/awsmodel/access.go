@@ -5,6 +5,38 @@ import (
 	"strings"
 )
 
+func accessRows() rows {
+	return rows{
+		tAccessEntry: {
+			service: "EKS", ops: operations{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
+			required: []string{"clusterName", "principalArn"}, keeps: []string{"userName"},
+			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") }, tagged: true,
+			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
+			takenCode: "ResourceInUseException",
+			takenText: "The specified access entry resource is already in use on this cluster.", times: instant,
+			check: checkAccessEntry, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
+		},
+		tAccessPolicy: {
+			service: "EKS", ops: operations{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
+			required: []string{"accessScope", "accessScope.type", "clusterName", "policyArn", "principalArn"},
+			id: func(_ *Model, o *object) string {
+				return o.in.str("clusterName") + "#" + o.in.str("principalArn") + "#" + o.in.str("policyArn")
+			},
+			refs: []ref{clusterRef}, times: instant,
+			create: createAccessPolicy, fill: fillAccessPolicy,
+		},
+		tPodIdentity: {
+			service:  "EKS",
+			ops:      operations{"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation", "DeletePodIdentityAssociation"},
+			required: []string{"clusterName", "namespace", "serviceAccount", "roleArn"},
+			id:       func(m *Model, o *object) string { return "a-" + m.hex(o.typ)[:17] }, tagged: true, refs: []ref{clusterRef},
+			times:  instant,
+			create: createPodIdentity, fill: fillPodIdentity,
+			update: func(m *Model, o *object, _ props) error { return podIdentityRole(m, o, o.in.str("roleArn")) },
+		},
+	}
+}
+
 func (m *Model) entriesAllowed(cluster props) bool {
 	mode := orElse(cluster.str("accessConfig.authenticationMode"), "CONFIG_MAP")
 	return mode != "CONFIG_MAP"

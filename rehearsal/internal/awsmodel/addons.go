@@ -8,6 +8,21 @@ import (
 	"expense/internal/published"
 )
 
+func addonRows() rows {
+	return rows{
+		tAddon: {
+			service: "EKS", ops: operations{"CreateAddon", "UpdateAddon", "DeleteAddon"},
+			required: []string{"addonName", "clusterName"}, keeps: []string{"addonVersion", "configurationValues"},
+			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
+			refs:      []ref{clusterRef},
+			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
+			times: times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
+			check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon,
+			update: again(createAddon), drain: stopAddon, gone: addonGone,
+		},
+	}
+}
+
 // Add-ons. needsNodes are those whose health asks for running Deployment pods; the others are DaemonSets, which are
 // healthy on no node at all. Source: https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html
 var addons = map[string]struct{ needsNodes, selfManaged bool }{

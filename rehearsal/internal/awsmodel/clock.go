@@ -2,12 +2,7 @@ package awsmodel
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 )
 
 // The account's clock. It is AWS's time, whatever Scale makes of it, and begins when the account is made.
@@ -31,12 +26,42 @@ const (
 	linkedRoleSpread = time.Minute
 )
 
-type afterKey struct{}
+// moment is when an operation began, and when its request is sent.
+type moment struct{ began, asked time.Duration }
+
+type momentKey struct{}
 
 // After says when an operation begins, on the account's clock: what it depends on was done then. It counts where Scale
 // is 0.
 func After(ctx context.Context, t time.Duration) context.Context {
-	return context.WithValue(ctx, afterKey{}, t)
+	return context.WithValue(ctx, momentKey{}, moment{t, t})
+}
+
+// Begin says that an operation begins now, of which several requests may be sent.
+func (m *Model) Begin(ctx context.Context) context.Context {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return context.WithValue(ctx, momentKey{}, m.moment(ctx))
+}
+
+// Asked is when a request with this context is sent, on the account's clock.
+func (m *Model) Asked(ctx context.Context) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.moment(ctx).asked
+}
+
+// Pause lets the time between two requests of an operation pass, and gives the context of the next.
+func (m *Model) Pause(ctx context.Context, d time.Duration) (context.Context, error) {
+	if err := m.wait(ctx, d); err != nil || m.opts.Scale > 0 {
+		return ctx, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.moment(ctx)
+	at.began, at.asked = at.began+d, at.asked+d
+	m.clock = max(m.clock, at.asked)
+	return context.WithValue(ctx, momentKey{}, at), nil
 }
 
 // Done is when the thing was ready or last changed, on the account's clock; 0 for one that is not there.
@@ -65,7 +90,7 @@ func (m *Model) Pass(d time.Duration) {
 	m.session = m.clock
 }
 
-// Below: all but sleep, request and wait want the lock held.
+// Below: all but request and wait want the lock held.
 
 func (m *Model) now() time.Duration {
 	if m.opts.Scale > 0 {
@@ -74,16 +99,15 @@ func (m *Model) now() time.Duration {
 	return m.clock
 }
 
-// arrive notes when an operation begins and when it asks.
-func (m *Model) arrive(ctx context.Context, o *object) {
-	o.began, o.asked = m.now(), m.now()
-	if m.opts.Scale > 0 {
-		return
+func (m *Model) moment(ctx context.Context) moment {
+	told, is := ctx.Value(momentKey{}).(moment)
+	switch {
+	case m.opts.Scale > 0:
+		return moment{m.now(), m.now()}
+	case is:
+		return told
 	}
-	o.began = m.session
-	if t, told := ctx.Value(afterKey{}).(time.Duration); told {
-		o.began, o.asked = t, t
-	}
+	return moment{m.session, m.now()}
 }
 
 // finish notes that an operation of the given typical duration is done.
@@ -100,86 +124,13 @@ func (m *Model) spread(o *object, since, takes time.Duration) bool {
 	return m.opts.KnownAtOnce || o.asked-since >= takes
 }
 
-// maxAttempts are those of a request: the default of the provider's max_retries
-// (hashicorp/terraform-provider-aws website/docs/index.html.markdown).
-const maxAttempts = 25
-
-// backOff is how long the provider pauses after an attempt that was throttled, in the middle of its range: the SDK's own
-// back-off, of 20 seconds at most, is replaced by that of the SDK's first version, 0.5 to 1 s times 2^attempt, and 2.5 to
-// 5 minutes from where that is more than 5 (hashicorp/terraform-provider-aws internal/conns/config.go, maxBackoff, and
-// v1CompatibleBackoff beside it). 24 pauses are 66 minutes; reported are more than an hour
-// (hashicorp/terraform-provider-aws#39136).
-func backOff(attempt int) time.Duration {
-	if d := 750 * time.Millisecond << attempt; d <= 5*time.Minute {
-		return d
-	}
-	return 225 * time.Second
-}
-
-// again is an answer that the provider takes for a delay of IAM, and so repeats its request.
-type again struct {
-	// code and text are the answer's, text in part; empty for any.
-	code, text string
-	// patience is how long it does so.
-	patience time.Duration
-	// creating says that it does so only when it creates.
-	creating bool
-}
-
-// request sends a request as the provider does. The SDK in it repeats an answer that it takes for throttling, whatever
-// it means: LimitExceededException is on its list, so a quota or a limit shows only after maxAttempts. The provider
-// itself repeats what row.repeats says, unless the answer is to another request than the row's. Nothing else is repeated,
-// and neither says anything meanwhile.
-func (m *Model) request(ctx context.Context, r *row, o *object, creating bool, send func() error) error {
-	m.mu.Lock()
-	m.arrive(ctx, o)
-	first := o.asked
-	m.mu.Unlock()
-	pause := 500 * time.Millisecond // helper/retry of terraform-plugin-sdk: doubled each time, up to ten seconds
-	for attempt := 1; ; {
-		m.mu.Lock()
-		err := send()
-		m.mu.Unlock()
-		var api *APIError
-		if !errors.As(err, &api) {
-			return err
-		}
-		var delay time.Duration
-		if _, throttled := retry.DefaultThrottleErrorCodes[api.Code]; throttled {
-			if attempt == maxAttempts {
-				gaveUp := *api
-				gaveUp.Attempts = attempt
-				return &gaveUp
-			}
-			delay = backOff(attempt)
-			attempt++
-		} else {
-			i := slices.IndexFunc(r.repeats, func(a again) bool {
-				return api.Operation == "" && (creating || !a.creating) && (a.code == "" || a.code == api.Code) && strings.Contains(api.Message, a.text)
-			})
-			if i < 0 || o.asked-first >= r.repeats[i].patience {
-				return err
-			}
-			delay, pause = pause, min(2*pause, 10*time.Second)
-		}
-		if werr := m.pause(ctx, o, delay); werr != nil {
-			return errors.Join(err, werr)
-		}
-	}
-}
-
-// pause is the time between two requests for one thing.
-func (m *Model) pause(ctx context.Context, o *object, d time.Duration) error {
-	err := m.wait(ctx, d)
+// request is one request for a thing.
+func (m *Model) request(ctx context.Context, r *row, operation string, o *object, rules func() error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.opts.Scale > 0 {
-		o.asked = m.now()
-	} else if err == nil {
-		o.began, o.asked = o.began+d, o.asked+d
-		m.clock = max(m.clock, o.asked)
-	}
-	return err
+	at := m.moment(ctx)
+	o.began, o.asked = at.began, at.asked
+	return r.named(operation, rules())
 }
 
 // Scaled gives how long something lasts here that lasts d in AWS.

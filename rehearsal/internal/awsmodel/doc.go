@@ -1,15 +1,14 @@
 // Package awsmodel is a stand-in for AWS behind the Pulumi aws provider: one account in one region, in memory.
 //
-// It exists to catch a program that AWS would refuse before anybody pays for finding out. It knows the resource types
-// that the program and the eks component register, one table row each (table.go): required properties, changes that
-// replace, forms of IDs and ARNs, references, typical durations; and beside them, as functions, the rules of each
-// service. It answers with AWS's error codes in the words in which the provider prints them.
+// It exists to catch a program that AWS would refuse before anybody pays for finding out. It knows the resource types that the
+// program and the eks component register. A file of a service has its rows, one for each type (required arguments, forms of IDs
+// and ARNs, references, typical durations), and beside them, as functions, the service's rules. It answers with AWS's error codes
+// in the words in which the AWS SDK prints them. What a single argument may be is in package awsrules.
 //
 // It also does what AWS does unasked: the cluster's security group and interfaces, access entries, log groups, Auto
 // Scaling groups, service-linked roles. What nobody removes stays in Inventory, and blocks deletions as in AWS.
 //
-// The Model needs no gRPC. Package awsprovider puts the Pulumi provider protocol before it; a test may call Check and
-// Create directly.
+// Package awsprovider is the provider in front of it: names, differences, repeated requests and their wording.
 package awsmodel
 
 // NotModelled lists what a rehearsal cannot show, for the reader of its result.

@@ -17,6 +17,21 @@ import (
 // Rules of Amazon EKS: https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html and the pages of the
 // user guide named beside the rule.
 
+func clusterRows() rows {
+	return rows{
+		tCluster: {
+			service: "EKS", ops: operations{"CreateCluster", "UpdateClusterConfig", "DeleteCluster"},
+			required: []string{"roleArn", "vpcConfig", "vpcConfig.subnetIds"},
+			keeps:    []string{"accessConfig", "kubernetesNetworkConfig", "upgradePolicy", "version", "vpcConfig.publicAccessCidrs"},
+			name:     naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true,
+			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
+			times:  times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes},
+			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster,
+			gone: clusterGone,
+		},
+	}
+}
+
 // Today is the day whose offer published.KubernetesVersions is, and not the day of the rehearsal: what passes must not depend on
 // that. On it EKS offered all of them, "any version offered in standard or extended support"
 // (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html). Newer ones were not seen.
@@ -268,14 +283,6 @@ func clusterUp(ctx context.Context, m *Model, o *object) error {
 	defer m.mu.Unlock()
 	o.out.set("endpoint", url)
 	m.setCA(o, ca)
-	return nil
-}
-
-func replacesCluster(olds, news props) []string {
-	// A cluster that was encrypted cannot be decrypted (terraform-provider-aws, internal/service/eks/cluster.go).
-	if olds.has("encryptionConfig") && !news.has("encryptionConfig") {
-		return []string{"encryptionConfig"}
-	}
 	return nil
 }
 

@@ -8,6 +8,23 @@ import (
 	"time"
 )
 
+func endpointRows() rows {
+	return rows{
+		tEndpoint: {
+			service: "EC2", ops: operations{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"},
+			required: []string{"vpcId"}, keeps: []string{"dnsOptions", "ipAddressType", "policy", "privateDnsEnabled"},
+			idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}", tagged: true, owned: true,
+			defaults: map[string]any{
+				"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{},
+				"dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false,
+			},
+			refs:  []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
+			times: times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, takes: endpointTakes,
+			check: checkEndpoint, create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
+		},
+	}
+}
+
 // gatewayServices are the services that have gateway endpoints, with their prefix lists in us-east-1.
 // Source: https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
 var gatewayServices = map[string]string{"s3": "pl-63a5400a", "dynamodb": "pl-02cd2c6b"}

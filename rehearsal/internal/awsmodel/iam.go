@@ -9,6 +9,64 @@ import (
 
 // Rules of AWS Identity and Access Management. Limits: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 
+func iamRows() rows {
+	return rows{
+		tRole: {
+			service: "IAM", ops: operations{"CreateRole", "UpdateAssumeRolePolicy", "DeleteRole"},
+			required: []string{"assumeRolePolicy"}, name: named, arn: "iam|role{path}{name}", tagged: true,
+			defaults:  map[string]any{"path": "/", "maxSessionDuration": 3600, "forceDetachPolicies": false, "description": ""},
+			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.", times: instant,
+			check: checkRole, create: createRole, fill: fillRole, update: again(createRole), remove: removeRole,
+		},
+		tRolePolicy: {
+			service: "IAM", ops: operations{"PutRolePolicy", "PutRolePolicy", "DeleteRolePolicy"},
+			required: []string{"policy", "role"}, name: named,
+			id: func(_ *Model, o *object) string { return o.in.str("role") + ":" + o.name() }, refs: []ref{roleName},
+			times: instant,
+			check: func(c *checker) { c.policyDocument("policy", identityPolicy, 10240) },
+		},
+		tAttachment: {
+			service: "IAM", ops: operations{"AttachRolePolicy", "AttachRolePolicy", "DetachRolePolicy"},
+			required: []string{"policyArn", "role"},
+			id:       func(m *Model, o *object) string { return o.in.str("role") + "-" + m.hex(o.typ)[:26] }, refs: []ref{roleName},
+			times: instant,
+			check: func(c *checker) { c.arn("policyArn") }, create: createAttachment,
+		},
+		tPolicy: {
+			service: "IAM", ops: operations{"CreatePolicy", "CreatePolicyVersion", "DeletePolicy"}, required: []string{"policy"},
+			name: named, id: func(m *Model, o *object) string { return m.arnOf("iam|policy{path}{name}", o) },
+			arn: "iam|policy{path}{name}", tagged: true,
+			defaults:  map[string]any{"path": "/", "attachmentCount": 0, "description": ""},
+			takenCode: "EntityAlreadyExists", takenText: "A policy called %s already exists. Duplicate names are not allowed.",
+			times:  instant,
+			check:  func(c *checker) { c.policyDocument("policy", identityPolicy, 6144) },
+			fill:   func(m *Model, o *object) { o.out.setDefault("policyId", strings.ToUpper("ANPA"+m.hex(o.id)[:17])) },
+			remove: removePolicy,
+		},
+		tOIDC: {
+			service:  "IAM",
+			ops:      operations{"CreateOpenIDConnectProvider", "UpdateOpenIDConnectProviderThumbprint", "DeleteOpenIDConnectProvider"},
+			required: []string{"clientIdLists", "url"}, id: func(m *Model, o *object) string { return m.oidcARN(o.in.str("url")) },
+			tagged:    true,
+			takenCode: "EntityAlreadyExists", takenText: "Provider with url %s already exists.", times: instant,
+			check: checkOIDC, create: createOIDC,
+			fill: func(m *Model, o *object) {
+				o.out.setDefault("arn", o.id)
+				o.out.setDefault("thumbprintLists", []any{strings.Repeat("9e99a48a99", 4)})
+			},
+		},
+		tSLR: {
+			service: "IAM", ops: operations{"CreateServiceLinkedRole", "UpdateRole", "DeleteServiceLinkedRole"},
+			required: []string{"awsServiceName"},
+			id:       func(m *Model, o *object) string { return m.slrARN(o.in.str("awsServiceName")) }, tagged: true,
+			takenCode: "InvalidInput",
+			takenText: "Service role name for %s has been taken in this account, please try a different suffix.",
+			times:     times{create: 2 * seconds, update: 2 * seconds, remove: 10 * seconds},
+			check:     checkSLR, fill: fillSLR, remove: removeSLR,
+		},
+	}
+}
+
 // Caller is the ARN of the principal whose credentials the provider uses. EKS makes it a cluster's first administrator.
 func (m *Model) Caller() string {
 	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.Partition(), m.opts.Account)

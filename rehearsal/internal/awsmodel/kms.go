@@ -9,6 +9,28 @@ import (
 
 // Rules of AWS KMS.
 
+func kmsRows() rows {
+	return rows{
+		tKey: {
+			service: "KMS", ops: operations{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
+			keeps: []string{"description", "multiRegion", "policy", "rotationPeriodInDays"},
+			id:    func(m *Model, o *object) string { return m.uuid(o.typ) }, arn: "kms|key/{id}", tagged: true,
+			defaults: map[string]any{
+				"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
+				"enableKeyRotation": false, "multiRegion": false, "description": "",
+			},
+			times: times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds},
+			check: checkKey, create: createKey, fill: fillKey, after: keyUp, update: again(createKey), gone: keyGone,
+		},
+		tAlias: {
+			service: "KMS", ops: operations{"CreateAlias", "UpdateAlias", "DeleteAlias"}, required: []string{"targetKeyId"},
+			name: named, arn: "kms|{name}",
+			takenCode: "AlreadyExistsException", takenText: "An alias with the name %s already exists", times: instant,
+			create: createAlias, fill: fillAlias, update: again(createAlias),
+		},
+	}
+}
+
 func checkKey(c *checker) {
 	c.policyDocument("policy", resourcePolicy, 32768)
 }

@@ -27,11 +27,11 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 			c.fail(path, "Missing required argument. The argument %q is required, but no definition was found", path)
 		}
 	}
-	if r.name != nil {
-		r.name.check(c)
+	if c.str(r.name.prefix) != "" && c.has(r.name.property) {
+		c.fail(r.name.prefix, "%q: conflicts with %s", r.name.prefix, r.name.property)
 	}
 	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
-	if tags := c.strMap("tags"); slices.Contains(r.outputs, "tagsAll") {
+	if tags := c.strMap("tags"); r.tagged {
 		if len(tags) > 50 {
 			c.fail("tags", "at most 50 tags, found %d", len(tags))
 		}
@@ -51,36 +51,8 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 	return c.failures
 }
 
-// Diff lists what differs between old and new inputs, and whether any of it replaces the resource.
-func (m *Model) Diff(typ, id string, olds, news resource.PropertyMap) (changes []Change, replace bool, err error) {
-	r, err := rowOf(typ)
-	if err != nil {
-		return nil, false, err
-	}
-	o, n := plain(olds), plain(news)
-	changes = slices.DeleteFunc(diff(o, n), func(c Change) bool { return c.Kind == "delete" && slices.Contains(r.computed, schemaPath(c.Path)) })
-	var conditional []string
-	if r.replacesIf != nil {
-		conditional = r.replacesIf(o, n)
-	}
-	for i, c := range changes {
-		paths := []string{c.Path}
-		for _, side := range []props{o, n} {
-			if c.Kind != "update" && !strings.Contains(c.Path, "[") {
-				paths = append(paths, leaves(c.Path, side.value(c.Path))...)
-			}
-		}
-		for _, p := range paths {
-			if p := schemaPath(p); slices.Contains(r.replaces, p) || slices.Contains(conditional, p) {
-				changes[i].Replaces, replace = true, true
-			}
-		}
-	}
-	return changes, replace, nil
-}
-
 // Create makes a resource: it checks the inputs, what they refer to and what AWS asks of them, then waits as long as AWS
-// typically takes. name is the logical name, from which a missing physical name is derived. If AWS refuses, id is empty.
+// typically takes. name is the logical name, and the physical one where the inputs have none. If AWS refuses, id is empty.
 // If the resource was made and then did not come up (or ctx ended the wait), id and outputs are given together with the
 // error: the thing exists and must be kept in the state.
 func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.PropertyMap) (string, resource.PropertyMap, error) {
@@ -96,21 +68,17 @@ func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.Pr
 		return "", nil, errors.Join(errs...)
 	}
 	in := plain(inputs)
-	if property, auto, err := Autoname(typ, name, []byte(typ+name), in.m); err != nil {
-		return "", nil, err
-	} else if property != "" {
-		in.set(property, auto)
+	if p := r.name.property; p != "" && !in.has(p) && !in.has(r.name.prefix) {
+		in.set(p, name)
 	}
 	o := &object{typ: typ, logical: name, in: in, out: props{in.m.Copy()}, origin: Program, status: creating,
 		bookkeeping: bookkeeping(inputs)}
 
-	if err := m.request(ctx, r, o, true, func() error { return m.admit(r, o) }); err != nil {
-		return "", nil, r.wrap("creating", o, r.createOp(), err)
+	if err := m.request(ctx, r, r.ops[0], o, func() error { return m.admit(r, o) }); err != nil {
+		return "", nil, err
 	}
-	if err := m.bringUp(ctx, r, o); err != nil {
-		return o.id, m.outputs(o), r.wrap("waiting for", o, r.createOp(), err)
-	}
-	return o.id, m.outputs(o), nil
+	err = m.bringUp(ctx, r, o)
+	return o.id, m.outputs(o), err
 }
 
 // admit validates against the account and enters the object, still CREATING.
@@ -118,7 +86,7 @@ func (m *Model) admit(r *row, o *object) error {
 	if err := m.checkRefs(r, o.in); err != nil {
 		return err
 	}
-	r.name.expandPrefix(m, o)
+	m.expandPrefix(r, o)
 	if r.create != nil {
 		if err := r.create(m, o); err != nil {
 			return err
@@ -139,13 +107,13 @@ func (m *Model) admit(r *row, o *object) error {
 
 // fill computes the outputs from the inputs; it runs again after an update and changes nothing that is already there.
 func (m *Model) fill(r *row, o *object) {
-	if slices.Contains(r.outputs, "arn") && r.arn != "" {
+	if r.arn != "" {
 		o.out.setDefault("arn", m.arnOf(r.arn, o))
 	}
-	if slices.Contains(r.outputs, "tagsAll") {
+	if r.tagged {
 		o.out.set("tagsAll", toAny(o.in.strMap("tags")))
 	}
-	if slices.Contains(r.outputs, "ownerId") {
+	if r.owned {
 		o.out.setDefault("ownerId", m.opts.Account)
 	}
 	for k, v := range r.defaults {
@@ -246,8 +214,8 @@ func (m *Model) Read(typ, id string) (inputs, outputs resource.PropertyMap, foun
 	return inputs, o.out.m.Copy(), true
 }
 
-// Update changes a resource in place. Inputs that did not change cause no call to AWS. A change that replaces is an
-// error: the engine must not ask for it.
+// Update changes a resource in place. Whether a change can be made in place is the caller's to know. Outputs that come with an error
+// are of a change that AWS has taken.
 func (m *Model) Update(ctx context.Context, typ, id string, news resource.PropertyMap) (resource.PropertyMap, error) {
 	r, err := rowOf(typ)
 	if err != nil {
@@ -262,27 +230,19 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 		o = &object{typ: typ, id: id, logical: id, in: props{resource.PropertyMap{}}, out: props{resource.PropertyMap{}}, origin: Program, status: active}
 	} else if !ok {
 		m.mu.Unlock()
-		return nil, fmt.Errorf("updating %s (%s): couldn't find resource", r.noun, id)
+		return nil, errors.New("couldn't find resource")
 	}
 	in := plain(news)
-	if r.name != nil && !in.has(r.name.property) && o.in.has(r.name.property) {
-		in.m[resource.PropertyKey(r.name.property)] = o.in.value(r.name.property)
-	}
-	changes, replace, _ := m.Diff(typ, id, o.in.m, in.m)
-	if replace {
-		m.mu.Unlock()
-		return nil, fmt.Errorf("updating %s (%s): %v cannot be changed in place", r.noun, id, changes)
+	if p := r.name.property; p != "" && !in.has(p) && o.in.has(p) {
+		in.m[resource.PropertyKey(p)] = o.in.value(p)
 	}
 	before, beforeOut := o.in, o.out
 	o.bookkeeping = bookkeeping(news)
 	m.mu.Unlock()
-	if len(changes) == 0 {
-		return m.outputs(o), nil
-	}
-	err = m.request(ctx, r, o, false, func() error {
+	err = m.request(ctx, r, r.ops[1], o, func() error {
 		o.in, o.out = in, props{beforeOut.m.Copy()}
 		for k := range before.m {
-			if !slices.Contains(r.computed, string(k)) {
+			if !slices.Contains(r.keeps, string(k)) {
 				delete(o.out.m, k)
 			}
 		}
@@ -303,7 +263,7 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 		return nil
 	})
 	if err != nil {
-		return nil, r.wrap("updating", o, r.updateOp(), err)
+		return nil, err
 	}
 	err = m.wait(ctx, r.times.update)
 	m.mu.Lock()
@@ -312,14 +272,10 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	if err == nil && r.after != nil {
 		err = r.after(ctx, m, o)
 	}
-	if err != nil {
-		return m.outputs(o), r.wrap("updating", o, r.updateOp(), err)
-	}
-	return m.outputs(o), nil
+	return m.outputs(o), err
 }
 
-// Delete removes a resource. What is gone already is no error. What is in use is refused; where the provider tries again
-// (DependencyViolation), so does the model until the provider would give up.
+// Delete removes a resource. What is gone already is no error. What is in use is refused.
 func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	r, err := rowOf(typ)
 	if err != nil {
@@ -329,60 +285,37 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	o, ok := m.objects[typ][id]
 	m.mu.Unlock()
 	if !ok && r.missed != nil {
-		return r.missed(m, id)
+		return r.named(r.ops[2], r.missed(m, id))
 	}
 	if !ok {
 		return nil
 	}
-	deadline := time.Now().Add(m.Scaled(r.times.retryDelete()))
 	gone := false
-	once := *r
-	once.repeats = nil // what the provider repeats is creations and updates
-	for {
-		var changed chan struct{}
-		err := m.request(ctx, &once, o, false, func() error {
-			changed = m.changed
-			if gone = m.objects[typ][id] != o || o.status == pending; gone {
-				return nil
-			}
-			if r.remove != nil {
-				if err := r.remove(m, o); err != nil {
-					return err
-				}
-			}
-			o.status = deleting
-			m.notify()
-			return nil
-		})
-		if gone {
+	err = m.request(ctx, r, r.ops[2], o, func() error {
+		if gone = m.objects[typ][id] != o || o.status == pending; gone {
 			return nil
 		}
-		if err == nil {
-			break
+		if r.remove != nil {
+			if err := r.remove(m, o); err != nil {
+				return err
+			}
 		}
-		left := time.Until(deadline)
-		if Code(err) != "DependencyViolation" || m.opts.Scale == 0 || left <= 0 {
-			return r.wrap("deleting", o, r.deleteOp(), err)
-		}
-		timer := time.NewTimer(left)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return r.wrap("deleting", o, r.deleteOp(), errors.Join(err, ctx.Err()))
-		}
-		timer.Stop()
+		o.status = deleting
+		m.notify()
+		return nil
+	})
+	if err != nil || gone {
+		return err
 	}
 	if r.drain != nil {
 		if err := r.drain(context.WithoutCancel(ctx), m, o); err != nil {
 			m.mu.Lock()
 			o.status = failed
 			m.mu.Unlock()
-			return r.wrap("deleting", o, r.deleteOp(), err)
+			return err
 		}
 	}
-	waitErr := m.wait(ctx, r.times.remove)
+	err = m.wait(ctx, r.times.remove)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.finish(o, r.times.remove)
@@ -390,8 +323,5 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 		delete(m.objects[typ], id)
 	}
 	m.notify()
-	if waitErr != nil {
-		return r.wrap("deleting", o, r.deleteOp(), waitErr)
-	}
-	return nil
+	return err
 }

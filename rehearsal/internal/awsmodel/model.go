@@ -137,7 +137,7 @@ func (o *object) arn() string { return o.out.str("arn") }
 
 // name is the physical name: what row.name says, or the Name tag.
 func (o *object) name() string {
-	if r, ok := table[o.typ]; ok && r.name != nil {
+	if r, ok := table[o.typ]; ok && r.name.property != "" {
 		return o.out.str(r.name.property)
 	}
 	if n := o.out.str("name"); n != "" {
@@ -198,30 +198,23 @@ func Types() []string { return slices.Sorted(maps.Keys(table)) }
 func rowOf(typ string) (*row, error) {
 	r, ok := table[typ]
 	if !ok {
-		return nil, fmt.Errorf("the AWS model has no row for resource type %q; add it to the table of package awsmodel", typ)
+		return nil, fmt.Errorf("the AWS model has no row for resource type %q; add it to its service in package awsmodel and to the habits of package awsprovider", typ)
 	}
 	return r, nil
 }
 
-// Taggable tells whether the type takes tags, and so the provider's default tags.
-func Taggable(typ string) bool {
-	r, ok := table[typ]
-	return ok && slices.Contains(r.outputs, "tagsAll")
-}
-
-// Outputs lists the output properties of a type that are no inputs, as property paths: what is unknown in a preview of a
-// creation.
-func Outputs(typ string) []string {
+// Name gives the property that is the physical name of things of a type, and that of its prefix; empty are those that there are not.
+func Name(typ string) (property, prefix string) {
 	if r, ok := table[typ]; ok {
-		return slices.Clone(r.outputs)
+		return r.name.property, r.name.prefix
 	}
-	return nil
+	return "", ""
 }
 
-// Recomputed lists the outputs that a change of the inputs renews, and which are unknown in a preview of an update.
-func Recomputed(typ string) []string {
+// Keeps lists the arguments that AWS keeps when a change leaves them out.
+func Keeps(typ string) []string {
 	if r, ok := table[typ]; ok {
-		return slices.Clone(r.recomputed)
+		return r.keeps
 	}
 	return nil
 }
@@ -238,53 +231,6 @@ func (m *Model) Partition() string {
 		return "aws-us-gov"
 	}
 	return "aws"
-}
-
-// DeleteBeforeReplace tells whether the provider deletes before it replaces: always for a few types, and for all whose
-// name the program fixed, because the name is taken until the old one is gone (pulumi-terraform-bridge,
-// nameRequiresDeleteBeforeReplace). The inputs are checked ones, with the provider's "__defaults".
-func DeleteBeforeReplace(typ string, news resource.PropertyMap) bool {
-	r, ok := table[typ]
-	if !ok {
-		return false
-	}
-	if r.deleteFirst {
-		return true
-	}
-	defaults, recorded := news["__defaults"]
-	if r.name == nil || !r.name.auto || !recorded || !defaults.IsArray() {
-		return false
-	}
-	named := news.HasValue(resource.PropertyKey(r.name.property))
-	for _, d := range defaults.ArrayValue() {
-		if d.IsString() && d.StringValue() == r.name.property {
-			return false
-		}
-	}
-	return named
-}
-
-// Autoname gives the property that the provider names by itself and the name it would take: the logical name and seven
-// hex digits drawn from seed. Both are empty if the type has no such property, or if the program gave the name or a
-// name prefix. Source: pulumi/pulumi-aws, provider/resources.go and provider/autonaming.go.
-func Autoname(typ, logical string, seed []byte, news resource.PropertyMap) (property, name string, err error) {
-	r, rerr := rowOf(typ)
-	if rerr != nil {
-		return "", "", rerr
-	}
-	n := r.name
-	if n == nil || !n.auto || news.HasValue(resource.PropertyKey(n.property)) ||
-		n.prefixProperty != "" && news.HasValue(resource.PropertyKey(n.prefixProperty)) {
-		return "", "", nil
-	}
-	name, err = resource.NewUniqueName(seed, logical+"-", 7, n.limit(), nil)
-	if err != nil {
-		return "", "", fmt.Errorf("could not make an automatic %s for %s: %w", n.property, typ, err)
-	}
-	if n.alias && !strings.HasPrefix(name, "alias/") {
-		name = "alias/" + name
-	}
-	return n.property, name, nil
 }
 
 // Inventory lists everything that exists in the account, oldest first.

@@ -15,6 +15,33 @@ import (
 // terraform-provider-aws, internal/service/opensearch/domain.go. Answers of CreateDomain were written down by
 // https://github.com/badmintoncryer/cdk-preflight (rules/opensearch, September 2026) where no other source is named.
 
+func openSearchRows() rows {
+	return rows{
+		tDomain: {
+			service: "OpenSearch", ops: operations{"CreateDomain", "UpdateDomainConfig", "DeleteDomain"},
+			keeps: []string{
+				"accessPolicies", "advancedSecurityOptions", "autoTuneOptions", "clusterConfig", "domainEndpointOptions",
+				"ebsOptions", "encryptAtRest", "engineVersion", "ipAddressType", "nodeToNodeEncryption", "offPeakWindowOptions",
+				"softwareUpdateOptions",
+			},
+			name: naming{property: "domainName"}, id: func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
+			arn: "es|domain/{name}", tagged: true,
+			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
+			times: times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes},
+			check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone,
+		},
+		tDomainPolicy: {
+			service: "OpenSearch", ops: operations{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
+			required: []string{"accessPolicies", "domainName"}, upserts: true,
+			id:    func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
+			refs:  []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
+			times: times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},
+			check: func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 0) }, create: createDomainPolicy,
+			update: again(createDomainPolicy), remove: changeDomainPolicy, missed: missedDomainPolicy,
+		},
+	}
+}
+
 // dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.
 // Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource; of t2 it is the
 // largest gp2 volume.
@@ -475,26 +502,13 @@ func (m *Model) domainENIs(o *object) {
 	}
 }
 
-func replacesDomain(olds, news props) []string {
-	var out []string
-	for _, p := range []string{"encryptAtRest.enabled", "nodeToNodeEncryption.enabled", "advancedSecurityOptions.enabled"} {
-		if olds.flag(p, false) && !news.flag(p, false) && !news.unknown(p) {
-			out = append(out, p, strings.TrimSuffix(p, ".enabled"))
-		}
-	}
-	from, to := slices.Index(engineVersions, olds.str("engineVersion")), slices.Index(engineVersions, news.str("engineVersion"))
-	if from >= 0 && to >= 0 && !upgrades(from, to) {
-		out = append(out, "engineVersion")
-	}
-	return out
-}
-
-// upgrades tells whether AWS upgrades a domain from one of engineVersions to another in place; what GetCompatibleVersions does
-// not list, the provider replaces. Sources: "Supported upgrade paths" of .../version-migration.html; within 1.x also answers
-// of GetCompatibleVersions (tests of localstack/localstack).
-func upgrades(from, to int) bool {
-	least := map[int]string{2: "OpenSearch_1.3", 3: "OpenSearch_2.19"}[major(engineVersions[to])]
-	return from <= to && from >= slices.Index(engineVersions, least)
+// Upgrades tells whether AWS upgrades a domain from one version to another in place; one that it does not have counts as an upgrade.
+// Sources: "Supported upgrade paths" of .../version-migration.html; within 1.x also answers of GetCompatibleVersions (tests of
+// localstack/localstack).
+func Upgrades(from, to string) bool {
+	a, b := slices.Index(engineVersions, from), slices.Index(engineVersions, to)
+	least := map[int]string{2: "OpenSearch_1.3", 3: "OpenSearch_2.19"}[major(to)]
+	return a < 0 || b < 0 || a <= b && a >= slices.Index(engineVersions, least)
 }
 
 func major(version string) int {
@@ -504,14 +518,14 @@ func major(version string) int {
 	return n
 }
 
-// inProgress is the answer to who asks for a change of a domain that is changing: what was asked for goes on in AWS when
+// InProgress is the answer to who asks for a change of a domain that is changing: what was asked for goes on in AWS when
 // nobody waits for it any more, and AWS changes domains by itself (.../managedomains-configuration-changes.html,
 // .../service-software.html).
-const inProgress = "A change/update is in progress. Please wait for it to complete before requesting another change."
+const InProgress = "A change/update is in progress. Please wait for it to complete before requesting another change."
 
 func updateDomain(m *Model, o *object, before props) error {
 	if o.asked < o.busy {
-		refused := &APIError{Status: 400, Code: "ValidationException", Message: inProgress}
+		refused := &APIError{Status: 400, Code: "ValidationException", Message: InProgress}
 		if before.str("engineVersion") != o.in.str("engineVersion") {
 			refused.Service, refused.Operation = "OpenSearch", "UpgradeDomain" // a request of its own, which the provider does not repeat
 		}
@@ -556,7 +570,7 @@ func createDomainPolicy(m *Model, o *object) error {
 func changeDomainPolicy(m *Model, o *object) error {
 	domain := m.first(tDomain, "domainName", o.in.str("domainName"))
 	if o.asked < domain.busy {
-		return refuse("ValidationException", inProgress)
+		return refuse("ValidationException", InProgress)
 	}
 	domain.busy = o.began + table[o.typ].times.update
 	return nil
@@ -569,8 +583,7 @@ func missedDomainPolicy(m *Model, id string) error {
 	if m.first(tDomain, "domainName", domain) != nil {
 		return nil
 	}
-	r := table[tDomainPolicy]
-	return r.wrap("deleting", &object{id: id}, r.deleteOp(), refuse("ResourceNotFoundException", "Domain not found: %s", domain))
+	return refuse("ResourceNotFoundException", "Domain not found: %s", domain)
 }
 
 // policyPrincipals checks those of a domain's policy.

@@ -1,10 +1,6 @@
 package awsmodel
 
 import (
-	"encoding/json"
-	"maps"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -13,6 +9,9 @@ import (
 // props reads a property map the way a rule wants it: by dotted path, with a zero value for what is absent or, in a
 // preview, not known yet. It never holds secrets, outputs or "__" bookkeeping keys; see plain.
 type props struct{ m resource.PropertyMap }
+
+// Plain gives inputs as rules see them: without secret and output wrappers and keys that begin with "__".
+func Plain(m resource.PropertyMap) resource.PropertyMap { return plain(m).m }
 
 // plain strips what only the Pulumi engine needs (secret and output wrappers, keys that begin with "__"), so that rules
 // compare values and nothing else.
@@ -72,7 +71,8 @@ func (p props) value(path string) resource.PropertyValue {
 	return resource.NewNullProperty()
 }
 
-func (p props) has(path string) bool     { return !p.value(path).IsNull() }
+func (p props) has(path string) bool { return !p.value(path).IsNull() }
+
 func (p props) unknown(path string) bool { return p.value(path).ContainsUnknowns() }
 
 func (p props) str(path string) string {
@@ -147,160 +147,4 @@ func (p props) setDefault(key string, v any) {
 	if !p.has(key) {
 		p.set(key, v)
 	}
-}
-
-// Change is one difference between old and new inputs.
-type Change struct {
-	// Path is the property path in Pulumi's notation, for example scalingConfig.desiredSize or taints[0].key.
-	Path string
-	// Kind is add, delete or update.
-	Kind string
-	// Replaces tells that this change cannot be made in place.
-	Replaces bool
-}
-
-// Top is the input that the change is in, for example scalingConfig.
-func (c Change) Top() string {
-	if i := strings.IndexAny(c.Path, ".["); i > 0 {
-		return c.Path[:i]
-	}
-	return c.Path
-}
-
-// diff lists the differences between two input maps. A null, an empty list and an absent property are the same thing to
-// the provider, and so are two JSON documents that only differ in layout
-// (pulumi-terraform-bridge, TransformJSONDocument).
-func diff(olds, news props) []Change {
-	var out []Change
-	diffMaps("", olds.m, news.m, &out)
-	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
-	return out
-}
-
-func diffMaps(prefix string, olds, news resource.PropertyMap, out *[]Change) {
-	keys := map[resource.PropertyKey]bool{}
-	for k := range olds {
-		keys[k] = true
-	}
-	for k := range news {
-		keys[k] = true
-	}
-	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		path := string(k)
-		if strings.ContainsAny(path, `.["`) {
-			quoted, _ := json.Marshal(path)
-			path = "[" + string(quoted) + "]"
-		} else if prefix != "" {
-			path = "." + path
-		}
-		diffValues(prefix+path, olds[k], news[k], out)
-	}
-}
-
-func diffValues(path string, o, n resource.PropertyValue, out *[]Change) {
-	switch {
-	case empty(o) && empty(n):
-	case empty(o):
-		*out = append(*out, Change{Path: path, Kind: "add"})
-	case empty(n):
-		*out = append(*out, Change{Path: path, Kind: "delete"})
-	case o.IsObject() && n.IsObject():
-		diffMaps(path, o.ObjectValue(), n.ObjectValue(), out)
-	case o.IsArray() && n.IsArray() && !n.ContainsUnknowns():
-		if !sameList(path, o.ArrayValue(), n.ArrayValue()) {
-			diffLists(path, o.ArrayValue(), n.ArrayValue(), out)
-		}
-	case o.IsString() && n.IsString() && sameJSON(o.StringValue(), n.StringValue()):
-	case !o.DeepEquals(n):
-		*out = append(*out, Change{Path: path, Kind: "update"})
-	}
-}
-
-func empty(v resource.PropertyValue) bool {
-	return v.IsNull() || v.IsArray() && len(v.ArrayValue()) == 0 || v.IsObject() && len(v.ObjectValue()) == 0
-}
-
-// sameList compares lists of strings as sets, because Terraform's schema declares them so; the instance types of a node
-// group are the exception, their order is their priority.
-func sameList(path string, a, b []resource.PropertyValue) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	strs := func(in []resource.PropertyValue) ([]string, bool) {
-		var out []string
-		for _, v := range in {
-			if !v.IsString() {
-				return nil, false
-			}
-			out = append(out, v.StringValue())
-		}
-		if path != "instanceTypes" {
-			slices.Sort(out)
-		}
-		return out, true
-	}
-	x, okX := strs(a)
-	y, okY := strs(b)
-	if okX && okY {
-		return slices.Equal(x, y)
-	}
-	return resource.NewArrayProperty(a).DeepEquals(resource.NewArrayProperty(b))
-}
-
-func diffLists(path string, o, n []resource.PropertyValue, out *[]Change) {
-	for i := range max(len(o), len(n)) {
-		var ov, nv resource.PropertyValue
-		if i < len(o) {
-			ov = o[i]
-		}
-		if i < len(n) {
-			nv = n[i]
-		}
-		diffValues(path+"["+itoa(i)+"]", ov, nv, out)
-	}
-}
-
-func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
-	var x, y any
-	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
-		return false
-	}
-	return reflect.DeepEqual(x, y)
-}
-
-// leaves lists a changed path and, when a whole object came or went, the paths below it, so that a rule about a nested
-// property also sees the object around it appear.
-func leaves(path string, v resource.PropertyValue) []string {
-	out := []string{path}
-	switch {
-	case v.IsObject():
-		for k, e := range v.ObjectValue() {
-			out = append(out, leaves(path+"."+string(k), e)...)
-		}
-	case v.IsArray():
-		for _, e := range v.ArrayValue() {
-			out = append(out, leaves(path, e)...)
-		}
-	}
-	return out
-}
-
-// schemaPath drops list indices: taints[0].key is taints.key in the table.
-func schemaPath(path string) string {
-	var b strings.Builder
-	depth := 0
-	for _, r := range path {
-		switch {
-		case r == '[':
-			depth++
-		case r == ']':
-			depth--
-		case depth == 0:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

@@ -6,6 +6,37 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
+func routeRows() rows {
+	return rows{
+		tRouteTable: {
+			service: "EC2", ops: operations{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"}, required: []string{"vpcId"},
+			idPrefix: "rtb-", arn: "ec2|route-table/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
+			create: createRouteTable, update: again(createRouteTable), remove: removeRouteTable,
+		},
+		tRoute: {
+			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: []string{"routeTableId"},
+			id: func(m *Model, o *object) string {
+				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
+			},
+			defaults: map[string]any{"instanceId": "", "instanceOwnerId": "", "origin": "CreateRoute", "state": "active"},
+			refs: []ref{
+				rtbRef("routeTableId"),
+				{"gatewayId", tIGW, "id", "InvalidInternetGatewayID.NotFound", "The internetGateway ID '%s' does not exist"},
+				{"natGatewayId", tNAT, "id", "InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist"},
+			},
+			takenCode: "RouteAlreadyExists", takenText: "The route identified by %s already exists.", times: instant,
+			check: checkRoute, create: createRoute,
+			update: func(m *Model, o *object, _ props) error { return routeTarget(m, o.in) },
+		},
+		tRouteAssoc: {
+			service: "EC2", ops: operations{"AssociateRouteTable", "ReplaceRouteTableAssociation", "DisassociateRouteTable"},
+			required: []string{"routeTableId"}, idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
+			times: instant,
+			check: func(c *checker) { c.exactlyOne("subnetId", "gatewayId") }, create: createRouteAssoc,
+		},
+	}
+}
+
 func createRouteTable(m *Model, o *object) error {
 	seen := map[string]bool{}
 	for _, r := range o.in.objs("routes") {

@@ -7,6 +7,31 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
+func securityGroupRows() rows {
+	return rows{
+		tSG: {
+			service: "EC2", ops: operations{"CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"},
+			keeps: []string{"vpcId"}, name: named, idPrefix: "sg-", arn: "ec2|security-group/{id}", tagged: true, owned: true,
+			defaults: map[string]any{"description": "Managed by Pulumi", "revokeRulesOnDelete": false}, refs: []ref{vpcRef},
+			times: times{create: 3 * seconds, update: 2 * seconds, remove: 1 * seconds},
+			check: checkSG, create: createSG, remove: removeSG,
+		},
+		tIngress: ruleRow("AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"),
+		tEgress:  ruleRow("AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress"),
+	}
+}
+
+func ruleRow(authorize, revoke string) *row {
+	return &row{
+		service: "EC2", ops: operations{authorize, "ModifySecurityGroupRules", revoke}, required: []string{"ipProtocol", "securityGroupId"},
+		idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
+		refs:  []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
+		times: times{create: 1 * seconds, update: 1 * seconds, remove: 1 * seconds},
+		check: checkRule, create: createRule, update: again(createRule),
+		fill: func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
+	}
+}
+
 func checkSG(c *checker) {
 	for _, side := range []string{"ingress", "egress"} {
 		for i, r := range c.objs(side) {
@@ -81,17 +106,6 @@ func checkPorts(c *checker, prefix string, r props, protocol string) {
 func checkRule(c *checker) {
 	c.exactlyOne("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 	checkPorts(c, "", c.props, "ipProtocol")
-}
-
-// otherKindOfPeer: ModifySecurityGroupRules changes a range to another range and not to a group
-// (terraform-provider-aws, internal/service/ec2/vpc_security_group_ingress_rule.go, ModifyPlan).
-func otherKindOfPeer(olds, news props) (changed []string) {
-	for _, kind := range []string{"cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId"} {
-		if olds.has(kind) != news.has(kind) {
-			changed = append(changed, kind)
-		}
-	}
-	return changed
 }
 
 func createRule(m *Model, o *object) error {

@@ -5,6 +5,43 @@ import (
 	"strings"
 )
 
+func snsRows() rows {
+	return rows{
+		tTopic: {
+			service: "SNS", ops: operations{"CreateTopic", "SetTopicAttributes", "DeleteTopic"},
+			keeps: []string{"policy", "signatureVersion", "tracingConfig"}, name: named,
+			id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, arn: "sns|{name}", tagged: true,
+			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
+			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: createTopic,
+			fill: func(m *Model, o *object) {
+				o.out.setDefault("owner", m.opts.Account)
+				o.out.setDefault("policy", defaultTopicPolicy(m, o))
+			},
+		},
+		tSubscription: {
+			service: "SNS", ops: operations{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"},
+			required: []string{"endpoint", "protocol", "topic"}, keeps: []string{"filterPolicyScope"},
+			id: func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
+			defaults: map[string]any{
+				"confirmationWasAuthenticated": false, "confirmationTimeoutInMinutes": 1, "endpointAutoConfirms": false,
+				"rawMessageDelivery": false,
+			},
+			refs: []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
+			fill: fillSubscription,
+		},
+		tTopicPolicy: {
+			service: "SNS", ops: operations{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"},
+			required: []string{"arn", "policy"}, id: func(_ *Model, o *object) string { return o.in.str("arn") },
+			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
+			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) },
+			create: func(m *Model, o *object) error {
+				return m.principalsExist(o, o.in.str("policy"), "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound")
+			},
+			fill: func(m *Model, o *object) { o.out.setDefault("owner", m.opts.Account) },
+		},
+	}
+}
+
 func createTopic(m *Model, o *object) error {
 	if key := o.in.str("kmsMasterKeyId"); key != "" && key != "alias/aws/sns" && m.usableKey(key) == nil {
 		return refuse("KMSNotFound", "Key '%s' does not exist", key)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -27,6 +28,13 @@ func (m *Model) put(o *object) {
 func (m *Model) notify() {
 	close(m.changed)
 	m.changed = make(chan struct{})
+}
+
+// Changed is closed when something in the account changes.
+func (m *Model) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
 }
 
 // made enters something that AWS or a controller makes.
@@ -147,3 +155,14 @@ func toAny(m map[string]string) map[string]any {
 }
 
 func crc(s string) string { return fmt.Sprint(crc32.ChecksumIEEE([]byte(s))) }
+
+// expandPrefix makes a name of a prefix as the provider does: with a timestamp of 18 digits and a counter of 8
+// (terraform-plugin-sdk, helper/id.PrefixedUniqueId).
+func (m *Model) expandPrefix(r *row, o *object) {
+	if r.name.prefix == "" || o.out.has(r.name.property) || !o.in.has(r.name.prefix) {
+		return
+	}
+	m.seq++
+	stamp := strings.Replace(time.Now().UTC().Format("20060102150405.0000"), ".", "", 1)
+	o.out.set(r.name.property, fmt.Sprintf("%s%s%08x", o.in.str(r.name.prefix), stamp, m.seq))
+}

@@ -3,7 +3,6 @@ package awsprovider
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
@@ -12,27 +11,10 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// What the provider does when AWS refuses something. All types are of terraform-plugin-sdk but for those of framework: of
-// the first the state after a refused update is the old one with the change in it (helper/schema, ResourceData.State), which
+// What the provider does when AWS refuses something. All types are of terraform-plugin-sdk but for those of terraform-plugin-framework:
+// of the first the state after a refused update is the old one with the change in it (helper/schema, ResourceData.State), which
 // the bridge answers as a failed initialization (pkg/tfbridge/provider.go, Update) and the engine keeps with the old inputs
 // (pkg/engine/update.go, pulumi/pulumi#2011). So the next update finds nothing to do (pulumi/pulumi-aws#6062).
-var (
-	// framework are the types of terraform-plugin-framework: a refused update leaves the state as it is
-	// (pkg/pf/tfbridge/provider_update.go).
-	framework = []string{
-		"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
-		"aws:eks/podIdentityAssociation:PodIdentityAssociation",
-	}
-	// resent are the types whose update sends all of it again and does not ask what changed.
-	resent = []string{
-		"aws:opensearch/domainPolicy:DomainPolicy", "aws:iam/rolePolicy:RolePolicy", "aws:sns/topicPolicy:TopicPolicy",
-		"aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation",
-	}
-	// withoutUpdate are those that are only made and deleted (helper/schema/resource.go, Apply).
-	withoutUpdate = []string{
-		"aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-	}
-)
 
 // Refusal is what the provider answers to a request for which it got an error from AWS.
 func Refusal(req any, err error) error {
@@ -43,7 +25,7 @@ func Refusal(req any, err error) error {
 		return framed("deleting", r.GetUrn(), err)
 	case *pulumirpc.UpdateRequest:
 		err = framed("updating", r.GetUrn(), err)
-		if slices.Contains(framework, string(resource.URN(r.GetUrn()).Type())) {
+		if habits[string(resource.URN(r.GetUrn()).Type())].framework {
 			return err
 		}
 		outputs, inputs, news, rerr := readAll(r)
@@ -58,7 +40,7 @@ func Refusal(req any, err error) error {
 
 // framed is an error as the bridge of terraform-plugin-sdk words it.
 func framed(verb, urn string, err error) error {
-	if slices.Contains(framework, string(resource.URN(urn).Type())) {
+	if habits[string(resource.URN(urn).Type())].framework {
 		return err
 	}
 	//lint:ignore ST1005 the bridge ends its errors so

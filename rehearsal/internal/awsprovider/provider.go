@@ -1,6 +1,7 @@
 // Package awsprovider speaks the Pulumi provider protocol for an awsmodel.Model: what the engine takes for the aws
-// provider in a rehearsal. It adds what belongs to the provider and not to AWS: automatic names, default tags, previews,
-// and what is in the state after something failed (failures.go).
+// provider in a rehearsal. It adds what belongs to the provider and not to AWS: automatic names, default tags, what differs and
+// what replaces (habits.go, diff.go), repeated requests and their wording (client.go), previews, and what is in the state after
+// something failed (failures.go).
 package awsprovider
 
 import (
@@ -40,7 +41,7 @@ const (
 // provider serves all aws providers of a stack; the last Configure counts.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
-	model *awsmodel.Model
+	client Client
 
 	mu     sync.Mutex
 	tags   map[string]string
@@ -50,7 +51,7 @@ type provider struct {
 
 // Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which waits for requests under way.
 func Serve(ctx context.Context, model *awsmodel.Model, options ...grpc.ServerOption) (port int, stop func(), err error) {
-	p := &provider{model: model}
+	p := &provider{client: Client{model}}
 	p.renew()
 	cancel := make(chan bool)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
@@ -176,16 +177,16 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	if err := s.read(req.GetArgs().AsMap()); err != nil {
 		return nil, err
 	}
-	if s.Region != p.model.Region() {
-		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", s.Region, p.model.Region())
+	if s.Region != p.client.Model.Region() {
+		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", s.Region, p.client.Model.Region())
 	}
-	account := p.model.Account()
+	account := p.client.Model.Account()
 	if slices.Contains(s.ForbiddenAccountIDs, account) || len(s.AllowedAccountIDs) > 0 && !slices.Contains(s.AllowedAccountIDs, account) {
 		return nil, fmt.Errorf("AWS account ID not allowed: %s", account)
 	}
 	// A command begins. Whoever types it has read what the last one said, and the CLI compiles the program first: what that
 	// one made is known everywhere now.
-	p.model.Pass(betweenCommands)
+	p.client.Model.Pass(betweenCommands)
 	p.renew()
 	p.mu.Lock()
 	p.tags = s.DefaultTags.Tags
@@ -209,7 +210,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 	p.mu.Lock()
 	defaults := p.tags
 	p.mu.Unlock()
-	if v := news["tags"]; awsmodel.Taggable(typ) && len(defaults) > 0 && !v.ContainsUnknowns() {
+	if v := news["tags"]; Taggable(typ) && len(defaults) > 0 && !v.ContainsUnknowns() {
 		merged := resource.PropertyMap{}
 		for k, t := range defaults {
 			merged[resource.PropertyKey(k)] = resource.NewStringProperty(t)
@@ -221,7 +222,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 	}
 
 	filled := []resource.PropertyValue{}
-	property, name, err := awsmodel.Autoname(typ, urn.Name(), req.GetRandomSeed(), news)
+	property, name, err := Autoname(typ, urn.Name(), req.GetRandomSeed(), news)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 		return nil, err
 	}
 	resp := &pulumirpc.CheckResponse{Inputs: inputs}
-	for _, f := range p.model.Check(typ, checked(urn, olds, news)) {
+	for _, f := range p.client.Model.Check(typ, checked(urn, olds, news)) {
 		resp.Failures = append(resp.Failures, &pulumirpc.CheckFailure{Property: f.Property, Reason: f.Reason})
 	}
 	return resp, nil
@@ -260,12 +261,9 @@ func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumir
 	if err != nil {
 		return nil, err
 	}
-	changes, replace, err := p.model.Diff(typ, req.GetId(), believed(outputs, inputs, news), news)
-	if err != nil {
-		return nil, err
-	}
+	changes, replace := Diff(typ, believed(outputs, inputs, news), news)
 	resp := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
-		DeleteBeforeReplace: replace && awsmodel.DeleteBeforeReplace(typ, news)}
+		DeleteBeforeReplace: replace && deleteBeforeReplace(typ, news)}
 	for _, c := range changes {
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		top := c.Top()
@@ -294,7 +292,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	}
 	if req.GetPreview() {
 		out := withoutBookkeeping(inputs)
-		for _, output := range awsmodel.Outputs(typ) {
+		for _, output := range Outputs(typ) {
 			path, err := resource.ParsePropertyPath(output)
 			if err != nil {
 				return nil, err
@@ -306,7 +304,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	}
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
-	id, outputs, err := p.model.Create(ctx, typ, urn.Name(), inputs)
+	id, outputs, err := p.client.Create(ctx, typ, urn.Name(), inputs)
 	if err != nil && id == "" {
 		return nil, Refusal(req, err)
 	}
@@ -322,7 +320,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 
 // Read gives what exists now; an empty answer means that nothing does.
 func (p *provider) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	inputs, outputs, found := p.model.Read(string(resource.URN(req.GetUrn()).Type()), req.GetId())
+	inputs, outputs, found := p.client.Model.Read(string(resource.URN(req.GetUrn()).Type()), req.GetId())
 	if !found {
 		return &pulumirpc.ReadResponse{}, nil
 	}
@@ -344,25 +342,22 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	}
 	if req.GetPreview() {
 		out := merged(outputs, inputs, news)
-		for _, k := range awsmodel.Recomputed(typ) {
+		for _, k := range habits[typ].recomputed {
 			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
 		}
 		props, err := write(out)
 		return &pulumirpc.UpdateResponse{Properties: props}, err
 	}
 	keepIgnored(req, outputs, news)
-	changes, _, err := p.model.Diff(typ, req.GetId(), believed(outputs, inputs, news), news)
-	if err != nil {
-		return nil, err
-	}
+	changes, _ := Diff(typ, believed(outputs, inputs, news), news)
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
-	send, out, found := p.model.Read(typ, req.GetId())
+	send, out, found := p.client.Model.Read(typ, req.GetId())
 	switch {
-	case slices.Contains(withoutUpdate, typ):
+	case habits[typ].withoutUpdate:
 		err = errors.New("doesn't support update")
-	case !found || slices.Contains(resent, typ):
-		out, err = p.model.Update(ctx, typ, req.GetId(), news)
+	case !found || habits[typ].resent:
+		out, err = p.client.Update(ctx, typ, req.GetId(), news)
 	case len(changes) > 0:
 		for _, c := range changes {
 			key := resource.PropertyKey(c.Top())
@@ -371,7 +366,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 				send[key] = v
 			}
 		}
-		out, err = p.model.Update(ctx, typ, req.GetId(), send)
+		out, err = p.client.Update(ctx, typ, req.GetId(), send)
 	}
 	if err != nil {
 		return nil, Refusal(req, err)
@@ -384,7 +379,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
 	ctx, done := p.operation(ctx, req.GetTimeout())
 	defer done()
-	if err := p.model.Delete(ctx, string(resource.URN(req.GetUrn()).Type()), req.GetId()); err != nil {
+	if err := p.client.Delete(ctx, string(resource.URN(req.GetUrn()).Type()), req.GetId()); err != nil {
 		return nil, Refusal(req, err)
 	}
 	return &emptypb.Empty{}, nil
@@ -395,7 +390,7 @@ func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pul
 	if req.GetTok() != getPartition {
 		return nil, fmt.Errorf("function %s is not modelled: the program must look nothing up in AWS; only %s is answered", req.GetTok(), getPartition)
 	}
-	partition := p.model.Partition()
+	partition := p.client.Model.Partition()
 	ret, err := structpb.NewStruct(map[string]any{"id": partition, "partition": partition, "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"})
 	return &pulumirpc.InvokeResponse{Return: ret}, err
 }
@@ -417,7 +412,7 @@ func (p *provider) operation(ctx context.Context, seconds float64) (context.Cont
 	ctx, cancel := context.WithCancel(ctx)
 	release := context.AfterFunc(run, cancel)
 	end := func() { release(); cancel() }
-	if limit := p.model.Scaled(time.Duration(seconds * float64(time.Second))); limit > 0 {
+	if limit := p.client.Model.Scaled(time.Duration(seconds * float64(time.Second))); limit > 0 {
 		timed, cancelTimer := context.WithTimeout(ctx, limit)
 		return timed, func() { cancelTimer(); end() }
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/awsprovider"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
@@ -94,7 +95,7 @@ func (e *engine) RegisterResource(ctx context.Context, req *pulumirpc.RegisterRe
 	if err != nil {
 		return nil, err
 	}
-	id, out, err := e.model.Create(ctx, req.GetType(), req.GetName(), in)
+	id, out, err := awsprovider.Client{Model: e.model}.Create(ctx, req.GetType(), req.GetName(), in)
 	if err != nil {
 		return nil, err
 	}

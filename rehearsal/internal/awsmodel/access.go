@@ -14,7 +14,7 @@ func accessRows() rows {
 			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException",
 			takenText: "The specified access entry resource is already in use on this cluster.", times: instant,
-			check: checkAccessEntry, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
+			check: func(c *checker) { c.arn("principalArn") }, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
 		},
 		tAccessPolicy: {
 			service: "EKS", ops: operations{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
@@ -47,15 +47,6 @@ func (m *Model) entry(cluster, principal, kind string) {
 	id := cluster + ":" + principal
 	if m.objects[tAccessEntry][id] == nil {
 		m.made(tAccessEntry, id, AWS, map[string]any{"clusterName": cluster, "principalArn": principal, "type": kind})
-	}
-}
-
-func checkAccessEntry(c *checker) {
-	c.arn("principalArn")
-	for _, g := range c.strs("kubernetesGroups") {
-		if strings.HasPrefix(g, "system:") {
-			c.fail("kubernetesGroups", "InvalidParameterException: The kubernetes group name %s is invalid, it cannot start with system:", g)
-		}
 	}
 }
 

@@ -16,38 +16,17 @@ func addonRows() rows {
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
 			refs:      []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
-			times: times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
-			check: checkAddon, create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon,
+			times:  times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
+			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon,
 			update: again(createAddon), drain: stopAddon, gone: addonGone,
 		},
 	}
 }
 
-// Add-ons. needsNodes are those whose health asks for running Deployment pods; the others are DaemonSets, which are
-// healthy on no node at all. Source: https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html
-var addons = map[string]struct{ needsNodes, selfManaged bool }{
-	"vpc-cni":                         {selfManaged: true},
-	"kube-proxy":                      {selfManaged: true},
-	"coredns":                         {needsNodes: true, selfManaged: true},
-	"metrics-server":                  {needsNodes: true},
-	"aws-ebs-csi-driver":              {needsNodes: true},
-	"aws-efs-csi-driver":              {needsNodes: true},
-	"snapshot-controller":             {needsNodes: true},
-	"eks-pod-identity-agent":          {},
-	"eks-node-monitoring-agent":       {},
-	"kube-state-metrics":              {needsNodes: true},
-	"cert-manager":                    {needsNodes: true},
-	"external-dns":                    {needsNodes: true},
-	"prometheus-node-exporter":        {},
-	"amazon-cloudwatch-observability": {needsNodes: true},
-}
-
-func checkAddon(c *checker) {
-	c.arn("serviceAccountRoleArn")
-	if c.has("resolveConflicts") {
-		c.fail("resolveConflicts", "resolveConflicts is deprecated: use resolveConflictsOnCreate and resolveConflictsOnUpdate")
-	}
-}
+// selfManaged are the add-ons that EKS installs by itself in a new cluster. Which there are besides, and what they run, is in
+// internal/published/addons.csv: those with pods of Deployments need nodes for their health, the others are DaemonSets, which are
+// healthy on no node at all (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html).
+var selfManaged = []string{"vpc-cni", "kube-proxy", "coredns"}
 
 func createAddon(m *Model, o *object) error {
 	name := o.in.str("addonName")
@@ -56,14 +35,11 @@ func createAddon(m *Model, o *object) error {
 		return refuse("InvalidRequestException", "Cluster '%s' is not in ACTIVE status", cluster.id)
 	}
 	version := cluster.out.str("version")
-	if _, known := addons[name]; !known {
+	if _, known := published.Addons()[name]; !known {
 		return invalidParameter("Addon %s specified is not supported in %s kubernetes version", name, version)
 	}
 	if err := addonValues(name, o.in.str("configurationValues")); err != nil {
 		return err
-	}
-	if arn := o.in.str("serviceAccountRoleArn"); arn != "" && m.role(o, arn) == nil {
-		return invalidParameter("Role with arn %s does not exist", arn)
 	}
 	for _, p := range o.in.objs("podIdentityAssociations") {
 		if err := podIdentityRole(m, o, p.str("roleArn")); err != nil {
@@ -93,13 +69,13 @@ func settleAddon(m *Model, o *object) error {
 		return fmt.Errorf("couldn't find resource: cluster %s", o.in.str("clusterName"))
 	}
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html, resolveConflicts
-	if addons[name].selfManaged && cluster.in.flag("bootstrapSelfManagedAddons", true) && o.in.str("resolveConflictsOnCreate") != "OVERWRITE" {
+	if slices.Contains(selfManaged, name) && o.in.str("resolveConflictsOnCreate") != "OVERWRITE" {
 		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: ConfigurationConflict: Conflicts found when trying to apply. Will not continue due to resolve conflicts mode: the self-managed %s is installed", name)
 	}
 	degraded := func(code, why string) error {
 		return fmt.Errorf("timeout while waiting for state to become 'ACTIVE' (last state: 'DEGRADED', timeout: 20m0s): %s: %s", code, why)
 	}
-	if addons[name].needsNodes && m.room(cluster.id) < max(1, published.Addons()[name].Replicas) {
+	if pods := published.Addons()[name].Replicas; pods > 0 && m.room(cluster.id) < pods {
 		return degraded("InsufficientNumberOfReplicas", "The add-on is unhealthy because it doesn't have the desired number of replicas.")
 	}
 	if name == "aws-ebs-csi-driver" && !m.hasCredentials(cluster, o, "kube-system", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2") {
@@ -144,15 +120,14 @@ func runAddon(ctx context.Context, m *Model, o *object) error {
 }
 
 func stopAddon(ctx context.Context, m *Model, o *object) error {
-	if m.opts.Cluster == nil || o.in.flag("preserve", false) {
+	if m.opts.Cluster == nil {
 		return nil
 	}
 	return m.opts.Cluster.StopAddon(ctx, o.in.str("addonName"))
 }
 
 // hasCredentials tells whether a service account can reach AWS with one of the managed policies or one of the account's
-// own: through pod identity (which needs its agent), a role by its token (which needs the OIDC provider), or the nodes'
-// role.
+// own: through pod identity, which needs its agent, or the nodes' role.
 func (m *Model) hasCredentials(cluster, addon *object, namespace, account string, policies ...string) bool {
 	permitted := func(arn string) bool {
 		role := m.first(tRole, "arn", arn)
@@ -170,10 +145,6 @@ func (m *Model) hasCredentials(cluster, addon *object, namespace, account string
 				return true
 			}
 		}
-		if role := m.first(tRole, "arn", addon.in.str("serviceAccountRoleArn")); role != nil && permitted(role.arn()) &&
-			trusts(role, "Federated", m.oidcARN(m.issuer(cluster)), "sts:AssumeRoleWithWebIdentity") {
-			return true
-		}
 	}
 	for _, g := range m.where(tNodeGroup, "clusterName", cluster.id) {
 		if role := m.first(tRole, "arn", g.in.str("nodeRoleArn")); role != nil && m.attached(role, policies...) {
@@ -185,7 +156,7 @@ func (m *Model) hasCredentials(cluster, addon *object, namespace, account string
 
 func addonGone(m *Model, o *object) bool {
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
-	if cluster != nil && o.in.str("addonName") == "vpc-cni" && !o.in.flag("preserve", false) && m.readyNodes(cluster.id) > 0 {
+	if cluster != nil && o.in.str("addonName") == "vpc-cni" && m.readyNodes(cluster.id) > 0 {
 		cluster.cniGone = true
 	}
 	return false

@@ -30,12 +30,6 @@ func (c *checker) exactlyOne(paths ...string) {
 	}
 }
 
-func (c *checker) between(path string, low, high float64) {
-	if v := c.value(path); v.IsNumber() && (v.NumberValue() < low || v.NumberValue() > high) {
-		c.fail(path, "expected %s to be in the range (%v - %v), got %v", path, low, high, v.NumberValue())
-	}
-}
-
 func (c *checker) arn(paths ...string) {
 	for _, path := range paths {
 		for _, v := range append(c.strs(path), c.str(path)) {

@@ -12,7 +12,7 @@ func cloudWatchRows() rows {
 			keeps: []string{"logGroupClass"}, name: named, arn: "logs|log-group:{name}", tagged: true,
 			defaults:  map[string]any{"retentionInDays": 0, "skipDestroy": false, "logGroupClass": "STANDARD"},
 			takenCode: "ResourceAlreadyExistsException", takenText: "The specified log group already exists: %s", times: instant,
-			create: createLogGroup, gone: logGroupGone,
+			gone: logGroupGone,
 		},
 		tLogPolicy: {
 			service: "CloudWatch Logs", ops: operations{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
@@ -22,7 +22,7 @@ func cloudWatchRows() rows {
 		},
 		tAlarm: {
 			service: "CloudWatch", ops: operations{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
-			required: []string{"comparisonOperator", "evaluationPeriods"}, keeps: []string{"evaluateLowSampleCountPercentiles"},
+			required: []string{"comparisonOperator", "evaluationPeriods", "threshold"}, keeps: []string{"evaluateLowSampleCountPercentiles"},
 			name: naming{property: "name"}, arn: "cloudwatch|alarm:{name}", tagged: true,
 			defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"}, times: instant,
 			check: checkAlarm, create: createAlarm, update: again(createAlarm),
@@ -30,31 +30,8 @@ func cloudWatchRows() rows {
 	}
 }
 
-func createLogGroup(m *Model, o *object) error {
-	key := o.in.str("kmsKeyId")
-	if key == "" {
-		return nil
-	}
-	k := m.usableKey(key)
-	if k == nil {
-		return refuse("InvalidParameterException", "The specified KMS key does not exist or is not allowed to be used with LogGroup '%s'", m.arnOf("logs|log-group:{name}", o))
-	}
-	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html: the key's policy must name the service
-	service := "logs." + m.opts.Region + ".amazonaws.com"
-	for _, s := range parse(k.out.str("policy")).Statement {
-		if s.Effect == "Allow" && slices.Contains(s.principals("Service"), service) {
-			return nil
-		}
-	}
-	return refuse("AccessDeniedException", "The specified KMS key does not exist or is not allowed to be used with LogGroup '%s' (its policy does not allow %s)", m.arnOf("logs|log-group:{name}", o), service)
-}
-
 // logGroupGone: a cluster that still logs makes its group again (terraform-aws-modules/terraform-aws-eks#2763).
 func logGroupGone(m *Model, o *object) bool {
-	if o.in.flag("skipDestroy", false) {
-		o.status, o.kept = active, "skipDestroy is set on the log group"
-		return true
-	}
 	name, ours := strings.CutPrefix(o.id, "/aws/eks/")
 	if cluster := m.objects[tCluster][strings.TrimSuffix(name, "/cluster")]; ours && cluster != nil {
 		delete(m.objects[tLogGroup], o.id)
@@ -74,24 +51,18 @@ func createLogPolicy(m *Model, o *object) error {
 
 func checkAlarm(c *checker) {
 	if !c.has("metricQueries") {
-		for _, p := range []string{"metricName", "namespace", "period"} {
+		for _, p := range []string{"metricName", "namespace", "period", "statistic"} {
 			if !c.has(p) {
-				c.fail(p, "One of `metric_name` (with namespace and period) or `metric_query` must be set for a cloudwatch metric alarm: %s is missing", p)
+				c.fail(p, "One of `metric_name` (with namespace, period and statistic) or `metric_query` must be set for a cloudwatch metric alarm: "+
+					"%s is missing", p)
 			}
 		}
-		c.exactlyOne("statistic", "extendedStatistic")
 	}
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 	if v := c.value("period"); v.IsNumber() && !slices.Contains([]float64{10, 20, 30}, v.NumberValue()) && int(v.NumberValue())%60 != 0 {
 		c.fail("period", "period must be 10, 20, 30 or a multiple of 60, got %v", v.NumberValue())
 	}
-	if d := c.num("datapointsToAlarm"); d > c.num("evaluationPeriods") && c.num("evaluationPeriods") > 0 {
-		c.fail("datapointsToAlarm", "datapoints to alarm (%v) cannot be above evaluation periods (%v)", d, c.num("evaluationPeriods"))
-	}
-	if c.has("threshold") == c.has("thresholdMetricId") && !c.unknown("threshold") {
-		c.fail("threshold", "exactly one of threshold, thresholdMetricId must be specified")
-	}
-	for _, p := range []string{"alarmActions", "okActions", "insufficientDataActions"} {
+	for _, p := range []string{"alarmActions", "okActions"} {
 		c.arn(p)
 		if n := len(c.strs(p)); n > 5 {
 			c.fail(p, "at most 5 actions, found %d", n)
@@ -100,7 +71,7 @@ func checkAlarm(c *checker) {
 }
 
 func createAlarm(m *Model, o *object) error {
-	for _, p := range []string{"alarmActions", "okActions", "insufficientDataActions"} {
+	for _, p := range []string{"alarmActions", "okActions"} {
 		for _, a := range o.in.strs(p) {
 			if strings.Contains(a, ":sns:") && m.first(tTopic, "arn", a) == nil {
 				return refuse("ValidationError", "Invalid arn syntax or topic does not exist: %s", a)

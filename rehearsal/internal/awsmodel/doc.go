@@ -5,6 +5,10 @@
 // and ARNs, references, typical durations), and beside them, as functions, the service's rules. It answers with AWS's error codes
 // in the words in which the AWS SDK prints them. What a single argument may be is in package awsrules.
 //
+// It has rules for the arguments that the program sends, which are those of internal/awsrules/rules.yaml, and for a few more that a
+// mistake in package mutations adds. A new argument brings its rules along: without a row in rules.yaml a test refuses it. Each
+// rule is reached by a rehearsal, by a mistake in package mutations or by a case of the tests here, whose names say what it catches.
+//
 // It also does what AWS does unasked: the cluster's security group and interfaces, access entries, log groups, Auto
 // Scaling groups, service-linked roles. What nobody removes stays in Inventory, and blocks deletions as in AWS.
 //
@@ -14,6 +18,7 @@ package awsmodel
 // NotModelled lists what a rehearsal cannot show, for the reader of its result.
 var NotModelled = []struct{ Area, What string }{
 	{"credentials", "who the caller is, IAM permissions of the caller, service control policies, permission boundaries"},
+	{"arguments", "what AWS makes of an argument that the program does not send"},
 	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are looked at; managed policies outside a short list are refused"},
 	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource policies of anything but OpenSearch domains, and of VPC endpoints where pods and nodes call"},
 	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles are assumed to be 20 seconds"},

@@ -12,15 +12,15 @@ import (
 func networkRows() rows {
 	return rows{
 		tVPC: {
-			service: "EC2", ops: operations{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"},
+			service: "EC2", ops: operations{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"}, required: []string{"cidrBlock"},
 			keeps: []string{"cidrBlock", "enableDnsHostnames", "enableNetworkAddressUsageMetrics"}, idPrefix: "vpc-",
 			arn: "ec2|vpc/{id}", tagged: true, owned: true,
 			defaults: map[string]any{
 				"enableDnsSupport": true, "enableDnsHostnames": false, "instanceTenancy": "default", "ipv6AssociationId": "",
 				"enableNetworkAddressUsageMetrics": false, "assignGeneratedIpv6CidrBlock": false,
 			},
-			times: times{create: 11 * seconds, update: 2 * seconds, remove: 1 * seconds},
-			check: checkVPC, create: createVPC, fill: fillVPC, remove: removeVPC,
+			times:  times{create: 11 * seconds, update: 2 * seconds, remove: 1 * seconds},
+			create: createVPC, fill: fillVPC, remove: removeVPC,
 		},
 		tSubnet: {
 			service: "EC2", ops: operations{"CreateSubnet", "ModifySubnetAttribute", "DeleteSubnet"}, required: []string{"vpcId"},
@@ -31,7 +31,7 @@ func networkRows() rows {
 				"privateDnsHostnameTypeOnLaunch": "ip-name",
 			},
 			refs: []ref{vpcRef}, times: times{create: 1 * seconds, update: 10 * seconds, remove: 1 * seconds},
-			check: checkSubnet, create: createSubnet, remove: removeSubnet,
+			create: createSubnet, remove: removeSubnet,
 		},
 		tIGW: {
 			service: "EC2", ops: operations{"AttachInternetGateway", "AttachInternetGateway", "DetachInternetGateway"},
@@ -65,12 +65,6 @@ func networkRows() rows {
 	}
 }
 
-func checkVPC(c *checker) {
-	if !c.has("cidrBlock") && !c.has("ipv4IpamPoolId") {
-		c.fail("cidrBlock", "one of cidrBlock, ipv4IpamPoolId must be specified")
-	}
-}
-
 func createVPC(m *Model, o *object) error {
 	// A VPC is a /16 to a /28: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 	p := netip.MustParsePrefix(o.in.str("cidrBlock"))
@@ -101,12 +95,6 @@ func removeVPC(m *Model, o *object) error {
 	return nil
 }
 
-func checkSubnet(c *checker) {
-	if c.has("availabilityZone") && c.has("availabilityZoneId") {
-		c.fail("availabilityZone", "\"availabilityZone\": conflicts with availabilityZoneId")
-	}
-}
-
 func createSubnet(m *Model, o *object) error {
 	p, err := netip.ParsePrefix(o.in.str("cidrBlock"))
 	vpc := netip.MustParsePrefix(m.objects[tVPC][o.in.str("vpcId")].in.str("cidrBlock"))
@@ -118,21 +106,12 @@ func createSubnet(m *Model, o *object) error {
 			return refuse("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", p)
 		}
 	}
-	id, name := o.in.str("availabilityZoneId"), o.in.str("availabilityZone")
-	given, parameter, ok := id, "availabilityZoneId", true
-	switch {
-	case id != "":
-		name, ok = m.region.zoneName(m.opts.Region, id)
-	case name != "":
-		given, parameter = name, "availabilityZone"
-		id, ok = m.region.zoneID(m.opts.Region, name)
-	default:
-		id = m.region.prefix + "-az1"
-		name, _ = m.region.zoneName(m.opts.Region, id)
-	}
+	id := orElse(o.in.str("availabilityZoneId"), m.region.prefix+"-az1")
+	name, ok := m.region.zoneName(m.opts.Region, id)
 	if !ok {
-		return refuse("InvalidParameterValue", "Value (%s) for parameter %s is invalid. Subnets can currently only be created in the %d zones of %s.",
-			given, parameter, m.region.zones, m.opts.Region)
+		return refuse("InvalidParameterValue",
+			"Value (%s) for parameter availabilityZoneId is invalid. Subnets can currently only be created in the %d zones of %s.",
+			id, m.region.zones, m.opts.Region)
 	}
 	o.out.set("availabilityZone", name)
 	o.out.set("availabilityZoneId", id)
@@ -196,11 +175,10 @@ func removeEIP(m *Model, o *object) error {
 func createNAT(m *Model, o *object) error {
 	subnet := m.objects[tSubnet][o.in.str("subnetId")]
 	alloc := o.in.str("allocationId")
-	public := o.in.str("connectivityType") != "private"
-	if public && alloc == "" {
+	if alloc == "" {
 		return refuse("MissingParameter", "The request must contain the parameter AllocationId")
 	}
-	if alloc != "" && len(m.where(tNAT, "allocationId", alloc)) > 0 {
+	if len(m.where(tNAT, "allocationId", alloc)) > 0 {
 		return refuse("Resource.AlreadyAssociated", "Elastic IP address [%s] is already associated", alloc)
 	}
 	o.id = m.newID(tNAT, "nat-")
@@ -213,17 +191,16 @@ func createNAT(m *Model, o *object) error {
 
 func settleNAT(m *Model, o *object) error {
 	vpc := o.out.str("vpcId")
-	if o.in.str("connectivityType") != "private" && len(m.where(tIGW, "vpcId", vpc)) == 0 {
-		return fmt.Errorf("unexpected state 'failed', wanted target 'available'. last error: Gateway.NotAttached: Network %s has no Internet gateway attached", vpc)
+	if len(m.where(tIGW, "vpcId", vpc)) == 0 {
+		return fmt.Errorf("unexpected state 'failed', wanted target 'available'. last error: "+
+			"Gateway.NotAttached: Network %s has no Internet gateway attached", vpc)
 	}
 	// PublicIp and AssociationId are of an address that is associated (EC2's API model, NatGatewayAddress), which for a
 	// gateway that failed it is not: four of its six failure codes say why (NatGateway, FailureCode).
-	if alloc := o.in.str("allocationId"); alloc != "" {
-		ip := m.objects[tEIP][alloc].out.str("publicIp")
-		m.first(tENI, "owner", o.id).out.set("publicIp", ip)
-		o.out.set("publicIp", ip)
-		o.out.set("associationId", m.newID("assoc", "eipassoc-"))
-	}
+	ip := m.objects[tEIP][o.in.str("allocationId")].out.str("publicIp")
+	m.first(tENI, "owner", o.id).out.set("publicIp", ip)
+	o.out.set("publicIp", ip)
+	o.out.set("associationId", m.newID("assoc", "eipassoc-"))
 	return nil
 }
 
@@ -258,11 +235,6 @@ func createTemplate(m *Model, o *object) error {
 	if len(m.where(tTemplate, "name", o.name())) > 0 {
 		return refuse("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
 	}
-	for _, d := range o.in.objs("blockDeviceMappings") {
-		if key := d.str("ebs.kmsKeyId"); key != "" && m.usableKey(key) == nil {
-			return refuse("InvalidParameterValue", "Invalid KMS key ID: %s", key)
-		}
-	}
 	return nil
 }
 
@@ -281,8 +253,5 @@ func updateTemplate(_ *Model, o *object, before props) error {
 		return nil
 	}
 	o.out.set("latestVersion", o.out.num("latestVersion")+1)
-	if o.in.flag("updateDefaultVersion", false) {
-		o.out.set("defaultVersion", o.out.num("latestVersion"))
-	}
 	return nil
 }

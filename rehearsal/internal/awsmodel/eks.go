@@ -98,13 +98,12 @@ func createCluster(m *Model, o *object) error {
 		"tags":        map[string]any{"kubernetes.io/cluster/" + name: "owned", "aws:eks:cluster-name": name},
 	})
 	sg.out.set("owner", name)
-	groups := append(in.strs("vpcConfig.securityGroupIds"), sg.id)
 	zones := map[string]bool{}
 	for _, id := range in.strs("vpcConfig.subnetIds") {
 		s := m.objects[tSubnet][id]
 		if zone := s.out.str("availabilityZoneId"); !zones[zone] && len(zones) < 2 {
 			zones[zone] = true
-			m.addENI(s, name, "Amazon EKS "+name, groups)
+			m.addENI(s, name, "Amazon EKS "+name, []string{sg.id})
 		}
 	}
 	m.ensureSLR("eks.amazonaws.com")
@@ -147,11 +146,6 @@ func (m *Model) clusterSubnets(o *object) error {
 	if len(zones) < 2 {
 		return invalidParameter("Subnets specified must be in at least two different AZs")
 	}
-	for _, id := range o.in.strs("vpcConfig.securityGroupIds") {
-		if m.objects[tSG][id] == nil {
-			return invalidParameter("The security group '%s' does not exist", id)
-		}
-	}
 	return nil
 }
 
@@ -179,9 +173,6 @@ func (m *Model) clusterEncryption(in props) error {
 		k := m.usableKey(key)
 		if k == nil || k.arn() != key {
 			return invalidParameter("The keyArn in encryptionConfig provider is invalid, or the key is not enabled: %s", key)
-		}
-		if k.out.str("keyUsage") != "ENCRYPT_DECRYPT" || k.out.str("customerMasterKeySpec") != "SYMMETRIC_DEFAULT" {
-			return invalidParameter("The key in encryptionConfig must be symmetric: %s", key)
 		}
 	}
 	return nil

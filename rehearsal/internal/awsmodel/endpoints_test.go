@@ -5,29 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"expense/internal/published"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// The model knows the regions that the settings allow, no more and no fewer.
-func TestTheModelHasEachRegionThatIsAllowed(t *testing.T) {
-	allowed := map[string]string{}
-	for _, row := range published.Regions() {
-		if row[2] != "" {
-			allowed[row[0]] = row[2]
-			assert.Equal(t, row[1], New(Options{Region: row[0]}).Partition(), row[0])
-		}
-	}
-	assert.GreaterOrEqual(t, len(allowed), 36)
-	known := map[string]string{}
-	for name, r := range regions {
-		known[name] = r.prefix
-	}
-	assert.Equal(t, allowed, known)
-}
 
 func TestEndpointsAreOfServicesThatTheRegionAndTheZoneHave(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -26,8 +26,7 @@ type Call struct {
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html), but one that names the account
 // leaves it to the role's policies
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). The policies that are looked
-// at are the role's own, the account's that are attached to it, and those of OpenSearch domains; AWS's managed policies allow
-// nothing here. A statement that denies does so whatever its conditions.
+// at are the role's own and those of OpenSearch domains; AWS's managed policies allow nothing here. A statement that denies does so whatever its conditions.
 func (m *Model) Allowed(call Call) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,22 +42,11 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	for _, p := range m.where(tRolePolicy, "role", role.name()) {
 		policies = append(policies, policy{"role policy " + p.name(), p.in.str("policy"), false})
 	}
-	for _, p := range role.in.objs("inlinePolicies") {
-		policies = append(policies, policy{"role policy " + p.str("name"), p.str("policy"), false})
-	}
-	for _, attachment := range m.where(tAttachment, "role", role.name()) {
-		if p := m.first(tPolicy, "arn", attachment.in.str("policyArn")); p != nil {
-			policies = append(policies, policy{"policy " + p.name(), p.in.str("policy"), false})
-		}
-	}
 	for _, domain := range m.all(tDomain) {
 		if call.Resource == domain.arn() || strings.HasPrefix(call.Resource, domain.arn()+"/") {
-			// A domain has one access policy: the last that was set.
-			text := domain.in.str("accessPolicies")
 			if p := m.first(tDomainPolicy, "domainName", domain.name()); p != nil {
-				text = p.in.str("accessPolicies")
+				policies = append(policies, policy{"access policy of domain " + domain.name(), p.in.str("accessPolicies"), true})
 			}
-			policies = append(policies, policy{"access policy of domain " + domain.name(), text, true})
 		}
 	}
 	var by []string

@@ -116,23 +116,6 @@ func TestPodIdentityHandsARoleToItsServiceAccount(t *testing.T) {
 	}
 }
 
-// A policy of the account counts for the role that it is attached to.
-func TestAnAttachedPolicyAllows(t *testing.T) {
-	w := newWorld(Options{})
-	at, err := w.build(map[string]func(*world, in){
-		"policy": func(_ *world, i in) {
-			i["policy"] = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"es:ESHttpGet","Resource":"*"}}`
-		},
-	})
-	require.NoError(t, err, at)
-	call := Call{Role: w.arn("writer"), Action: "es:ESHttpGet", Resource: testDomain + "/"}
-	_, err = w.m.Allowed(call)
-	require.NoError(t, err)
-	call.Role = w.arn("csiRole")
-	_, err = w.m.Allowed(call)
-	assert.Equal(t, "AccessDenied", Code(err))
-}
-
 // Both actions are needed, from one statement or from two, and a statement that denies one of them wins.
 func TestATrustPolicyCanDeny(t *testing.T) {
 	const pods = `"Principal":{"Service":"pods.eks.amazonaws.com"}`

@@ -32,17 +32,6 @@ func iamRows() rows {
 			times: instant,
 			check: func(c *checker) { c.arn("policyArn") }, create: createAttachment,
 		},
-		tPolicy: {
-			service: "IAM", ops: operations{"CreatePolicy", "CreatePolicyVersion", "DeletePolicy"}, required: []string{"policy"},
-			name: named, id: func(m *Model, o *object) string { return m.arnOf("iam|policy{path}{name}", o) },
-			arn: "iam|policy{path}{name}", tagged: true,
-			defaults:  map[string]any{"path": "/", "attachmentCount": 0, "description": ""},
-			takenCode: "EntityAlreadyExists", takenText: "A policy called %s already exists. Duplicate names are not allowed.",
-			times:  instant,
-			check:  func(c *checker) { c.policyDocument("policy", identityPolicy, 6144) },
-			fill:   func(m *Model, o *object) { o.out.setDefault("policyId", strings.ToUpper("ANPA"+m.hex(o.id)[:17])) },
-			remove: removePolicy,
-		},
 		tOIDC: {
 			service:  "IAM",
 			ops:      operations{"CreateOpenIDConnectProvider", "UpdateOpenIDConnectProviderThumbprint", "DeleteOpenIDConnectProvider"},
@@ -75,7 +64,7 @@ func (m *Model) Caller() string {
 // principal tells whether an IAM user, role or account exists as far as the service knows that is asked for o; those of
 // other accounts are taken on trust.
 func (m *Model) principal(o *object, arn string) bool {
-	if arn == m.opts.Account || arn == m.Caller() || slices.Contains(m.opts.Principals, arn) {
+	if arn == m.opts.Account || arn == m.Caller() {
 		return true
 	}
 	parts := strings.SplitN(arn, ":", 6)
@@ -98,8 +87,7 @@ func (m *Model) role(o *object, arn string) *object {
 
 func checkRole(c *checker) {
 	c.policyDocument("assumeRolePolicy", trustPolicy, 2048)
-	c.between("maxSessionDuration", 3600, 43200)
-	c.arn("managedPolicyArns", "permissionsBoundary")
+	c.arn("permissionsBoundary")
 }
 
 func createRole(m *Model, o *object) error {
@@ -120,31 +108,23 @@ func createRole(m *Model, o *object) error {
 			}
 		}
 	}
-	for _, p := range o.in.strs("managedPolicyArns") {
-		if err := m.managedPolicy(p); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 func fillRole(m *Model, o *object) {
 	o.out.setDefault("createDate", stamp())
 	o.out.setDefault("uniqueId", "AROA"+strings.ToUpper(m.hex(o.id)[:17]))
-	o.out.setDefault("managedPolicyArns", []any{})
 }
 
 // stamp is the present in the form AWS prints times.
 func stamp() string { return time.Now().UTC().Format(time.RFC3339) }
 
 func removeRole(m *Model, o *object) error {
-	if !o.in.flag("forceDetachPolicies", false) {
-		if len(m.where(tAttachment, "role", o.name())) > 0 {
-			return refuse("DeleteConflict", "Cannot delete entity, must detach all policies first.")
-		}
-		if len(m.where(tRolePolicy, "role", o.name())) > 0 {
-			return refuse("DeleteConflict", "Cannot delete entity, must delete policies first.")
-		}
+	if len(m.where(tAttachment, "role", o.name())) > 0 {
+		return refuse("DeleteConflict", "Cannot delete entity, must detach all policies first.")
+	}
+	if len(m.where(tRolePolicy, "role", o.name())) > 0 {
+		return refuse("DeleteConflict", "Cannot delete entity, must delete policies first.")
 	}
 	// EKS keeps an instance profile on the role of a node group (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html).
 	if len(m.where(tNodeGroup, "nodeRoleArn", o.arn())) > 0 {
@@ -164,7 +144,7 @@ var managedPolicies = []string{
 
 func (m *Model) managedPolicy(arn string) error {
 	prefix := fmt.Sprintf("arn:%s:iam::aws:policy/", m.Partition())
-	if name, aws := strings.CutPrefix(arn, prefix); aws && slices.Contains(managedPolicies, name) || m.first(tPolicy, "arn", arn) != nil {
+	if name, aws := strings.CutPrefix(arn, prefix); aws && slices.Contains(managedPolicies, name) {
 		return nil
 	}
 	return refuse("NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)
@@ -192,9 +172,6 @@ func createAttachment(m *Model, o *object) error {
 func (m *Model) attached(role *object, names ...string) bool {
 	for _, name := range names {
 		arn := fmt.Sprintf("arn:%s:iam::aws:policy/%s", m.Partition(), name)
-		if slices.Contains(role.in.strs("managedPolicyArns"), arn) {
-			return true
-		}
 		for _, a := range m.where(tAttachment, "role", role.name()) {
 			if a.in.str("policyArn") == arn {
 				return true
@@ -206,15 +183,7 @@ func (m *Model) attached(role *object, names ...string) bool {
 
 // hasOwnPolicy tells whether the role has a policy that is not AWS's; what it permits is not looked at.
 func (m *Model) hasOwnPolicy(role *object) bool {
-	return len(m.where(tRolePolicy, "role", role.name())) > 0 || len(role.in.objs("inlinePolicies")) > 0 ||
-		slices.ContainsFunc(m.where(tAttachment, "role", role.name()), func(a *object) bool { return m.first(tPolicy, "arn", a.in.str("policyArn")) != nil })
-}
-
-func removePolicy(m *Model, o *object) error {
-	if len(m.where(tAttachment, "policyArn", o.id)) > 0 {
-		return refuse("DeleteConflict", "Cannot delete a policy attached to entities.")
-	}
-	return nil
+	return len(m.where(tRolePolicy, "role", role.name())) > 0
 }
 
 func (m *Model) oidcARN(url string) string {
@@ -264,10 +233,6 @@ func checkSLR(c *checker) {
 	service := c.str("awsServiceName")
 	if service != "" && serviceLinkedRoles[service] == "" {
 		c.fail("awsServiceName", "InvalidInput: service %s has no service-linked role that the model knows", service)
-	}
-	// Only Auto Scaling, Lex and a few others allow a suffix.
-	if c.has("customSuffix") && service != "autoscaling.amazonaws.com" {
-		c.fail("customSuffix", "InvalidInput: Custom suffix is not allowed for %s", service)
 	}
 }
 

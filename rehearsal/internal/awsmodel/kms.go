@@ -3,7 +3,6 @@ package awsmodel
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -20,7 +19,7 @@ func kmsRows() rows {
 				"enableKeyRotation": false, "multiRegion": false, "description": "",
 			},
 			times: times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds},
-			check: checkKey, create: createKey, fill: fillKey, after: keyUp, update: again(createKey), gone: keyGone,
+			fill:  fillKey, after: keyUp, gone: keyGone,
 		},
 		tAlias: {
 			service: "KMS", ops: operations{"CreateAlias", "UpdateAlias", "DeleteAlias"}, required: []string{"targetKeyId"},
@@ -29,34 +28,6 @@ func kmsRows() rows {
 			create: createAlias, fill: fillAlias, update: again(createAlias),
 		},
 	}
-}
-
-func checkKey(c *checker) {
-	c.policyDocument("policy", resourcePolicy, 32768)
-}
-
-func createKey(m *Model, o *object) error {
-	doc := o.in.str("policy")
-	if doc == "" {
-		return nil
-	}
-	if err := m.principalsExist(o, doc, "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."); err != nil {
-		return err
-	}
-	// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html: the caller must stay able to change the policy
-	for _, s := range parse(doc).Statement {
-		caller := slices.ContainsFunc(s.principals("AWS"), func(p string) bool {
-			return p == "*" || p == m.opts.Account || p == m.Caller() || strings.HasSuffix(p, ":"+m.opts.Account+":root")
-		})
-		put := slices.ContainsFunc(s.Action, func(a string) bool { return a == "kms:*" || a == "*" || a == "kms:PutKeyPolicy" || a == "kms:Put*" })
-		if s.Effect == "Allow" && caller && put {
-			return nil
-		}
-	}
-	if o.in.flag("bypassPolicyLockoutSafetyCheck", false) {
-		return nil
-	}
-	return refuse("MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future.")
 }
 
 func fillKey(m *Model, o *object) {
@@ -93,16 +64,10 @@ func keyGone(_ *Model, o *object) bool {
 	return true
 }
 
-// usableKey finds an enabled key by ID, ARN or alias.
+// usableKey finds a key by ID or ARN.
 func (m *Model) usableKey(ref string) *object {
 	k := m.objects[tKey][ref[strings.LastIndex(ref, "/")+1:]]
-	if at := strings.Index(ref, "alias/"); at >= 0 {
-		if a := m.objects[tAlias][ref[at:]]; a != nil {
-			target := a.in.str("targetKeyId")
-			k = m.objects[tKey][target[strings.LastIndex(target, "/")+1:]]
-		}
-	}
-	if k == nil || k.status == pending || !k.in.flag("isEnabled", true) {
+	if k == nil || k.status == pending {
 		return nil
 	}
 	return k

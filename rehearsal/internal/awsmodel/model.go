@@ -37,8 +37,6 @@ type Options struct {
 	// EndpointZones are the zones, by ID, of endpoint services, by the services' names as in com.amazonaws.REGION.NAME. A
 	// service that is not listed is in all of the region's zones; one with no zones is not in the region.
 	EndpointZones map[string][]string
-	// Principals are ARNs of IAM users and roles that exist without the program having made them.
-	Principals []string
 	// ServiceLinkedRoles are the services (for example opensearchservice.amazonaws.com) whose service-linked role the
 	// account has already.
 	ServiceLinkedRoles []string

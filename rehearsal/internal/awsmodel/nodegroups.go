@@ -36,9 +36,10 @@ func checkNodeGroup(c *checker) {
 		c.exactlyOne("updateConfig.maxUnavailable", "updateConfig.maxUnavailablePercentage")
 	}
 	if c.has("launchTemplate") && !c.unknown("launchTemplate") {
-		c.exactlyOne("launchTemplate.id", "launchTemplate.name")
-		if !c.has("launchTemplate.version") {
-			c.fail("launchTemplate.version", "Missing required argument. The argument \"version\" is required, but no definition was found")
+		for _, p := range []string{"id", "version"} {
+			if !c.has("launchTemplate." + p) {
+				c.fail("launchTemplate."+p, "Missing required argument. The argument %q is required, but no definition was found", p)
+			}
 		}
 	}
 	if n := len(c.objs("taints")); n > 50 {
@@ -126,39 +127,20 @@ func nodeLabels(in props) error {
 
 // nodeTemplate checks the launch template: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
 func (m *Model) nodeTemplate(o *object) error {
-	lt := o.in.value("launchTemplate")
-	if !lt.IsObject() {
+	if !o.in.has("launchTemplate") {
 		return nil
 	}
 	t := m.objects[tTemplate][o.in.str("launchTemplate.id")]
-	if name := o.in.str("launchTemplate.name"); name != "" {
-		t = m.first(tTemplate, "name", name)
-	}
 	if t == nil {
-		return refuse("InvalidRequestException", "Launch template %s%s not found", o.in.str("launchTemplate.id"), o.in.str("launchTemplate.name"))
+		return refuse("InvalidRequestException", "Launch template %s not found", o.in.str("launchTemplate.id"))
 	}
 	version := o.in.str("launchTemplate.version")
 	var n int
 	if _, err := fmt.Sscanf(version, "%d", &n); err == nil && (n < 1 || float64(n) > t.out.num("latestVersion")) || err != nil && version != "$Latest" && version != "$Default" {
 		return refuse("InvalidRequestException", "Launch template version %s of %s not found", version, t.id)
 	}
-	switch {
-	case o.in.num("diskSize") != 0:
+	if o.in.num("diskSize") != 0 {
 		return invalidParameter("Disk size must be specified within the launch template.")
-	case o.in.has("remoteAccess"):
-		return invalidParameter("Remote access configuration cannot be specified with a launch template.")
-	case t.in.has("instanceType") && len(o.in.strs("instanceTypes")) > 0:
-		return invalidParameter("You cannot specify both an instance type in the launch template and instanceTypes in the request")
-	case t.in.has("iamInstanceProfile"):
-		return invalidParameter("Launch template %s should not specify an instance profile. The noderole in your request will be used to construct an instance profile.", t.id)
-	case t.in.has("instanceMarketOptions"):
-		return invalidParameter("Launch template %s should not specify instanceMarketOptions. Use the capacity type of the node group.", t.id)
-	case t.in.has("networkInterfaces") && slices.ContainsFunc(t.in.objs("networkInterfaces"), func(p props) bool { return p.has("subnetId") }):
-		return invalidParameter("Launch template %s should not specify a subnet. Use the subnets of the node group.", t.id)
-	case t.in.has("imageId") && o.in.str("amiType") != "" && o.in.str("amiType") != "CUSTOM":
-		return invalidParameter("You cannot specify an AMI Type other than CUSTOM, when specifying an image id in your launch template.")
-	case t.in.has("imageId") && o.in.has("version"):
-		return invalidParameter("You cannot specify a Kubernetes version when specifying an image id in your launch template.")
 	}
 	return nil
 }
@@ -167,13 +149,6 @@ func (m *Model) nodeTemplate(o *object) error {
 func (m *Model) types(o *object) []string {
 	if types := o.in.strs("instanceTypes"); len(types) > 0 {
 		return types
-	}
-	t := m.objects[tTemplate][o.in.str("launchTemplate.id")]
-	if t == nil {
-		t = m.first(tTemplate, "name", o.in.str("launchTemplate.name"))
-	}
-	if t != nil && t.in.has("instanceType") {
-		return []string{t.in.str("instanceType")}
 	}
 	return []string{"t3.medium"}
 }
@@ -206,9 +181,6 @@ func fillNodeGroup(m *Model, o *object) {
 		o.out.set("amiType", "AL2023_x86_64_STANDARD")
 	}
 	o.out.setDefault("capacityType", "ON_DEMAND")
-	if !o.in.has("launchTemplate") {
-		o.out.setDefault("diskSize", 20)
-	}
 	types := []any{}
 	for _, t := range m.types(o) {
 		types = append(types, t)
@@ -267,8 +239,8 @@ func settleNodeGroup(m *Model, o *object) error {
 	// The network plugin makes a node Ready: https://docs.aws.amazon.com/eks/latest/userguide/managing-vpc-cni.html
 	role := m.first(tRole, "arn", o.in.str("nodeRoleArn"))
 	cni := m.addon(cluster.id, "vpc-cni")
-	if len(running) > 0 && cni == nil && (cluster.cniGone || !cluster.in.flag("bootstrapSelfManagedAddons", true)) {
-		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (no network plugin: neither the vpc-cni add-on nor EKS's self-managed one is installed)")
+	if len(running) > 0 && cni == nil && cluster.cniGone {
+		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (no network plugin: the vpc-cni add-on is gone)")
 	}
 	if len(running) > 0 && (role == nil || !m.attached(role, "AmazonEKS_CNI_Policy")) && !m.hasCredentials(cluster, cni, "kube-system", "aws-node", "AmazonEKS_CNI_Policy") {
 		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (the network plugin has no permission: AmazonEKS_CNI_Policy is on no role that aws-node can use)")

@@ -20,7 +20,7 @@ type Instance struct {
 	// Cluster and NodeGroup are physical names.
 	Cluster, NodeGroup string
 	VCPU, MemoryMiB    int
-	// MaxPods is how many pods EKS lets the group's nodes hold, with or without prefix delegation.
+	// MaxPods is how many pods EKS lets the group's nodes hold.
 	MaxPods int
 	Labels  map[string]string
 	Taints  []Taint
@@ -139,11 +139,7 @@ func (m *Model) maxPods(group *object) int {
 	for _, t := range m.types(group) {
 		holds = append(holds, played(t, arch(group)).Pods())
 	}
-	least := slices.Min(holds)
-	if cni := m.addon(group.in.str("clusterName"), "vpc-cni"); cni != nil && strings.Contains(cni.in.str("configurationValues"), "ENABLE_PREFIX_DELEGATION") {
-		return max(least, 110)
-	}
-	return least
+	return slices.Min(holds)
 }
 
 func (m *Model) launch(o, subnet *object) bool {

@@ -43,10 +43,8 @@ func openSearchRows() rows {
 }
 
 // dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.
-// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource; of t2 it is the
-// largest gp2 volume.
+// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource
 var dataTypes = map[string]map[string]float64{
-	"t2":  {"small": 35, "medium": 35},
 	"t3":  {"small": 100, "medium": 200},
 	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
 	"m6g": {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432},
@@ -86,9 +84,6 @@ func searchType(v string) (family, size string, ok bool) {
 }
 
 func checkDomain(c *checker) {
-	if v := c.str("accessPolicies"); v != "" {
-		c.policyDocument("accessPolicies", resourcePolicy, 0)
-	}
 	// The provider's schema: desired_state is required, start and length of a schedule too.
 	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {
 		c.fail("autoTuneOptions.desiredState", "Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
@@ -110,7 +105,7 @@ func (m *Model) takesDomain(o *object) error {
 	if err := m.domainNetwork(o); err != nil {
 		return err
 	}
-	return m.domainPolicies(o)
+	return m.domainLogs(o)
 }
 
 // domainRules are those about the domain alone.
@@ -125,7 +120,7 @@ func (m *Model) domainRules(o *object) error {
 	if !known && in.has("clusterConfig.instanceType") {
 		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member must satisfy enum value set", kind)
 	}
-	burst := family == "t2" || family == "t3"
+	burst := family == "t3"
 	count := in.num("clusterConfig.instanceCount")
 	if !in.has("clusterConfig.instanceCount") {
 		count = 1
@@ -146,17 +141,6 @@ func (m *Model) domainRules(o *object) error {
 	// Auto-Tune is as it was if nothing is said of it (ministryofjustice/cloud-platform#5235).
 	if err := tuning(o.out, burst); err != nil {
 		return err
-	}
-	// Multi-AZ with standby: .../managedomains-multiaz.html
-	if in.flag("clusterConfig.multiAzWithStandbyEnabled", false) {
-		switch {
-		case burst:
-			return invalid("The instance type %s is not supported when Multi-AZ with Standby is enabled.", kind)
-		case in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount") != 3:
-			return invalid("You must choose exactly three Availability Zones for Multi-AZ with Standby.")
-		case !in.flag("clusterConfig.dedicatedMasterEnabled", false):
-			return invalid("Multi-AZ with Standby requires dedicated master nodes.")
-		}
 	}
 	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
 	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
@@ -203,8 +187,6 @@ func (m *Model) domainRules(o *object) error {
 		switch {
 		case volumeType != "gp3" && throughput != 0:
 			return invalid("Throughput is only valid when volume type is GP3.")
-		case volumeType == "gp3" && family == "t2":
-			return invalid("gp3 is not supported for %s", kind)
 		case volumeType == "gp3":
 			if err := gp3(kind, volume, in.num("ebsOptions.iops"), throughput); err != nil {
 				return err
@@ -215,17 +197,11 @@ func (m *Model) domainRules(o *object) error {
 	}
 
 	encrypted := in.flag("encryptAtRest.enabled", false)
-	if family == "t2" && (encrypted || in.flag("nodeToNodeEncryption.enabled", false)) {
-		return invalid("Encryption is not supported with t2 instances: %s", kind)
-	}
 	if _, own := optimized[family]; own && !encrypted {
 		return invalid("Enable encryption at rest to use the %s instance family", strings.ToUpper(family))
 	}
 	if err := m.accessControl(o, encrypted); err != nil {
 		return err
-	}
-	if key := in.str("encryptAtRest.kmsKeyId"); key != "" && m.usableKey(key) == nil {
-		return invalid("The KMS key '%s' is not accessible or not enabled.", key)
 	}
 	return nil
 }
@@ -311,9 +287,7 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 	if !in.flag("advancedSecurityOptions.enabled", false) {
 		return nil
 	}
-	internal := in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false)
-	const user = "advancedSecurityOptions.masterUserOptions.masterUser"
-	arn, name := in.str(user+"Arn"), in.str(user+"Name")
+	arn := in.str("advancedSecurityOptions.masterUserOptions.masterUserArn")
 	switch {
 	case !in.flag("domainEndpointOptions.enforceHttps", false):
 		return invalid("You must enable EnforceHTTPS in the domain endpoint options to use advanced security.")
@@ -321,14 +295,12 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 		return invalid("You must enable encryption at rest to use advanced security options.")
 	case !in.flag("nodeToNodeEncryption.enabled", false):
 		return invalid("You must enable node-to-node encryption to use advanced security options.")
-	case arn != "" && name != "":
-		return invalid("You must provide either a master username or a master user ARN but not together.")
-	case internal && (name == "" || in.str(user+"Password") == ""):
+	case in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false):
 		return invalid("You must provide a master username and password when the internal user database is enabled.")
-	case !internal && arn == "" && !in.unknown(user+"Arn"):
+	case arn == "":
 		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
 	// That AWS refuses it is inferred from what it does to a policy that names the role; its words are not published.
-	case arn != "" && !m.principal(o, arn):
+	case !m.principal(o, arn):
 		return invalid("The master user ARN %s does not exist", arn)
 	}
 	return nil
@@ -374,9 +346,6 @@ func (m *Model) domainNetwork(o *object) error {
 			return invalid("The subnet '%s' does not have enough free addresses: the domain reserves %d, it has %d", id, need, free)
 		}
 	}
-	if m.objects[tVPC][vpc].in.str("instanceTenancy") == "dedicated" {
-		return invalid("You can't use a VPC with dedicated tenancy: %s", vpc)
-	}
 	for _, id := range o.in.strs("vpcOptions.securityGroupIds") {
 		if g := m.objects[tSG][id]; g == nil || g.out.str("vpcId") != vpc {
 			return invalid("The security group '%s' does not exist in %s", id, vpc)
@@ -400,19 +369,8 @@ func (m *Model) freeAddresses(subnet *object, owner string) int {
 	return free
 }
 
-// domainPolicies: .../ac.html and .../createdomain-configure-slow-logs.html
-func (m *Model) domainPolicies(o *object) error {
-	doc := o.in.str("accessPolicies")
-	if err := m.policyPrincipals(o); err != nil {
-		return err
-	}
-	if !o.in.has("vpcOptions") && !o.in.flag("advancedSecurityOptions.enabled", false) {
-		for _, s := range parse(doc).Statement {
-			if s.Effect == "Allow" && slices.Contains(s.principals("AWS"), "*") && len(s.Condition) == 0 {
-				return invalid("Apply a restrictive access policy to your domain: a public domain without fine-grained access control cannot be open to everybody")
-			}
-		}
-	}
+// domainLogs: .../createdomain-configure-slow-logs.html
+func (m *Model) domainLogs(o *object) error {
 	for _, l := range o.in.objs("logPublishingOptions") {
 		if !l.flag("enabled", true) {
 			continue
@@ -560,7 +518,8 @@ func domainGone(m *Model, o *object) bool {
 }
 
 func createDomainPolicy(m *Model, o *object) error {
-	if err := m.policyPrincipals(o); err != nil {
+	doc := o.in.str("accessPolicies")
+	if err := m.principalsExist(o, doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal"); err != nil {
 		return err
 	}
 	return changeDomainPolicy(m, o)
@@ -584,10 +543,4 @@ func missedDomainPolicy(m *Model, id string) error {
 		return nil
 	}
 	return refuse("ResourceNotFoundException", "Domain not found: %s", domain)
-}
-
-// policyPrincipals checks those of a domain's policy.
-func (m *Model) policyPrincipals(o *object) error {
-	doc := o.in.str("accessPolicies")
-	return m.principalsExist(o, doc, "InvalidTypeException", "Error setting policy: ["+doc+"]: invalid principal")
 }

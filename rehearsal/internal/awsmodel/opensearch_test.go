@@ -46,9 +46,6 @@ func TestVolumesAreAnsweredAsAWSAnsweredOthers(t *testing.T) {
 func TestTheModelTakesWhatTheSettingsTakeAndNothingElse(t *testing.T) {
 	checked, types := 0, 0
 	for family, sizes := range dataTypes {
-		if family == "t2" {
-			continue // has no gp3, and the settings do not take it
-		}
 		for name, limit := range sizes {
 			types++
 			kind := family + "." + name + ".search"
@@ -88,7 +85,7 @@ func TestEachTypeOfEC2HasLimitsOfPerformance(t *testing.T) {
 	for family, sizes := range dataTypes {
 		for name := range sizes {
 			_, known := ebsOptimized[family+"."+name]
-			assert.Equal(t, !slices.Contains([]string{"t2", "or1", "or2", "om2"}, family), known, "%s.%s", family, name)
+			assert.Equal(t, !slices.Contains([]string{"or1", "or2", "om2"}, family), known, "%s.%s", family, name)
 		}
 	}
 }

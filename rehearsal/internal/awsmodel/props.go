@@ -32,14 +32,6 @@ func plainValue(v resource.PropertyValue) resource.PropertyValue {
 	switch {
 	case v.IsSecret():
 		return plainValue(v.SecretValue().Element)
-	case v.IsOutput():
-		if !v.OutputValue().Known {
-			return resource.MakeComputed(resource.NewStringProperty(""))
-		}
-		return plainValue(v.OutputValue().Element)
-	case v.IsResourceReference():
-		id, _ := v.ResourceReferenceValue().IDString()
-		return resource.NewStringProperty(id)
 	case v.IsArray():
 		items := make([]resource.PropertyValue, 0, len(v.ArrayValue()))
 		for _, e := range v.ArrayValue() {

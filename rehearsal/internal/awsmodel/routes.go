@@ -2,8 +2,6 @@ package awsmodel
 
 import (
 	"slices"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
 func routeRows() rows {
@@ -11,10 +9,9 @@ func routeRows() rows {
 		tRouteTable: {
 			service: "EC2", ops: operations{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"}, required: []string{"vpcId"},
 			idPrefix: "rtb-", arn: "ec2|route-table/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
-			create: createRouteTable, update: again(createRouteTable), remove: removeRouteTable,
 		},
 		tRoute: {
-			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: []string{"routeTableId"},
+			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: []string{"destinationCidrBlock", "routeTableId"},
 			id: func(m *Model, o *object) string {
 				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
 			},
@@ -25,82 +22,31 @@ func routeRows() rows {
 				{"natGatewayId", tNAT, "id", "InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist"},
 			},
 			takenCode: "RouteAlreadyExists", takenText: "The route identified by %s already exists.", times: instant,
-			check: checkRoute, create: createRoute,
-			update: func(m *Model, o *object, _ props) error { return routeTarget(m, o.in) },
+			check: func(c *checker) { c.exactlyOne("gatewayId", "natGatewayId") }, create: createRoute, update: again(createRoute),
 		},
 		tRouteAssoc: {
 			service: "EC2", ops: operations{"AssociateRouteTable", "ReplaceRouteTableAssociation", "DisassociateRouteTable"},
-			required: []string{"routeTableId"}, idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
-			times: instant,
-			check: func(c *checker) { c.exactlyOne("subnetId", "gatewayId") }, create: createRouteAssoc,
+			required: []string{"routeTableId", "subnetId"}, idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
+			times:  instant,
+			create: createRouteAssoc,
 		},
 	}
 }
 
-func createRouteTable(m *Model, o *object) error {
-	seen := map[string]bool{}
-	for _, r := range o.in.objs("routes") {
-		if d := r.str("cidrBlock"); seen[d] {
-			return refuse("RouteAlreadyExists", "The route identified by %s already exists.", d)
-		} else {
-			seen[d] = true
-		}
-		if err := routeTarget(m, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func removeRouteTable(m *Model, o *object) error {
-	// The provider takes associations away first (terraform-provider-aws, internal/service/ec2/vpc_route_table.go).
-	for _, a := range m.where(tRouteAssoc, "routeTableId", o.id) {
-		m.drop(a)
-	}
-	return nil
-}
-
 func destination(p props) string {
-	return orElse(p.str("destinationCidrBlock"), orElse(p.str("destinationIpv6CidrBlock"), p.str("destinationPrefixListId")))
-}
-
-func checkRoute(c *checker) {
-	c.exactlyOne("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
-	c.exactlyOne("gatewayId", "natGatewayId", "carrierGatewayId", "coreNetworkArn", "egressOnlyGatewayId", "localGatewayId",
-		"networkInterfaceId", "transitGatewayId", "vpcEndpointId", "vpcPeeringConnectionId")
+	return p.str("destinationCidrBlock")
 }
 
 func createRoute(m *Model, o *object) error {
-	table := m.objects[tRouteTable][o.in.str("routeTableId")]
-	for _, r := range table.in.objs("routes") {
-		if r.str("cidrBlock") == destination(o.in) {
-			return refuse("RouteAlreadyExists", "The route identified by %s already exists.", destination(o.in))
-		}
-	}
-	return routeTarget(m, o.in)
-}
-
-func routeTarget(m *Model, r props) error {
-	if id := r.str("gatewayId"); id != "" && id != "local" {
-		gw := m.objects[tIGW][id]
-		if gw == nil {
-			return refuse("InvalidInternetGatewayID.NotFound", "The internetGateway ID '%s' does not exist", id)
-		}
-		if t := m.objects[tRouteTable][r.str("routeTableId")]; t != nil && t.in.str("vpcId") != gw.in.str("vpcId") {
-			return refuse("InvalidParameterValue", "route table %s and network gateway %s belong to different networks", t.id, id)
-		}
-	}
-	if id := r.str("natGatewayId"); id != "" && m.objects[tNAT][id] == nil {
-		return refuse("InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist", id)
+	table, gateway := m.objects[tRouteTable][o.in.str("routeTableId")], m.objects[tIGW][o.in.str("gatewayId")]
+	if gateway != nil && table.in.str("vpcId") != gateway.in.str("vpcId") {
+		return refuse("InvalidParameterValue", "route table %s and network gateway %s belong to different networks", table.id, gateway.id)
 	}
 	return nil
 }
 
 func createRouteAssoc(m *Model, o *object) error {
 	subnet := m.objects[tSubnet][o.in.str("subnetId")]
-	if subnet == nil {
-		return nil // a gateway's association
-	}
 	table := m.objects[tRouteTable][o.in.str("routeTableId")]
 	if subnet.in.str("vpcId") != table.in.str("vpcId") {
 		return refuse("InvalidParameterValue", "Route table %s and subnet %s belong to different networks", table.id, subnet.id)
@@ -118,15 +64,9 @@ func (m *Model) routes(subnet string) []props {
 	if assoc == nil {
 		return nil
 	}
-	id := assoc.in.str("routeTableId")
 	var out []props
-	for _, r := range m.where(tRoute, "routeTableId", id) {
+	for _, r := range m.where(tRoute, "routeTableId", assoc.in.str("routeTableId")) {
 		out = append(out, r.in)
-	}
-	if t := m.objects[tRouteTable][id]; t != nil {
-		for _, r := range t.in.objs("routes") {
-			out = append(out, props{resource.PropertyMap{"destinationCidrBlock": r.value("cidrBlock"), "gatewayId": r.value("gatewayId"), "natGatewayId": r.value("natGatewayId")}})
-		}
 	}
 	return out
 }

@@ -12,7 +12,6 @@ func snsRows() rows {
 			keeps: []string{"policy", "signatureVersion", "tracingConfig"}, name: named,
 			id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, arn: "sns|{name}", tagged: true,
 			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
-			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: createTopic,
 			fill: func(m *Model, o *object) {
 				o.out.setDefault("owner", m.opts.Account)
 				o.out.setDefault("policy", defaultTopicPolicy(m, o))
@@ -42,13 +41,6 @@ func snsRows() rows {
 	}
 }
 
-func createTopic(m *Model, o *object) error {
-	if key := o.in.str("kmsMasterKeyId"); key != "" && key != "alias/aws/sns" && m.usableKey(key) == nil {
-		return refuse("KMSNotFound", "Key '%s' does not exist", key)
-	}
-	return nil
-}
-
 func defaultTopicPolicy(m *Model, o *object) string {
 	b, _ := json.Marshal(map[string]any{"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": []any{map[string]any{
 		"Sid": "__default_statement_ID", "Effect": "Allow", "Principal": map[string]any{"AWS": "*"}, "Action": []string{"SNS:Publish"},
@@ -60,5 +52,5 @@ func fillSubscription(m *Model, o *object) {
 	o.out.setDefault("arn", o.id)
 	o.out.setDefault("ownerId", m.opts.Account)
 	// A person has to answer the mail that AWS sends.
-	o.out.setDefault("pendingConfirmation", strings.HasPrefix(o.in.str("protocol"), "email") || strings.HasPrefix(o.in.str("protocol"), "http"))
+	o.out.setDefault("pendingConfirmation", strings.HasPrefix(o.in.str("protocol"), "email"))
 }

@@ -31,7 +31,8 @@ func newWorld(opts Options) *world {
 	return &world{m: New(opts), ids: map[string]string{}, outs: map[string]props{}}
 }
 
-func (w *world) id(name string) string  { return w.ids[name] }
+func (w *world) id(name string) string { return w.ids[name] }
+
 func (w *world) arn(name string) string { return w.outs[name].str("arn") }
 
 func (w *world) make(s step, inputs in) error {
@@ -149,14 +150,9 @@ var steps = []step{
 		return in{"assumeRolePolicy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},"Action":"sts:AssumeRoleWithWebIdentity"}]}`, w.arn("oidc"))}
 	}},
 	{"writerInline", tRolePolicy, func(w *world) in { return in{"role": w.id("writer"), "policy": anyPolicy} }},
-	{"policy", tPolicy, func(*world) in { return in{"policy": anyPolicy} }},
-	{"writerPolicy", tAttachment, func(w *world) in { return in{"role": w.id("writer"), "policyArn": w.arn("policy")} }},
 	{"sg", tSG, func(w *world) in { return in{"vpcId": w.id("vpc"), "description": "search domain"} }},
 	{"https", tIngress, func(w *world) in {
 		return in{"securityGroupId": w.id("sg"), "referencedSecurityGroupId": w.outs["cluster"].str("vpcConfig.clusterSecurityGroupId"), "ipProtocol": "tcp", "fromPort": 443, "toPort": 443}
-	}},
-	{"out", tEgress, func(w *world) in {
-		return in{"securityGroupId": w.id("sg"), "cidrIpv4": "192.168.0.0/16", "ipProtocol": "-1"}
 	}},
 	{"domainLogs", tLogGroup, func(*world) in { return in{"name": "/aws/opensearch/expense", "retentionInDays": 7} }},
 	{"domainLogPolicy", tLogPolicy, func(w *world) in {
@@ -167,11 +163,10 @@ var steps = []step{
 			"ebsOptions": in{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 10}, "encryptAtRest": in{"enabled": true}, "nodeToNodeEncryption": in{"enabled": true},
 			"domainEndpointOptions": in{"enforceHttps": true, "tlsSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10"},
 			"vpcOptions":            in{"subnetIds": []any{w.id("priv1")}, "securityGroupIds": []any{w.id("sg")}},
-			"logPublishingOptions":  []any{in{"logType": "ES_APPLICATION_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}},
-			"accessPolicies":        fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"arn:aws:es:us-east-1:111122223333:domain/expense/*"}]}`, w.arn("writer"))}
+			"logPublishingOptions":  []any{in{"logType": "ES_APPLICATION_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}}}
 	}},
 	{"domainPolicy", tDomainPolicy, func(w *world) in {
-		return in{"domainName": "expense", "accessPolicies": w.outs["domain"].str("accessPolicies")}
+		return in{"domainName": "expense", "accessPolicies": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"arn:aws:es:us-east-1:111122223333:domain/expense/*"}]}`, w.arn("writer"))}
 	}},
 	{"topic", tTopic, func(*world) in { return in{} }},
 	{"topicPolicy", tTopicPolicy, func(w *world) in {

@@ -46,15 +46,14 @@ func TestDiff(t *testing.T) {
 			"nodeGroupName nodeGroupNamePrefix nodeRoleArn remoteAccess.ec2SshKey remoteAccess.sourceSecurityGroupIds remoteAccess " +
 			"subnetIds",
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation": "clusterName namespace serviceAccount",
-		"aws:iam/policy:Policy":                                 "description name namePrefix path",
-		"aws:iam/role:Role":                                     "name namePrefix path",
-		"aws:iam/rolePolicy:RolePolicy":                         "name namePrefix role",
-		"aws:iam/rolePolicyAttachment:RolePolicyAttachment":     "policyArn role",
-		"aws:iam/serviceLinkedRole:ServiceLinkedRole":           "awsServiceName customSuffix",
-		"aws:kms/alias:Alias":                                   "name namePrefix",
-		"aws:kms/key:Key":                                       "customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
-		"aws:opensearch/domain:Domain":                          "domainName encryptAtRest.kmsKeyId vpcOptions",
-		"aws:opensearch/domainPolicy:DomainPolicy":              "",
+		"aws:iam/role:Role":                                 "name namePrefix path",
+		"aws:iam/rolePolicy:RolePolicy":                     "name namePrefix role",
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment": "policyArn role",
+		"aws:iam/serviceLinkedRole:ServiceLinkedRole":       "awsServiceName customSuffix",
+		"aws:kms/alias:Alias":                               "name namePrefix",
+		"aws:kms/key:Key":                                   "customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
+		"aws:opensearch/domain:Domain":                      "domainName encryptAtRest.kmsKeyId vpcOptions",
+		"aws:opensearch/domainPolicy:DomainPolicy":          "",
 	}
 	inPlace := map[string]string{
 		"aws:cloudwatch/logGroup:LogGroup":                    "retentionInDays",

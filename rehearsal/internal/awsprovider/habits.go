@@ -54,11 +54,6 @@ type repeat struct {
 	creating bool
 }
 
-var groupRule = habit{
-	noun: "VPC Security Group Rule", outputs: []string{"arn", "securityGroupRuleId", "tagsAll"}, replaces: []string{"securityGroupId"},
-	replacesIf: otherKindOfPeer, framework: true,
-}
-
 var habits = map[string]habit{
 	"aws:ec2/vpc:Vpc": {
 		noun: "EC2 VPC",
@@ -115,8 +110,10 @@ var habits = map[string]habit{
 		noun: "Security Group", outputs: []string{"ownerId", "arn", "tagsAll"},
 		replaces: []string{"description", "name", "namePrefix", "vpcId"},
 	},
-	"aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule":   groupRule,
-	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": groupRule,
+	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {
+		noun: "VPC Security Group Rule", outputs: []string{"arn", "securityGroupRuleId", "tagsAll"}, replaces: []string{"securityGroupId"},
+		replacesIf: otherKindOfPeer, framework: true,
+	},
 	"aws:iam/role:Role": {
 		noun: "IAM Role", outputs: []string{"createDate", "uniqueId", "arn", "tagsAll"},
 		replaces: []string{"name", "namePrefix", "path"}, longest: 64,
@@ -129,10 +126,6 @@ var habits = map[string]habit{
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
 		noun: "IAM Policy to Role", replaces: []string{"policyArn", "role"}, deleteFirst: true,
 		withoutUpdate: true,
-	},
-	"aws:iam/policy:Policy": {
-		noun: "IAM Policy", outputs: []string{"attachmentCount", "policyId", "arn", "tagsAll"},
-		replaces: []string{"description", "name", "namePrefix", "path"}, longest: 128,
 	},
 	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": {
 		noun: "IAM OIDC Provider", outputs: []string{"arn", "tagsAll"}, replaces: []string{"url"},
@@ -198,7 +191,6 @@ var habits = map[string]habit{
 	"aws:kms/key:Key": {
 		noun: "KMS Key", outputs: []string{"keyId", "arn", "tagsAll"},
 		replaces: []string{"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"},
-		repeats:  []repeat{{code: "MalformedPolicyDocumentException", patience: 2 * time.Minute}},
 	},
 	"aws:kms/alias:Alias": {
 		noun: "KMS Alias", outputs: []string{"arn", "targetKeyArn"}, replaces: []string{"name", "namePrefix"}, longest: 238,
@@ -234,8 +226,6 @@ var habits = map[string]habit{
 		},
 		replaces: []string{"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, replacesIf: replacesDomain,
 		repeats: []repeat{
-			// opensearch/domain.go and consts.go; updates since #36281.
-			{code: "InvalidTypeException", text: "Error setting policy", patience: 30 * time.Minute},
 			{code: "ValidationException", text: awsmodel.InProgress, patience: 2 * time.Minute, operation: "UpdateDomainConfig"},
 		},
 	},

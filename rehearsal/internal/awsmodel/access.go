@@ -9,16 +9,16 @@ func accessRows() rows {
 	return rows{
 		tAccessEntry: {
 			service: "EKS", ops: operations{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
-			required: []string{"clusterName", "principalArn"}, keeps: []string{"userName"},
+			required: "clusterName principalArn", keeps: "userName",
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") }, tagged: true,
 			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
-			takenCode: "ResourceInUseException",
-			takenText: "The specified access entry resource is already in use on this cluster.", times: instant,
+			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
+			times: instant,
 			check: func(c *checker) { c.arn("principalArn") }, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
 		},
 		tAccessPolicy: {
 			service: "EKS", ops: operations{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
-			required: []string{"accessScope", "accessScope.type", "clusterName", "policyArn", "principalArn"},
+			required: "accessScope accessScope.type clusterName policyArn principalArn",
 			id: func(_ *Model, o *object) string {
 				return o.in.str("clusterName") + "#" + o.in.str("principalArn") + "#" + o.in.str("policyArn")
 			},
@@ -28,7 +28,7 @@ func accessRows() rows {
 		tPodIdentity: {
 			service:  "EKS",
 			ops:      operations{"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation", "DeletePodIdentityAssociation"},
-			required: []string{"clusterName", "namespace", "serviceAccount", "roleArn"},
+			required: "clusterName namespace serviceAccount roleArn",
 			id:       func(m *Model, o *object) string { return "a-" + m.hex(o.typ)[:17] }, tagged: true, refs: []ref{clusterRef},
 			times:  instant,
 			create: createPodIdentity, fill: fillPodIdentity,

@@ -11,14 +11,14 @@ import (
 func addonRows() rows {
 	return rows{
 		tAddon: {
-			service: "EKS", ops: operations{"CreateAddon", "UpdateAddon", "DeleteAddon"},
-			required: []string{"addonName", "clusterName"}, keeps: []string{"addonVersion", "configurationValues"},
-			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
+			service: "EKS", ops: operations{"CreateAddon", "UpdateAddon", "DeleteAddon"}, required: "addonName clusterName",
+			keeps: "addonVersion configurationValues",
+			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
 			refs:      []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
 			times:  times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
-			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon,
-			update: again(createAddon), drain: stopAddon, gone: addonGone,
+			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon, update: again(createAddon), drain: stopAddon,
+			gone: addonGone,
 		},
 	}
 }

@@ -8,21 +8,21 @@ import (
 func cloudWatchRows() rows {
 	return rows{
 		tLogGroup: {
-			service: "CloudWatch Logs", ops: operations{"CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup"},
-			keeps: []string{"logGroupClass"}, name: named, arn: "logs|log-group:{name}", tagged: true,
+			service: "CloudWatch Logs", ops: operations{"CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup"}, keeps: "logGroupClass",
+			name: named, arn: "logs|log-group:{name}", tagged: true,
 			defaults:  map[string]any{"retentionInDays": 0, "skipDestroy": false, "logGroupClass": "STANDARD"},
 			takenCode: "ResourceAlreadyExistsException", takenText: "The specified log group already exists: %s", times: instant,
 			gone: logGroupGone,
 		},
 		tLogPolicy: {
 			service: "CloudWatch Logs", ops: operations{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
-			required: []string{"policyDocument", "policyName"},
-			id:       func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
+			required: "policyDocument policyName", id: func(_ *Model, o *object) string { return o.in.str("policyName") },
+			times: instant,
 			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) }, create: createLogPolicy,
 		},
 		tAlarm: {
 			service: "CloudWatch", ops: operations{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
-			required: []string{"comparisonOperator", "evaluationPeriods", "threshold"}, keeps: []string{"evaluateLowSampleCountPercentiles"},
+			required: "comparisonOperator evaluationPeriods threshold", keeps: "evaluateLowSampleCountPercentiles",
 			name: naming{property: "name"}, arn: "cloudwatch|alarm:{name}", tagged: true,
 			defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"}, times: instant,
 			check: checkAlarm, create: createAlarm, update: again(createAlarm),

@@ -12,9 +12,9 @@ import (
 func networkRows() rows {
 	return rows{
 		tVPC: {
-			service: "EC2", ops: operations{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"}, required: []string{"cidrBlock"},
-			keeps: []string{"cidrBlock", "enableDnsHostnames", "enableNetworkAddressUsageMetrics"}, idPrefix: "vpc-",
-			arn: "ec2|vpc/{id}", tagged: true, owned: true,
+			service: "EC2", ops: operations{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"}, required: "cidrBlock",
+			keeps: "cidrBlock enableDnsHostnames enableNetworkAddressUsageMetrics", idPrefix: "vpc-", arn: "ec2|vpc/{id}", tagged: true,
+			owned: true,
 			defaults: map[string]any{
 				"enableDnsSupport": true, "enableDnsHostnames": false, "instanceTenancy": "default", "ipv6AssociationId": "",
 				"enableNetworkAddressUsageMetrics": false, "assignGeneratedIpv6CidrBlock": false,
@@ -23,9 +23,9 @@ func networkRows() rows {
 			create: createVPC, fill: fillVPC, remove: removeVPC,
 		},
 		tSubnet: {
-			service: "EC2", ops: operations{"CreateSubnet", "ModifySubnetAttribute", "DeleteSubnet"}, required: []string{"vpcId"},
-			keeps: []string{"availabilityZone", "availabilityZoneId", "privateDnsHostnameTypeOnLaunch"}, idPrefix: "subnet-",
-			arn: "ec2|subnet/{id}", tagged: true, owned: true,
+			service: "EC2", ops: operations{"CreateSubnet", "ModifySubnetAttribute", "DeleteSubnet"}, required: "vpcId",
+			keeps: "availabilityZone availabilityZoneId privateDnsHostnameTypeOnLaunch", idPrefix: "subnet-", arn: "ec2|subnet/{id}",
+			tagged: true, owned: true,
 			defaults: map[string]any{
 				"mapPublicIpOnLaunch": false, "ipv6CidrBlockAssociationId": "", "assignIpv6AddressOnCreation": false,
 				"privateDnsHostnameTypeOnLaunch": "ip-name",
@@ -34,21 +34,20 @@ func networkRows() rows {
 			create: createSubnet, remove: removeSubnet,
 		},
 		tIGW: {
-			service: "EC2", ops: operations{"AttachInternetGateway", "AttachInternetGateway", "DetachInternetGateway"},
-			keeps: []string{"vpcId"}, idPrefix: "igw-", arn: "ec2|internet-gateway/{id}", tagged: true, owned: true,
-			refs: []ref{vpcRef}, times: instant,
+			service: "EC2", ops: operations{"AttachInternetGateway", "AttachInternetGateway", "DetachInternetGateway"}, keeps: "vpcId",
+			idPrefix: "igw-", arn: "ec2|internet-gateway/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
 			create: createIGW, remove: removeIGW,
 		},
 		tEIP: {
 			service: "EC2", ops: operations{"AllocateAddress", "AssociateAddress", "ReleaseAddress"},
-			keeps: []string{"domain", "networkBorderGroup", "publicIpv4Pool"}, idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
-			tagged: true, times: instant,
+			keeps: "domain networkBorderGroup publicIpv4Pool", idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}", tagged: true,
+			times:  instant,
 			create: createEIP, fill: fillEIP, remove: removeEIP,
 		},
 		tNAT: {
 			service: "EC2", ops: operations{"CreateNatGateway", "AssignPrivateNatGatewayAddress", "DeleteNatGateway"},
-			required: []string{"subnetId"}, keeps: []string{"privateIp", "secondaryPrivateIpAddressCount"}, idPrefix: "nat-",
-			tagged: true, defaults: map[string]any{"connectivityType": "public"},
+			required: "subnetId", keeps: "privateIp secondaryPrivateIpAddressCount", idPrefix: "nat-", tagged: true,
+			defaults: map[string]any{"connectivityType": "public"},
 			refs: []ref{
 				subnetRef("subnetId"),
 				{"allocationId", tEIP, "id", "InvalidAllocationID.NotFound", "The allocation ID '%s' does not exist"},
@@ -58,8 +57,8 @@ func networkRows() rows {
 		},
 		tTemplate: {
 			service: "EC2", ops: operations{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
-			keeps: []string{"defaultVersion", "metadataOptions"}, name: named, idPrefix: "lt-", arn: "ec2|launch-template/{id}",
-			tagged: true, refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant,
+			keeps: "defaultVersion metadataOptions", name: named, idPrefix: "lt-", arn: "ec2|launch-template/{id}", tagged: true,
+			refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant,
 			create: createTemplate, fill: fillTemplate, update: updateTemplate,
 		},
 	}

@@ -21,13 +21,12 @@ func clusterRows() rows {
 	return rows{
 		tCluster: {
 			service: "EKS", ops: operations{"CreateCluster", "UpdateClusterConfig", "DeleteCluster"},
-			required: []string{"roleArn", "vpcConfig", "vpcConfig.subnetIds"},
-			keeps:    []string{"accessConfig", "kubernetesNetworkConfig", "upgradePolicy", "version", "vpcConfig.publicAccessCidrs"},
+			required: "roleArn vpcConfig vpcConfig.subnetIds",
+			keeps:    "accessConfig kubernetesNetworkConfig upgradePolicy version vpcConfig.publicAccessCidrs",
 			name:     naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true,
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
 			times:  times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes},
-			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster,
-			gone: clusterGone,
+			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone,
 		},
 	}
 }

@@ -11,9 +11,9 @@ import (
 func endpointRows() rows {
 	return rows{
 		tEndpoint: {
-			service: "EC2", ops: operations{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"},
-			required: []string{"vpcId"}, keeps: []string{"dnsOptions", "ipAddressType", "policy", "privateDnsEnabled"},
-			idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}", tagged: true, owned: true,
+			service: "EC2", ops: operations{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"}, required: "vpcId",
+			keeps: "dnsOptions ipAddressType policy privateDnsEnabled", idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}", tagged: true,
+			owned: true,
 			defaults: map[string]any{
 				"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{},
 				"dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false,

@@ -12,7 +12,7 @@ func kmsRows() rows {
 	return rows{
 		tKey: {
 			service: "KMS", ops: operations{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
-			keeps: []string{"description", "multiRegion", "policy", "rotationPeriodInDays"},
+			keeps: "description multiRegion policy rotationPeriodInDays",
 			id:    func(m *Model, o *object) string { return m.uuid(o.typ) }, arn: "kms|key/{id}", tagged: true,
 			defaults: map[string]any{
 				"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
@@ -22,8 +22,8 @@ func kmsRows() rows {
 			fill:  fillKey, after: keyUp, gone: keyGone,
 		},
 		tAlias: {
-			service: "KMS", ops: operations{"CreateAlias", "UpdateAlias", "DeleteAlias"}, required: []string{"targetKeyId"},
-			name: named, arn: "kms|{name}",
+			service: "KMS", ops: operations{"CreateAlias", "UpdateAlias", "DeleteAlias"}, required: "targetKeyId", name: named,
+			arn:       "kms|{name}",
 			takenCode: "AlreadyExistsException", takenText: "An alias with the name %s already exists", times: instant,
 			create: createAlias, fill: fillAlias, update: again(createAlias),
 		},

@@ -22,7 +22,7 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 		return []CheckFailure{{Reason: err.Error()}}
 	}
 	c := &checker{props: plain(news), region: m.opts.Region}
-	for _, path := range r.required {
+	for _, path := range r.required.all() {
 		if !c.has(path) {
 			c.fail(path, "Missing required argument. The argument %q is required, but no definition was found", path)
 		}
@@ -242,7 +242,7 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	err = m.request(ctx, r, r.ops[1], o, func() error {
 		o.in, o.out = in, props{beforeOut.m.Copy()}
 		for k := range before.m {
-			if !slices.Contains(r.keeps, string(k)) {
+			if !r.keeps.has(string(k)) {
 				delete(o.out.m, k)
 			}
 		}

@@ -209,12 +209,10 @@ func Name(typ string) (property, prefix string) {
 	return "", ""
 }
 
-// Keeps lists the arguments that AWS keeps when a change leaves them out.
-func Keeps(typ string) []string {
-	if r, ok := table[typ]; ok {
-		return r.keeps
-	}
-	return nil
+// Keeps tells whether AWS keeps an argument when a change leaves it out.
+func Keeps(typ, argument string) bool {
+	r, ok := table[typ]
+	return ok && r.keeps.has(argument)
 }
 
 // Region is the region that the account was set up in.

@@ -67,7 +67,7 @@ func TestStackComesUp(t *testing.T) {
 		seen[s.typ] = true
 		_, outs, found := w.m.Read(s.typ, w.id(s.name))
 		require.True(t, found, s.name)
-		for _, key := range table[s.typ].required {
+		for _, key := range table[s.typ].required.all() {
 			assert.False(t, props{outs}.value(key).IsNull(), "%s keeps input %s", s.typ, key)
 		}
 	}

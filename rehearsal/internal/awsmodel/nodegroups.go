@@ -13,8 +13,8 @@ func nodeGroupRows() rows {
 	return rows{
 		tNodeGroup: {
 			service: "EKS", ops: operations{"CreateNodegroup", "UpdateNodegroupConfig", "DeleteNodegroup"},
-			required: []string{"clusterName", "nodeRoleArn", "scalingConfig", "subnetIds"},
-			keeps:    []string{"amiType", "capacityType", "diskSize", "nodeRepairConfig", "releaseVersion", "updateConfig", "version"},
+			required: "clusterName nodeRoleArn scalingConfig subnetIds",
+			keeps:    "amiType capacityType diskSize nodeRepairConfig releaseVersion updateConfig version",
 			name:     naming{"nodeGroupName", "nodeGroupNamePrefix"},
 			id:       func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
 			arn:      "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true, refs: []ref{clusterRef},

@@ -19,11 +19,8 @@ func openSearchRows() rows {
 	return rows{
 		tDomain: {
 			service: "OpenSearch", ops: operations{"CreateDomain", "UpdateDomainConfig", "DeleteDomain"},
-			keeps: []string{
-				"accessPolicies", "advancedSecurityOptions", "autoTuneOptions", "clusterConfig", "domainEndpointOptions",
-				"ebsOptions", "encryptAtRest", "engineVersion", "ipAddressType", "nodeToNodeEncryption", "offPeakWindowOptions",
-				"softwareUpdateOptions",
-			},
+			keeps: "accessPolicies advancedSecurityOptions autoTuneOptions clusterConfig domainEndpointOptions ebsOptions " +
+				"encryptAtRest engineVersion ipAddressType nodeToNodeEncryption offPeakWindowOptions softwareUpdateOptions",
 			name: naming{property: "domainName"}, id: func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
 			arn: "es|domain/{name}", tagged: true,
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
@@ -32,7 +29,7 @@ func openSearchRows() rows {
 		},
 		tDomainPolicy: {
 			service: "OpenSearch", ops: operations{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
-			required: []string{"accessPolicies", "domainName"}, upserts: true,
+			required: "accessPolicies domainName", upserts: true,
 			id:    func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:  []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
 			times: times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},

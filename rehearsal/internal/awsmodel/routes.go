@@ -7,11 +7,11 @@ import (
 func routeRows() rows {
 	return rows{
 		tRouteTable: {
-			service: "EC2", ops: operations{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"}, required: []string{"vpcId"},
-			idPrefix: "rtb-", arn: "ec2|route-table/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
+			service: "EC2", ops: operations{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"}, required: "vpcId", idPrefix: "rtb-",
+			arn: "ec2|route-table/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
 		},
 		tRoute: {
-			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: []string{"destinationCidrBlock", "routeTableId"},
+			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: "destinationCidrBlock routeTableId",
 			id: func(m *Model, o *object) string {
 				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
 			},
@@ -26,7 +26,7 @@ func routeRows() rows {
 		},
 		tRouteAssoc: {
 			service: "EC2", ops: operations{"AssociateRouteTable", "ReplaceRouteTableAssociation", "DisassociateRouteTable"},
-			required: []string{"routeTableId", "subnetId"}, idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
+			required: "routeTableId subnetId", idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
 			times:  instant,
 			create: createRouteAssoc,
 		},

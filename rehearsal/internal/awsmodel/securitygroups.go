@@ -11,14 +11,14 @@ func securityGroupRows() rows {
 	return rows{
 		tSG: {
 			service: "EC2", ops: operations{"CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"},
-			keeps: []string{"vpcId"}, name: named, idPrefix: "sg-", arn: "ec2|security-group/{id}", tagged: true, owned: true,
+			keeps: "vpcId", name: named, idPrefix: "sg-", arn: "ec2|security-group/{id}", tagged: true, owned: true,
 			defaults: map[string]any{"description": "Managed by Pulumi", "revokeRulesOnDelete": false}, refs: []ref{vpcRef},
 			times:  times{create: 3 * seconds, update: 2 * seconds, remove: 1 * seconds},
 			create: createSG, remove: removeSG,
 		},
 		tIngress: {
 			service: "EC2", ops: operations{"AuthorizeSecurityGroupIngress", "ModifySecurityGroupRules", "RevokeSecurityGroupIngress"},
-			required: []string{"ipProtocol", "securityGroupId"}, idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
+			required: "ipProtocol securityGroupId", idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
 			refs:  []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
 			times: times{create: 1 * seconds, update: 1 * seconds, remove: 1 * seconds},
 			check: checkRule, create: createRule, update: again(createRule),

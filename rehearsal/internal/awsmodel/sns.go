@@ -9,7 +9,7 @@ func snsRows() rows {
 	return rows{
 		tTopic: {
 			service: "SNS", ops: operations{"CreateTopic", "SetTopicAttributes", "DeleteTopic"},
-			keeps: []string{"policy", "signatureVersion", "tracingConfig"}, name: named,
+			keeps: "policy signatureVersion tracingConfig", name: named,
 			id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, arn: "sns|{name}", tagged: true,
 			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
 			fill: func(m *Model, o *object) {
@@ -18,9 +18,8 @@ func snsRows() rows {
 			},
 		},
 		tSubscription: {
-			service: "SNS", ops: operations{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"},
-			required: []string{"endpoint", "protocol", "topic"}, keeps: []string{"filterPolicyScope"},
-			id: func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
+			service: "SNS", ops: operations{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"}, required: "endpoint protocol topic",
+			keeps: "filterPolicyScope", id: func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
 			defaults: map[string]any{
 				"confirmationWasAuthenticated": false, "confirmationTimeoutInMinutes": 1, "endpointAutoConfirms": false,
 				"rawMessageDelivery": false,
@@ -29,8 +28,8 @@ func snsRows() rows {
 			fill: fillSubscription,
 		},
 		tTopicPolicy: {
-			service: "SNS", ops: operations{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"},
-			required: []string{"arn", "policy"}, id: func(_ *Model, o *object) string { return o.in.str("arn") },
+			service: "SNS", ops: operations{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"}, required: "arn policy",
+			id:   func(_ *Model, o *object) string { return o.in.str("arn") },
 			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
 			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) },
 			create: func(m *Model, o *object) error {

@@ -3,6 +3,8 @@ package awsmodel
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -100,10 +102,10 @@ type row struct {
 	service string // AWS SDK service ID
 	ops     operations
 
-	required []string // arguments
+	required words // arguments
 	// keeps are the arguments that AWS keeps when a change leaves them out: pointers among the arguments of pulumi-aws's Go SDK and
 	// none among its outputs.
-	keeps    []string
+	keeps    words
 	upserts  bool // an update makes what is gone: AWS has one call for both
 	name     naming
 	id       func(m *Model, o *object) string // in the provider's form; without it, idPrefix or the name
@@ -162,6 +164,13 @@ func (r *row) named(operation string, err error) error {
 	}
 	return err
 }
+
+// words are names with spaces between them.
+type words string
+
+func (w words) all() []string { return strings.Fields(string(w)) }
+
+func (w words) has(name string) bool { return slices.Contains(w.all(), name) }
 
 type rows = map[string]*row
 

@@ -37,9 +37,9 @@ func Diff(typ string, olds, news resource.PropertyMap) (changes []Change, replac
 	h := habits[typ]
 	o, n := awsmodel.Plain(olds), awsmodel.Plain(news)
 	changes = slices.DeleteFunc(differences(o, n), func(c Change) bool {
-		return c.Kind == "delete" && slices.Contains(awsmodel.Keeps(typ), schemaPath(c.Path))
+		return c.Kind == "delete" && awsmodel.Keeps(typ, schemaPath(c.Path))
 	})
-	replaces := h.replaces
+	replaces := strings.Fields(h.replaces)
 	if h.replacesIf != nil {
 		replaces = slices.Concat(replaces, h.replacesIf(o, n))
 	}

@@ -12,16 +12,16 @@ import (
 )
 
 // habit is what the provider makes of a type of resource. What AWS makes of it is in package awsmodel. Sources are the schemas and
-// the files of hashicorp/terraform-provider-aws, below internal/service.
+// the files of hashicorp/terraform-provider-aws, below internal/service. Lists are words with spaces between them.
 type habit struct {
 	// noun is what errors call a thing of the type.
 	noun string
 	// outputs are the properties that are no inputs, as paths: a preview of a creation does not know them.
-	outputs []string
+	outputs string
 	// recomputed are the outputs that an update renews: its preview does not know them.
-	recomputed []string
+	recomputed string
 	// replaces are the paths whose change replaces. An object's own path means that it comes or goes.
-	replaces   []string
+	replaces   string
 	replacesIf func(olds, news resource.PropertyMap) []string
 	// deleteFirst is set where the old one always goes before the new one comes.
 	deleteFirst bool
@@ -57,94 +57,74 @@ type repeat struct {
 var habits = map[string]habit{
 	"aws:ec2/vpc:Vpc": {
 		noun: "EC2 VPC",
-		outputs: []string{
-			"defaultNetworkAclId", "defaultRouteTableId", "defaultSecurityGroupId", "dhcpOptionsId", "ipv6AssociationId",
-			"mainRouteTableId", "ownerId", "arn", "tagsAll",
-		},
-		replaces: []string{"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"},
+		outputs: "defaultNetworkAclId defaultRouteTableId defaultSecurityGroupId dhcpOptionsId ipv6AssociationId mainRouteTableId " +
+			"ownerId arn tagsAll",
+		replaces: "cidrBlock ipv4IpamPoolId ipv4NetmaskLength",
 	},
 	"aws:ec2/subnet:Subnet": {
-		noun: "EC2 Subnet", outputs: []string{"ipv6CidrBlockAssociationId", "ownerId", "arn", "tagsAll"},
-		replaces: []string{"availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native", "outpostArn", "vpcId"},
+		noun: "EC2 Subnet", outputs: "ipv6CidrBlockAssociationId ownerId arn tagsAll",
+		replaces: "availabilityZone availabilityZoneId cidrBlock ipv6Native outpostArn vpcId",
 	},
 	"aws:ec2/internetGateway:InternetGateway": {
-		noun: "EC2 Internet Gateway", outputs: []string{"ownerId", "arn", "tagsAll"},
+		noun: "EC2 Internet Gateway", outputs: "ownerId arn tagsAll",
 	},
 	"aws:ec2/eip:Eip": {
-		noun: "EC2 EIP",
-		outputs: []string{
-			"allocationId", "associationId", "carrierIp", "customerOwnedIp", "privateDns", "privateIp", "ptrRecord", "publicDns",
-			"publicIp", "arn", "tagsAll",
-		},
-		replaces: []string{"address", "domain", "networkBorderGroup", "publicIpv4Pool", "vpc"},
+		noun:     "EC2 EIP",
+		outputs:  "allocationId associationId carrierIp customerOwnedIp privateDns privateIp ptrRecord publicDns publicIp arn tagsAll",
+		replaces: "address domain networkBorderGroup publicIpv4Pool vpc",
 	},
 	"aws:ec2/natGateway:NatGateway": {
-		noun: "EC2 NAT Gateway", outputs: []string{"associationId", "networkInterfaceId", "publicIp", "tagsAll"},
-		replaces: []string{"allocationId", "connectivityType", "privateIp", "secondaryPrivateIpAddressCount", "subnetId"},
+		noun: "EC2 NAT Gateway", outputs: "associationId networkInterfaceId publicIp tagsAll",
+		replaces: "allocationId connectivityType privateIp secondaryPrivateIpAddressCount subnetId",
 	},
 	"aws:ec2/routeTable:RouteTable": {
-		noun: "Route Table", outputs: []string{"ownerId", "arn", "tagsAll"}, replaces: []string{"vpcId"},
+		noun: "Route Table", outputs: "ownerId arn tagsAll", replaces: "vpcId",
 	},
 	"aws:ec2/route:Route": {
-		noun: "Route", outputs: []string{"instanceId", "instanceOwnerId", "origin", "state"},
-		replaces: []string{"destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId", "routeTableId"},
-		resent:   true,
+		noun: "Route", outputs: "instanceId instanceOwnerId origin state",
+		replaces: "destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId", resent: true,
 	},
 	"aws:ec2/routeTableAssociation:RouteTableAssociation": {
-		noun: "Route Table Association", replaces: []string{"gatewayId", "subnetId"},
-		resent: true,
+		noun: "Route Table Association", replaces: "gatewayId subnetId", resent: true,
 	},
 	"aws:ec2/vpcEndpoint:VpcEndpoint": {
-		noun: "EC2 VPC Endpoint",
-		outputs: []string{
-			"cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state", "arn",
-			"tagsAll",
-		},
-		replaces: []string{"serviceName", "vpcEndpointType", "vpcId"},
+		noun:     "EC2 VPC Endpoint",
+		outputs:  "cidrBlocks dnsEntries networkInterfaceIds ownerId prefixListId requesterManaged state arn tagsAll",
+		replaces: "serviceName vpcEndpointType vpcId",
 	},
 	"aws:ec2/launchTemplate:LaunchTemplate": {
-		noun: "EC2 Launch Template", outputs: []string{"latestVersion", "arn", "tagsAll"}, recomputed: []string{"latestVersion"},
-		replaces: []string{"name", "namePrefix"},
+		noun: "EC2 Launch Template", outputs: "latestVersion arn tagsAll", recomputed: "latestVersion", replaces: "name namePrefix",
 	},
 	"aws:ec2/securityGroup:SecurityGroup": {
-		noun: "Security Group", outputs: []string{"ownerId", "arn", "tagsAll"},
-		replaces: []string{"description", "name", "namePrefix", "vpcId"},
+		noun: "Security Group", outputs: "ownerId arn tagsAll", replaces: "description name namePrefix vpcId",
 	},
 	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {
-		noun: "VPC Security Group Rule", outputs: []string{"arn", "securityGroupRuleId", "tagsAll"}, replaces: []string{"securityGroupId"},
+		noun: "VPC Security Group Rule", outputs: "arn securityGroupRuleId tagsAll", replaces: "securityGroupId",
 		replacesIf: otherKindOfPeer, framework: true,
 	},
 	"aws:iam/role:Role": {
-		noun: "IAM Role", outputs: []string{"createDate", "uniqueId", "arn", "tagsAll"},
-		replaces: []string{"name", "namePrefix", "path"}, longest: 64,
+		noun: "IAM Role", outputs: "createDate uniqueId arn tagsAll", replaces: "name namePrefix path", longest: 64,
 		repeats: []repeat{{code: "MalformedPolicyDocument", text: "Invalid principal in policy", patience: 2 * time.Minute, creating: true}},
 	},
 	"aws:iam/rolePolicy:RolePolicy": {
-		noun: "IAM Role Policy", replaces: []string{"name", "namePrefix", "role"}, longest: 128,
-		resent: true,
+		noun: "IAM Role Policy", replaces: "name namePrefix role", longest: 128, resent: true,
 	},
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
-		noun: "IAM Policy to Role", replaces: []string{"policyArn", "role"}, deleteFirst: true,
-		withoutUpdate: true,
+		noun: "IAM Policy to Role", replaces: "policyArn role", deleteFirst: true, withoutUpdate: true,
 	},
 	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": {
-		noun: "IAM OIDC Provider", outputs: []string{"arn", "tagsAll"}, replaces: []string{"url"},
+		noun: "IAM OIDC Provider", outputs: "arn tagsAll", replaces: "url",
 	},
 	"aws:iam/serviceLinkedRole:ServiceLinkedRole": {
-		noun: "IAM Service Linked Role", outputs: []string{"createDate", "name", "path", "uniqueId", "arn", "tagsAll"},
-		replaces: []string{"awsServiceName", "customSuffix"},
+		noun: "IAM Service Linked Role", outputs: "createDate name path uniqueId arn tagsAll", replaces: "awsServiceName customSuffix",
 	},
 	"aws:eks/cluster:Cluster": {
 		noun: "EKS Cluster",
-		outputs: []string{
-			"certificateAuthorities", "certificateAuthority", "clusterId", "createdAt", "endpoint", "identities", "platformVersion",
-			"status", "vpcConfig.clusterSecurityGroupId", "vpcConfig.vpcId", "arn", "tagsAll",
-		},
-		replaces: []string{
-			"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons",
-			"kubernetesNetworkConfig.ipFamily", "kubernetesNetworkConfig.serviceIpv4Cidr", "name",
-			"outpostConfig.controlPlaneInstanceType", "outpostConfig.controlPlanePlacement.groupName", "roleArn",
-		},
+		outputs: "certificateAuthorities certificateAuthority clusterId createdAt endpoint identities platformVersion status " +
+			"vpcConfig.clusterSecurityGroupId vpcConfig.vpcId arn tagsAll",
+		replaces: "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons kubernetesNetworkConfig.ipFamily " +
+			"kubernetesNetworkConfig.serviceIpv4Cidr name outpostConfig.controlPlaneInstanceType " +
+			"outpostConfig.controlPlanePlacement.groupName roleArn",
 		replacesIf: replacesCluster,
 		repeats: []repeat{
 			{code: "InvalidParameterException", text: "does not exist", patience: 2 * time.Minute, creating: true},
@@ -155,91 +135,78 @@ var habits = map[string]habit{
 		},
 	},
 	"aws:eks/nodeGroup:NodeGroup": {
-		noun: "EKS Node Group", outputs: []string{"resources", "status", "arn", "tagsAll"},
-		replaces: []string{
-			"amiType", "capacityType", "clusterName", "diskSize", "instanceTypes", "launchTemplate.id", "launchTemplate.name",
-			"nodeGroupName", "nodeGroupNamePrefix", "nodeRoleArn", "remoteAccess", "remoteAccess.ec2SshKey",
-			"remoteAccess.sourceSecurityGroupIds", "subnetIds",
-		},
+		noun: "EKS Node Group", outputs: "resources status arn tagsAll",
+		replaces: "amiType capacityType clusterName diskSize instanceTypes launchTemplate.id launchTemplate.name nodeGroupName " +
+			"nodeGroupNamePrefix nodeRoleArn remoteAccess remoteAccess.ec2SshKey remoteAccess.sourceSecurityGroupIds subnetIds",
 	},
 	"aws:eks/addon:Addon": {
-		noun: "EKS Add-On", outputs: []string{"createdAt", "modifiedAt", "arn", "tagsAll"},
-		replaces: []string{"addonName", "clusterName"},
-		repeats:  []repeat{{code: "InvalidParameterException", text: "does not exist", patience: 2 * time.Minute, creating: true}},
+		noun: "EKS Add-On", outputs: "createdAt modifiedAt arn tagsAll", replaces: "addonName clusterName",
+		repeats: []repeat{{code: "InvalidParameterException", text: "does not exist", patience: 2 * time.Minute, creating: true}},
 	},
 	"aws:eks/accessEntry:AccessEntry": {
-		noun: "EKS Access Entry", outputs: []string{"accessEntryArn", "createdAt", "modifiedAt", "tagsAll"},
-		replaces: []string{"clusterName", "principalArn", "type"},
+		noun: "EKS Access Entry", outputs: "accessEntryArn createdAt modifiedAt tagsAll", replaces: "clusterName principalArn type",
 		repeats: []repeat{{
 			code: "InvalidParameterException", text: "The specified principalArn is invalid: invalid principal",
 			patience: 2 * time.Minute, creating: true,
 		}},
 	},
 	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation": {
-		noun: "EKS Access Policy Association", outputs: []string{"associatedAt", "modifiedAt"},
-		replaces:      []string{"accessScope", "accessScope.namespaces", "accessScope.type", "clusterName", "policyArn", "principalArn"},
-		withoutUpdate: true,
+		noun: "EKS Access Policy Association", outputs: "associatedAt modifiedAt",
+		replaces: "accessScope accessScope.namespaces accessScope.type clusterName policyArn principalArn", withoutUpdate: true,
 	},
 	"aws:eks/podIdentityAssociation:PodIdentityAssociation": {
-		noun: "EKS Pod Identity Association", outputs: []string{"associationArn", "associationId", "tagsAll"},
-		replaces:  []string{"clusterName", "namespace", "serviceAccount"},
-		framework: true,
+		noun: "EKS Pod Identity Association", outputs: "associationArn associationId tagsAll",
+		replaces: "clusterName namespace serviceAccount", framework: true,
 		repeats: []repeat{{
 			code: "InvalidParameterException", text: "Role provided in the request does not exist", patience: 2 * time.Minute,
 		}},
 	},
 	"aws:kms/key:Key": {
-		noun: "KMS Key", outputs: []string{"keyId", "arn", "tagsAll"},
-		replaces: []string{"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId"},
+		noun: "KMS Key", outputs: "keyId arn tagsAll", replaces: "customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
 	},
 	"aws:kms/alias:Alias": {
-		noun: "KMS Alias", outputs: []string{"arn", "targetKeyArn"}, replaces: []string{"name", "namePrefix"}, longest: 238,
+		noun: "KMS Alias", outputs: "arn targetKeyArn", replaces: "name namePrefix", longest: 238,
 	},
 	"aws:cloudwatch/logGroup:LogGroup": {
-		noun: "CloudWatch Logs Log Group", outputs: []string{"arn", "tagsAll"},
-		replaces: []string{"logGroupClass", "name", "namePrefix"},
+		noun: "CloudWatch Logs Log Group", outputs: "arn tagsAll", replaces: "logGroupClass name namePrefix",
 	},
 	"aws:cloudwatch/logResourcePolicy:LogResourcePolicy": {
-		noun: "CloudWatch Logs Resource Policy", replaces: []string{"policyName"},
-		resent: true,
+		noun: "CloudWatch Logs Resource Policy", replaces: "policyName", resent: true,
 	},
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
-		noun: "CloudWatch Metric Alarm", outputs: []string{"arn", "tagsAll"}, replaces: []string{"name"},
+		noun: "CloudWatch Metric Alarm", outputs: "arn tagsAll", replaces: "name",
 	},
 	"aws:sns/topic:Topic": {
-		noun: "SNS Topic", outputs: []string{"beginningArchiveTime", "owner", "arn", "tagsAll"},
-		replaces: []string{"fifoTopic", "name", "namePrefix"},
+		noun: "SNS Topic", outputs: "beginningArchiveTime owner arn tagsAll", replaces: "fifoTopic name namePrefix",
 	},
 	"aws:sns/topicSubscription:TopicSubscription": {
-		noun: "SNS Topic Subscription", outputs: []string{"arn", "confirmationWasAuthenticated", "ownerId", "pendingConfirmation"},
-		replaces: []string{"endpoint", "protocol", "topic"},
+		noun: "SNS Topic Subscription", outputs: "arn confirmationWasAuthenticated ownerId pendingConfirmation",
+		replaces: "endpoint protocol topic",
 	},
 	"aws:sns/topicPolicy:TopicPolicy": {
-		noun: "SNS Topic Policy", outputs: []string{"owner"}, replaces: []string{"arn"},
-		resent: true, repeats: []repeat{{code: "InvalidParameter", patience: 2 * time.Minute}}, // sns/topic.go, putTopicAttribute
+		noun: "SNS Topic Policy", outputs: "owner", replaces: "arn", resent: true,
+		repeats: []repeat{{code: "InvalidParameter", patience: 2 * time.Minute}}, // sns/topic.go, putTopicAttribute
 	},
 	"aws:opensearch/domain:Domain": {
 		noun: "OpenSearch Domain",
-		outputs: []string{
-			"dashboardEndpoint", "dashboardEndpointV2", "domainEndpointV2HostedZoneId", "domainId", "endpoint", "endpointV2",
-			"kibanaEndpoint", "vpcOptions.availabilityZones", "vpcOptions.vpcId", "arn", "tagsAll",
-		},
-		replaces: []string{"domainName", "encryptAtRest.kmsKeyId", "vpcOptions"}, replacesIf: replacesDomain,
+		outputs: "dashboardEndpoint dashboardEndpointV2 domainEndpointV2HostedZoneId domainId endpoint endpointV2 kibanaEndpoint " +
+			"vpcOptions.availabilityZones vpcOptions.vpcId arn tagsAll",
+		replaces: "domainName encryptAtRest.kmsKeyId vpcOptions", replacesIf: replacesDomain,
 		repeats: []repeat{
 			{code: "ValidationException", text: awsmodel.InProgress, patience: 2 * time.Minute, operation: "UpdateDomainConfig"},
 		},
 	},
 	"aws:opensearch/domainPolicy:DomainPolicy": {
-		noun:   "OpenSearch Domain Policy",
-		resent: true, repeats: []repeat{{code: "ValidationException", text: awsmodel.InProgress, patience: 2 * time.Minute}},
+		noun: "OpenSearch Domain Policy", resent: true,
+		repeats: []repeat{{code: "ValidationException", text: awsmodel.InProgress, patience: 2 * time.Minute}},
 	},
 }
 
 // Taggable tells whether a type takes tags, and so the provider's default tags.
-func Taggable(typ string) bool { return slices.Contains(habits[typ].outputs, "tagsAll") }
+func Taggable(typ string) bool { return slices.Contains(Outputs(typ), "tagsAll") }
 
 // Outputs lists the properties of a type that are no inputs, as paths.
-func Outputs(typ string) []string { return habits[typ].outputs }
+func Outputs(typ string) []string { return strings.Fields(habits[typ].outputs) }
 
 // deleteBeforeReplace tells whether the provider deletes before it replaces: always for a few types, and for all whose name the
 // program fixed, because the name is taken until the old one is gone (pulumi-terraform-bridge, nameRequiresDeleteBeforeReplace).

@@ -342,7 +342,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	}
 	if req.GetPreview() {
 		out := merged(outputs, inputs, news)
-		for _, k := range habits[typ].recomputed {
+		for _, k := range strings.Fields(habits[typ].recomputed) {
 			out[resource.PropertyKey(k)] = resource.MakeComputed(resource.NewStringProperty(""))
 		}
 		props, err := write(out)

@@ -52,7 +52,8 @@ func (m *Model) entry(cluster, principal, kind string) {
 
 func createAccessEntry(m *Model, o *object) error {
 	if !m.entriesAllowed(m.objects[tCluster][o.in.str("clusterName")].in) {
-		return refuse("InvalidRequestException", "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
+		return refuse("InvalidRequestException",
+			"The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
 	}
 	if !m.principal(o, o.in.str("principalArn")) {
 		return invalidParameter("The specified principalArn is invalid: invalid principal: %s", o.in.str("principalArn"))
@@ -62,7 +63,8 @@ func createAccessEntry(m *Model, o *object) error {
 
 func fillAccessEntry(m *Model, o *object) {
 	if !o.out.has("accessEntryArn") {
-		o.out.set("accessEntryArn", m.arnOf("eks|access-entry/{cluster}/"+o.in.str("principalArn")[strings.LastIndex(o.in.str("principalArn"), ":")+1:]+"/{uuid}", o))
+		principal := o.in.str("principalArn")
+		o.out.set("accessEntryArn", m.arnOf("eks|access-entry/{cluster}/"+principal[strings.LastIndex(principal, ":")+1:]+"/{uuid}", o))
 	}
 	o.out.setDefault("userName", o.in.str("principalArn"))
 	o.out.setDefault("kubernetesGroups", []any{})
@@ -80,15 +82,21 @@ func accessEntryGone(m *Model, o *object) bool {
 }
 
 // accessPolicies: https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-var accessPolicies = []string{"AmazonEKSAdminPolicy", "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminViewPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy", "AmazonEKSSecretReaderPolicy"}
+var accessPolicies = []string{
+	"AmazonEKSAdminPolicy", "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminViewPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy",
+	"AmazonEKSSecretReaderPolicy",
+}
 
 func createAccessPolicy(m *Model, o *object) error {
 	prefix := "arn:" + m.Partition() + ":eks::aws:cluster-access-policy/"
 	if name, ok := strings.CutPrefix(o.in.str("policyArn"), prefix); !ok || !slices.Contains(accessPolicies, name) {
-		return invalidParameter("The policyArn parameter format is not valid or the policy does not exist: %s (%s + one of %s)", o.in.str("policyArn"), prefix, strings.Join(accessPolicies, ", "))
+		return invalidParameter("The policyArn parameter format is not valid or the policy does not exist: %s (%s + one of %s)",
+			o.in.str("policyArn"), prefix, strings.Join(accessPolicies, ", "))
 	}
 	if m.objects[tAccessEntry][o.in.str("clusterName")+":"+o.in.str("principalArn")] == nil {
-		return refuse("ResourceNotFoundException", "The specified principalArn could not be found. You can view your available access entries with 'list-access-entries': %s", o.in.str("principalArn"))
+		return refuse("ResourceNotFoundException",
+			"The specified principalArn could not be found. You can view your available access entries with 'list-access-entries': %s",
+			o.in.str("principalArn"))
 	}
 	scoped := len(o.in.strs("accessScope.namespaces")) > 0
 	if namespace := o.in.str("accessScope.type") == "namespace"; namespace != scoped {

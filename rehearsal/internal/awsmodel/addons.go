@@ -70,7 +70,8 @@ func settleAddon(m *Model, o *object) error {
 	}
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html, resolveConflicts
 	if slices.Contains(selfManaged, name) && o.in.str("resolveConflictsOnCreate") != "OVERWRITE" {
-		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: ConfigurationConflict: Conflicts found when trying to apply. Will not continue due to resolve conflicts mode: the self-managed %s is installed", name)
+		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: ConfigurationConflict: Conflicts found "+
+			"when trying to apply. Will not continue due to resolve conflicts mode: the self-managed %s is installed", name)
 	}
 	degraded := func(code, why string) error {
 		return fmt.Errorf("timeout while waiting for state to become 'ACTIVE' (last state: 'DEGRADED', timeout: 20m0s): %s: %s", code, why)
@@ -78,9 +79,13 @@ func settleAddon(m *Model, o *object) error {
 	if pods := published.Addons()[name].Replicas; pods > 0 && m.room(cluster.id) < pods {
 		return degraded("InsufficientNumberOfReplicas", "The add-on is unhealthy because it doesn't have the desired number of replicas.")
 	}
-	if name == "aws-ebs-csi-driver" && !m.hasCredentials(cluster, o, "kube-system", "ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2") {
+	if name == "aws-ebs-csi-driver" && !m.hasCredentials(cluster, o, "kube-system", "ebs-csi-controller-sa",
+		"service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2") {
 		// The driver's start calls ec2:DescribeAvailabilityZones: kubernetes-sigs/aws-ebs-csi-driver, docs/install.md.
-		return degraded("InsufficientNumberOfReplicas", "The add-on is unhealthy because all deployments have less than the desired number of replicas: ebs-csi-controller has no AWS credentials (no pod identity association with a running eks-pod-identity-agent, no IRSA role, no policy on the node role).")
+		return degraded("InsufficientNumberOfReplicas",
+			"The add-on is unhealthy because all deployments have less than the desired number of replicas: ebs-csi-controller has no "+
+				"AWS credentials (no pod identity association with a running eks-pod-identity-agent, no IRSA role, no policy on the node "+
+				"role).")
 	}
 	return nil
 }

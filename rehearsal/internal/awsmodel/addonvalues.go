@@ -25,7 +25,10 @@ var addonKeys = map[string]keys{
 	"vpc-cni": {
 		"affinity": each(""), "enableNetworkPolicy": "string", "enableWindowsIpam": "string", "eniConfig": each(""),
 		"env": each("string"), "init": keys{"env": each("string")}, "livenessProbeTimeoutSeconds": "integer",
-		"nodeAgent":                    keys{"enableCloudWatchLogs": "string", "enablePolicyEventLogs": "string", "healthProbeBindAddr": "string", "metricsBindAddr": "string"},
+		"nodeAgent": keys{
+			"enableCloudWatchLogs": "string", "enablePolicyEventLogs": "string", "healthProbeBindAddr": "string",
+			"metricsBindAddr": "string",
+		},
 		"readinessProbeTimeoutSeconds": "integer", "resources": each(""), "tolerations": "array",
 	},
 	// Of the controller: https://github.com/aws/amazon-vpc-cni-k8s/issues/2272 (it shows this add-on's schema), the rest of
@@ -33,8 +36,9 @@ var addonKeys = map[string]keys{
 	"aws-ebs-csi-driver": {
 		"controller": keys{
 			"additionalArgs": "array", "affinity": each(""), "batching": "boolean", "defaultFsType": "string", "enableMetrics": "boolean",
-			"env": "array", "extraVolumeTags": each("string"), "k8sTagClusterId": "string", "logLevel": "integer", "loggingFormat": "string",
-			"nodeSelector": each("string"), "podAnnotations": each("string"), "podLabels": each("string"), "replicaCount": "integer",
+			"env": "array", "extraVolumeTags": each("string"), "k8sTagClusterId": "string", "logLevel": "integer",
+			"loggingFormat": "string",
+			"nodeSelector":  each("string"), "podAnnotations": each("string"), "podLabels": each("string"), "replicaCount": "integer",
 			"resources": each(""), "sdkDebugLog": "boolean", "tolerations": "array", "topologySpreadConstraints": "array",
 		},
 		"defaultStorageClass": keys{"enabled": "boolean"}, "node": each(""), "sidecars": each(""),

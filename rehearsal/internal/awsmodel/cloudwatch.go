@@ -53,7 +53,8 @@ func checkAlarm(c *checker) {
 	if !c.has("metricQueries") {
 		for _, p := range []string{"metricName", "namespace", "period", "statistic"} {
 			if !c.has(p) {
-				c.fail(p, "One of `metric_name` (with namespace, period and statistic) or `metric_query` must be set for a cloudwatch metric alarm: "+
+				c.fail(p, "One of `metric_name` (with namespace, period and statistic) or `metric_query` must be set for a cloudwatch "+
+					"metric alarm: "+
 					"%s is missing", p)
 			}
 		}

@@ -19,28 +19,45 @@ package awsmodel
 var NotModelled = []struct{ Area, What string }{
 	{"credentials", "who the caller is, IAM permissions of the caller, service control policies, permission boundaries"},
 	{"arguments", "what AWS makes of an argument that the program does not send"},
-	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are looked at; managed policies outside a short list are refused"},
-	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource policies of anything but OpenSearch domains, and of VPC endpoints where pods and nodes call"},
-	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles are assumed to be 20 seconds"},
+	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are " +
+		"looked at; managed policies outside a short list are refused"},
+	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session " +
+		"policies, policy variables, condition keys outside trust policies, operators other than StringEquals, StringLike, ArnEquals " +
+		"and ArnLike; NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource " +
+		"policies of anything but OpenSearch domains, and of VPC endpoints where pods and nodes call"},
+	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles " +
+		"are assumed to be 20 seconds"},
 	{"KMS", "permissions that depend on a key's tags, unless a test says that the caller's do"},
-	{"time", "with -scale 0, what a command makes is as old as the command: only what follows within seconds in any order is refused as too early. Custom timeouts then never end"},
+	{"time", "with -scale 0, what a command makes is as old as the command: only what follows within seconds in any order is refused " +
+		"as too early. Custom timeouts then never end"},
 	{"IAM", "certificates and thumbprints of OIDC issuers; IAM itself accepts an OIDC URL that is no cluster's, the model does not"},
-	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no packet is tested against them"},
+	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no " +
+		"packet is tested against them"},
 	{"network", "which endpoint services a region or a zone lacks, but for ec2messages and eks and what a test takes away"},
 	{"network", "free addresses of a subnet, and the size of interfaces' address pools"},
-	{"EC2", "which zone offers which instance type, spot prices, on-demand quotas; spot capacity and interruptions only when a test takes them away, without the minutes that they take"},
-	{"EC2", "AMIs, user data and what a node runs at boot; disk use; an instance type that is not in internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
-	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of their newer versions, version skew between add-ons and cluster"},
-	{"EKS", "a new cluster of a version past its standard support with upgradePolicy STANDARD: it is made; whether EKS refuses it or upgrades it at once is not published"},
-	{"EKS", "upgrade insights, upgrades by AWS unless a test makes them, a version's way back within 7 days (it is refused), EKS Auto Mode, Fargate, Outposts, hybrid nodes"},
+	{"EC2", "which zone offers which instance type, spot prices, on-demand quotas; spot capacity and interruptions only when a test " +
+		"takes them away, without the minutes that they take"},
+	{"EC2", "AMIs, user data and what a node runs at boot; disk use; an instance type that is not in " +
+		"internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
+	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of " +
+		"their newer versions, version skew between add-ons and cluster"},
+	{"EKS", "a new cluster of a version past its standard support with upgradePolicy STANDARD: it is made; whether EKS refuses it or " +
+		"upgrades it at once is not published"},
+	{"EKS", "upgrade insights, upgrades by AWS unless a test makes them, a version's way back within 7 days (it is refused), EKS Auto " +
+		"Mode, Fargate, Outposts, hybrid nodes"},
 	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
-	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes before it drains the old"},
+	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes " +
+		"before it drains the old"},
 	{"EKS", "node repair"},
-	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, what upgrades AWS offers while a domain changes, the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 to 256 open), limits of performance of or1, or2 and om2"},
+	{"OpenSearch", "indices, security plugin, blue/green deployments, storage in use, what upgrades AWS offers while a domain changes, " +
+		"the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 " +
+		"to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
-	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log resource policies and policies per role"},
+	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log " +
+		"resource policies and policies per role"},
 	{"provider", "that its preview refuses less: forms of arguments that only AWS checks, in `up`, are checked in the preview here"},
-	{"provider", "values that its schema fills in (the list __defaults has only the automatic name), and updates of computed properties that it shows without details (pulumi/pulumi-aws#6602)"},
+	{"provider", "values that its schema fills in (the list __defaults has only the automatic name), and updates of computed " +
+		"properties that it shows without details (pulumi/pulumi-aws#6602)"},
 	{"provider", "requests that AWS really throttles; import and lookup of existing resources; functions other than getPartition"},
 }

@@ -108,7 +108,8 @@ func (c *checker) policyDocument(path string, kind documentKind, limit int) {
 		}
 		for _, a := range append(slices.Clone(s.Action), s.NotAction...) {
 			if a != "*" && !re(`^[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+$`).MatchString(a) {
-				c.fail(path, "MalformedPolicyDocument: Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (%s: %q)", at, a)
+				c.fail(path, "MalformedPolicyDocument: Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (%s: %q)",
+					at, a)
 			}
 		}
 		hasPrincipal, hasResource := len(s.Principal)+len(s.NotPrincipal) > 0, len(s.Resource)+len(s.NotResource) > 0

@@ -77,7 +77,9 @@ func createVPC(m *Model, o *object) error {
 }
 
 func fillVPC(m *Model, o *object) {
-	for key, prefix := range map[string]string{"defaultNetworkAclId": "acl-", "defaultSecurityGroupId": "sg-", "dhcpOptionsId": "dopt-", "mainRouteTableId": "rtb-"} {
+	for key, prefix := range map[string]string{
+		"defaultNetworkAclId": "acl-", "defaultSecurityGroupId": "sg-", "dhcpOptionsId": "dopt-", "mainRouteTableId": "rtb-",
+	} {
 		if !o.out.has(key) {
 			o.out.set(key, m.newID(key, prefix))
 		}
@@ -135,7 +137,8 @@ func removeIGW(m *Model, o *object) error {
 	vpc := o.in.str("vpcId")
 	for _, eni := range m.where(tENI, "vpcId", vpc) {
 		if vpc != "" && eni.out.str("publicIp") != "" {
-			return refuse("DependencyViolation", "Network %s has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", vpc)
+			return refuse("DependencyViolation",
+				"Network %s has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", vpc)
 		}
 	}
 	return nil

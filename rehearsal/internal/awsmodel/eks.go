@@ -64,10 +64,12 @@ func createCluster(m *Model, o *object) error {
 	}
 	role := m.role(o, in.str("roleArn"))
 	if role == nil || !trusts(role, "Service", "eks.amazonaws.com", "sts:AssumeRole") {
-		return invalidParameter("Role with arn: %s, could not be assumed because it does not exist or the trusted entity is not correct", in.str("roleArn"))
+		return invalidParameter("Role with arn: %s, could not be assumed because it does not exist or the trusted entity is not correct",
+			in.str("roleArn"))
 	}
 	if !m.attached(role, "AmazonEKSClusterPolicy") {
-		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policies [arn:%s:iam::aws:policy/AmazonEKSClusterPolicy] are attached", m.Partition())
+		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the "+
+			"following policies [arn:%s:iam::aws:policy/AmazonEKSClusterPolicy] are attached", m.Partition())
 	}
 	if err := m.clusterSubnets(o); err != nil {
 		return err
@@ -93,8 +95,9 @@ func createCluster(m *Model, o *object) error {
 	o.id = name
 	sg := m.made(tSG, m.newID(name, "sg-"), AWS, map[string]any{
 		"name": fmt.Sprintf("eks-cluster-sg-%s-%d", name, 100000000+m.seq), "vpcId": vpc.id,
-		"description": "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
-		"tags":        map[string]any{"kubernetes.io/cluster/" + name: "owned", "aws:eks:cluster-name": name},
+		"description": "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any " +
+			"managed workloads.",
+		"tags": map[string]any{"kubernetes.io/cluster/" + name: "owned", "aws:eks:cluster-name": name},
 	})
 	sg.out.set("owner", name)
 	zones := map[string]bool{}
@@ -129,16 +132,20 @@ func (m *Model) clusterSubnets(o *object) error {
 	for _, id := range o.in.strs("vpcConfig.subnetIds") {
 		s := m.objects[tSubnet][id]
 		if s == nil {
-			return invalidParameter("The subnet ID '%s' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: InvalidSubnetID.NotFound)", id)
+			return invalidParameter("The subnet ID '%s' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: "+
+				"InvalidSubnetID.NotFound)", id)
 		}
 		if vpc != "" && s.in.str("vpcId") != vpc {
-			return invalidParameter("Subnets provided must belong to the same VPC: %s is in %s, others are in %s", id, s.in.str("vpcId"), vpc)
+			return invalidParameter("Subnets provided must belong to the same VPC: %s is in %s, others are in %s", id, s.in.str("vpcId"),
+				vpc)
 		}
 		vpc = s.in.str("vpcId")
 		zone := s.out.str("availabilityZoneId")
 		zones[zone] = true
 		if slices.Contains(refusedZones, zone) {
-			return refuse("UnsupportedAvailabilityZoneException", "Cannot create cluster '%s' because %s, the targeted availability zone, does not currently have sufficient capacity to support the cluster. Retry and choose from these availability zones: %s",
+			return refuse("UnsupportedAvailabilityZoneException", "Cannot create cluster '%s' because %s, the targeted availability "+
+				"zone, does not currently have sufficient capacity to support the cluster. Retry and choose from these availability "+
+				"zones: %s",
 				o.name(), s.out.str("availabilityZone"), m.eksZones())
 		}
 	}
@@ -179,9 +186,11 @@ func (m *Model) clusterEncryption(in props) error {
 
 // serviceRange: inside RFC 1918, /12 to /24, not overlapping the VPC (API_KubernetesNetworkConfigRequest).
 func serviceRange(service, vpc netip.Prefix) error {
-	private := slices.ContainsFunc(reserved[:3], func(p netip.Prefix) bool { return p.Contains(service.Addr()) && p.Bits() <= service.Bits() })
+	private := slices.ContainsFunc(reserved[:3],
+		func(p netip.Prefix) bool { return p.Contains(service.Addr()) && p.Bits() <= service.Bits() })
 	if !private || service.Bits() < 12 || service.Bits() > 24 {
-		return invalidParameter("The service CIDR %s must be within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 and between /12 and /24", service)
+		return invalidParameter("The service CIDR %s must be within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 and between /12 and /24",
+			service)
 	}
 	if service.Overlaps(vpc) {
 		return invalidParameter("The service CIDR %s overlaps with the VPC CIDR %s", service, vpc)
@@ -286,21 +295,24 @@ func updateCluster(m *Model, o *object, before props) error {
 	// https://github.com/hashicorp/terraform-provider-aws/issues/19478.
 	for _, g := range m.where(tNodeGroup, "clusterName", o.id) {
 		if b > a && g.out.str("version") != from {
-			return invalidParameter("Nodegroups %s must be updated to match cluster version %s before updating cluster version", g.name(), from)
+			return invalidParameter("Nodegroups %s must be updated to match cluster version %s before updating cluster version", g.name(),
+				from)
 		}
 	}
 	// "You can't disable extended support once your cluster has entered it"
 	// (https://docs.aws.amazon.com/eks/latest/userguide/disable-extended-support.html); the answer's wording is ours.
 	policy := func(p props) string { return orElse(p.str("upgradePolicy.supportType"), "EXTENDED") }
 	if policy(before) == "EXTENDED" && policy(o.in) == "STANDARD" && supportEnds[to].Before(Today) {
-		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to, supportEnds[to].Format(time.DateOnly))
+		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to,
+			supportEnds[to].Format(time.DateOnly))
 	}
 	modes := []string{"CONFIG_MAP", "API_AND_CONFIG_MAP", "API"}
 	mode := func(p props) int {
 		return slices.Index(modes, orElse(p.str("accessConfig.authenticationMode"), modes[0]))
 	}
 	if mode(o.in) < mode(before) {
-		return refuse("InvalidRequestException", "Unsupported authentication mode update from %s to %s", modes[mode(before)], modes[mode(o.in)])
+		return refuse("InvalidRequestException", "Unsupported authentication mode update from %s to %s", modes[mode(before)],
+			modes[mode(o.in)])
 	}
 	if err := m.clusterSubnets(o); err != nil {
 		return err
@@ -316,7 +328,8 @@ func updateCluster(m *Model, o *object, before props) error {
 		return slices.Compact(out)
 	}
 	if was, is := zones(before), zones(o.in); !slices.Equal(was, is) {
-		return invalidParameter("Provided subnets belong to the AZs '%s'. But they should belong to the exact set of AZs '%s' in which subnets were provided during cluster creation.", strings.Join(is, ","), strings.Join(was, ","))
+		return invalidParameter("Provided subnets belong to the AZs '%s'. But they should belong to the exact set of AZs '%s' in which "+
+			"subnets were provided during cluster creation.", strings.Join(is, ","), strings.Join(was, ","))
 	}
 	if err := m.clusterEndpoints(o.in); err != nil {
 		return err

@@ -34,7 +34,8 @@ var endpointServices string
 
 // withoutService are the regions that lack an endpoint service. Not complete: AWS publishes few of these gaps.
 var withoutService = map[string][]string{
-	// The regions that AWS opened since 2024 (https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html).
+	// The regions that AWS opened since 2024
+	// (https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html).
 	"ec2messages": {"ap-east-2", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "mx-central-1"},
 	// https://docs.aws.amazon.com/eks/latest/userguide/vpc-interface-endpoints.html, "Regional Availability"
 	"eks": {"ap-east-2", "ap-southeast-5", "ap-southeast-7", "mx-central-1"},
@@ -94,7 +95,8 @@ func createEndpoint(m *Model, o *object) error {
 		return nil
 	}
 	if o.in.flag("privateDnsEnabled", false) && !(vpc.in.flag("enableDnsSupport", true) && vpc.in.flag("enableDnsHostnames", false)) {
-		return refuse("InvalidParameter", "Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for %s", vpc.id)
+		return refuse("InvalidParameter",
+			"Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for %s", vpc.id)
 	}
 	zones := map[string]bool{}
 	for _, id := range o.in.strs("subnetIds") {
@@ -104,7 +106,8 @@ func createEndpoint(m *Model, o *object) error {
 		}
 		if !slices.Contains(inZones, zone) {
 			// terraform-aws-modules/terraform-aws-vpc#785
-			return refuse("InvalidParameter", "The VPC endpoint service %s does not support the availability zone of the subnet: %s.", o.in.str("serviceName"), id)
+			return refuse("InvalidParameter", "The VPC endpoint service %s does not support the availability zone of the subnet: %s.",
+				o.in.str("serviceName"), id)
 		}
 		zones[zone] = true
 	}

@@ -26,7 +26,8 @@ type Call struct {
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html), but one that names the account
 // leaves it to the role's policies
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). The policies that are looked
-// at are the role's own and those of OpenSearch domains; AWS's managed policies allow nothing here. A statement that denies does so whatever its conditions.
+// at are the role's own and those of OpenSearch domains; AWS's managed policies allow nothing here. A statement that denies does so
+// whatever its conditions.
 func (m *Model) Allowed(call Call) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,7 +54,8 @@ func (m *Model) Allowed(call Call) ([]string, error) {
 	for _, p := range policies {
 		for _, s := range parse(p.text).Statement {
 			named := s.speaksOf("AWS", call.Role)
-			account := s.speaksOf("AWS", m.opts.Account) || s.speaksOf("AWS", fmt.Sprintf("arn:%s:iam::%s:root", m.Partition(), m.opts.Account))
+			root := fmt.Sprintf("arn:%s:iam::%s:root", m.Partition(), m.opts.Account)
+			account := s.speaksOf("AWS", m.opts.Account) || s.speaksOf("AWS", root)
 			switch {
 			case p.resource && !named && (s.Effect == "Allow" || !account):
 			case !s.covers(call.Action, call.Resource):
@@ -115,11 +117,12 @@ func (m *Model) through(vpc, service string, call Call) error {
 
 // vpcOf is the VPC that a cluster's nodes and pods are in.
 func vpcOf(cluster *object) string {
-	return props{cluster.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+	return cluster.out.str("vpcConfig.vpcId")
 }
 
 func denied(call Call, why string) error {
-	return refuse("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s", call.Role, call.Action, call.Resource, why)
+	return refuse("AccessDenied", "User: %s is not authorized to perform: %s on resource: %s because %s", call.Role, call.Action,
+		call.Resource, why)
 }
 
 // covers tells whether a statement speaks of the action and the resource. Actions are compared without case
@@ -204,7 +207,8 @@ func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 	defer m.mu.Unlock()
 	role, cluster := m.first(tRole, "arn", roleARN), m.objects[tCluster][t.Cluster]
 	if role == nil || cluster == nil {
-		return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity: role %s or cluster %s does not exist", roleARN, t.Cluster)
+		return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity: role %s or cluster %s does not exist",
+			roleARN, t.Cluster)
 	}
 	issuer := strings.TrimPrefix(m.issuer(cluster), "https://")
 	provider := m.first(tOIDC, "arn", m.oidcARN(issuer))
@@ -214,7 +218,9 @@ func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 	if !slices.Contains(provider.in.strs("clientIdLists"), t.Audience) {
 		return refuse("InvalidIdentityToken", "Incorrect token audience %q", t.Audience)
 	}
-	request := map[string]string{issuer + ":aud": t.Audience, issuer + ":sub": "system:serviceaccount:" + t.Namespace + ":" + t.ServiceAccount}
+	request := map[string]string{
+		issuer + ":aud": t.Audience, issuer + ":sub": "system:serviceaccount:" + t.Namespace + ":" + t.ServiceAccount,
+	}
 	if trusted(role, "Federated", provider.arn(), request, "sts:AssumeRoleWithWebIdentity") {
 		return m.through(vpcOf(cluster), "sts", Call{Role: provider.arn(), Action: "sts:AssumeRoleWithWebIdentity", Resource: role.arn()})
 	}
@@ -229,11 +235,13 @@ func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 	defer m.mu.Unlock()
 	cluster := m.objects[tCluster][t.Cluster]
 	if cluster == nil || t.Audience != "pods.eks.amazonaws.com" {
-		return "", refuse("InvalidTokenException", "cluster %q, audience %q: expected a cluster and the audience pods.eks.amazonaws.com", t.Cluster, t.Audience)
+		return "", refuse("InvalidTokenException", "cluster %q, audience %q: expected a cluster and the audience pods.eks.amazonaws.com",
+			t.Cluster, t.Audience)
 	}
 	// The node's agent asks with the node's role (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
 	for _, g := range m.where(tNodeGroup, "clusterName", t.Cluster) {
-		if err := m.through(vpcOf(cluster), "eks-auth", m.ofNode(g.in.str("nodeRoleArn"), "eks-auth:AssumeRoleForPodIdentity", cluster.arn())); err != nil {
+		if err := m.through(vpcOf(cluster), "eks-auth",
+			m.ofNode(g.in.str("nodeRoleArn"), "eks-auth:AssumeRoleForPodIdentity", cluster.arn())); err != nil {
 			return "", err
 		}
 	}
@@ -247,14 +255,17 @@ func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 		}
 		tags := map[string]string{}
 		for key, value := range map[string]string{
-			"eks-cluster-arn": cluster.arn(), "eks-cluster-name": t.Cluster, "kubernetes-namespace": t.Namespace, "kubernetes-service-account": t.ServiceAccount,
+			"eks-cluster-arn": cluster.arn(), "eks-cluster-name": t.Cluster, "kubernetes-namespace": t.Namespace,
+			"kubernetes-service-account": t.ServiceAccount,
 		} {
 			tags["aws:RequestTag/"+key] = value
 		}
 		if trusted(role, "Service", "pods.eks.amazonaws.com", tags, "sts:AssumeRole", "sts:TagSession") {
 			return role.arn(), nil
 		}
-		return "", refuse("AccessDeniedException", "Unauthorized Exception! EKS does not have permissions to assume the associated role %s.", role.arn())
+		return "", refuse("AccessDeniedException",
+			"Unauthorized Exception! EKS does not have permissions to assume the associated role %s.", role.arn())
 	}
-	return "", refuse("ResourceNotFoundException", "No pod identity association for service account %s/%s in cluster %s", t.Namespace, t.ServiceAccount, t.Cluster)
+	return "", refuse("ResourceNotFoundException", "No pod identity association for service account %s/%s in cluster %s", t.Namespace,
+		t.ServiceAccount, t.Cluster)
 }

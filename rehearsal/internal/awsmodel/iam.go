@@ -95,7 +95,8 @@ func createRole(m *Model, o *object) error {
 		for _, f := range s.principals("Federated") {
 			if strings.Contains(f, ":oidc-provider/") && m.first(tOIDC, "arn", f) == nil {
 				// IAM accepts this; the pod then gets InvalidIdentityToken. A rehearsal has no later moment to say so.
-				return refuse("MalformedPolicyDocument", "Invalid principal in policy: %q: no OpenIDConnect provider found in your account", f)
+				return refuse("MalformedPolicyDocument", "Invalid principal in policy: %q: no OpenIDConnect provider found in your account",
+					f)
 			}
 		}
 		for _, service := range s.principals("Service") {
@@ -132,10 +133,11 @@ func removeRole(m *Model, o *object) error {
 // managedPolicies are the AWS managed policies that a stack like this has a use for; AWS refuses any other name.
 // Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 var managedPolicies = []string{
-	"AmazonEKSClusterPolicy", "AmazonEKSServicePolicy", "AmazonEKSVPCResourceController", "AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy",
-	"AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore",
-	"service-role/AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2", "CloudWatchAgentServerPolicy", "AmazonOpenSearchServiceFullAccess",
-	"AmazonEKSComputePolicy", "AmazonEKSBlockStoragePolicy", "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy",
+	"AmazonEKSClusterPolicy", "AmazonEKSServicePolicy", "AmazonEKSVPCResourceController", "AmazonEKSWorkerNodePolicy",
+	"AmazonEKSWorkerNodeMinimalPolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
+	"AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore", "service-role/AmazonEBSCSIDriverPolicy",
+	"AmazonEBSCSIDriverPolicyV2", "CloudWatchAgentServerPolicy", "AmazonOpenSearchServiceFullAccess", "AmazonEKSComputePolicy",
+	"AmazonEKSBlockStoragePolicy", "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy",
 }
 
 func (m *Model) managedPolicy(arn string) error {
@@ -204,7 +206,8 @@ func createOIDC(m *Model, o *object) error {
 	// EKS signs service account tokens for STS under this audience only
 	// (https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html).
 	if !slices.Contains(o.in.strs("clientIdLists"), "sts.amazonaws.com") {
-		return refuse("InvalidInput", "The client IDs %v do not contain sts.amazonaws.com, so no pod could use the provider", o.in.strs("clientIdLists"))
+		return refuse("InvalidInput", "The client IDs %v do not contain sts.amazonaws.com, so no pod could use the provider",
+			o.in.strs("clientIdLists"))
 	}
 	return nil
 }
@@ -257,7 +260,8 @@ func (m *Model) ensureSLR(service string) {
 
 func removeSLR(m *Model, o *object) error {
 	if o.out.str("awsServiceName") == "opensearchservice.amazonaws.com" && len(m.all(tDomain)) > 0 {
-		return fmt.Errorf("waiting for IAM Service Linked Role (%s) delete: unexpected state 'FAILED', wanted target 'SUCCEEDED'. last error: %s: the role is in use by %s",
+		return fmt.Errorf("waiting for IAM Service Linked Role (%s) delete: unexpected state 'FAILED', wanted target 'SUCCEEDED'. last "+
+			"error: %s: the role is in use by %s",
 			o.id, "There are resources that are still using the role", m.all(tDomain)[0].id)
 	}
 	return nil

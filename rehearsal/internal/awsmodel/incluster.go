@@ -14,11 +14,15 @@ import (
 func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (id string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	volume := row{service: "EC2"}
 	if _, ok := m.region.zoneID(m.opts.Region, zone); !ok {
-		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{Service: "EC2", Operation: "CreateVolume", Status: 400, Code: "InvalidZone.NotFound", Message: fmt.Sprintf("The zone '%s' does not exist.", zone)})
+		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster,
+			volume.named("CreateVolume", refuse("InvalidZone.NotFound", "The zone '%s' does not exist.", zone)))
 	}
 	if sizeGiB < 1 || sizeGiB > 65536 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
-		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster, &APIError{Service: "EC2", Operation: "CreateVolume", Status: 400, Code: "InvalidParameterValue", Message: fmt.Sprintf("Volume of %dGiB is out of the range 1 to 65536GiB for volume type gp3.", sizeGiB)})
+		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster,
+			volume.named("CreateVolume",
+				refuse("InvalidParameterValue", "Volume of %dGiB is out of the range 1 to 65536GiB for volume type gp3.", sizeGiB)))
 	}
 	const nameTag = "CSIVolumeName"
 	for _, v := range m.where(tVolume, "cluster", cluster) {
@@ -28,7 +32,8 @@ func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, 
 	}
 	all := toAny(tags)
 	all["kubernetes.io/cluster/"+cluster] = "owned"
-	v := m.made(tVolume, m.newID(zone, "vol-"), InCluster, map[string]any{"cluster": cluster, "availabilityZone": zone, "size": sizeGiB, "encrypted": encrypted, "tags": all})
+	v := m.made(tVolume, m.newID(zone, "vol-"), InCluster,
+		map[string]any{"cluster": cluster, "availabilityZone": zone, "size": sizeGiB, "encrypted": encrypted, "tags": all})
 	return v.id, nil
 }
 
@@ -63,7 +68,8 @@ func (m *Model) AddonActive(name string) bool {
 // What the controller makes beside it is a target group for each port of a network load balancer, and a security group for a
 // classic one (https://github.com/kubernetes/cloud-provider-aws/blob/master/docs/nlb_security_groups.md: a network load
 // balancer has none unless the cloud's configuration says so).
-func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (hostname string, err error) {
+func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (hostname string,
+	err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.objects[tCluster][cluster]
@@ -78,7 +84,7 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 	default:
 		return "", fmt.Errorf("load balancer %s: scheme is %q, allowed are internet-facing and internal", name, scheme)
 	}
-	vpc := props{c.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+	vpc := vpcOf(c)
 	var subnets []*object
 	zones := map[string]bool{}
 	for _, s := range m.where(tSubnet, "vpcId", vpc) {
@@ -92,7 +98,8 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 		}
 	}
 	if len(subnets) == 0 {
-		return "", fmt.Errorf("ensuring load balancer %s: could not find any suitable subnets for creating the ELB (no subnet of %s with tag %s=1%s)", name, vpc, tag,
+		return "", fmt.Errorf("ensuring load balancer %s: could not find any suitable subnets for creating the ELB (no subnet of %s with "+
+			"tag %s=1%s)", name, vpc, tag,
 			map[bool]string{true: " and a route to an internet gateway", false: ""}[scheme == "internet-facing"])
 	}
 	if existing := m.objects[tLoadBalancer][name]; existing != nil {
@@ -108,14 +115,19 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 		host = "internal-" + host
 	}
 	tags := map[string]any{"kubernetes.io/cluster/" + cluster: "owned"}
-	m.made(tLoadBalancer, name, InCluster, map[string]any{"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind, "tags": tags})
+	m.made(tLoadBalancer, name, InCluster,
+		map[string]any{
+			"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind, "tags": tags,
+		})
 	var groups []string
 	if kind == "classic" {
-		g := m.made(tSG, m.newID(name, "sg-"), InCluster, map[string]any{"name": "k8s-elb-" + name, "vpcId": vpc, "loadBalancer": name, "tags": tags})
+		g := m.made(tSG, m.newID(name, "sg-"), InCluster,
+			map[string]any{"name": "k8s-elb-" + name, "vpcId": vpc, "loadBalancer": name, "tags": tags})
 		groups = append(groups, g.id)
 	} else {
 		for _, port := range ports {
-			m.made(tTargetGroup, fmt.Sprintf("k8s-%.16s-%d", name, port), InCluster, map[string]any{"vpcId": vpc, "loadBalancer": name, "tags": tags})
+			m.made(tTargetGroup, fmt.Sprintf("k8s-%.16s-%d", name, port), InCluster,
+				map[string]any{"vpcId": vpc, "loadBalancer": name, "tags": tags})
 		}
 	}
 	for _, s := range subnets {

@@ -32,7 +32,9 @@ func kmsRows() rows {
 
 func fillKey(m *Model, o *object) {
 	o.out.setDefault("keyId", o.id)
-	o.out.setDefault("policy", fmt.Sprintf(`{"Id":"key-default-1","Statement":[{"Action":"kms:*","Effect":"Allow","Principal":{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
+	o.out.setDefault("policy",
+		fmt.Sprintf(`{"Id":"key-default-1","Statement":[{"Action":"kms:*","Effect":"Allow","Principal":`+
+			`{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
 	if o.in.flag("enableKeyRotation", false) {
 		o.out.setDefault("rotationPeriodInDays", 365)
 	}
@@ -47,7 +49,8 @@ func keyUp(_ context.Context, m *Model, o *object) error {
 	}
 	o.out.set("enableKeyRotation", false)
 	return &APIError{Service: "KMS", Operation: "EnableKeyRotation", Status: 400, Code: "AccessDeniedException", Message: fmt.Sprintf(
-		"User: %s is not authorized to perform: kms:EnableKeyRotation on resource: %s because no identity-based policy allows the kms:EnableKeyRotation action", m.Caller(), o.arn())}
+		"User: %s is not authorized to perform: kms:EnableKeyRotation on resource: %s because no identity-based policy allows the "+
+			"kms:EnableKeyRotation action", m.Caller(), o.arn())}
 }
 
 // tagsCount tells whether the caller's permissions know the tags of a key already when o is asked for.
@@ -60,7 +63,8 @@ func keyGone(_ *Model, o *object) bool {
 	if days == 0 {
 		days = 30
 	}
-	o.status, o.kept = pending, fmt.Sprintf("KMS deletes a key only after a waiting time, here %v days; it is unusable and free of charge until then", days)
+	o.status, o.kept = pending, fmt.Sprintf("KMS deletes a key only after a waiting time, here %v days; it is unusable and free of "+
+		"charge until then", days)
 	return true
 }
 

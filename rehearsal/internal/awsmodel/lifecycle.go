@@ -227,7 +227,10 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	m.mu.Lock()
 	o, ok := m.objects[typ][id]
 	if !ok && r.upserts {
-		o = &object{typ: typ, id: id, logical: id, in: props{resource.PropertyMap{}}, out: props{resource.PropertyMap{}}, origin: Program, status: active}
+		o = &object{
+			typ: typ, id: id, logical: id, in: props{resource.PropertyMap{}}, out: props{resource.PropertyMap{}}, origin: Program,
+			status: active,
+		}
 	} else if !ok {
 		m.mu.Unlock()
 		return nil, errors.New("couldn't find resource")

@@ -183,7 +183,10 @@ func New(opts Options) *Model {
 		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
 			strings.Join(slices.Sorted(maps.Keys(regions)), ", ")))
 	}
-	m := &Model{opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{}, changed: make(chan struct{}), opened: time.Now()}
+	m := &Model{
+		opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{},
+		changed: make(chan struct{}), opened: time.Now(),
+	}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
 	}
@@ -196,7 +199,8 @@ func Types() []string { return slices.Sorted(maps.Keys(table)) }
 func rowOf(typ string) (*row, error) {
 	r, ok := table[typ]
 	if !ok {
-		return nil, fmt.Errorf("the AWS model has no row for resource type %q; add it to its service in package awsmodel and to the habits of package awsprovider", typ)
+		return nil, fmt.Errorf("the AWS model has no row for resource type %q; add it to its service in package awsmodel and to the "+
+			"habits of package awsprovider", typ)
 	}
 	return r, nil
 }

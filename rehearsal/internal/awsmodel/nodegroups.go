@@ -29,7 +29,8 @@ func nodeGroupRows() rows {
 func checkNodeGroup(c *checker) {
 	for _, p := range []string{"desiredSize", "maxSize", "minSize"} {
 		if !c.has("scalingConfig." + p) {
-			c.fail("scalingConfig."+p, "Missing required argument. The argument %q is required, but no definition was found", "scalingConfig."+p)
+			c.fail("scalingConfig."+p, "Missing required argument. The argument %q is required, but no definition was found",
+				"scalingConfig."+p)
 		}
 	}
 	if c.has("updateConfig") && !c.unknown("updateConfig") {
@@ -56,7 +57,7 @@ func createNodeGroup(m *Model, o *object) error {
 	if m.objects[tNodeGroup][cluster.id+":"+o.name()] != nil {
 		return refuse("ResourceInUseException", "NodeGroup already exists with name %s and cluster name %s", o.name(), cluster.id)
 	}
-	vpc := props{cluster.out.value("vpcConfig").ObjectValue()}.str("vpcId")
+	vpc := vpcOf(cluster)
 	if len(in.strs("subnetIds")) == 0 {
 		return invalidParameter("The provided subnet list is empty")
 	}
@@ -74,7 +75,8 @@ func createNodeGroup(m *Model, o *object) error {
 		return invalidParameter("The role with name %s cannot be found.", in.str("nodeRoleArn"))
 	}
 	if !trusts(role, "Service", "ec2.amazonaws.com", "sts:AssumeRole") {
-		return invalidParameter("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole %s", role.arn())
+		return invalidParameter("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of "+
+			"nodeRole %s", role.arn())
 	}
 	var missing []string
 	if !m.attached(role, "AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy") {
@@ -84,7 +86,8 @@ func createNodeGroup(m *Model, o *object) error {
 		missing = append(missing, "AmazonEC2ContainerRegistryReadOnly")
 	}
 	if len(missing) > 0 {
-		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policies [%s] are attached", strings.Join(missing, ", "))
+		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the "+
+			"following policies [%s] are attached", strings.Join(missing, ", "))
 	}
 	if err := m.nodeTemplate(o); err != nil {
 		return err
@@ -101,7 +104,8 @@ func createNodeGroup(m *Model, o *object) error {
 	if in.str("capacityType") == "SPOT" {
 		m.ensureSLR("spot.amazonaws.com")
 	}
-	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS, map[string]any{"owner": o.id, "tags": scalingTags(cluster.id, o.name())})
+	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS,
+		map[string]any{"owner": o.id, "tags": scalingTags(cluster.id, o.name())})
 	m.made(tTemplate, m.newID(o.id, "lt-"), AWS, map[string]any{"owner": o.id, "name": "eks-" + m.uuid(o.id)})
 	if m.entriesAllowed(cluster.in) {
 		m.entry(cluster.id, role.arn(), "EC2_LINUX")
@@ -136,7 +140,8 @@ func (m *Model) nodeTemplate(o *object) error {
 	}
 	version := o.in.str("launchTemplate.version")
 	var n int
-	if _, err := fmt.Sscanf(version, "%d", &n); err == nil && (n < 1 || float64(n) > t.out.num("latestVersion")) || err != nil && version != "$Latest" && version != "$Default" {
+	_, err := fmt.Sscanf(version, "%d", &n)
+	if err == nil && (n < 1 || float64(n) > t.out.num("latestVersion")) || err != nil && version != "$Latest" && version != "$Default" {
 		return refuse("InvalidRequestException", "Launch template version %s of %s not found", version, t.id)
 	}
 	if o.in.num("diskSize") != 0 {
@@ -170,7 +175,8 @@ func (m *Model) nodeTypes(o, cluster *object) error {
 		return invalidParameter("AMI Type %s is only supported for kubernetes versions 1.32 or earlier", ami)
 	}
 	if a, b := slices.Index(kubernetesVersions, version), slices.Index(kubernetesVersions, cluster.out.str("version")); a < 0 || a > b {
-		return invalidParameter("Nodegroup Kubernetes version %s cannot be newer than the cluster's %s", version, cluster.out.str("version"))
+		return invalidParameter("Nodegroup Kubernetes version %s cannot be newer than the cluster's %s", version,
+			cluster.out.str("version"))
 	}
 	return nil
 }
@@ -196,7 +202,8 @@ func fillNodeGroup(m *Model, o *object) {
 	o.out.setDefault("updateConfig", map[string]any{"maxUnavailable": 1})
 	asg := m.first(tASG, "owner", o.id)
 	if asg != nil {
-		o.out.set("resources", []any{map[string]any{"autoscalingGroups": []any{map[string]any{"name": asg.id}}, "remoteAccessSecurityGroupId": ""}})
+		o.out.set("resources",
+			[]any{map[string]any{"autoscalingGroups": []any{map[string]any{"name": asg.id}}, "remoteAccessSecurityGroupId": ""}})
 	}
 }
 
@@ -204,7 +211,8 @@ func fillNodeGroup(m *Model, o *object) {
 // up.
 func settleNodeGroup(m *Model, o *object) error {
 	bad := func(ids []string, code, format string, args ...any) error {
-		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: %s: %s: %s", strings.Join(ids, ", "), code, fmt.Sprintf(format, args...))
+		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: %s: %s: %s", strings.Join(ids, ", "), code,
+			fmt.Sprintf(format, args...))
 	}
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
 	if cluster == nil {
@@ -219,12 +227,17 @@ func settleNodeGroup(m *Model, o *object) error {
 		}
 	}
 	if len(public) > 0 {
-		return bad([]string{o.name()}, "Ec2SubnetInvalidConfiguration", "One or more Amazon EC2 Subnets of [%s] for node group %s does not automatically assign public IP addresses to instances launched into it. If you want your instances to be assigned a public IP address, then you need to enable auto-assign public IP address for the subnet.", strings.Join(public, ", "), o.name())
+		return bad([]string{o.name()}, "Ec2SubnetInvalidConfiguration",
+			"One or more Amazon EC2 Subnets of [%s] for node group %s does not automatically assign public IP addresses to instances "+
+				"launched into it. If you want your instances to be assigned a public IP address, then you need to enable auto-assign "+
+				"public IP address for the subnet.", strings.Join(public, ", "), o.name())
 	}
 	m.resize(o) // capacity may have become free
 	running := m.instances(o.id)
 	if len(running) < int(o.in.num("scalingConfig.desiredSize")) {
-		return bad([]string{m.first(tASG, "owner", o.id).id}, "AsgInstanceLaunchFailures", "Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot instance count exceeded (quota All Standard Spot Instance Requests: %d vCPUs). Launching EC2 instance failed.", m.opts.Quotas.SpotVCPU)
+		return bad([]string{m.first(tASG, "owner", o.id).id}, "AsgInstanceLaunchFailures",
+			"Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot instance count exceeded (quota All Standard Spot "+
+				"Instance Requests: %d vCPUs). Launching EC2 instance failed.", m.opts.Quotas.SpotVCPU)
 	}
 	var ids, reasons []string
 	for _, i := range running {
@@ -240,19 +253,22 @@ func settleNodeGroup(m *Model, o *object) error {
 	role := m.first(tRole, "arn", o.in.str("nodeRoleArn"))
 	cni := m.addon(cluster.id, "vpc-cni")
 	if len(running) > 0 && cni == nil && cluster.cniGone {
-		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (no network plugin: the vpc-cni add-on is gone)")
+		return bad(instanceIDs(running), "NodeCreationFailure",
+			"Unhealthy nodes in the kubernetes cluster (no network plugin: the vpc-cni add-on is gone)")
 	}
-	if len(running) > 0 && (role == nil || !m.attached(role, "AmazonEKS_CNI_Policy")) && !m.hasCredentials(cluster, cni, "kube-system", "aws-node", "AmazonEKS_CNI_Policy") {
-		return bad(instanceIDs(running), "NodeCreationFailure", "Unhealthy nodes in the kubernetes cluster (the network plugin has no permission: AmazonEKS_CNI_Policy is on no role that aws-node can use)")
+	if len(running) > 0 && (role == nil || !m.attached(role, "AmazonEKS_CNI_Policy")) && !m.hasCredentials(cluster, cni, "kube-system",
+		"aws-node", "AmazonEKS_CNI_Policy") {
+		return bad(instanceIDs(running), "NodeCreationFailure",
+			"Unhealthy nodes in the kubernetes cluster (the network plugin has no permission: AmazonEKS_CNI_Policy is on no role that "+
+				"aws-node can use)")
 	}
 	return nil
 }
 
 // cannotJoin gives the reason why an instance with the role in the subnet cannot reach what it needs to become a node, or "".
 func (m *Model) cannotJoin(cluster, subnet *object, role string) string {
-	vpcConfig := props{cluster.out.value("vpcConfig").ObjectValue()}
 	vpc := m.objects[tVPC][subnet.in.str("vpcId")]
-	private, public := vpcConfig.flag("endpointPrivateAccess", false), vpcConfig.flag("endpointPublicAccess", true)
+	private, public := cluster.out.flag("vpcConfig.endpointPrivateAccess", false), cluster.out.flag("vpcConfig.endpointPublicAccess", true)
 	// https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 	if private && !(vpc.in.flag("enableDnsSupport", true) && vpc.in.flag("enableDnsHostnames", false)) {
 		return fmt.Sprintf("%s has no DNS hostnames or no DNS support, which the private endpoint needs", vpc.id)
@@ -265,11 +281,12 @@ func (m *Model) cannotJoin(cluster, subnet *object, role string) string {
 	}
 	via, address := m.egress(subnet.id)
 	if via == "" && !(private && m.privateEndpoints(vpc.id)) {
-		return fmt.Sprintf("%s has no route to a NAT or internet gateway that works, and its VPC lacks the endpoints of a private cluster", subnet.id)
+		return fmt.Sprintf("%s has no route to a NAT or internet gateway that works, and its VPC lacks the endpoints of a private cluster",
+			subnet.id)
 	}
 	if !private && public && via == "nat" {
 		addr, err := netip.ParseAddr(address)
-		open := slices.ContainsFunc(vpcConfig.strs("publicAccessCidrs"), func(v string) bool {
+		open := slices.ContainsFunc(cluster.out.strs("vpcConfig.publicAccessCidrs"), func(v string) bool {
 			p, perr := netip.ParsePrefix(v)
 			return err == nil && perr == nil && p.Contains(addr)
 		})
@@ -289,8 +306,9 @@ func (m *Model) nodeCalls(role string) map[string]Call {
 	return map[string]Call{
 		"ec2":     m.ofNode(role, "ec2:DescribeInstances", "*"),
 		"ecr.api": m.ofNode(role, "ecr:GetAuthorizationToken", "*"),
-		"ecr.dkr": m.ofNode(role, "ecr:BatchGetImage", fmt.Sprintf("arn:%s:ecr:%s:602401143452:repository/eks/pause", m.Partition(), m.opts.Region)),
-		"s3":      {Role: "ecr.amazonaws.com", Action: "s3:GetObject", Resource: layers + "layer"},
+		"ecr.dkr": m.ofNode(role, "ecr:BatchGetImage",
+			fmt.Sprintf("arn:%s:ecr:%s:602401143452:repository/eks/pause", m.Partition(), m.opts.Region)),
+		"s3": {Role: "ecr.amazonaws.com", Action: "s3:GetObject", Resource: layers + "layer"},
 	}
 }
 

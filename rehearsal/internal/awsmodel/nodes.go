@@ -142,36 +142,41 @@ func (m *Model) maxPods(group *object) int {
 	return slices.Min(holds)
 }
 
+// machine is what a group's Auto Scaling group launches of a type in a subnet.
+func (m *Model) machine(group *object, kind string, subnet *object) Instance {
+	s := played(kind, arch(group))
+	i := Instance{
+		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
+		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch,
+		Cluster: group.in.str("clusterName"), NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group), Labels: group.in.strMap("labels"),
+	}
+	for _, t := range group.in.objs("taints") {
+		i.Taints = append(i.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})
+	}
+	return i
+}
+
 func (m *Model) launch(o, subnet *object) bool {
 	types := m.types(o)
-	kind := types[len(m.instances(o.id))%len(types)]
-	s := played(kind, arch(o))
-	capacity := orElse(o.in.str("capacityType"), "ON_DEMAND")
-	if capacity == "SPOT" && (m.spotVCPU()+s.VCPU > m.opts.Quotas.SpotVCPU || m.noSpot[subnet.out.str("availabilityZoneId")]) {
+	n := m.machine(o, types[len(m.instances(o.id))%len(types)], subnet)
+	if n.CapacityType == "SPOT" && (m.spotVCPU()+n.VCPU > m.opts.Quotas.SpotVCPU || m.noSpot[n.ZoneID]) {
 		return false
 	}
-	cluster := m.objects[tCluster][o.in.str("clusterName")]
-	sg := props{cluster.out.value("vpcConfig").ObjectValue()}.str("clusterSecurityGroupId")
-	id := m.newID(o.id, "i-")
-	eni := m.addENI(subnet, id, "", []string{sg})
+	n.ID = m.newID(o.id, "i-")
+	eni := m.addENI(subnet, n.ID, "", []string{m.objects[tCluster][n.Cluster].out.str("vpcConfig.clusterSecurityGroupId")})
 	if via, _ := m.egress(subnet.id); via == "igw" && subnet.in.flag("mapPublicIpOnLaunch", false) {
 		eni.out.set("publicIp", "203.0.113.1") // RFC 5737
 	}
-	ip := eni.out.str("privateIp")
+	n.PrivateIP = eni.out.str("privateIp")
 	// us-east-1 has a DNS suffix of its own: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
 	suffix := m.opts.Region + ".compute.internal"
 	if m.opts.Region == "us-east-1" {
 		suffix = "ec2.internal"
 	}
-	n := &Instance{ID: id, PrivateIP: ip, PrivateDNS: "ip-" + strings.ReplaceAll(ip, ".", "-") + "." + suffix,
-		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
-		InstanceType: kind, CapacityType: capacity, Arch: s.Arch, Cluster: cluster.id, NodeGroup: o.name(),
-		VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(o), Labels: o.in.strMap("labels")}
-	for _, t := range o.in.objs("taints") {
-		n.Taints = append(n.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})
-	}
-	i := m.made(tInstance, id, AWS, map[string]any{"owner": o.id, "subnetId": subnet.id, "vpcId": subnet.in.str("vpcId"), "instanceType": kind, "privateDns": n.PrivateDNS})
-	i.node = n
+	n.PrivateDNS = "ip-" + strings.ReplaceAll(n.PrivateIP, ".", "-") + "." + suffix
+	m.made(tInstance, n.ID, AWS, map[string]any{
+		"owner": o.id, "subnetId": subnet.id, "vpcId": subnet.in.str("vpcId"), "instanceType": n.InstanceType, "privateDns": n.PrivateDNS,
+	}).node = &n
 	return true
 }
 
@@ -198,7 +203,8 @@ func syncNodes(ctx context.Context, m *Model, o *object) error {
 	m.mu.Unlock()
 	if hook := m.opts.Cluster; hook != nil && len(come) > 0 {
 		if err := hook.AddNodes(ctx, nodesOf(come)); err != nil {
-			return fmt.Errorf("%s: NodeCreationFailure: Instances failed to join the kubernetes cluster: %w", strings.Join(instanceIDs(come), ", "), err)
+			return fmt.Errorf("%s: NodeCreationFailure: Instances failed to join the kubernetes cluster: %w",
+				strings.Join(instanceIDs(come), ", "), err)
 		}
 	}
 	m.mu.Lock()
@@ -243,7 +249,7 @@ func (m *Model) terminated(list []*object) {
 			m.drop(eni)
 		}
 		if cluster != nil && cluster.cniGone {
-			sg := props{cluster.out.value("vpcConfig").ObjectValue()}.str("clusterSecurityGroupId")
+			sg := cluster.out.str("vpcConfig.clusterSecurityGroupId")
 			leaked := m.addENI(m.objects[tSubnet][i.out.str("subnetId")], "", "aws-K8S-"+i.id, []string{sg})
 			leaked.origin = InCluster
 			leaked.out.set("tags", map[string]any{"node.k8s.amazonaws.com/instance_id": i.id})

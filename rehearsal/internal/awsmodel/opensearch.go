@@ -45,9 +45,15 @@ var dataTypes = map[string]map[string]float64{
 	"t3":  {"small": 100, "medium": 200},
 	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
 	"m6g": {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432},
-	"m7g": {"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"m7g": {
+		"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432,
+		"16xlarge": 24576,
+	},
 	"m7i": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
-	"m8g": {"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+	"m8g": {
+		"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432,
+		"16xlarge": 24576,
+	},
 	"c5":  {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "9xlarge": 3584, "18xlarge": 7168},
 	"c6g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608},
 	"c7g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
@@ -55,11 +61,23 @@ var dataTypes = map[string]map[string]float64{
 	"c8g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
 	"r5":  {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "12xlarge": 24576},
 	"r6g": {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576},
-	"r7g": {"medium": 768, "large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"r7g": {
+		"medium": 768, "large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
+		"16xlarge": 36864,
+	},
 	"r7i": {"large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
-	"r8g": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
-	"or1": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
-	"or2": {"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
+	"r8g": {
+		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
+		"16xlarge": 36864,
+	},
+	"or1": {
+		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
+		"16xlarge": 36864,
+	},
+	"or2": {
+		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
+		"16xlarge": 36864,
+	},
 	"om2": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
 }
 
@@ -68,8 +86,11 @@ var dataTypes = map[string]map[string]float64{
 var optimized = map[string]string{"or1": "OpenSearch_2.11", "or2": "OpenSearch_2.17", "om2": "OpenSearch_2.17"}
 
 // engineVersions as list-versions shows them, oldest first.
-var engineVersions = []string{"OpenSearch_1.0", "OpenSearch_1.1", "OpenSearch_1.2", "OpenSearch_1.3", "OpenSearch_2.3", "OpenSearch_2.5", "OpenSearch_2.7",
-	"OpenSearch_2.9", "OpenSearch_2.11", "OpenSearch_2.13", "OpenSearch_2.15", "OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1", "OpenSearch_3.3", "OpenSearch_3.5", "OpenSearch_3.7"}
+var engineVersions = []string{
+	"OpenSearch_1.0", "OpenSearch_1.1", "OpenSearch_1.2", "OpenSearch_1.3", "OpenSearch_2.3", "OpenSearch_2.5", "OpenSearch_2.7",
+	"OpenSearch_2.9", "OpenSearch_2.11", "OpenSearch_2.13", "OpenSearch_2.15", "OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1",
+	"OpenSearch_3.3", "OpenSearch_3.5", "OpenSearch_3.7",
+}
 
 func searchType(v string) (family, size string, ok bool) {
 	parts := strings.Split(v, ".")
@@ -83,7 +104,8 @@ func searchType(v string) (family, size string, ok bool) {
 func checkDomain(c *checker) {
 	// The provider's schema: desired_state is required, start and length of a schedule too.
 	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {
-		c.fail("autoTuneOptions.desiredState", "Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
+		c.fail("autoTuneOptions.desiredState",
+			"Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
 	}
 }
 
@@ -115,7 +137,8 @@ func (m *Model) domainRules(o *object) error {
 	kind := orElse(in.str("clusterConfig.instanceType"), "m4.large.search")
 	family, size, known := searchType(kind)
 	if !known && in.has("clusterConfig.instanceType") {
-		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member must satisfy enum value set", kind)
+		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member "+
+			"must satisfy enum value set", kind)
 	}
 	burst := family == "t3"
 	count := in.num("clusterConfig.instanceCount")
@@ -144,7 +167,8 @@ func (m *Model) domainRules(o *object) error {
 		master := in.str("clusterConfig.dedicatedMasterType")
 		f, _, ok := searchType(master)
 		if !ok {
-			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: Member must satisfy enum value set", master)
+			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: "+
+				"Member must satisfy enum value set", master)
 		}
 		if _, own := optimized[f]; own {
 			return invalid("Invalid instance type for master nodes: %s", master)
@@ -164,7 +188,8 @@ func (m *Model) domainRules(o *object) error {
 			zones = 2
 		}
 		if int(count)%int(zones) != 0 {
-			return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %v nodes, %v zones", count, zones)
+			return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %v nodes, %v "+
+				"zones", count, zones)
 		}
 	} else if zones > 0 {
 		return invalid("ZoneAwarenessConfig must not be set when zone awareness is disabled.")
@@ -178,7 +203,8 @@ func (m *Model) domainRules(o *object) error {
 			least = 20
 		}
 		if limit := dataTypes[family][size]; limit > 0 && (volume < least || volume > limit) {
-			return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least, limit, kind, version)
+			return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least,
+				limit, kind, version)
 		}
 		throughput := in.num("ebsOptions.throughput")
 		switch {
@@ -225,7 +251,8 @@ var ebsOptimizedCSV string
 
 // gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
 // answered others, internal/published/volumes.csv. Between those answers the model's floors are what
-// AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type, which all
+// AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type,
+// which all
 // published ones are; of types that EC2 does not have, gp3's own.
 func gp3(kind string, size, iops, throughput float64) error {
 	// https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; a large volume is several ones (aws/aws-cdk#29711).
@@ -312,7 +339,8 @@ func (m *Model) domainNetwork(o *object) error {
 		return nil
 	}
 	if !m.slrVisible(o) {
-		return invalid("Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC.")
+		return invalid("Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to " +
+			"access your VPC.")
 	}
 	want := 1
 	if o.in.flag("clusterConfig.zoneAwarenessEnabled", false) {
@@ -377,10 +405,13 @@ func (m *Model) domainLogs(o *object) error {
 		}
 		arn := strings.TrimSuffix(l.str("cloudwatchLogGroupArn"), ":*")
 		if m.first(tLogGroup, "arn", arn) == nil {
-			return refuse("ResourceNotFoundException", "The Resource Access Policy specified for the CloudWatch Logs log group %s does not exist", arn)
+			return refuse("ResourceNotFoundException",
+				"The Resource Access Policy specified for the CloudWatch Logs log group %s does not exist", arn)
 		}
 		if !m.mayPublish(o, arn) {
-			return invalid("The Resource Access Policy specified for the CloudWatch Logs log group %s does not grant sufficient permissions for Amazon OpenSearch Service to create a log stream. Please check the Resource Access Policy.", l.str("cloudwatchLogGroupArn"))
+			return invalid("The Resource Access Policy specified for the CloudWatch Logs log group %s does not grant sufficient "+
+				"permissions for Amazon OpenSearch Service to create a log stream. Please check the Resource Access Policy.",
+				l.str("cloudwatchLogGroupArn"))
 		}
 	}
 	return nil
@@ -394,10 +425,12 @@ func (m *Model) mayPublish(o *object, group string) bool {
 			continue
 		}
 		for _, s := range parse(p.in.str("policyDocument")).Statement {
-			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"), "opensearchservice.amazonaws.com")
+			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"),
+				"opensearchservice.amazonaws.com")
 			where := slices.ContainsFunc(s.Resource, func(r string) bool { return like(r, group) || like(r, group+":*") })
 			for a := range need {
-				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action, func(pattern string) bool { return like(pattern, a) }) {
+				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action,
+					func(pattern string) bool { return like(pattern, a) }) {
 					need[a] = true
 				}
 			}
@@ -445,7 +478,8 @@ func fillDomain(m *Model, o *object) {
 // domainENIs gives the domain one interface per data node, and one more per dedicated master, in its subnets.
 func (m *Model) domainENIs(o *object) {
 	n := max(1, int(o.in.num("clusterConfig.instanceCount"))) + int(o.in.num("clusterConfig.dedicatedMasterCount"))
-	want := strconv.Itoa(n) + strings.Join(o.in.strs("vpcOptions.subnetIds"), ",") + strings.Join(o.in.strs("vpcOptions.securityGroupIds"), ",")
+	want := strconv.Itoa(n) + strings.Join(o.in.strs("vpcOptions.subnetIds"), ",") + strings.Join(o.in.strs("vpcOptions.securityGroupIds"),
+		",")
 	if have := m.where(tENI, "owner", o.id); len(have) > 0 && have[0].out.str("plan") == want {
 		return
 	}

@@ -52,7 +52,8 @@ func createRouteAssoc(m *Model, o *object) error {
 		return refuse("InvalidParameterValue", "Route table %s and subnet %s belong to different networks", table.id, subnet.id)
 	}
 	if len(m.where(tRouteAssoc, "subnetId", subnet.id)) > 0 {
-		return refuse("Resource.AlreadyAssociated", "the specified association for route table %s conflicts with an existing association", table.id)
+		return refuse("Resource.AlreadyAssociated", "the specified association for route table %s conflicts with an existing association",
+			table.id)
 	}
 	return nil
 }

@@ -45,25 +45,12 @@ func (m *Model) ScalingGroups(role string) ([]ScalingGroup, error) {
 		}
 		out = append(out, ScalingGroup{
 			Name: asg.id, Tags: asg.out.strMap("tags"), Desired: int(group.in.num("scalingConfig.desiredSize")),
-			Max: int(group.in.num("scalingConfig.maxSize")), Instances: instanceIDs(m.instances(group.id)), Template: m.template(group),
+			Max: int(group.in.num("scalingConfig.maxSize")), Instances: instanceIDs(m.instances(group.id)), Template: m.machine(group,
+				m.types(group)[0], m.objects[tSubnet][group.in.strs("subnetIds")[0]]),
 		})
 	}
 	slices.SortFunc(out, func(a, b ScalingGroup) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
-}
-
-func (m *Model) template(group *object) Instance {
-	kind, subnet := m.types(group)[0], m.objects[tSubnet][group.in.strs("subnetIds")[0]]
-	s := played(kind, arch(group))
-	i := Instance{
-		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
-		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch, Cluster: group.in.str("clusterName"),
-		NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group), Labels: group.in.strMap("labels"),
-	}
-	for _, t := range group.in.objs("taints") {
-		i.Taints = append(i.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})
-	}
-	return i
 }
 
 // SetDesiredCapacity changes how many instances an Auto Scaling group shall have, for a role that may, and returns when those
@@ -76,7 +63,8 @@ func (m *Model) SetDesiredCapacity(ctx context.Context, role, name string, size 
 		return refuse("ValidationError", "AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
 	}
 	call := Call{Role: role, Action: "autoscaling:SetDesiredCapacity", Keys: map[string]string{},
-		Resource: fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", m.Partition(), m.opts.Region, m.opts.Account, "00000000-0000-4000-8000-000000000000", name)}
+		Resource: fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", m.Partition(), m.opts.Region,
+			m.opts.Account, "00000000-0000-4000-8000-000000000000", name)}
 	for key, value := range asg.out.strMap("tags") {
 		call.Keys["aws:ResourceTag/"+key] = value
 	}
@@ -89,7 +77,8 @@ func (m *Model) SetDesiredCapacity(ctx context.Context, role, name string, size 
 	// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetDesiredCapacity.html: within the group's sizes.
 	if least, most := int(group.in.num("scalingConfig.minSize")), int(group.in.num("scalingConfig.maxSize")); size < least || size > most {
 		m.mu.Unlock()
-		return refuse("ValidationError", "New SetDesiredCapacity value %d is outside of the AutoScalingGroup's %d to %d.", size, least, most)
+		return refuse("ValidationError", "New SetDesiredCapacity value %d is outside of the AutoScalingGroup's %d to %d.", size, least,
+			most)
 	}
 	for _, p := range []props{group.in, group.out} {
 		scaling := p.value("scalingConfig").ObjectValue().Copy()

@@ -80,7 +80,8 @@ func createRule(m *Model, o *object) error {
 	}
 	for _, other := range m.where(o.typ, "securityGroupId", o.in.str("securityGroupId")) {
 		if other.id != o.id && peer(other.in) == peer(o.in) && ports(other.in).DeepEquals(ports(o.in)) {
-			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, ALLOW" already exists`,
+			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, " +
+				"ALLOW" already exists`,
 				peer(o.in), strings.ToUpper(o.in.str("ipProtocol")), o.in.num("fromPort"), o.in.num("toPort"))
 		}
 	}

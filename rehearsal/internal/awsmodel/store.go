@@ -42,7 +42,10 @@ func (m *Model) made(typ, id string, origin Origin, out map[string]any) *object 
 	if id == "" {
 		id = m.newID(typ, "")
 	}
-	o := &object{typ: typ, id: id, origin: origin, status: active, out: props{resource.NewPropertyMapFromMap(out)}, in: props{resource.PropertyMap{}}}
+	o := &object{
+		typ: typ, id: id, origin: origin, status: active, out: props{resource.NewPropertyMapFromMap(out)},
+		in: props{resource.PropertyMap{}},
+	}
 	m.put(o)
 	return o
 }

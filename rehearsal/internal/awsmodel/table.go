@@ -181,8 +181,8 @@ var table = rows{}
 func init() { // not at its declaration: rules read the table
 
 	for _, service := range []rows{
-		networkRows(), routeRows(), endpointRows(), securityGroupRows(), iamRows(), clusterRows(), nodeGroupRows(), addonRows(), accessRows(),
-		kmsRows(), cloudWatchRows(), snsRows(), openSearchRows(),
+		networkRows(), routeRows(), endpointRows(), securityGroupRows(), iamRows(), clusterRows(), nodeGroupRows(), addonRows(),
+		accessRows(), kmsRows(), cloudWatchRows(), snsRows(), openSearchRows(),
 	} {
 		maps.Copy(table, service)
 	}

@@ -104,7 +104,9 @@ var habits = map[string]habit{
 	},
 	"aws:iam/role:Role": {
 		noun: "IAM Role", outputs: "createDate uniqueId arn tagsAll", replaces: "name namePrefix path", longest: 64,
-		repeats: []repeat{{code: "MalformedPolicyDocument", text: "Invalid principal in policy", patience: 2 * time.Minute, creating: true}},
+		repeats: []repeat{{
+			code: "MalformedPolicyDocument", text: "Invalid principal in policy", patience: 2 * time.Minute, creating: true,
+		}},
 	},
 	"aws:iam/rolePolicy:RolePolicy": {
 		noun: "IAM Role Policy", replaces: "name namePrefix role", longest: 128, resent: true,
@@ -221,7 +223,8 @@ func deleteBeforeReplace(typ string, news resource.PropertyMap) bool {
 // Source: pulumi/pulumi-aws, provider/resources.go and provider/autonaming.go.
 func Autoname(typ, logical string, seed []byte, news resource.PropertyMap) (property, name string, err error) {
 	if _, known := habits[typ]; !known {
-		return "", "", fmt.Errorf("resource type %q has no row: add it to the habits of package awsprovider and to its service in package awsmodel", typ)
+		return "", "", fmt.Errorf("resource type %q has no row: add it to the habits of package awsprovider and to its service in "+
+			"package awsmodel", typ)
 	}
 	property, prefix := awsmodel.Name(typ)
 	if property == "" || news.HasValue(resource.PropertyKey(property)) || prefix != "" && news.HasValue(resource.PropertyKey(prefix)) {

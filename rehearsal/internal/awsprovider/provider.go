@@ -102,7 +102,10 @@ func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 func (p *provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	resp := &pulumirpc.CheckResponse{Inputs: req.GetNews()}
 	if v, ok := req.GetNews().GetFields()["region"]; !ok || v.GetStringValue() == "" {
-		resp.Failures = []*pulumirpc.CheckFailure{{Property: "region", Reason: "missing required configuration key \"aws:region\": the region where AWS operations will take place"}}
+		resp.Failures = []*pulumirpc.CheckFailure{{
+			Property: "region",
+			Reason:   "missing required configuration key \"aws:region\": the region where AWS operations will take place",
+		}}
 	}
 	return resp, nil
 }
@@ -178,7 +181,8 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 		return nil, err
 	}
 	if s.Region != p.client.Model.Region() {
-		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", s.Region, p.client.Model.Region())
+		return nil, fmt.Errorf("the provider's region is %q, the rehearsal's account is in %s: set both to the same", s.Region,
+			p.client.Model.Region())
 	}
 	account := p.client.Model.Account()
 	if slices.Contains(s.ForbiddenAccountIDs, account) || len(s.AllowedAccountIDs) > 0 && !slices.Contains(s.AllowedAccountIDs, account) {
@@ -262,15 +266,19 @@ func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumir
 		return nil, err
 	}
 	changes, replace := Diff(typ, believed(outputs, inputs, news), news)
-	resp := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
-		DeleteBeforeReplace: replace && deleteBeforeReplace(typ, news)}
+	resp := &pulumirpc.DiffResponse{
+		Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
+		DeleteBeforeReplace: replace && deleteBeforeReplace(typ, news),
+	}
 	for _, c := range changes {
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		top := c.Top()
 		if !slices.Contains(resp.Diffs, top) {
 			resp.Diffs = append(resp.Diffs, top)
 		}
-		kind := map[string]pulumirpc.PropertyDiff_Kind{"add": pulumirpc.PropertyDiff_ADD, "delete": pulumirpc.PropertyDiff_DELETE, "update": pulumirpc.PropertyDiff_UPDATE}[c.Kind]
+		kind := map[string]pulumirpc.PropertyDiff_Kind{
+			"add": pulumirpc.PropertyDiff_ADD, "delete": pulumirpc.PropertyDiff_DELETE, "update": pulumirpc.PropertyDiff_UPDATE,
+		}[c.Kind]
 		if c.Replaces {
 			kind++ // every kind is followed by its replacing twin
 			if !slices.Contains(resp.Replaces, top) {
@@ -297,7 +305,8 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 			if err != nil {
 				return nil, err
 			}
-			path.Set(resource.NewObjectProperty(out), resource.MakeComputed(resource.NewStringProperty(""))) // not below what is unset or unknown
+			// not below what is unset or unknown
+			path.Set(resource.NewObjectProperty(out), resource.MakeComputed(resource.NewStringProperty("")))
 		}
 		props, err := write(out)
 		return &pulumirpc.CreateResponse{Properties: props}, err
@@ -388,10 +397,13 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 // Invoke answers getPartition, which asks nothing of AWS. The program looks nothing else up.
 func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	if req.GetTok() != getPartition {
-		return nil, fmt.Errorf("function %s is not modelled: the program must look nothing up in AWS; only %s is answered", req.GetTok(), getPartition)
+		return nil, fmt.Errorf("function %s is not modelled: the program must look nothing up in AWS; only %s is answered", req.GetTok(),
+			getPartition)
 	}
 	partition := p.client.Model.Partition()
-	ret, err := structpb.NewStruct(map[string]any{"id": partition, "partition": partition, "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"})
+	ret, err := structpb.NewStruct(map[string]any{
+		"id": partition, "partition": partition, "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws",
+	})
 	return &pulumirpc.InvokeResponse{Return: ret}, err
 }
 

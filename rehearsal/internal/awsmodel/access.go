@@ -6,10 +6,9 @@ import (
 )
 
 func accessRows() rows {
-	return rows{
+	return of("EKS", rows{
 		tAccessEntry: {
-			service: "EKS", ops: operations{"CreateAccessEntry", "UpdateAccessEntry", "DeleteAccessEntry"},
-			required: "clusterName principalArn", keeps: "userName",
+			ops: "CreateAccessEntry UpdateAccessEntry DeleteAccessEntry", required: "clusterName principalArn",
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") }, tagged: true,
 			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
@@ -17,7 +16,7 @@ func accessRows() rows {
 			check: func(c *checker) { c.arn("principalArn") }, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
 		},
 		tAccessPolicy: {
-			service: "EKS", ops: operations{"AssociateAccessPolicy", "AssociateAccessPolicy", "DisassociateAccessPolicy"},
+			ops:      "AssociateAccessPolicy AssociateAccessPolicy DisassociateAccessPolicy",
 			required: "accessScope accessScope.type clusterName policyArn principalArn",
 			id: func(_ *Model, o *object) string {
 				return o.in.str("clusterName") + "#" + o.in.str("principalArn") + "#" + o.in.str("policyArn")
@@ -26,15 +25,14 @@ func accessRows() rows {
 			create: createAccessPolicy, fill: fillAccessPolicy,
 		},
 		tPodIdentity: {
-			service:  "EKS",
-			ops:      operations{"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation", "DeletePodIdentityAssociation"},
+			ops:      "CreatePodIdentityAssociation UpdatePodIdentityAssociation DeletePodIdentityAssociation",
 			required: "clusterName namespace serviceAccount roleArn",
 			id:       func(m *Model, o *object) string { return "a-" + m.hex(o.typ)[:17] }, tagged: true, refs: []ref{clusterRef},
 			times:  instant,
 			create: createPodIdentity, fill: fillPodIdentity,
 			update: func(m *Model, o *object, _ props) error { return podIdentityRole(m, o, o.in.str("roleArn")) },
 		},
-	}
+	})
 }
 
 func (m *Model) entriesAllowed(cluster props) bool {

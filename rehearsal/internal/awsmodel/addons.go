@@ -9,18 +9,17 @@ import (
 )
 
 func addonRows() rows {
-	return rows{
+	return of("EKS", rows{
 		tAddon: {
-			service: "EKS", ops: operations{"CreateAddon", "UpdateAddon", "DeleteAddon"}, required: "addonName clusterName",
-			keeps: "addonVersion configurationValues",
-			id:    func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
+			ops: "CreateAddon UpdateAddon DeleteAddon", required: "addonName clusterName", keeps: "addonVersion configurationValues",
+			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
 			refs:      []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
 			times:  times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
 			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon, update: again(createAddon), drain: stopAddon,
 			gone: addonGone,
 		},
-	}
+	})
 }
 
 // selfManaged are the add-ons that EKS installs by itself in a new cluster. Which there are besides, and what they run, is in

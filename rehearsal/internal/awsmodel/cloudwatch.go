@@ -5,29 +5,31 @@ import (
 	"strings"
 )
 
-func cloudWatchRows() rows {
-	return rows{
+func logRows() rows {
+	return of("CloudWatch Logs", rows{
 		tLogGroup: {
-			service: "CloudWatch Logs", ops: operations{"CreateLogGroup", "PutRetentionPolicy", "DeleteLogGroup"}, keeps: "logGroupClass",
-			name: named, arn: "logs|log-group:{name}", tagged: true,
-			defaults:  map[string]any{"retentionInDays": 0, "skipDestroy": false, "logGroupClass": "STANDARD"},
+			ops: "CreateLogGroup PutRetentionPolicy DeleteLogGroup", name: named, arn: "logs|log-group:{name}", tagged: true,
+			defaults:  map[string]any{"retentionInDays": 0},
 			takenCode: "ResourceAlreadyExistsException", takenText: "The specified log group already exists: %s", times: instant,
 			gone: logGroupGone,
 		},
 		tLogPolicy: {
-			service: "CloudWatch Logs", ops: operations{"PutResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"},
-			required: "policyDocument policyName", id: func(_ *Model, o *object) string { return o.in.str("policyName") },
-			times: instant,
+			ops: "PutResourcePolicy PutResourcePolicy DeleteResourcePolicy", required: "policyDocument policyName",
+			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
 			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) }, create: createLogPolicy,
 		},
+	})
+}
+
+func alarmRows() rows {
+	return of("CloudWatch", rows{
 		tAlarm: {
-			service: "CloudWatch", ops: operations{"PutMetricAlarm", "PutMetricAlarm", "DeleteAlarms"},
-			required: "comparisonOperator evaluationPeriods threshold", keeps: "evaluateLowSampleCountPercentiles",
+			ops: "PutMetricAlarm PutMetricAlarm DeleteAlarms", required: "comparisonOperator evaluationPeriods threshold",
 			name: naming{property: "name"}, arn: "cloudwatch|alarm:{name}", tagged: true,
-			defaults: map[string]any{"actionsEnabled": true, "treatMissingData": "missing"}, times: instant,
+			defaults: map[string]any{"treatMissingData": "missing"}, times: instant,
 			check: checkAlarm, create: createAlarm, update: again(createAlarm),
 		},
-	}
+	})
 }
 
 // logGroupGone: a cluster that still logs makes its group again (terraform-aws-modules/terraform-aws-eks#2763).

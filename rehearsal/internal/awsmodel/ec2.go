@@ -10,58 +10,46 @@ import (
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 func networkRows() rows {
-	return rows{
+	return of("EC2", rows{
 		tVPC: {
-			service: "EC2", ops: operations{"CreateVpc", "ModifyVpcAttribute", "DeleteVpc"}, required: "cidrBlock",
-			keeps: "cidrBlock enableDnsHostnames enableNetworkAddressUsageMetrics", idPrefix: "vpc-", arn: "ec2|vpc/{id}", tagged: true,
-			owned: true,
-			defaults: map[string]any{
-				"enableDnsSupport": true, "enableDnsHostnames": false, "instanceTenancy": "default", "ipv6AssociationId": "",
-				"enableNetworkAddressUsageMetrics": false, "assignGeneratedIpv6CidrBlock": false,
-			},
-			times:  times{create: 11 * seconds, update: 2 * seconds, remove: 1 * seconds},
-			create: createVPC, fill: fillVPC, remove: removeVPC,
+			ops: "CreateVpc ModifyVpcAttribute DeleteVpc", required: "cidrBlock", keeps: "cidrBlock enableDnsHostnames", idPrefix: "vpc-",
+			arn: "ec2|vpc/{id}", tagged: true, owned: true,
+			defaults: map[string]any{"enableDnsSupport": true, "enableDnsHostnames": false, "ipv6AssociationId": ""},
+			times:    took(11*seconds, 2*seconds, 1*seconds),
+			create:   createVPC, fill: fillVPC, remove: removeVPC,
 		},
 		tSubnet: {
-			service: "EC2", ops: operations{"CreateSubnet", "ModifySubnetAttribute", "DeleteSubnet"}, required: "vpcId",
-			keeps: "availabilityZone availabilityZoneId privateDnsHostnameTypeOnLaunch", idPrefix: "subnet-", arn: "ec2|subnet/{id}",
-			tagged: true, owned: true,
-			defaults: map[string]any{
-				"mapPublicIpOnLaunch": false, "ipv6CidrBlockAssociationId": "", "assignIpv6AddressOnCreation": false,
-				"privateDnsHostnameTypeOnLaunch": "ip-name",
-			},
-			refs: []ref{vpcRef}, times: times{create: 1 * seconds, update: 10 * seconds, remove: 1 * seconds},
+			ops: "CreateSubnet ModifySubnetAttribute DeleteSubnet", required: "vpcId", keeps: "availabilityZoneId", idPrefix: "subnet-",
+			arn: "ec2|subnet/{id}", tagged: true, owned: true,
+			defaults: map[string]any{"mapPublicIpOnLaunch": false, "ipv6CidrBlockAssociationId": ""}, refs: []ref{vpcRef},
+			times:  took(1*seconds, 10*seconds, 1*seconds),
 			create: createSubnet, remove: removeSubnet,
 		},
 		tIGW: {
-			service: "EC2", ops: operations{"AttachInternetGateway", "AttachInternetGateway", "DetachInternetGateway"}, keeps: "vpcId",
-			idPrefix: "igw-", arn: "ec2|internet-gateway/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
+			ops: "AttachInternetGateway AttachInternetGateway DetachInternetGateway", keeps: "vpcId", idPrefix: "igw-",
+			arn: "ec2|internet-gateway/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
 			create: createIGW, remove: removeIGW,
 		},
 		tEIP: {
-			service: "EC2", ops: operations{"AllocateAddress", "AssociateAddress", "ReleaseAddress"},
-			keeps: "domain networkBorderGroup publicIpv4Pool", idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}", tagged: true,
-			times:  instant,
+			ops: "AllocateAddress AssociateAddress ReleaseAddress", keeps: "domain", idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
+			tagged: true, times: instant,
 			create: createEIP, fill: fillEIP, remove: removeEIP,
 		},
 		tNAT: {
-			service: "EC2", ops: operations{"CreateNatGateway", "AssignPrivateNatGatewayAddress", "DeleteNatGateway"},
-			required: "subnetId", keeps: "privateIp secondaryPrivateIpAddressCount", idPrefix: "nat-", tagged: true,
-			defaults: map[string]any{"connectivityType": "public"},
+			ops: "CreateNatGateway AssignPrivateNatGatewayAddress DeleteNatGateway", required: "subnetId", idPrefix: "nat-", tagged: true,
 			refs: []ref{
 				subnetRef("subnetId"),
 				{"allocationId", tEIP, "id", "InvalidAllocationID.NotFound", "The allocation ID '%s' does not exist"},
 			},
-			times:  times{create: 105 * seconds, update: 2 * seconds, remove: 75 * seconds},
+			times:  took(105*seconds, 2*seconds, 75*seconds),
 			create: createNAT, settle: settleNAT, gone: dropENIs,
 		},
 		tTemplate: {
-			service: "EC2", ops: operations{"CreateLaunchTemplate", "CreateLaunchTemplateVersion", "DeleteLaunchTemplate"},
-			keeps: "defaultVersion metadataOptions", name: named, idPrefix: "lt-", arn: "ec2|launch-template/{id}", tagged: true,
-			refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant,
+			ops: "CreateLaunchTemplate CreateLaunchTemplateVersion DeleteLaunchTemplate", keeps: "metadataOptions", name: named,
+			idPrefix: "lt-", arn: "ec2|launch-template/{id}", tagged: true, refs: []ref{sgRef("vpcSecurityGroupIds")}, times: instant,
 			create: createTemplate, fill: fillTemplate, update: updateTemplate,
 		},
-	}
+	})
 }
 
 func createVPC(m *Model, o *object) error {

@@ -18,17 +18,16 @@ import (
 // user guide named beside the rule.
 
 func clusterRows() rows {
-	return rows{
+	return of("EKS", rows{
 		tCluster: {
-			service: "EKS", ops: operations{"CreateCluster", "UpdateClusterConfig", "DeleteCluster"},
-			required: "roleArn vpcConfig vpcConfig.subnetIds",
-			keeps:    "accessConfig kubernetesNetworkConfig upgradePolicy version vpcConfig.publicAccessCidrs",
-			name:     naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true,
+			ops: "CreateCluster UpdateClusterConfig DeleteCluster", required: "roleArn vpcConfig vpcConfig.subnetIds",
+			keeps: "accessConfig kubernetesNetworkConfig upgradePolicy version vpcConfig.publicAccessCidrs",
+			name:  naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true,
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
-			times:  times{create: 9 * minutes, update: 2 * minutes, remove: 3 * minutes},
+			times:  took(9*minutes, 2*minutes, 3*minutes),
 			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone,
 		},
-	}
+	})
 }
 
 // Today is the day whose offer published.KubernetesVersions is, and not the day of the rehearsal: what passes must not depend on

@@ -9,20 +9,19 @@ import (
 )
 
 func endpointRows() rows {
-	return rows{
+	return of("EC2", rows{
 		tEndpoint: {
-			service: "EC2", ops: operations{"CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints"}, required: "vpcId",
-			keeps: "dnsOptions ipAddressType policy privateDnsEnabled", idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}", tagged: true,
-			owned: true,
+			ops: "CreateVpcEndpoint ModifyVpcEndpoint DeleteVpcEndpoints", required: "vpcId", keeps: "policy privateDnsEnabled",
+			idPrefix: "vpce-", arn: "ec2|vpc-endpoint/{id}", tagged: true, owned: true,
 			defaults: map[string]any{
 				"vpcEndpointType": "Gateway", "state": "available", "requesterManaged": false, "cidrBlocks": []any{},
 				"dnsEntries": []any{}, "networkInterfaceIds": []any{}, "prefixListId": "", "privateDnsEnabled": false,
 			},
 			refs:  []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
-			times: times{create: 6 * seconds, update: 6 * seconds, remove: 7 * seconds}, takes: endpointTakes,
+			times: took(6*seconds, 6*seconds, 7*seconds), takes: endpointTakes,
 			check: checkEndpoint, create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
 		},
-	}
+	})
 }
 
 // gatewayServices are the services that have gateway endpoints, with their prefix lists in us-east-1.

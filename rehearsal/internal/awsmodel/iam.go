@@ -10,28 +10,26 @@ import (
 // Rules of AWS Identity and Access Management. Limits: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 
 func iamRows() rows {
-	return rows{
+	return of("IAM", rows{
 		tRole: {
-			service: "IAM", ops: operations{"CreateRole", "UpdateAssumeRolePolicy", "DeleteRole"}, required: "assumeRolePolicy",
-			name: named, arn: "iam|role{path}{name}", tagged: true,
-			defaults:  map[string]any{"path": "/", "maxSessionDuration": 3600, "forceDetachPolicies": false, "description": ""},
+			ops: "CreateRole UpdateAssumeRolePolicy DeleteRole", required: "assumeRolePolicy", name: named, arn: "iam|role{path}{name}",
+			tagged: true, defaults: map[string]any{"path": "/", "description": ""},
 			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.", times: instant,
 			check: checkRole, create: createRole, fill: fillRole, update: again(createRole), remove: removeRole,
 		},
 		tRolePolicy: {
-			service: "IAM", ops: operations{"PutRolePolicy", "PutRolePolicy", "DeleteRolePolicy"}, required: "policy role", name: named,
+			ops: "PutRolePolicy PutRolePolicy DeleteRolePolicy", required: "policy role", name: named,
 			id: func(_ *Model, o *object) string { return o.in.str("role") + ":" + o.name() }, refs: []ref{roleName}, times: instant,
 			check: func(c *checker) { c.policyDocument("policy", identityPolicy, 10240) },
 		},
 		tAttachment: {
-			service: "IAM", ops: operations{"AttachRolePolicy", "AttachRolePolicy", "DetachRolePolicy"}, required: "policyArn role",
+			ops: "AttachRolePolicy AttachRolePolicy DetachRolePolicy", required: "policyArn role",
 			id: func(m *Model, o *object) string { return o.in.str("role") + "-" + m.hex(o.typ)[:26] }, refs: []ref{roleName},
 			times: instant,
 			check: func(c *checker) { c.arn("policyArn") }, create: createAttachment,
 		},
 		tOIDC: {
-			service:  "IAM",
-			ops:      operations{"CreateOpenIDConnectProvider", "UpdateOpenIDConnectProviderThumbprint", "DeleteOpenIDConnectProvider"},
+			ops:      "CreateOpenIDConnectProvider UpdateOpenIDConnectProviderThumbprint DeleteOpenIDConnectProvider",
 			required: "clientIdLists url", id: func(m *Model, o *object) string { return m.oidcARN(o.in.str("url")) }, tagged: true,
 			takenCode: "EntityAlreadyExists", takenText: "Provider with url %s already exists.", times: instant,
 			check: checkOIDC, create: createOIDC,
@@ -41,15 +39,14 @@ func iamRows() rows {
 			},
 		},
 		tSLR: {
-			service: "IAM", ops: operations{"CreateServiceLinkedRole", "UpdateRole", "DeleteServiceLinkedRole"},
-			required: "awsServiceName", id: func(m *Model, o *object) string { return m.slrARN(o.in.str("awsServiceName")) },
-			tagged:    true,
+			ops: "CreateServiceLinkedRole UpdateRole DeleteServiceLinkedRole", required: "awsServiceName",
+			id: func(m *Model, o *object) string { return m.slrARN(o.in.str("awsServiceName")) }, tagged: true,
 			takenCode: "InvalidInput",
 			takenText: "Service role name for %s has been taken in this account, please try a different suffix.",
-			times:     times{create: 2 * seconds, update: 2 * seconds, remove: 10 * seconds},
+			times:     took(2*seconds, 2*seconds, 10*seconds),
 			check:     checkSLR, fill: fillSLR, remove: removeSLR,
 		},
-	}
+	})
 }
 
 // Caller is the ARN of the principal whose credentials the provider uses. EKS makes it a cluster's first administrator.

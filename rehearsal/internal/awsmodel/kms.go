@@ -9,25 +9,19 @@ import (
 // Rules of AWS KMS.
 
 func kmsRows() rows {
-	return rows{
+	return of("KMS", rows{
 		tKey: {
-			service: "KMS", ops: operations{"CreateKey", "PutKeyPolicy", "ScheduleKeyDeletion"},
-			keeps: "description multiRegion policy rotationPeriodInDays",
-			id:    func(m *Model, o *object) string { return m.uuid(o.typ) }, arn: "kms|key/{id}", tagged: true,
-			defaults: map[string]any{
-				"isEnabled": true, "keyUsage": "ENCRYPT_DECRYPT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
-				"enableKeyRotation": false, "multiRegion": false, "description": "",
-			},
-			times: times{create: 8 * seconds, update: 8 * seconds, remove: 1 * seconds},
-			fill:  fillKey, after: keyUp, gone: keyGone,
+			ops: "CreateKey PutKeyPolicy ScheduleKeyDeletion", keeps: "description",
+			id: func(m *Model, o *object) string { return m.uuid(o.typ) }, arn: "kms|key/{id}", tagged: true,
+			defaults: map[string]any{"enableKeyRotation": false, "description": ""}, times: took(8*seconds, 8*seconds, 1*seconds),
+			fill: fillKey, after: keyUp, gone: keyGone,
 		},
 		tAlias: {
-			service: "KMS", ops: operations{"CreateAlias", "UpdateAlias", "DeleteAlias"}, required: "targetKeyId", name: named,
-			arn:       "kms|{name}",
+			ops: "CreateAlias UpdateAlias DeleteAlias", required: "targetKeyId", name: named, arn: "kms|{name}",
 			takenCode: "AlreadyExistsException", takenText: "An alias with the name %s already exists", times: instant,
 			create: createAlias, fill: fillAlias, update: again(createAlias),
 		},
-	}
+	})
 }
 
 func fillKey(m *Model, o *object) {

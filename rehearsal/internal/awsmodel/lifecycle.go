@@ -74,7 +74,7 @@ func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.Pr
 	o := &object{typ: typ, logical: name, in: in, out: props{in.m.Copy()}, origin: Program, status: creating,
 		bookkeeping: bookkeeping(inputs)}
 
-	if err := m.request(ctx, r, r.ops[0], o, func() error { return m.admit(r, o) }); err != nil {
+	if err := m.request(ctx, r, r.ops.all()[0], o, func() error { return m.admit(r, o) }); err != nil {
 		return "", nil, err
 	}
 	err = m.bringUp(ctx, r, o)
@@ -242,7 +242,7 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	before, beforeOut := o.in, o.out
 	o.bookkeeping = bookkeeping(news)
 	m.mu.Unlock()
-	err = m.request(ctx, r, r.ops[1], o, func() error {
+	err = m.request(ctx, r, r.ops.all()[1], o, func() error {
 		o.in, o.out = in, props{beforeOut.m.Copy()}
 		for k := range before.m {
 			if !r.keeps.has(string(k)) {
@@ -288,13 +288,13 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	o, ok := m.objects[typ][id]
 	m.mu.Unlock()
 	if !ok && r.missed != nil {
-		return r.named(r.ops[2], r.missed(m, id))
+		return r.named(r.ops.all()[2], r.missed(m, id))
 	}
 	if !ok {
 		return nil
 	}
 	gone := false
-	err = m.request(ctx, r, r.ops[2], o, func() error {
+	err = m.request(ctx, r, r.ops.all()[2], o, func() error {
 		if gone = m.objects[typ][id] != o || o.status == pending; gone {
 			return nil
 		}

@@ -10,20 +10,18 @@ import (
 )
 
 func nodeGroupRows() rows {
-	return rows{
+	return of("EKS", rows{
 		tNodeGroup: {
-			service: "EKS", ops: operations{"CreateNodegroup", "UpdateNodegroupConfig", "DeleteNodegroup"},
-			required: "clusterName nodeRoleArn scalingConfig subnetIds",
-			keeps:    "amiType capacityType diskSize nodeRepairConfig releaseVersion updateConfig version",
-			name:     naming{"nodeGroupName", "nodeGroupNamePrefix"},
-			id:       func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
-			arn:      "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true, refs: []ref{clusterRef},
+			ops: "CreateNodegroup UpdateNodegroupConfig DeleteNodegroup", required: "clusterName nodeRoleArn scalingConfig subnetIds",
+			keeps: "amiType capacityType nodeRepairConfig updateConfig version", name: naming{"nodeGroupName", "nodeGroupNamePrefix"},
+			id:  func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
+			arn: "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true, refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "NodeGroup already exists with name %s",
 			times: times{create: 150 * seconds, update: 3 * minutes, remove: 380 * seconds, fail: 25 * minutes},
 			check: checkNodeGroup, create: createNodeGroup, fill: fillNodeGroup, settle: settleNodeGroup, after: syncNodes,
 			update: updateNodeGroup, drain: drainNodeGroup, gone: nodeGroupGone,
 		},
-	}
+	})
 }
 
 func checkNodeGroup(c *checker) {

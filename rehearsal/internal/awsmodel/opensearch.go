@@ -16,27 +16,26 @@ import (
 // https://github.com/badmintoncryer/cdk-preflight (rules/opensearch, September 2026) where no other source is named.
 
 func openSearchRows() rows {
-	return rows{
+	return of("OpenSearch", rows{
 		tDomain: {
-			service: "OpenSearch", ops: operations{"CreateDomain", "UpdateDomainConfig", "DeleteDomain"},
-			keeps: "accessPolicies advancedSecurityOptions autoTuneOptions clusterConfig domainEndpointOptions ebsOptions " +
-				"encryptAtRest engineVersion ipAddressType nodeToNodeEncryption offPeakWindowOptions softwareUpdateOptions",
+			ops: "CreateDomain UpdateDomainConfig DeleteDomain",
+			keeps: "advancedSecurityOptions autoTuneOptions clusterConfig domainEndpointOptions ebsOptions encryptAtRest engineVersion " +
+				"ipAddressType nodeToNodeEncryption offPeakWindowOptions softwareUpdateOptions",
 			name: naming{property: "domainName"}, id: func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
 			arn: "es|domain/{name}", tagged: true,
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
-			times: times{create: 20 * minutes, update: 15 * minutes, remove: 12 * minutes},
+			times: took(20*minutes, 15*minutes, 12*minutes),
 			check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone,
 		},
 		tDomainPolicy: {
-			service: "OpenSearch", ops: operations{"UpdateDomainConfig", "UpdateDomainConfig", "UpdateDomainConfig"},
-			required: "accessPolicies domainName", upserts: true,
+			ops: "UpdateDomainConfig UpdateDomainConfig UpdateDomainConfig", required: "accessPolicies domainName", upserts: true,
 			id:    func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:  []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
-			times: times{create: 1 * minutes, update: 1 * minutes, remove: 1 * minutes},
+			times: took(1*minutes, 1*minutes, 1*minutes),
 			check: func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 0) }, create: createDomainPolicy,
 			update: again(createDomainPolicy), remove: changeDomainPolicy, missed: missedDomainPolicy,
 		},
-	}
+	})
 }
 
 // dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.

@@ -5,13 +5,13 @@ import (
 )
 
 func routeRows() rows {
-	return rows{
+	return of("EC2", rows{
 		tRouteTable: {
-			service: "EC2", ops: operations{"CreateRouteTable", "CreateRoute", "DeleteRouteTable"}, required: "vpcId", idPrefix: "rtb-",
-			arn: "ec2|route-table/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
+			ops: "CreateRouteTable CreateRoute DeleteRouteTable", required: "vpcId", idPrefix: "rtb-", arn: "ec2|route-table/{id}",
+			tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
 		},
 		tRoute: {
-			service: "EC2", ops: operations{"CreateRoute", "ReplaceRoute", "DeleteRoute"}, required: "destinationCidrBlock routeTableId",
+			ops: "CreateRoute ReplaceRoute DeleteRoute", required: "destinationCidrBlock routeTableId",
 			id: func(m *Model, o *object) string {
 				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
 			},
@@ -25,12 +25,11 @@ func routeRows() rows {
 			check: func(c *checker) { c.exactlyOne("gatewayId", "natGatewayId") }, create: createRoute, update: again(createRoute),
 		},
 		tRouteAssoc: {
-			service: "EC2", ops: operations{"AssociateRouteTable", "ReplaceRouteTableAssociation", "DisassociateRouteTable"},
-			required: "routeTableId subnetId", idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")},
-			times:  instant,
+			ops: "AssociateRouteTable ReplaceRouteTableAssociation DisassociateRouteTable", required: "routeTableId subnetId",
+			idPrefix: "rtbassoc-", refs: []ref{rtbRef("routeTableId"), subnetRef("subnetId")}, times: instant,
 			create: createRouteAssoc,
 		},
-	}
+	})
 }
 
 func destination(p props) string {

@@ -8,23 +8,22 @@ import (
 )
 
 func securityGroupRows() rows {
-	return rows{
+	return of("EC2", rows{
 		tSG: {
-			service: "EC2", ops: operations{"CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"},
-			keeps: "vpcId", name: named, idPrefix: "sg-", arn: "ec2|security-group/{id}", tagged: true, owned: true,
-			defaults: map[string]any{"description": "Managed by Pulumi", "revokeRulesOnDelete": false}, refs: []ref{vpcRef},
-			times:  times{create: 3 * seconds, update: 2 * seconds, remove: 1 * seconds},
+			ops: "CreateSecurityGroup AuthorizeSecurityGroupIngress DeleteSecurityGroup", keeps: "vpcId", name: named, idPrefix: "sg-",
+			arn: "ec2|security-group/{id}", tagged: true, owned: true, defaults: map[string]any{"description": "Managed by Pulumi"},
+			refs: []ref{vpcRef}, times: took(3*seconds, 2*seconds, 1*seconds),
 			create: createSG, remove: removeSG,
 		},
 		tIngress: {
-			service: "EC2", ops: operations{"AuthorizeSecurityGroupIngress", "ModifySecurityGroupRules", "RevokeSecurityGroupIngress"},
+			ops:      "AuthorizeSecurityGroupIngress ModifySecurityGroupRules RevokeSecurityGroupIngress",
 			required: "ipProtocol securityGroupId", idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
 			refs:  []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
-			times: times{create: 1 * seconds, update: 1 * seconds, remove: 1 * seconds},
+			times: took(1*seconds, 1*seconds, 1*seconds),
 			check: checkRule, create: createRule, update: again(createRule),
 			fill: func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
 		},
-	}
+	})
 }
 
 func createSG(m *Model, o *object) error {

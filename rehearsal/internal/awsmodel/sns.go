@@ -6,29 +6,25 @@ import (
 )
 
 func snsRows() rows {
-	return rows{
+	return of("SNS", rows{
 		tTopic: {
-			service: "SNS", ops: operations{"CreateTopic", "SetTopicAttributes", "DeleteTopic"},
-			keeps: "policy signatureVersion tracingConfig", name: named,
+			ops: "CreateTopic SetTopicAttributes DeleteTopic", name: named,
 			id: func(m *Model, o *object) string { return m.arnOf("sns|{name}", o) }, arn: "sns|{name}", tagged: true,
-			defaults: map[string]any{"beginningArchiveTime": "", "displayName": "", "fifoTopic": false}, times: instant,
+			defaults: map[string]any{"beginningArchiveTime": ""}, times: instant,
 			fill: func(m *Model, o *object) {
 				o.out.setDefault("owner", m.opts.Account)
 				o.out.setDefault("policy", defaultTopicPolicy(m, o))
 			},
 		},
 		tSubscription: {
-			service: "SNS", ops: operations{"Subscribe", "SetSubscriptionAttributes", "Unsubscribe"}, required: "endpoint protocol topic",
-			keeps: "filterPolicyScope", id: func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
-			defaults: map[string]any{
-				"confirmationWasAuthenticated": false, "confirmationTimeoutInMinutes": 1, "endpointAutoConfirms": false,
-				"rawMessageDelivery": false,
-			},
-			refs: []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
+			ops: "Subscribe SetSubscriptionAttributes Unsubscribe", required: "endpoint protocol topic",
+			id:       func(m *Model, o *object) string { return o.in.str("topic") + ":" + m.uuid(o.typ) },
+			defaults: map[string]any{"confirmationWasAuthenticated": false},
+			refs:     []ref{{"topic", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
 			fill: fillSubscription,
 		},
 		tTopicPolicy: {
-			service: "SNS", ops: operations{"SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes"}, required: "arn policy",
+			ops: "SetTopicAttributes SetTopicAttributes SetTopicAttributes", required: "arn policy",
 			id:   func(_ *Model, o *object) string { return o.in.str("arn") },
 			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
 			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) },
@@ -37,7 +33,7 @@ func snsRows() rows {
 			},
 			fill: func(m *Model, o *object) { o.out.setDefault("owner", m.opts.Account) },
 		},
-	}
+	})
 }
 
 func defaultTopicPolicy(m *Model, o *object) string {

@@ -61,7 +61,11 @@ type times struct {
 const seconds, minutes = time.Second, time.Minute
 
 // instant is what takes no time to speak of.
-var instant = times{create: 2 * seconds, update: 2 * seconds, remove: 2 * seconds}
+var instant = took(2*seconds, 2*seconds, 2*seconds)
+
+func took(create, update, remove time.Duration) times {
+	return times{create: create, update: update, remove: remove}
+}
 
 // ref says that a property (or each item of it) must be the id, arn or other output of something that exists.
 type ref struct {
@@ -93,14 +97,11 @@ type naming struct{ property, prefix string }
 
 var named = naming{"name", "namePrefix"}
 
-// operations are the API calls of create, update and delete.
-type operations [3]string
-
 // row is everything the model knows of one resource type, but for what its arguments may be, which is in package awsrules, and for
 // what the provider makes of it, which is in package awsprovider.
 type row struct {
 	service string // AWS SDK service ID
-	ops     operations
+	ops     words  // API calls of create, update and delete
 
 	required words // arguments
 	// keeps are the arguments that AWS keeps when a change leaves them out: pointers among the arguments of pulumi-aws's Go SDK and
@@ -174,6 +175,13 @@ func (w words) has(name string) bool { return slices.Contains(w.all(), name) }
 
 type rows = map[string]*row
 
+func of(service string, all rows) rows {
+	for _, r := range all {
+		r.service = service
+	}
+	return all
+}
+
 // table has one row per type that the program, or the eks component on its behalf, registers. The rows are beside the rules of their
 // service.
 var table = rows{}
@@ -182,7 +190,7 @@ func init() { // not at its declaration: rules read the table
 
 	for _, service := range []rows{
 		networkRows(), routeRows(), endpointRows(), securityGroupRows(), iamRows(), clusterRows(), nodeGroupRows(), addonRows(),
-		accessRows(), kmsRows(), cloudWatchRows(), snsRows(), openSearchRows(),
+		accessRows(), kmsRows(), logRows(), alarmRows(), snsRows(), openSearchRows(),
 	} {
 		maps.Copy(table, service)
 	}

@@ -12,8 +12,8 @@ func accessRows() rows {
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") }, tagged: true,
 			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
-			times: instant,
-			check: func(c *checker) { c.arn("principalArn") }, create: createAccessEntry, fill: fillAccessEntry, gone: accessEntryGone,
+			times:  instant,
+			create: createAccessEntry, fill: fillAccessEntry,
 		},
 		tAccessPolicy: {
 			ops:      "AssociateAccessPolicy AssociateAccessPolicy DisassociateAccessPolicy",
@@ -68,15 +68,6 @@ func fillAccessEntry(m *Model, o *object) {
 	o.out.setDefault("kubernetesGroups", []any{})
 	o.out.setDefault("createdAt", stamp())
 	o.out.setDefault("modifiedAt", o.out.str("createdAt"))
-}
-
-func accessEntryGone(m *Model, o *object) bool {
-	for _, p := range m.where(tAccessPolicy, "clusterName", o.in.str("clusterName")) {
-		if p.in.str("principalArn") == o.in.str("principalArn") {
-			m.drop(p)
-		}
-	}
-	return false
 }
 
 // accessPolicies: https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html

@@ -30,14 +30,4 @@ func (c *checker) exactlyOne(paths ...string) {
 	}
 }
 
-func (c *checker) arn(paths ...string) {
-	for _, path := range paths {
-		for _, v := range append(c.strs(path), c.str(path)) {
-			if v != "" && (!strings.HasPrefix(v, "arn:") || strings.Count(v, ":") < 5) {
-				c.fail(path, "%q (%s) is an invalid ARN: arn: invalid prefix", path, v)
-			}
-		}
-	}
-}
-
 func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }

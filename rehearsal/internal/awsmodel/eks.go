@@ -85,8 +85,8 @@ func createCluster(m *Model, o *object) error {
 	}
 	vpc := m.objects[tVPC][m.objects[tSubnet][in.strs("vpcConfig.subnetIds")[0]].in.str("vpcId")]
 	if cidr := in.str("kubernetesNetworkConfig.serviceIpv4Cidr"); cidr != "" {
-		if err := serviceRange(netip.MustParsePrefix(cidr), netip.MustParsePrefix(vpc.in.str("cidrBlock"))); err != nil {
-			return err
+		if within := vpc.in.str("cidrBlock"); netip.MustParsePrefix(cidr).Overlaps(netip.MustParsePrefix(within)) {
+			return invalidParameter("The service CIDR %s overlaps with the VPC CIDR %s", cidr, within)
 		}
 	}
 
@@ -179,20 +179,6 @@ func (m *Model) clusterEncryption(in props) error {
 		if k == nil || k.arn() != key {
 			return invalidParameter("The keyArn in encryptionConfig provider is invalid, or the key is not enabled: %s", key)
 		}
-	}
-	return nil
-}
-
-// serviceRange: inside RFC 1918, /12 to /24, not overlapping the VPC (API_KubernetesNetworkConfigRequest).
-func serviceRange(service, vpc netip.Prefix) error {
-	private := slices.ContainsFunc(reserved[:3],
-		func(p netip.Prefix) bool { return p.Contains(service.Addr()) && p.Bits() <= service.Bits() })
-	if !private || service.Bits() < 12 || service.Bits() > 24 {
-		return invalidParameter("The service CIDR %s must be within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 and between /12 and /24",
-			service)
-	}
-	if service.Overlaps(vpc) {
-		return invalidParameter("The service CIDR %s overlaps with the VPC CIDR %s", service, vpc)
 	}
 	return nil
 }

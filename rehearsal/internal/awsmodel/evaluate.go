@@ -176,17 +176,7 @@ func (s statement) holds(request map[string]string) bool {
 	for operator, conditions := range s.Condition {
 		for key, allowed := range conditions {
 			value, present := request[key]
-			holds := slices.ContainsFunc(allowed, func(a string) bool {
-				switch operator {
-				case "StringEquals":
-					return a == value
-				case "StringLike", "ArnLike", "ArnEquals":
-					return like(a, value)
-				default:
-					return false
-				}
-			})
-			if !present || !holds {
+			if !present || operator != "StringEquals" || !slices.Contains(allowed, value) {
 				return false
 			}
 		}
@@ -246,12 +236,9 @@ func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 		}
 	}
 	for _, a := range m.where(tPodIdentity, "clusterName", t.Cluster) {
-		if a.in.str("namespace") != t.Namespace || a.in.str("serviceAccount") != t.ServiceAccount {
-			continue
-		}
 		role := m.first(tRole, "arn", a.in.str("roleArn"))
-		if role == nil {
-			break
+		if a.in.str("namespace") != t.Namespace || a.in.str("serviceAccount") != t.ServiceAccount || role == nil {
+			continue
 		}
 		tags := map[string]string{}
 		for key, value := range map[string]string{

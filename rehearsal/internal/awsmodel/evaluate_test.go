@@ -87,6 +87,8 @@ func TestATokenOpensTheRoleThatNamesItsServiceAccount(t *testing.T) {
 		assert.ErrorContains(t, w.m.AssumeWithToken(w.arn("writer"), wrong), want)
 	}
 	assert.ErrorContains(t, w.m.AssumeWithToken(w.arn("nodeRole"), right), "Not authorized")
+	require.True(t, w.m.Uproot(tOIDC, w.id("oidc")))
+	assert.ErrorContains(t, w.m.AssumeWithToken(w.arn("writer"), right), "No OpenIDConnect provider found")
 }
 
 // EKS hands a role to the service account of its association, if the role's trust policy agrees with where that is.

@@ -156,15 +156,12 @@ func (m *Model) DeleteLoadBalancer(name string) error {
 
 // ReleaseLoadBalancer removes a load balancer with its groups, as the controller does when its Service goes.
 func (m *Model) ReleaseLoadBalancer(name string) error {
-	if err := m.DeleteLoadBalancer(name); err != nil {
-		return err
-	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, typ := range []string{tTargetGroup, tSG} {
 		for _, group := range m.where(typ, "loadBalancer", name) {
 			m.drop(group)
 		}
 	}
-	return nil
+	m.mu.Unlock()
+	return m.DeleteLoadBalancer(name)
 }

@@ -31,15 +31,8 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 		c.fail(r.name.prefix, "%q: conflicts with %s", r.name.prefix, r.name.property)
 	}
 	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
-	if tags := c.strMap("tags"); r.tagged {
-		if len(tags) > 50 {
-			c.fail("tags", "at most 50 tags, found %d", len(tags))
-		}
-		for k, v := range tags {
-			if strings.HasPrefix(strings.ToLower(k), "aws:") {
-				c.fail("tags", "tag %q=%q is not valid: keys do not begin with aws:", k, v)
-			}
-		}
+	if n := len(c.strMap("tags")); r.tagged && n > 50 {
+		c.fail("tags", "at most 50 tags, found %d", n)
 	}
 	if r.check != nil {
 		r.check(c)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -137,9 +138,7 @@ func (m *Model) nodeTemplate(o *object) error {
 		return refuse("InvalidRequestException", "Launch template %s not found", o.in.str("launchTemplate.id"))
 	}
 	version := o.in.str("launchTemplate.version")
-	var n int
-	_, err := fmt.Sscanf(version, "%d", &n)
-	if err == nil && (n < 1 || float64(n) > t.out.num("latestVersion")) || err != nil && version != "$Latest" && version != "$Default" {
+	if n, err := strconv.ParseFloat(version, 64); err == nil && (n < 1 || n > t.out.num("latestVersion")) {
 		return refuse("InvalidRequestException", "Launch template version %s of %s not found", version, t.id)
 	}
 	if o.in.num("diskSize") != 0 {

@@ -92,12 +92,10 @@ var engineVersions = []string{
 }
 
 func searchType(v string) (family, size string, ok bool) {
-	parts := strings.Split(v, ".")
-	if len(parts) != 3 || parts[2] != "search" {
-		return "", "", false
-	}
-	_, ok = dataTypes[parts[0]][parts[1]]
-	return parts[0], parts[1], ok
+	v, is := strings.CutSuffix(v, ".search")
+	family, size, _ = strings.Cut(v, ".")
+	_, ok = dataTypes[family][size]
+	return family, size, is && ok
 }
 
 func checkDomain(c *checker) {
@@ -133,20 +131,14 @@ func (m *Model) domainRules(o *object) error {
 	if strings.HasPrefix(version, "OpenSearch") && !slices.Contains(engineVersions, version) {
 		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
 	}
-	kind := orElse(in.str("clusterConfig.instanceType"), "m4.large.search")
+	kind := in.str("clusterConfig.instanceType")
 	family, size, known := searchType(kind)
-	if !known && in.has("clusterConfig.instanceType") {
+	if !known {
 		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member "+
 			"must satisfy enum value set", kind)
 	}
 	burst := family == "t3"
 	count := in.num("clusterConfig.instanceCount")
-	if !in.has("clusterConfig.instanceCount") {
-		count = 1
-	}
-	if count < 1 {
-		return invalid("Instance count must be at least 1, found %v", count)
-	}
 	// .../limits.html#clusterresource
 	if burst && count > 10 {
 		return invalid("Instance count should be between 1 and 10.")
@@ -214,7 +206,7 @@ func (m *Model) domainRules(o *object) error {
 				return err
 			}
 		}
-	} else if known {
+	} else {
 		return invalid("EBS storage must be selected for %s", kind)
 	}
 

@@ -55,18 +55,14 @@ func (m *Model) groupInUse(id string) error {
 func checkRule(c *checker) {
 	c.exactlyOne("cidrIpv4", "referencedSecurityGroupId")
 	p := c.str("ipProtocol")
-	if p == "" || c.unknown("fromPort") || c.unknown("toPort") {
+	if p != "tcp" && p != "udp" || c.unknown("fromPort") || c.unknown("toPort") {
 		return
 	}
-	if !slices.Contains([]string{"tcp", "udp", "icmp", "icmpv6", "-1", "all", "6", "17", "1", "58"}, p) {
-		c.fail("ipProtocol", "invalid protocol %q: tcp, udp, icmp, icmpv6, a number or -1", p)
-	}
-	from, to := c.num("fromPort"), c.num("toPort")
-	if p != "-1" && (from < -1 || to > 65535 || from > to) {
-		c.fail("fromPort", "invalid port range %v-%v: -1 to 65535, from not above to", from, to)
-	}
-	if (p == "tcp" || p == "udp") && (!c.has("fromPort") || !c.has("toPort")) {
+	switch from, to := c.num("fromPort"), c.num("toPort"); {
+	case !c.has("fromPort") || !c.has("toPort"):
 		c.fail("fromPort", "fromPort and toPort are required for %s", p)
+	case from > to:
+		c.fail("fromPort", "invalid port range %v-%v: from is above to", from, to)
 	}
 }
 

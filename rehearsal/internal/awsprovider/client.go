@@ -39,7 +39,7 @@ func (c Client) Create(ctx context.Context, typ, name string, inputs resource.Pr
 // must not ask for it.
 func (c Client) Update(ctx context.Context, typ, id string, news resource.PropertyMap) (outputs resource.PropertyMap, err error) {
 	if olds, outputs, found := c.Model.Read(typ, id); found {
-		changes, replace := Diff(typ, olds, kept(typ, olds, news))
+		changes, replace := Diff(typ, olds, news)
 		switch {
 		case replace:
 			return nil, worded("updating", typ, id, fmt.Errorf("%v cannot be changed in place", changes))
@@ -52,18 +52,6 @@ func (c Client) Update(ctx context.Context, typ, id string, news resource.Proper
 		return err
 	})
 	return outputs, worded("updating", typ, id, err)
-}
-
-// kept are the news with the name that the program does not give.
-func kept(typ string, olds, news resource.PropertyMap) resource.PropertyMap {
-	property, _ := awsmodel.Name(typ)
-	key := resource.PropertyKey(property)
-	if news.HasValue(key) || !olds.HasValue(key) {
-		return news
-	}
-	news = news.Copy()
-	news[key] = olds[key]
-	return news
 }
 
 // deleteRetry is how long a deletion is repeated that AWS refuses with DependencyViolation: the provider does it for 5 to 20 minutes.

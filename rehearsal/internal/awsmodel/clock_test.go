@@ -13,7 +13,8 @@ import (
 
 const (
 	newRole    = "arn:aws:iam::111122223333:role/new"
-	roleInside = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + newRole + `"},"Action":"es:ESHttpGet","Resource":"*"}]}`
+	roleInside = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` +
+		`"Principal":{"AWS":"` + newRole + `"},"Action":"es:ESHttpGet","Resource":"*"}]}`
 )
 
 // fresh are requests that name something made just now: with what, and what AWS answers before it knows it.
@@ -25,12 +26,28 @@ var fresh = []struct {
 	want string
 }{
 
-	{"domain policy", "domainPolicy", set("accessPolicies", roleInside), "InvalidTypeException: Error setting policy: [" + roleInside + "]"},
-	{"domain's master", "domain", set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": newRole}}), "The master user ARN " + newRole + " does not exist"},
+	{
+		"domain policy", "domainPolicy", set("accessPolicies", roleInside),
+		"InvalidTypeException: Error setting policy: [" + roleInside + "]",
+	},
+	{
+		"domain's master", "domain",
+		set("advancedSecurityOptions", in{"enabled": true, "masterUserOptions": in{"masterUserArn": newRole}}),
+		"The master user ARN " + newRole + " does not exist",
+	},
 	{"topic policy", "topicPolicy", set("policy", strings.Replace(roleInside, "es:ESHttpGet", "sns:Publish", 1)), "PrincipalNotFound"},
-	{"role", "writer", set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+newRole+`"},"Action":"sts:AssumeRole"}]}`), "Invalid principal in policy"},
+	{
+		"role", "writer",
+		set("assumeRolePolicy",
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+newRole+`"},"Action":"sts:AssumeRole"}]}`),
+		"Invalid principal in policy",
+	},
 	{"pod identity", "csiIdentity", set("roleArn", newRole), "Role provided in the request does not exist"},
-	{"add-on", "aws-ebs-csi-driver", set("podIdentityAssociations", []any{in{"serviceAccount": "ebs-csi-controller-sa", "roleArn": newRole}}), "Role provided in the request does not exist"},
+	{
+		"add-on", "aws-ebs-csi-driver",
+		set("podIdentityAssociations", []any{in{"serviceAccount": "ebs-csi-controller-sa", "roleArn": newRole}}),
+		"Role provided in the request does not exist",
+	},
 	{"access entry", "admin", set("principalArn", newRole), "The specified principalArn is invalid: invalid principal"},
 	{"cluster", "cluster", set("roleArn", newRole), "could not be assumed because it does not exist"},
 	{"node group", "nodes", set("nodeRoleArn", newRole), "The role with name " + newRole + " cannot be found"},
@@ -40,9 +57,13 @@ var fresh = []struct {
 func newcomer(t *testing.T, opts Options, name string) (*world, step) {
 	w, s := until(t, opts, name)
 	w.m.Pass(time.Hour)
-	trusts := strings.Replace(trust("eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession"), `"eks.amazonaws.com"`, `["eks.amazonaws.com","ec2.amazonaws.com","pods.eks.amazonaws.com"]`, 1)
+	trusts := strings.Replace(trust("eks.amazonaws.com", "sts:AssumeRole", "sts:TagSession"), `"eks.amazonaws.com"`,
+		`["eks.amazonaws.com","ec2.amazonaws.com","pods.eks.amazonaws.com"]`, 1)
 	require.NoError(t, w.make(step{"new", tRole, nil}, in{"name": "new", "assumeRolePolicy": trusts}))
-	for _, policy := range []string{"AmazonEKSClusterPolicy", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly", "service-role/AmazonEBSCSIDriverPolicy"} {
+	for _, policy := range []string{
+		"AmazonEKSClusterPolicy", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly",
+		"service-role/AmazonEBSCSIDriverPolicy",
+	} {
 		require.NoError(t, w.make(attach(policy, "new", policy), in{"role": "new", "policyArn": managed(policy)}))
 	}
 	return w, s
@@ -81,7 +102,8 @@ func TestALogPolicyIsNotKnownAtOnce(t *testing.T) {
 	w.m.Pass(time.Hour)
 	// A policy that changes is as new as one that is made.
 	inputs := s.inputs(w)
-	inputs["policyDocument"] = strings.Replace(inputs["policyDocument"].(string), `"logs:PutLogEvents"`, `"logs:PutLogEvents","logs:PutRetentionPolicy"`, 1)
+	inputs["policyDocument"] = strings.Replace(inputs["policyDocument"].(string), `"logs:PutLogEvents"`,
+		`"logs:PutLogEvents","logs:PutRetentionPolicy"`, 1)
 	_, err := w.m.Update(t.Context(), tLogPolicy, w.id(s.name), resource.NewPropertyMapFromMap(inputs))
 	require.NoError(t, err)
 	other := domain.inputs(w)
@@ -94,7 +116,7 @@ func TestALogPolicyIsNotKnownAtOnce(t *testing.T) {
 }
 
 func TestServiceLinkedRoleMustBeSeen(t *testing.T) {
-	minimal := map[string]func(*world, in){}
+	minimal := edits{}
 	for _, s := range steps {
 		minimal[s.name] = nil
 	}
@@ -127,10 +149,10 @@ func TestTagsOfAKeyCountLater(t *testing.T) {
 	require.ErrorContains(t, err, "is not authorized to perform: kms:EnableKeyRotation on resource: "+w.arn("key"))
 	require.False(t, w.outs["key"].flag("enableKeyRotation", true), "the key is there, without rotation")
 
-	at, err := newWorld(Options{KeyTagDelay: 5 * time.Minute}).build(map[string]func(*world, in){"key": set("enableKeyRotation", false)})
+	at, err := newWorld(Options{KeyTagDelay: 5 * time.Minute}).build(edits{"key": set("enableKeyRotation", false)})
 	require.ErrorContains(t, err, "InvalidRequestException: User not authorized to perform kms:CreateGrant operation")
 	assert.Equal(t, "cluster", at)
-	at, err = newWorld(Options{KeyTagDelay: 5 * time.Minute}).build(map[string]func(*world, in){
+	at, err = newWorld(Options{KeyTagDelay: 5 * time.Minute}).build(edits{
 		"key": set("enableKeyRotation", false), "cluster": func(w *world, _ in) { w.m.Pass(5 * time.Minute) },
 	})
 	require.NoError(t, err, at)
@@ -155,7 +177,8 @@ func TestTheClockOfAnAccountInRealTime(t *testing.T) {
 func TestTheClockOfAnAccountWhereNobodyWaits(t *testing.T) {
 	w := newWorld(Options{})
 	at := func(ctx context.Context, name string) time.Duration {
-		_, _, err := w.m.Create(ctx, tRole, name, resource.NewPropertyMapFromMap(in{"name": name, "assumeRolePolicy": trust("ec2.amazonaws.com", "sts:AssumeRole")}))
+		_, _, err := w.m.Create(ctx, tRole, name,
+			resource.NewPropertyMapFromMap(in{"name": name, "assumeRolePolicy": trust("ec2.amazonaws.com", "sts:AssumeRole")}))
 		require.NoError(t, err)
 		return w.m.Done(tRole, name)
 	}

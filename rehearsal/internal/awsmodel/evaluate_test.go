@@ -14,7 +14,7 @@ const testDomain = "arn:aws:es:us-east-1:111122223333:domain/expense"
 func withPolicies(t *testing.T, own, resource string) (*world, string) {
 	t.Helper()
 	w := newWorld(Options{})
-	at, err := w.build(map[string]func(*world, in){
+	at, err := w.build(edits{
 		"writerInline": func(_ *world, i in) { i["policy"] = own },
 		"domainPolicy": func(w *world, i in) { i["accessPolicies"] = fmt.Sprintf(resource, w.arn("writer")) },
 	})
@@ -33,24 +33,95 @@ func TestACallIsAllowedByWhatIsWritten(t *testing.T) {
 		action, on          string
 		allowed             bool
 	}{
-		{"by the role's policy", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`), allow(`"Principal":{"AWS":%q},` + `"Action":"es:ESHttpGet","Resource":"` + testDomain + `/"`), "es:ESHttpPost", testDomain + "/_bulk", true},
-		{"by the domain's policy", allow(other), allow(`"Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"` + testDomain + `/*"`), "es:ESHttpPost", testDomain + "/_bulk", true},
-		{"by the domain's policy for everybody", allow(other), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"es:*","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpGet","Resource":"*"}]}`, "es:ESHttpPut", testDomain + "/x", true},
-		{"an action in another case", allow(`"Action":"ES:eshttppost","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", true},
-		{"another action", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpDelete", testDomain + "/_bulk", false},
-		{"another path", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk/x", false},
-		{"a denial beside it", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","Action":"es:ESHttpPost","Resource":"*"}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a denial by the domain", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"by the domain's policy for the account", allow(other), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"es:*","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpGet","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a denial for the account", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"es:ESHttpPost","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:*","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a denial for all but somebody", allow(`"Action":"es:*","Resource":"*"`), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`, "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a denial of all actions but one", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","NotAction":"es:ESHttpGet","Resource":"*"}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"all actions but one", allow(`"NotAction":"es:ESHttpGet","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"one character of a pattern", allow(`"Action":"es:ESHttpP?st","Resource":"` + testDomain + `/_bul?"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", true},
-		{"no character of a pattern", allow(`"Action":"es:ESHttpPost?","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a pattern that is no expression", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/.bulk"`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a denial with a condition that nothing meets", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","Action":"es:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}}]}`, allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
-		{"a condition that nothing meets", allow(`"Action":"es:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}`), allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false},
+		{
+			"by the role's policy", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`),
+			allow(`"Principal":{"AWS":%q},` + `"Action":"es:ESHttpGet","Resource":"` + testDomain + `/"`), "es:ESHttpPost",
+			testDomain + "/_bulk", true,
+		},
+		{
+			"by the domain's policy", allow(other),
+			allow(`"Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"` + testDomain + `/*"`), "es:ESHttpPost",
+			testDomain + "/_bulk", true,
+		},
+		{
+			"by the domain's policy for everybody", allow(other),
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"es:*","Resource":"*"},` +
+				`{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpGet","Resource":"*"}]}`,
+			"es:ESHttpPut", testDomain + "/x", true,
+		},
+		{
+			"an action in another case", allow(`"Action":"ES:eshttppost","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other),
+			"es:ESHttpPost", testDomain + "/_bulk", true,
+		},
+		{
+			"another action", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`),
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpDelete", testDomain + "/_bulk", false,
+		},
+		{
+			"another path", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/_bulk"`),
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk/x", false,
+		},
+		{
+			"a denial beside it",
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny",` +
+				`"Action":"es:ESHttpPost","Resource":"*"}]}`,
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a denial by the domain", allow(`"Action":"es:*","Resource":"*"`),
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`,
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"by the domain's policy for the account", allow(other),
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"es:*","Resource":"*"},` +
+				`{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpGet","Resource":"*"}]}`,
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a denial for the account", allow(`"Action":"es:*","Resource":"*"`),
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:root"},` +
+				`"Action":"es:ESHttpPost","Resource":"*"},{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:*","Resource":"*"}]}`,
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a denial for all but somebody", allow(`"Action":"es:*","Resource":"*"`),
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"*"}]}`,
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a denial of all actions but one",
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny",` +
+				`"NotAction":"es:ESHttpGet","Resource":"*"}]}`,
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"all actions but one", allow(`"NotAction":"es:ESHttpGet","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other),
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"one character of a pattern", allow(`"Action":"es:ESHttpP?st","Resource":"` + testDomain + `/_bul?"`),
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", true,
+		},
+		{
+			"no character of a pattern", allow(`"Action":"es:ESHttpPost?","Resource":"*"`), allow(`"Principal":{"AWS":%q},` + other),
+			"es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a pattern that is no expression", allow(`"Action":"es:ESHttpPost","Resource":"` + testDomain + `/.bulk"`),
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a denial with a condition that nothing meets",
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:*","Resource":"*"},{"Effect":"Deny","Action":"es:*",` +
+				`"Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}}]}`,
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false,
+		},
+		{
+			"a condition that nothing meets",
+			allow(`"Action":"es:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/x":"y"}}`),
+			allow(`"Principal":{"AWS":%q},` + other), "es:ESHttpPost", testDomain + "/_bulk", false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, role := withPolicies(t, c.own, c.resource)
@@ -70,10 +141,12 @@ func TestACallIsAllowedByWhatIsWritten(t *testing.T) {
 // A token opens the role that names its service account and audience, and no other.
 func TestATokenOpensTheRoleThatNamesItsServiceAccount(t *testing.T) {
 	w := newWorld(Options{})
-	at, err := w.build(map[string]func(*world, in){"writer": func(w *world, i in) {
+	at, err := w.build(edits{"writer": func(w *world, i in) {
 		issuer := w.arn("oidc")[len("arn:aws:iam::111122223333:oidc-provider/"):]
-		i["assumeRolePolicy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},"Action":"sts:AssumeRoleWithWebIdentity",
-			"Condition":{"StringEquals":{"%[2]s:aud":"sts.amazonaws.com","%[2]s:sub":"system:serviceaccount:project:fluentd"}}}]}`, w.arn("oidc"), issuer)
+		i["assumeRolePolicy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},
+			"Action":"sts:AssumeRoleWithWebIdentity",
+			"Condition":{"StringEquals":{"%[2]s:aud":"sts.amazonaws.com","%[2]s:sub":"system:serviceaccount:project:fluentd"}}}]}`,
+			w.arn("oidc"), issuer)
 	}})
 	require.NoError(t, err, at)
 	right := Token{Cluster: "expense", Namespace: "project", ServiceAccount: "fluentd", Audience: "sts.amazonaws.com"}
@@ -96,9 +169,11 @@ func TestPodIdentityHandsARoleToItsServiceAccount(t *testing.T) {
 	token := Token{"expense", "kube-system", "ebs-csi-controller-sa", "pods.eks.amazonaws.com"}
 	for namespace, allowed := range map[string]bool{"kube-system": true, "project": false} {
 		w := newWorld(Options{})
-		at, err := w.build(map[string]func(*world, in){"csiRole": func(_ *world, i in) {
-			i["assumeRolePolicy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
-				"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:RequestTag/kubernetes-namespace":%q,"aws:RequestTag/eks-cluster-name":"expense"}}}]}`, namespace)
+		at, err := w.build(edits{"csiRole": func(_ *world, i in) {
+			i["assumeRolePolicy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+				"Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"],
+				"Condition":{"StringEquals":{"aws:RequestTag/kubernetes-namespace":%q,"aws:RequestTag/eks-cluster-name":"expense"}}}]}`,
+				namespace)
 		}})
 		require.NoError(t, err, at)
 		role, err := w.m.AssumeByPodIdentity(token)
@@ -125,16 +200,32 @@ func TestATrustPolicyCanDeny(t *testing.T) {
 		name, statements string
 		allowed          bool
 	}{
-		{"two statements", `{"Effect":"Allow",` + pods + `,"Action":"sts:AssumeRole"},{"Effect":"Allow",` + pods + `,"Action":"sts:TagSession"}`, true},
+		{
+			"two statements",
+			`{"Effect":"Allow",` + pods + `,"Action":"sts:AssumeRole"},{"Effect":"Allow",` + pods + `,"Action":"sts:TagSession"}`, true,
+		},
 		{"no tags", `{"Effect":"Allow",` + pods + `,"Action":"sts:AssumeRole"}`, false},
 		{"a denial", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny",` + pods + `,"Action":"sts:TagSession"}`, false},
-		{"a denial for everybody", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":"*","Action":"sts:Tag*"}`, false},
-		{"a denial for somebody else", `{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:*"}`, true},
-		{"a condition with an operator that is not known", `{"Effect":"Allow",` + pods + `,"Action":"sts:*","Condition":{"StringNotEquals":{"aws:RequestTag/kubernetes-namespace":"project"}}}`, false},
+		{
+			"a denial for everybody",
+			`{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":"*","Action":"sts:Tag*"}`, false,
+		},
+		{
+			"a denial for somebody else",
+			`{"Effect":"Allow",` + pods + `,"Action":"sts:*"},{"Effect":"Deny","Principal":{"Service":"ec2.amazonaws.com"},` +
+				`"Action":"sts:*"}`,
+			true,
+		},
+		{
+			"a condition with an operator that is not known",
+			`{"Effect":"Allow",` + pods + `,"Action":"sts:*",` +
+				`"Condition":{"StringNotEquals":{"aws:RequestTag/kubernetes-namespace":"project"}}}`,
+			false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(Options{})
-			at, err := w.build(map[string]func(*world, in){
+			at, err := w.build(edits{
 				"csiRole": func(_ *world, i in) {
 					i["assumeRolePolicy"] = `{"Version":"2012-10-17","Statement":[` + c.statements + `]}`
 				},
@@ -142,7 +233,9 @@ func TestATrustPolicyCanDeny(t *testing.T) {
 				"csiIdentity": nil, "aws-ebs-csi-driver": nil,
 			})
 			require.NoError(t, err, at)
-			assert.Equal(t, c.allowed, trusted(w.m.first(tRole, "arn", w.arn("csiRole")), "Service", "pods.eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession"))
+			assert.Equal(t, c.allowed,
+				trusted(w.m.first(tRole, "arn", w.arn("csiRole")), "Service", "pods.eks.amazonaws.com", nil, "sts:AssumeRole",
+					"sts:TagSession"))
 		})
 	}
 }

@@ -15,7 +15,8 @@ func iamRows() rows {
 			ops: "CreateRole UpdateAssumeRolePolicy DeleteRole", required: "assumeRolePolicy", name: named, arn: "iam|role{path}{name}",
 			tagged: true, defaults: map[string]any{"path": "/", "description": ""},
 			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.", times: instant,
-			check: func(c *checker) { c.policyDocument("assumeRolePolicy", trustPolicy, 2048) }, create: createRole, fill: fillRole, update: again(createRole), remove: removeRole,
+			check: func(c *checker) { c.policyDocument("assumeRolePolicy", trustPolicy, 2048) }, create: createRole, fill: fillRole,
+			update: again(createRole), remove: removeRole,
 		},
 		tRolePolicy: {
 			ops: "PutRolePolicy PutRolePolicy DeleteRolePolicy", required: "policy role", name: named,

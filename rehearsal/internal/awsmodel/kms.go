@@ -28,7 +28,8 @@ func fillKey(m *Model, o *object) {
 	o.out.setDefault("keyId", o.id)
 	o.out.setDefault("policy",
 		fmt.Sprintf(`{"Id":"key-default-1","Statement":[{"Action":"kms:*","Effect":"Allow","Principal":`+
-			`{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
+			`{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],`+
+			`"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
 	if o.in.flag("enableKeyRotation", false) {
 		o.out.setDefault("rotationPeriodInDays", 365)
 	}

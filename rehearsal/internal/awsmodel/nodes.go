@@ -148,7 +148,8 @@ func (m *Model) machine(group *object, kind string, subnet *object) Instance {
 	i := Instance{
 		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
 		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch,
-		Cluster: group.in.str("clusterName"), NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group), Labels: group.in.strMap("labels"),
+		Cluster: group.in.str("clusterName"), NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group),
+		Labels: group.in.strMap("labels"),
 	}
 	for _, t := range group.in.objs("taints") {
 		i.Taints = append(i.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})

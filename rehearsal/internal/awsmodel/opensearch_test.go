@@ -27,7 +27,7 @@ func TestVolumesAreAnsweredAsAWSAnsweredOthers(t *testing.T) {
 			}
 		}
 		w := newWorld(Options{})
-		at, err := w.build(map[string]func(*world, in){
+		at, err := w.build(edits{
 			"domain": both(set("clusterConfig.instanceType", row[0]+".search"), set("ebsOptions", volume)),
 		})
 		switch want := row[4]; want {
@@ -68,7 +68,8 @@ func TestTheModelTakesWhatTheSettingsTakeAndNothingElse(t *testing.T) {
 						{4*throughput.Most - 1, throughput.Most, false},
 					} {
 						if err := gp3(kind, float64(size), float64(c.iops), float64(c.throughput)); (err == nil) != c.taken {
-							t.Fatalf("%s, %d GiB, %d IOPS, %d MiB/s: found %v, the settings take %v and %v", kind, size, c.iops, c.throughput, err, iops, throughput)
+							t.Fatalf("%s, %d GiB, %d IOPS, %d MiB/s: found %v, the settings take %v and %v", kind, size, c.iops,
+								c.throughput, err, iops, throughput)
 						}
 						checked++
 					}
@@ -120,7 +121,9 @@ func TestALogThatIsLeftOutGoesOn(t *testing.T) {
 	for _, p := range []props{out, {ins}, {outs}} {
 		assert.Equal(t, map[string]bool{"ES_APPLICATION_LOGS": true}, published(p))
 	}
-	out, err = w.update(t, "domain", set("logPublishingOptions", []any{in{"logType": "ES_APPLICATION_LOGS", "enabled": false, "cloudwatchLogGroupArn": w.arn("domainLogs")}}))
+	out, err = w.update(t, "domain",
+		set("logPublishingOptions",
+			[]any{in{"logType": "ES_APPLICATION_LOGS", "enabled": false, "cloudwatchLogGroupArn": w.arn("domainLogs")}}))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]bool{"ES_APPLICATION_LOGS": false}, published(out))
 }
@@ -155,7 +158,8 @@ func TestADomainInTheMiddleOfAChange(t *testing.T) {
 	busy(w)
 	require.NoError(t, w.m.Delete(t.Context(), tDomain, w.id("domain")))
 	// Of a domain that somebody deleted by hand.
-	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), "ResourceNotFoundException: Domain not found: expense")
+	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")),
+		"ResourceNotFoundException: Domain not found: expense")
 }
 
 // What nobody waits for any more goes on.
@@ -169,5 +173,6 @@ func TestADomainChangesOnWhenNobodyWaits(t *testing.T) {
 	_, err := w.m.Update(ctx, typ, w.id("domain"), inputs)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), InProgress)
-	assert.Eventually(t, func() bool { return w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")) == nil }, time.Minute, time.Millisecond)
+	assert.Eventually(t, func() bool { return w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")) == nil }, time.Minute,
+		time.Millisecond)
 }

@@ -12,14 +12,15 @@ import (
 func TestAnAutoScalingGroupGrowsForARoleThatMay(t *testing.T) {
 	h := &hook{nodes: map[string]Instance{}}
 	policy := func(cluster string) string {
-		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"autoscaling:DescribeAutoScalingGroups","Resource":"*"},
+		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":"autoscaling:DescribeAutoScalingGroups","Resource":"*"},
 			{"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:*:autoScalingGroup:*",
 			"Condition":{"StringEquals":{"aws:ResourceTag/k8s.io/cluster-autoscaler/%s":"owned"}}}]}`, cluster)
 	}
 	for cluster, allowed := range map[string]bool{"expense": true, "another": false} {
 		clear(h.nodes)
 		w := newWorld(Options{Cluster: h})
-		at, err := w.build(map[string]func(*world, in){"writerInline": func(_ *world, i in) { i["policy"] = policy(cluster) }})
+		at, err := w.build(edits{"writerInline": func(_ *world, i in) { i["policy"] = policy(cluster) }})
 		require.NoError(t, err, at)
 		role := w.arn("writer")
 		groups, err := w.m.ScalingGroups(role)

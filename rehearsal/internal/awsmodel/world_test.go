@@ -13,6 +13,9 @@ import (
 
 type in = map[string]any
 
+// edits change steps' inputs by the steps' names. A nil edit leaves the step out.
+type edits = map[string]func(w *world, inputs in)
+
 // step makes one resource of the stack that the tests change.
 type step struct {
 	name, typ string
@@ -45,7 +48,8 @@ func (w *world) make(s step, inputs in) error {
 }
 
 func trust(service string, actions ...string) string {
-	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":%q},"Action":["%s"]}]}`, service, strings.Join(actions, `","`))
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":%q},"Action":["%s"]}]}`, service,
+		strings.Join(actions, `","`))
 }
 
 const anyPolicy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}`
@@ -111,31 +115,47 @@ var steps = []step{
 	attach("clusterPolicy", "clusterRole", "AmazonEKSClusterPolicy"),
 	{"cluster", tCluster, func(w *world) in {
 		return in{"name": "expense", "version": "1.35", "roleArn": w.arn("clusterRole"), "upgradePolicy": in{"supportType": "STANDARD"},
-			"vpcConfig":              in{"subnetIds": []any{w.id("pub1"), w.id("pub2"), w.id("priv1"), w.id("priv2")}, "endpointPrivateAccess": true, "endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"}},
-			"enabledClusterLogTypes": []any{"api", "audit"}, "encryptionConfig": in{"provider": in{"keyArn": w.arn("key")}, "resources": []any{"secrets"}},
+			"vpcConfig": in{
+				"subnetIds": []any{w.id("pub1"), w.id("pub2"), w.id("priv1"), w.id("priv2")}, "endpointPrivateAccess": true,
+				"endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"},
+			},
+			"enabledClusterLogTypes": []any{"api", "audit"}, "encryptionConfig": in{
+				"provider": in{"keyArn": w.arn("key")}, "resources": []any{"secrets"},
+			},
 			"accessConfig": in{"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": true}}
 	}},
 	{"oidc", tOIDC, func(w *world) in {
-		return in{"url": w.outs["cluster"].objs("identities")[0].objs("oidcs")[0].str("issuer"), "clientIdLists": []any{"sts.amazonaws.com"}}
+		return in{
+			"url": w.outs["cluster"].objs("identities")[0].objs("oidcs")[0].str("issuer"), "clientIdLists": []any{"sts.amazonaws.com"},
+		}
 	}},
 	{"admin", tAccessEntry, func(w *world) in {
 		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::444455556666:role/admin"}
 	}},
 	{"adminPolicy", tAccessPolicy, func(w *world) in {
-		return in{"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::444455556666:role/admin", "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": in{"type": "cluster"}}
+		return in{
+			"clusterName": w.id("cluster"), "principalArn": "arn:aws:iam::444455556666:role/admin",
+			"policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": in{"type": "cluster"},
+		}
 	}},
 	{"nodeRole", tRole, func(*world) in { return in{"assumeRolePolicy": trust("ec2.amazonaws.com", "sts:AssumeRole")} }},
 	attach("worker", "nodeRole", "AmazonEKSWorkerNodePolicy"), attach("cni", "nodeRole", "AmazonEKS_CNI_Policy"),
 	attach("ecr", "nodeRole", "AmazonEC2ContainerRegistryPullOnly"), attach("ssm", "nodeRole", "AmazonSSMManagedInstanceCore"),
 	{"template", tTemplate, func(*world) in {
 		return in{"namePrefix": "expense-", "metadataOptions": in{"httpTokens": "required", "httpPutResponseHopLimit": 1},
-			"blockDeviceMappings": []any{in{"deviceName": "/dev/xvda", "ebs": in{"volumeType": "gp3", "volumeSize": 80, "encrypted": "true"}}}}
+			"blockDeviceMappings": []any{in{
+				"deviceName": "/dev/xvda", "ebs": in{"volumeType": "gp3", "volumeSize": 80, "encrypted": "true"},
+			}}}
 	}},
 	addonStep("vpc-cni"), addonStep("kube-proxy"), addonStep("eks-pod-identity-agent"), addonStep("eks-node-monitoring-agent"),
 	{"nodes", tNodeGroup, func(w *world) in {
-		return in{"clusterName": w.id("cluster"), "nodeGroupNamePrefix": "expense-", "nodeRoleArn": w.arn("nodeRole"), "capacityType": "SPOT", "instanceTypes": []any{"m5.large"},
-			"subnetIds": []any{w.id("priv1"), w.id("priv2")}, "scalingConfig": in{"minSize": 1, "desiredSize": 3, "maxSize": 5}, "labels": in{"role": "general"},
-			"updateConfig": in{"maxUnavailable": 1}, "launchTemplate": in{"id": w.id("template"), "version": fmt.Sprint(w.outs["template"].num("latestVersion"))}}
+		return in{"clusterName": w.id("cluster"), "nodeGroupNamePrefix": "expense-", "nodeRoleArn": w.arn("nodeRole"), "capacityType": "SPOT",
+			"instanceTypes": []any{"m5.large"},
+			"subnetIds":     []any{w.id("priv1"), w.id("priv2")}, "scalingConfig": in{"minSize": 1, "desiredSize": 3, "maxSize": 5},
+			"labels":       in{"role": "general"},
+			"updateConfig": in{"maxUnavailable": 1}, "launchTemplate": in{
+				"id": w.id("template"), "version": fmt.Sprint(w.outs["template"].num("latestVersion")),
+			}}
 	}},
 	addonStep("coredns"), addonStep("metrics-server"),
 	{"csiRole", tRole, func(*world) in {
@@ -143,46 +163,72 @@ var steps = []step{
 	}},
 	attach("csiPolicy", "csiRole", "service-role/AmazonEBSCSIDriverPolicy"),
 	{"csiIdentity", tPodIdentity, func(w *world) in {
-		return in{"clusterName": w.id("cluster"), "namespace": "kube-system", "serviceAccount": "ebs-csi-controller-sa", "roleArn": w.arn("csiRole")}
+		return in{
+			"clusterName": w.id("cluster"), "namespace": "kube-system", "serviceAccount": "ebs-csi-controller-sa",
+			"roleArn": w.arn("csiRole"),
+		}
 	}},
 	addonStep("aws-ebs-csi-driver"),
 	{"writer", tRole, func(w *world) in {
-		return in{"assumeRolePolicy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},"Action":"sts:AssumeRoleWithWebIdentity"}]}`, w.arn("oidc"))}
+		return in{"assumeRolePolicy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},`+
+			`"Action":"sts:AssumeRoleWithWebIdentity"}]}`, w.arn("oidc"))}
 	}},
 	{"writerInline", tRolePolicy, func(w *world) in { return in{"role": w.id("writer"), "policy": anyPolicy} }},
 	{"sg", tSG, func(w *world) in { return in{"vpcId": w.id("vpc"), "description": "search domain"} }},
 	{"https", tIngress, func(w *world) in {
-		return in{"securityGroupId": w.id("sg"), "referencedSecurityGroupId": w.outs["cluster"].str("vpcConfig.clusterSecurityGroupId"), "ipProtocol": "tcp", "fromPort": 443, "toPort": 443}
+		return in{
+			"securityGroupId": w.id("sg"), "referencedSecurityGroupId": w.outs["cluster"].str("vpcConfig.clusterSecurityGroupId"),
+			"ipProtocol": "tcp", "fromPort": 443, "toPort": 443,
+		}
 	}},
 	{"domainLogs", tLogGroup, func(*world) in { return in{"name": "/aws/opensearch/expense", "retentionInDays": 7} }},
 	{"domainLogPolicy", tLogPolicy, func(w *world) in {
-		return in{"policyName": "expense-search", "policyDocument": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},"Action":["logs:PutLogEvents","logs:CreateLogStream"],"Resource":"%s:*"}]}`, w.arn("domainLogs"))}
+		return in{
+			"policyName": "expense-search",
+			"policyDocument": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",`+
+				`"Principal":{"Service":"es.amazonaws.com"},"Action":["logs:PutLogEvents","logs:CreateLogStream"],`+
+				`"Resource":"%s:*"}]}`, w.arn("domainLogs")),
+		}
 	}},
 	{"domain", tDomain, func(w *world) in {
-		return in{"domainName": "expense", "engineVersion": "OpenSearch_2.19", "clusterConfig": in{"instanceType": "t3.small.search", "instanceCount": 1},
-			"ebsOptions": in{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 10}, "encryptAtRest": in{"enabled": true}, "nodeToNodeEncryption": in{"enabled": true},
+		return in{"domainName": "expense", "engineVersion": "OpenSearch_2.19", "clusterConfig": in{
+			"instanceType": "t3.small.search", "instanceCount": 1,
+		},
+			"ebsOptions": in{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 10}, "encryptAtRest": in{"enabled": true},
+			"nodeToNodeEncryption":  in{"enabled": true},
 			"domainEndpointOptions": in{"enforceHttps": true, "tlsSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10"},
 			"vpcOptions":            in{"subnetIds": []any{w.id("priv1")}, "securityGroupIds": []any{w.id("sg")}},
 			"logPublishingOptions":  []any{in{"logType": "ES_APPLICATION_LOGS", "cloudwatchLogGroupArn": w.arn("domainLogs")}}}
 	}},
 	{"domainPolicy", tDomainPolicy, func(w *world) in {
-		return in{"domainName": "expense", "accessPolicies": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"es:ESHttpPost","Resource":"arn:aws:es:us-east-1:111122223333:domain/expense/*"}]}`, w.arn("writer"))}
+		return in{
+			"domainName": "expense",
+			"accessPolicies": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},`+
+				`"Action":"es:ESHttpPost","Resource":"arn:aws:es:us-east-1:111122223333:domain/expense/*"}]}`, w.arn("writer")),
+		}
 	}},
 	{"topic", tTopic, func(*world) in { return in{} }},
 	{"topicPolicy", tTopicPolicy, func(w *world) in {
-		return in{"arn": w.arn("topic"), "policy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"cloudwatch.amazonaws.com"},"Action":"sns:Publish","Resource":%q}}`, w.arn("topic"))}
+		return in{
+			"arn": w.arn("topic"),
+			"policy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow",`+
+				`"Principal":{"Service":"cloudwatch.amazonaws.com"},"Action":"sns:Publish","Resource":%q}}`, w.arn("topic")),
+		}
 	}},
 	{"mail", tSubscription, func(w *world) in {
 		return in{"topic": w.arn("topic"), "protocol": "email", "endpoint": "ops@example.com"}
 	}},
 	{"alarm", tAlarm, func(w *world) in {
-		return in{"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 1, "metricName": "FreeStorageSpace", "namespace": "AWS/ES", "period": 60, "statistic": "Minimum", "threshold": 2048, "alarmActions": []any{w.arn("topic")}}
+		return in{
+			"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 1, "metricName": "FreeStorageSpace", "namespace": "AWS/ES",
+			"period": 60, "statistic": "Minimum", "threshold": 2048, "alarmActions": []any{w.arn("topic")},
+		}
 	}},
 }
 
 // build makes the stack. A change edits one step's inputs; a nil change leaves the step out. It ends at the first error
 // and names its step.
-func (w *world) build(changes map[string]func(w *world, inputs in)) (failedAt string, err error) {
+func (w *world) build(changes edits) (failedAt string, err error) {
 	for _, s := range steps {
 		change, changed := changes[s.name]
 		if changed && change == nil {

@@ -54,7 +54,10 @@ var repeated = []struct {
 		"The provided role doesn't have the Amazon EKS Managed Policies associated with it", true, false,
 	},
 	{"aws:eks/addon:Addon", "", "InvalidParameterException", "Role with arn x does not exist", true, false},
-	{"aws:eks/accessEntry:AccessEntry", "", "InvalidParameterException", "The specified principalArn is invalid: invalid principal: x", true, false},
+	{
+		"aws:eks/accessEntry:AccessEntry", "", "InvalidParameterException", "The specified principalArn is invalid: invalid principal: x",
+		true, false,
+	},
 	{
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation", "", "InvalidParameterException",
 		"Role provided in the request does not exist: x", true, true,
@@ -165,7 +168,10 @@ func TestDeletionWaitsForDependants(t *testing.T) {
 }
 
 func TestAutoname(t *testing.T) {
-	for typ, want := range map[string]string{"aws:iam/role:Role": `^web-[0-9a-f]{7}$`, "aws:kms/alias:Alias": `^alias/web-[0-9a-f]{7}$`, "aws:eks/nodeGroup:NodeGroup": `^web-[0-9a-f]{7}$`, "aws:opensearch/domain:Domain": `^web-[0-9a-f]{7}$`} {
+	for typ, want := range map[string]string{
+		"aws:iam/role:Role": `^web-[0-9a-f]{7}$`, "aws:kms/alias:Alias": `^alias/web-[0-9a-f]{7}$`,
+		"aws:eks/nodeGroup:NodeGroup": `^web-[0-9a-f]{7}$`, "aws:opensearch/domain:Domain": `^web-[0-9a-f]{7}$`,
+	} {
 		property, name, err := Autoname(typ, "web", []byte("seed"), resource.PropertyMap{})
 		require.NoError(t, err)
 		assert.Contains(t, []string{"name", "nodeGroupName", "domainName"}, property)

@@ -22,13 +22,15 @@ func wrapped(path string, v any) resource.PropertyMap {
 // TestDiff has one case per row of the provider's schema that replaces, and cases that do not.
 func TestDiff(t *testing.T) {
 	replaces := map[string]string{
-		"aws:cloudwatch/logGroup:LogGroup":                    "logGroupClass name namePrefix",
-		"aws:cloudwatch/logResourcePolicy:LogResourcePolicy":  "policyName",
-		"aws:ec2/eip:Eip":                                     "address domain networkBorderGroup publicIpv4Pool vpc",
-		"aws:ec2/internetGateway:InternetGateway":             "",
-		"aws:ec2/launchTemplate:LaunchTemplate":               "name namePrefix",
-		"aws:ec2/natGateway:NatGateway":                       "allocationId connectivityType privateIp secondaryPrivateIpAddressCount subnetId",
-		"aws:ec2/route:Route":                                 "destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId",
+		"aws:cloudwatch/logGroup:LogGroup":                   "logGroupClass name namePrefix",
+		"aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyName",
+		"aws:ec2/eip:Eip":                                    "address domain networkBorderGroup publicIpv4Pool vpc",
+		"aws:ec2/internetGateway:InternetGateway":            "",
+		"aws:ec2/launchTemplate:LaunchTemplate":              "name namePrefix",
+		"aws:ec2/natGateway:NatGateway": "allocationId connectivityType privateIp secondaryPrivateIpAddressCount " +
+			"subnetId",
+		"aws:ec2/route:Route": "destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId " +
+			"routeTableId",
 		"aws:ec2/routeTable:RouteTable":                       "vpcId",
 		"aws:ec2/routeTableAssociation:RouteTableAssociation": "gatewayId subnetId",
 		"aws:ec2/securityGroup:SecurityGroup":                 "description name namePrefix vpcId",
@@ -68,10 +70,11 @@ func TestDiff(t *testing.T) {
 		"aws:eks/nodeGroup:NodeGroup": "scalingConfig.desiredSize labels taints launchTemplate.version version " +
 			"updateConfig.maxUnavailable nodeRepairConfig.enabled",
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation": "roleArn",
-		"aws:iam/role:Role":                                         "assumeRolePolicy description",
-		"aws:kms/alias:Alias":                                       "targetKeyId",
-		"aws:kms/key:Key":                                           "policy enableKeyRotation",
-		"aws:opensearch/domain:Domain":                              "vpcOptions.subnetIds clusterConfig.instanceCount ebsOptions.volumeSize accessPolicies",
+		"aws:iam/role:Role":   "assumeRolePolicy description",
+		"aws:kms/alias:Alias": "targetKeyId",
+		"aws:kms/key:Key":     "policy enableKeyRotation",
+		"aws:opensearch/domain:Domain": "vpcOptions.subnetIds clusterConfig.instanceCount " +
+			"ebsOptions.volumeSize accessPolicies",
 		"aws:opensearch/domainPolicy:DomainPolicy":                  "accessPolicies",
 		"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "cidrIpv4 fromPort",
 	}
@@ -133,12 +136,14 @@ func TestDiffConditional(t *testing.T) {
 		},
 		{
 			"another key of a cluster", "aws:eks/cluster:Cluster",
-			in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, in{"encryptionConfig": in{"provider": in{"keyArn": "l"}}}, false, []string{"encryptionConfig.provider.keyArn"},
+			in{"encryptionConfig": in{"provider": in{"keyArn": "k"}}}, in{"encryptionConfig": in{"provider": in{"keyArn": "l"}}}, false,
+			[]string{"encryptionConfig.provider.keyArn"},
 		},
 		{"what AWS keeps is left out", "aws:opensearch/domain:Domain", in{"encryptAtRest": in{"enabled": true}}, in{}, false, nil},
 		{
 			"what AWS keeps is left out of an object", "aws:eks/cluster:Cluster",
-			in{"vpcConfig": in{"publicAccessCidrs": []any{"x"}, "endpointPublicAccess": true}}, in{"vpcConfig": in{"endpointPublicAccess": false}}, false, []string{"vpcConfig.endpointPublicAccess"},
+			in{"vpcConfig": in{"publicAccessCidrs": []any{"x"}, "endpointPublicAccess": true}},
+			in{"vpcConfig": in{"endpointPublicAccess": false}}, false, []string{"vpcConfig.endpointPublicAccess"},
 		},
 		{"what AWS does not keep is left out", "aws:eks/nodeGroup:NodeGroup", in{"labels": in{"a": "b"}}, in{}, false, []string{"labels"}},
 		{
@@ -151,16 +156,20 @@ func TestDiffConditional(t *testing.T) {
 		},
 		{
 			"encryption of a domain comes", "aws:opensearch/domain:Domain",
-			in{"nodeToNodeEncryption": in{"enabled": false}}, in{"nodeToNodeEncryption": in{"enabled": true}}, false, []string{"nodeToNodeEncryption.enabled"},
+			in{"nodeToNodeEncryption": in{"enabled": false}}, in{"nodeToNodeEncryption": in{"enabled": true}}, false,
+			[]string{"nodeToNodeEncryption.enabled"},
 		},
 		{
 			"access control goes", "aws:opensearch/domain:Domain",
-			in{"advancedSecurityOptions": in{"enabled": true}}, in{"advancedSecurityOptions": in{"enabled": false}}, true, []string{"advancedSecurityOptions.enabled"},
+			in{"advancedSecurityOptions": in{"enabled": true}}, in{"advancedSecurityOptions": in{"enabled": false}}, true,
+			[]string{"advancedSecurityOptions.enabled"},
 		},
 		{"same set", "aws:eks/nodeGroup:NodeGroup", in{"subnetIds": []any{"a", "b"}}, in{"subnetIds": []any{"b", "a"}}, false, nil},
 		{
 			"order of types counts", "aws:eks/nodeGroup:NodeGroup",
-			in{"instanceTypes": []any{"a", "b"}}, in{"instanceTypes": []any{"b", "a"}}, true, []string{"instanceTypes[0]", "instanceTypes[1]"},
+			in{"instanceTypes": []any{"a", "b"}}, in{"instanceTypes": []any{"b", "a"}}, true, []string{
+				"instanceTypes[0]", "instanceTypes[1]",
+			},
 		},
 		{
 			"one subnet more", "aws:eks/nodeGroup:NodeGroup",
@@ -185,10 +194,12 @@ func TestDiffConditional(t *testing.T) {
 	}
 	// To 2.x AWS offers an upgrade from 1.3 on, to 3.x from 2.19 on.
 	for from, offered := range map[string]string{
-		"1.0": "1.1 1.2 1.3", "1.2": "1.3", "1.3": "2.3 2.5 2.7 2.9 2.11 2.13 2.15 2.17 2.19", "2.17": "2.19", "2.19": "3.1 3.3 3.5 3.7", "3.5": "3.7",
+		"1.0": "1.1 1.2 1.3", "1.2": "1.3", "1.3": "2.3 2.5 2.7 2.9 2.11 2.13 2.15 2.17 " +
+			"2.19", "2.17": "2.19", "2.19": "3.1 3.3 3.5 3.7", "3.5": "3.7",
 	} {
 		for _, to := range strings.Fields("1.0 1.1 1.2 1.3 2.3 2.5 2.7 2.9 2.11 2.13 2.15 2.17 2.19 3.1 3.3 3.5 3.7") {
-			_, replace := Diff("aws:opensearch/domain:Domain", wrapped("engineVersion", "OpenSearch_"+from), wrapped("engineVersion", "OpenSearch_"+to))
+			_, replace := Diff("aws:opensearch/domain:Domain", wrapped("engineVersion", "OpenSearch_"+from),
+				wrapped("engineVersion", "OpenSearch_"+to))
 			assert.Equal(t, to != from && !slices.Contains(strings.Fields(offered), to), replace, "%s to %s", from, to)
 		}
 	}

@@ -33,7 +33,8 @@ func made(t *testing.T, p pulumirpc.ResourceProviderClient, typ string, inputs i
 // up is `pulumi up`: it tells what the preview shows and what came of it.
 func (s *state) up(inputs in) (changes bool, err error) {
 	s.t.Helper()
-	checked, err := s.p.Check(s.t.Context(), &pulumirpc.CheckRequest{Urn: s.urn, Olds: s.inputs, News: pack(s.t, inputs), RandomSeed: []byte("s")})
+	checked, err := s.p.Check(s.t.Context(),
+		&pulumirpc.CheckRequest{Urn: s.urn, Olds: s.inputs, News: pack(s.t, inputs), RandomSeed: []byte("s")})
 	require.NoError(s.t, err)
 	news := checked.GetInputs()
 	diff, err := s.p.Diff(s.t.Context(), &pulumirpc.DiffRequest{Urn: s.urn, Id: s.id, Olds: s.outputs, OldInputs: s.inputs, News: news})
@@ -69,7 +70,8 @@ func role(m *awsmodel.Model, s *state) string {
 }
 
 func trust(principal string) in {
-	return in{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":` + principal + `,"Action":"sts:AssumeRole"}}`}
+	return in{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow",` +
+		`"Principal":` + principal + `,"Action":"sts:AssumeRole"}}`}
 }
 
 // Seen with the real bridge 3.110 to 3.135 in front of the real engine.
@@ -150,11 +152,16 @@ func TestWhatIsSentAgainIsMadeByTheSameCommand(t *testing.T) {
 	p := client(t, m, "")
 	arn := made(t, p, "aws:sns/topic:Topic", in{}).outputs.AsMap()["arn"].(string)
 	policy := func(principal string) in {
-		return in{"arn": arn, "policy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":` + principal + `,"Action":"sns:Publish","Resource":"` + arn + `"}}`}
+		return in{
+			"arn": arn,
+			"policy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow",` +
+				`"Principal":` + principal + `,"Action":"sns:Publish","Resource":"` + arn + `"}}`,
+		}
 	}
 	s := made(t, p, "aws:sns/topicPolicy:TopicPolicy", policy(`{"Service":"cloudwatch.amazonaws.com"}`))
 	after := policy(`{"Service":"events.amazonaws.com"}`)
-	err := Refusal(&pulumirpc.UpdateRequest{Urn: s.urn, Id: s.id, Olds: s.outputs, OldInputs: s.inputs, News: pack(t, after)}, errors.New("Throttling"))
+	err := Refusal(&pulumirpc.UpdateRequest{Urn: s.urn, Id: s.id, Olds: s.outputs, OldInputs: s.inputs, News: pack(t, after)},
+		errors.New("Throttling"))
 	s.outputs, s.initError = initFailed(t, err).GetProperties(), true
 	changes, err := s.up(after)
 	require.NoError(t, err)
@@ -234,7 +241,8 @@ func TestAnUpdateOfWhatIsGoneFails(t *testing.T) {
 	p := client(t, awsmodel.New(awsmodel.Options{}), "")
 	olds := pack(t, in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": false})
 	_, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{
-		Id: "vpc-0", Urn: urn(vpcType, "v"), Olds: olds, OldInputs: olds, News: pack(t, in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true}),
+		Id: "vpc-0", Urn: urn(vpcType, "v"), Olds: olds, OldInputs: olds, News: pack(t,
+			in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true}),
 	})
 	require.ErrorContains(t, err, "couldn't find resource")
 }

@@ -43,7 +43,8 @@ func client(t *testing.T, m *awsmodel.Model, tags string) pulumirpc.ResourceProv
 	t.Helper()
 	port, stop, err := Serve(t.Context(), m)
 	require.NoError(t, err)
-	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
+	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		rpcutil.GrpcChannelOptions())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, conn.Close()); stop(); stop() })
 	p := pulumirpc.NewResourceProviderClient(conn)
@@ -61,7 +62,8 @@ func client(t *testing.T, m *awsmodel.Model, tags string) pulumirpc.ResourceProv
 }
 
 // run is check and create, as the engine does.
-func run(t *testing.T, p pulumirpc.ResourceProviderClient, typ, name string, inputs in) (*structpb.Struct, *pulumirpc.CreateResponse, error) {
+func run(t *testing.T, p pulumirpc.ResourceProviderClient, typ, name string, inputs in) (*structpb.Struct, *pulumirpc.CreateResponse,
+	error) {
 	t.Helper()
 	checked, err := p.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn(typ, name), News: pack(t, inputs), RandomSeed: []byte("s")})
 	require.NoError(t, err)
@@ -113,8 +115,14 @@ func TestAWrongAccountIsRefused(t *testing.T) {
 		args    in
 		refused bool
 	}{
-		{in{"allowedAccountIds": `["111122223333"]`, "profile": "work", "assumeRole": `{"roleArn": "arn:aws:iam::111122223333:role/a"}`}, false},
-		{in{"allowedAccountIds": []any{"999999999999", "111122223333"}, "assumeRole": in{"roleArn": "arn:aws:iam::111122223333:role/a"}}, false},
+		{
+			in{"allowedAccountIds": `["111122223333"]`, "profile": "work", "assumeRole": `{"roleArn": "arn:aws:iam::111122223333:role/a"}`},
+			false,
+		},
+		{
+			in{"allowedAccountIds": []any{"999999999999", "111122223333"}, "assumeRole": in{"roleArn": "arn:aws:iam::111122223333:role/a"}},
+			false,
+		},
 		{in{"forbiddenAccountIds": `["999999999999"]`}, false},
 		{in{"allowedAccountIds": `["999999999999"]`}, true},
 		{in{"allowedAccountIds": []any{"999999999999"}}, true},
@@ -133,7 +141,8 @@ func TestAWrongAccountIsRefused(t *testing.T) {
 func TestCheckNamesAndTags(t *testing.T) {
 	p := client(t, awsmodel.New(awsmodel.Options{}), `{"tags":{"stack":"dev","team":"a"}}`)
 	check := func(typ string, olds, news in) *pulumirpc.CheckResponse {
-		resp, err := p.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn(typ, "web"), Olds: pack(t, olds), News: pack(t, news), RandomSeed: []byte("seed")})
+		resp, err := p.Check(t.Context(),
+			&pulumirpc.CheckRequest{Urn: urn(typ, "web"), Olds: pack(t, olds), News: pack(t, news), RandomSeed: []byte("seed")})
 		require.NoError(t, err)
 		return resp
 	}
@@ -149,7 +158,9 @@ func TestCheckNamesAndTags(t *testing.T) {
 	named := check(groupType, nil, in{"name": "mine"}).GetInputs().AsMap()
 	assert.Equal(t, []any{}, named["__defaults"])
 
-	untagged := check("aws:iam/rolePolicyAttachment:RolePolicyAttachment", nil, in{"role": "r", "policyArn": "arn:aws:iam::aws:policy/x"}).GetInputs().AsMap()
+	untagged := check("aws:iam/rolePolicyAttachment:RolePolicyAttachment", nil, in{
+		"role": "r", "policyArn": "arn:aws:iam::aws:policy/x",
+	}).GetInputs().AsMap()
 	assert.NotContains(t, untagged, "tags")
 
 	failures := check(groupType, nil, in{"retentionInDays": 2}).GetFailures()
@@ -168,13 +179,17 @@ func TestLifeCycle(t *testing.T) {
 	out := created.GetProperties().AsMap()
 	assert.Equal(t, in{"stack": "dev"}, out["tagsAll"])
 
-	read, err := p.Read(t.Context(), &pulumirpc.ReadRequest{Id: created.GetId(), Urn: urn(vpcType, "net"), Properties: created.GetProperties(), Inputs: inputs})
+	read, err := p.Read(t.Context(),
+		&pulumirpc.ReadRequest{Id: created.GetId(), Urn: urn(vpcType, "net"), Properties: created.GetProperties(), Inputs: inputs})
 	require.NoError(t, err)
 	assert.Equal(t, out, read.GetProperties().AsMap(), "a refresh finds no drift")
 	assert.Equal(t, inputs.AsMap(), read.GetInputs().AsMap())
 
 	diff := func(news in) *pulumirpc.DiffResponse {
-		resp, err := p.Diff(t.Context(), &pulumirpc.DiffRequest{Id: created.GetId(), Urn: urn(vpcType, "net"), OldInputs: inputs, Olds: created.GetProperties(), News: pack(t, news)})
+		resp, err := p.Diff(t.Context(),
+			&pulumirpc.DiffRequest{
+				Id: created.GetId(), Urn: urn(vpcType, "net"), OldInputs: inputs, Olds: created.GetProperties(), News: pack(t, news),
+			})
 		require.NoError(t, err)
 		return resp
 	}
@@ -187,13 +202,20 @@ func TestLifeCycle(t *testing.T) {
 	assert.False(t, r.GetDeleteBeforeReplace())
 
 	news := in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true}
-	preview, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{Id: created.GetId(), Urn: urn(vpcType, "net"), Olds: created.GetProperties(), OldInputs: inputs, News: pack(t, news), Preview: true})
+	preview, err := p.Update(t.Context(),
+		&pulumirpc.UpdateRequest{
+			Id: created.GetId(), Urn: urn(vpcType, "net"), Olds: created.GetProperties(), OldInputs: inputs, News: pack(t, news),
+			Preview: true,
+		})
 	require.NoError(t, err)
 	assert.Equal(t, true, preview.GetProperties().AsMap()["enableDnsHostnames"])
 	assert.Equal(t, out["arn"], preview.GetProperties().AsMap()["arn"])
 	_, now, _ := m.Read(vpcType, created.GetId())
 	assert.False(t, now["enableDnsHostnames"].BoolValue(), "a preview changes nothing")
-	_, err = p.Update(t.Context(), &pulumirpc.UpdateRequest{Id: created.GetId(), Urn: urn(vpcType, "net"), Olds: created.GetProperties(), OldInputs: inputs, News: pack(t, news)})
+	_, err = p.Update(t.Context(),
+		&pulumirpc.UpdateRequest{
+			Id: created.GetId(), Urn: urn(vpcType, "net"), Olds: created.GetProperties(), OldInputs: inputs, News: pack(t, news),
+		})
 	require.NoError(t, err)
 
 	_, err = p.Delete(t.Context(), &pulumirpc.DeleteRequest{Id: created.GetId(), Urn: urn(vpcType, "net")})
@@ -214,7 +236,8 @@ func TestFixedNameIsDeletedFirst(t *testing.T) {
 		if defaults != "" {
 			list = append(list, defaults)
 		}
-		resp, err := p.Diff(t.Context(), &pulumirpc.DiffRequest{Urn: urn(roleType, "r"), OldInputs: pack(t, in{"name": "x", "path": "/a/", "assumeRolePolicy": trust("ec2.amazonaws.com")}),
+		resp, err := p.Diff(t.Context(), &pulumirpc.DiffRequest{Urn: urn(roleType, "r"), OldInputs: pack(t,
+			in{"name": "x", "path": "/a/", "assumeRolePolicy": trust("ec2.amazonaws.com")}),
 			News: pack(t, in{"name": "x", "path": "/b/", "assumeRolePolicy": trust("ec2.amazonaws.com"), "__defaults": list})})
 		require.NoError(t, err)
 		assert.Equal(t, want, resp.GetDeleteBeforeReplace())
@@ -224,7 +247,10 @@ func TestFixedNameIsDeletedFirst(t *testing.T) {
 func TestPreviewOfACreation(t *testing.T) {
 	m := awsmodel.New(awsmodel.Options{})
 	p := client(t, m, "")
-	resp, err := p.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(vpcType, "v"), Properties: pack(t, in{"cidrBlock": "10.0.0.0/16", "__defaults": []any{}}), Preview: true})
+	resp, err := p.Create(t.Context(),
+		&pulumirpc.CreateRequest{
+			Urn: urn(vpcType, "v"), Properties: pack(t, in{"cidrBlock": "10.0.0.0/16", "__defaults": []any{}}), Preview: true,
+		})
 	require.NoError(t, err)
 	out := resp.GetProperties().AsMap()
 	assert.Equal(t, "10.0.0.0/16", out["cidrBlock"])
@@ -235,7 +261,11 @@ func TestPreviewOfACreation(t *testing.T) {
 	const template = "aws:ec2/launchTemplate:LaunchTemplate"
 	_, created, err := run(t, p, template, "t", in{})
 	require.NoError(t, err)
-	up, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{Id: created.GetId(), Urn: urn(template, "t"), Olds: created.GetProperties(), News: pack(t, in{"description": "x"}), Preview: true})
+	up, err := p.Update(t.Context(),
+		&pulumirpc.UpdateRequest{
+			Id: created.GetId(), Urn: urn(template, "t"), Olds: created.GetProperties(), News: pack(t, in{"description": "x"}),
+			Preview: true,
+		})
 	require.NoError(t, err)
 	assert.Equal(t, plugin.UnknownStringValue, up.GetProperties().AsMap()["latestVersion"], "whoever uses the version is rolled")
 }
@@ -354,7 +384,8 @@ func TestPreviewOfAnUpdateKeepsWhatAWSAdded(t *testing.T) {
 	p := client(t, awsmodel.New(awsmodel.Options{}), "")
 	resp, err := p.Update(t.Context(), &pulumirpc.UpdateRequest{
 		Urn: urn("aws:eks/cluster:Cluster", "c"), Preview: true,
-		Olds:      pack(t, in{"vpcConfig": in{"subnetIds": []any{"a", "b"}, "publicAccessCidrs": []any{"x"}, "clusterSecurityGroupId": "sg-0"}}),
+		Olds: pack(t,
+			in{"vpcConfig": in{"subnetIds": []any{"a", "b"}, "publicAccessCidrs": []any{"x"}, "clusterSecurityGroupId": "sg-0"}}),
 		OldInputs: pack(t, in{"vpcConfig": in{"subnetIds": []any{"a", "b"}, "publicAccessCidrs": []any{"x"}}}),
 		News:      pack(t, in{"vpcConfig": in{"subnetIds": []any{"a"}}}),
 	})
@@ -367,7 +398,8 @@ func TestObjectsAmongTheInputsAreNoted(t *testing.T) {
 	objects := in{"vpcConfig": in{"subnetIds": []any{"subnet-1"}}, "list": []any{in{"a": "b"}}, "tags": in{"k": "v"}}
 	given := resource.NewPropertyMapFromMap(objects)
 	want := in{
-		"vpcConfig": in{"subnetIds": []any{"subnet-1"}, "__defaults": []any{}}, "list": []any{in{"a": "b", "__defaults": []any{}}}, "tags": in{"k": "v"},
+		"vpcConfig": in{"subnetIds": []any{"subnet-1"}, "__defaults": []any{}}, "list": []any{in{"a": "b", "__defaults": []any{}}},
+		"tags": in{"k": "v"},
 	}
 	assert.Equal(t, want, noted(given).Mappable())
 	assert.Equal(t, objects, unnoted(noted(given)).Mappable())

@@ -84,13 +84,18 @@ func TestLabelsAndTaints(t *testing.T) {
 		return awsrules.Check(nodeGroup, inputs(map[string]any{"labels": map[string]any{key: value}}))
 	}
 	taint := func(key, value string) []awsrules.Failure {
-		return awsrules.Check(nodeGroup, inputs(map[string]any{"taints": []any{map[string]any{"key": key, "value": value, "effect": "NO_SCHEDULE"}}}))
+		return awsrules.Check(nodeGroup,
+			inputs(map[string]any{"taints": []any{map[string]any{"key": key, "value": value, "effect": "NO_SCHEDULE"}}}))
 	}
 	for _, check := range []func(key, value string) []awsrules.Failure{label, taint} {
-		for _, good := range [][2]string{{"team", "web"}, {"example.com/team", "a.b_c-d"}, {"a", strings.Repeat("a", 63)}, {strings.Repeat("k", 63), "a"}} {
+		for _, good := range [][2]string{
+			{"team", "web"}, {"example.com/team", "a.b_c-d"}, {"a", strings.Repeat("a", 63)}, {strings.Repeat("k", 63), "a"},
+		} {
 			assert.Empty(t, check(good[0], good[1]), good)
 		}
-		for _, bad := range [][2]string{{"-team", "web"}, {"team", "web-"}, {"team", "a b"}, {"a..b/team", "x"}, {"team", strings.Repeat("a", 64)}, {"/team", "x"}} {
+		for _, bad := range [][2]string{
+			{"-team", "web"}, {"team", "web-"}, {"team", "a b"}, {"a..b/team", "x"}, {"team", strings.Repeat("a", 64)}, {"/team", "x"},
+		} {
 			assert.NotEmpty(t, check(bad[0], bad[1]), bad)
 		}
 	}

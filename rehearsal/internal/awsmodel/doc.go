@@ -9,6 +9,9 @@
 // mistake in package mutations adds. A new argument brings its rules along: without a row in rules.yaml a test refuses it. Each
 // rule is reached by a rehearsal, by a mistake in package mutations or by a case of the tests here, whose names say what it catches.
 //
+// A new type of resource gets a row and its rules in the file of its service, its habits in package awsprovider, its arguments in
+// rules.yaml and a price in package estimate: a test of each names what is missing.
+//
 // It also does what AWS does unasked: the cluster's security group and interfaces, access entries, log groups, Auto
 // Scaling groups, service-linked roles. What nobody removes stays in Inventory, and blocks deletions as in AWS.
 //

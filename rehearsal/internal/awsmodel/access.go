@@ -64,8 +64,6 @@ func fillAccessEntry(m *Model, o *object) {
 		principal := o.in.str("principalArn")
 		o.out.set("accessEntryArn", m.arnOf("eks|access-entry/{cluster}/"+principal[strings.LastIndex(principal, ":")+1:]+"/{uuid}", o))
 	}
-	o.out.setDefault("userName", o.in.str("principalArn"))
-	o.out.setDefault("kubernetesGroups", []any{})
 	o.out.setDefault("createdAt", stamp())
 	o.out.setDefault("modifiedAt", o.out.str("createdAt"))
 }

@@ -230,7 +230,6 @@ func createTemplate(m *Model, o *object) error {
 
 func fillTemplate(_ *Model, o *object) {
 	o.out.setDefault("latestVersion", 1)
-	o.out.setDefault("defaultVersion", 1)
 }
 
 // updateTemplate makes a version, but not for tags of the template itself (CreateLaunchTemplateVersion has none), though

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"expense/internal/published"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
 // Rules of Amazon EKS: https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html and the pages of the
@@ -47,8 +45,6 @@ func offered() (versions []string, ends map[string]time.Time) {
 	return versions, ends
 }
 
-const defaultKubernetes = "1.35"
-
 func invalidParameter(format string, args ...any) error {
 	return refuse("InvalidParameterException", format, args...)
 }
@@ -58,7 +54,7 @@ func createCluster(m *Model, o *object) error {
 	if m.objects[tCluster][o.name()] != nil {
 		return nil // the name decides, see admit
 	}
-	if v := orElse(in.str("version"), defaultKubernetes); !slices.Contains(kubernetesVersions, v) {
+	if v := in.str("version"); !slices.Contains(kubernetesVersions, v) {
 		return invalidParameter("unsupported Kubernetes version %s; supported are %s", v, strings.Join(kubernetesVersions, ", "))
 	}
 	role := m.role(o, in.str("roleArn"))
@@ -201,34 +197,11 @@ func fillCluster(m *Model, o *object) {
 		v.set("clusterSecurityGroupId", sg.id)
 		v.set("vpcId", sg.out.str("vpcId"))
 	}
-	v.setDefault("endpointPublicAccess", true)
-	v.setDefault("endpointPrivateAccess", false)
 	if v.flag("endpointPublicAccess", true) {
 		v.setDefault("publicAccessCidrs", []any{"0.0.0.0/0"})
 	}
-	v.setDefault("securityGroupIds", []any{})
 	o.out.set("vpcConfig", vpc)
-
-	network := props{resource.PropertyMap{}}
-	if k := o.in.value("kubernetesNetworkConfig"); k.IsObject() {
-		network.m = k.ObjectValue().Copy()
-	}
-	network.setDefault("ipFamily", "ipv4")
-	// EKS takes the one that does not overlap the VPC; both are outside this project's default 192.168.0.0/16.
-	network.setDefault("serviceIpv4Cidr", "10.100.0.0/16")
-	o.out.set("kubernetesNetworkConfig", network.m)
-
-	access := props{resource.PropertyMap{}}
-	if a := o.in.value("accessConfig"); a.IsObject() {
-		access.m = a.ObjectValue().Copy()
-	}
-	access.setDefault("authenticationMode", "CONFIG_MAP")
-	access.setDefault("bootstrapClusterCreatorAdminPermissions", true)
-	o.out.set("accessConfig", access.m)
-
 	o.out.setDefault("bootstrapSelfManagedAddons", true)
-	o.out.setDefault("upgradePolicy", map[string]any{"supportType": "EXTENDED"})
-	o.out.setDefault("version", defaultKubernetes)
 	o.out.setDefault("platformVersion", "eks.1")
 	o.out.setDefault("clusterId", "")
 	o.out.setDefault("createdAt", stamp())
@@ -271,7 +244,7 @@ func clusterUp(ctx context.Context, m *Model, o *object) error {
 }
 
 func updateCluster(m *Model, o *object, before props) error {
-	from, to := orElse(before.str("version"), defaultKubernetes), orElse(o.in.str("version"), defaultKubernetes)
+	from, to := before.str("version"), o.in.str("version")
 	a, b := slices.Index(kubernetesVersions, from), slices.Index(kubernetesVersions, to)
 	if b < 0 || b < a || b > a+1 {
 		return invalidParameter("Unsupported Kubernetes minor version update from %s to %s", from, to)

@@ -30,9 +30,6 @@ func fillKey(m *Model, o *object) {
 		fmt.Sprintf(`{"Id":"key-default-1","Statement":[{"Action":"kms:*","Effect":"Allow","Principal":`+
 			`{"AWS":"arn:%s:iam::%s:root"},"Resource":"*","Sid":"Enable IAM User Permissions"}],`+
 			`"Version":"2012-10-17"}`, m.Partition(), m.opts.Account))
-	if o.in.flag("enableKeyRotation", false) {
-		o.out.setDefault("rotationPeriodInDays", 365)
-	}
 }
 
 // keyUp enables rotation, which is a request of its own, right after the key was made.

@@ -180,15 +180,6 @@ func (m *Model) nodeTypes(o, cluster *object) error {
 
 func fillNodeGroup(m *Model, o *object) {
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
-	if !o.out.has("amiType") {
-		o.out.set("amiType", "AL2023_x86_64_STANDARD")
-	}
-	o.out.setDefault("capacityType", "ON_DEMAND")
-	types := []any{}
-	for _, t := range m.types(o) {
-		types = append(types, t)
-	}
-	o.out.setDefault("instanceTypes", types)
 	if cluster != nil {
 		o.out.setDefault("version", cluster.out.str("version"))
 	}
@@ -196,7 +187,6 @@ func fillNodeGroup(m *Model, o *object) {
 		o.out.set("releaseVersion", o.out.str("version")+".0-20261101")
 	}
 	o.out.setDefault("status", creating)
-	o.out.setDefault("updateConfig", map[string]any{"maxUnavailable": 1})
 	asg := m.first(tASG, "owner", o.id)
 	if asg != nil {
 		o.out.set("resources",

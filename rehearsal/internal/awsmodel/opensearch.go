@@ -127,7 +127,7 @@ func (m *Model) takesDomain(o *object) error {
 // domainRules are those about the domain alone.
 func (m *Model) domainRules(o *object) error {
 	in := o.in
-	version := orElse(in.str("engineVersion"), engineVersions[len(engineVersions)-1])
+	version := in.str("engineVersion")
 	if strings.HasPrefix(version, "OpenSearch") && !slices.Contains(engineVersions, version) {
 		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
 	}
@@ -437,8 +437,6 @@ func (m *Model) mayPublish(o *object, group string) bool {
 
 func fillDomain(m *Model, o *object) {
 	o.out.setDefault("domainId", m.opts.Account+"/"+o.name())
-	o.out.setDefault("engineVersion", engineVersions[len(engineVersions)-1])
-	o.out.setDefault("ipAddressType", "ipv4")
 	if !o.out.has("endpoint") {
 		kind := "search"
 		if o.in.has("vpcOptions") {

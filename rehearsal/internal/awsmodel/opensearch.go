@@ -132,7 +132,7 @@ func (m *Model) domainRules(o *object) error {
 		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
 	}
 	kind := in.str("clusterConfig.instanceType")
-	family, size, known := searchType(kind)
+	family, _, known := searchType(kind)
 	if !known {
 		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member "+
 			"must satisfy enum value set", kind)
@@ -186,36 +186,39 @@ func (m *Model) domainRules(o *object) error {
 		return invalid("ZoneAwarenessConfig must not be set when zone awareness is disabled.")
 	}
 
-	// Storage: .../limits.html and https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
-	if in.flag("ebsOptions.ebsEnabled", false) {
-		volume, volumeType := in.num("ebsOptions.volumeSize"), orElse(in.str("ebsOptions.volumeType"), "gp2")
-		least := 10.0
-		if _, own := optimized[family]; own {
-			least = 20
-		}
-		if limit := dataTypes[family][size]; limit > 0 && (volume < least || volume > limit) {
-			return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least,
-				limit, kind, version)
-		}
-		throughput := in.num("ebsOptions.throughput")
-		switch {
-		case volumeType != "gp3" && throughput != 0:
-			return invalid("Throughput is only valid when volume type is GP3.")
-		case volumeType == "gp3":
-			if err := gp3(kind, volume, in.num("ebsOptions.iops"), throughput); err != nil {
-				return err
-			}
-		}
-	} else {
-		return invalid("EBS storage must be selected for %s", kind)
+	if err := storage(in, kind, version); err != nil {
+		return err
 	}
-
 	encrypted := in.flag("encryptAtRest.enabled", false)
 	if _, own := optimized[family]; own && !encrypted {
 		return invalid("Enable encryption at rest to use the %s instance family", strings.ToUpper(family))
 	}
 	if err := m.accessControl(o, encrypted); err != nil {
 		return err
+	}
+	return nil
+}
+
+// storage is the data nodes' volumes: .../limits.html and https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+func storage(in props, kind, version string) error {
+	if !in.flag("ebsOptions.ebsEnabled", false) {
+		return invalid("EBS storage must be selected for %s", kind)
+	}
+	family, size, _ := searchType(kind)
+	volume, least := in.num("ebsOptions.volumeSize"), 10.0
+	if _, own := optimized[family]; own {
+		least = 20
+	}
+	if limit := dataTypes[family][size]; limit > 0 && (volume < least || volume > limit) {
+		return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least,
+			limit, kind, version)
+	}
+	throughput := in.num("ebsOptions.throughput")
+	if in.str("ebsOptions.volumeType") == "gp3" {
+		return gp3(kind, volume, in.num("ebsOptions.iops"), throughput)
+	}
+	if throughput != 0 {
+		return invalid("Throughput is only valid when volume type is GP3.")
 	}
 	return nil
 }

@@ -1,8 +1,8 @@
-// The expense platform as one Pulumi program: see internal/program for what it is made of.
+// The expense platform as one Pulumi program: see program/ for what it is made of.
 package main
 
 import (
-	"expense/internal/program"
+	"expense/program"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"expense/internal/program"
+	"expense/program"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"expense/internal/config"
-	"expense/internal/program"
+	"expense/program"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"expense/internal/config"
-	"expense/internal/program"
+	"expense/program"
 	"expense/internal/published"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"

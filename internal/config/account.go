@@ -104,7 +104,7 @@ var notPassedOn = map[string]string{
 	"accessKey":                      "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",
 	"assumeRoleWithWebIdentity":      "export AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE instead",
 	"customCaBundle":                 "export AWS_CA_BUNDLE instead",
-	"defaultTags":                    "the program tags everything itself, see Tags in internal/program/program.go",
+	"defaultTags":                    "the program tags everything itself, see Tags in program/program.go",
 	"ec2MetadataServiceEndpoint":     "export AWS_EC2_METADATA_SERVICE_ENDPOINT instead",
 	"ec2MetadataServiceEndpointMode": "export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE instead",
 	"endpoints":                      "export AWS_ENDPOINT_URL_SERVICE instead, as in AWS_ENDPOINT_URL_EC2",

@@ -16,7 +16,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
-	"expense/internal/program"
+	"expense/program"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/awsprovider"
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"expense/internal/config"
-	"expense/internal/program"
+	"expense/program"
 	"expense/rehearsal/ops/doctor"
 
 	"github.com/stretchr/testify/assert"

@@ -2,8 +2,6 @@
 // add-ons, storage class and node autoscaling. It does not own what runs on the cluster for the users' sake.
 package cluster
 
-import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
 // Type tokens of the components. They are part of every URN: a change needs an alias, or it replaces the children.
 const (
 	typeNetwork      = "expense:cluster:Network"
@@ -13,9 +11,3 @@ const (
 	typeAddons       = "expense:cluster:Addons"
 	typeAutoscaler   = "expense:cluster:Autoscaler"
 )
-
-// with returns opts plus more in a slice of its own: appending to opts itself would write into an array that
-// another call may share.
-func with(opts []pulumi.ResourceOption, more ...pulumi.ResourceOption) []pulumi.ResourceOption {
-	return append(append([]pulumi.ResourceOption{}, opts...), more...)
-}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -9,19 +10,31 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+// KubernetesProviderArgs describe the provider.
+type KubernetesProviderArgs struct {
+	Kubeconfig  pulumi.StringOutput
+	ClusterName string
+	Region      string
+	// DependsOn is all that pods need.
+	DependsOn []pulumi.Resource
+}
+
 // NewKubernetesProvider makes the provider of everything inside the cluster. It waits for all that pods need, and so do
 // its resources: on destroy they are gone before the first add-on or node is, whose absence would leave namespaces
 // terminating, volumes without their driver and load balancers without their controller.
-func NewKubernetesProvider(ctx *pulumi.Context, name string, c *ControlPlane, region string, dependsOn []pulumi.Resource) (*kubernetes.Provider, error) {
+func NewKubernetesProvider(ctx *pulumi.Context, name string, args *KubernetesProviderArgs) (*kubernetes.Provider, error) {
+	if args == nil {
+		return nil, fmt.Errorf("kubernetes provider %q: no arguments", name)
+	}
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
-		Kubeconfig: c.KubeconfigJSON,
+		Kubeconfig: args.Kubeconfig,
 		// A constant: while it does not change, no preview replaces the provider and with it every object, not even one
 		// in which the kubeconfig is not known yet.
-		ClusterIdentifier:     pulumi.String(c.Name + "." + region),
+		ClusterIdentifier:     pulumi.String(args.ClusterName + "." + args.Region),
 		EnableServerSideApply: pulumi.Bool(true),
-	}, pulumi.DependsOn(dependsOn))
+	}, pulumi.DependsOn(args.DependsOn))
 	if err != nil {
-		return nil, fmt.Errorf("kubernetes provider: %w", err)
+		return nil, fmt.Errorf("provider: %w", err)
 	}
 	return provider, nil
 }
@@ -29,9 +42,17 @@ func NewKubernetesProvider(ctx *pulumi.Context, name string, c *ControlPlane, re
 // StorageClassName is the class of encrypted gp3 volumes, the cluster's default.
 const StorageClassName = "gp3"
 
-// NewStorageClass makes the default class; driver is the EBS CSI add-on, which must outlive the class's claims. A change
-// of its parameters replaces it, and existing volumes keep theirs.
-func NewStorageClass(ctx *pulumi.Context, name string, driver pulumi.Resource, opts ...pulumi.ResourceOption) (*storagev1.StorageClass, error) {
+// StorageClassArgs describe the class.
+type StorageClassArgs struct {
+	// Driver is the EBS CSI add-on, which must outlive the class's claims.
+	Driver pulumi.Resource
+}
+
+// NewStorageClass makes the default class. A change of its parameters replaces it, and existing volumes keep theirs.
+func NewStorageClass(ctx *pulumi.Context, name string, args *StorageClassArgs, opts ...pulumi.ResourceOption) (*storagev1.StorageClass, error) {
+	if args == nil {
+		return nil, fmt.Errorf("storage class %q: no arguments", name)
+	}
 	class, err := storagev1.NewStorageClass(ctx, name, &storagev1.StorageClassArgs{
 		Metadata: metav1.ObjectMetaArgs{
 			Name:        pulumi.String(StorageClassName),
@@ -43,7 +64,7 @@ func NewStorageClass(ctx *pulumi.Context, name string, driver pulumi.Resource, o
 		VolumeBindingMode:    pulumi.String("WaitForFirstConsumer"),
 		ReclaimPolicy:        pulumi.String("Delete"),
 		AllowVolumeExpansion: pulumi.Bool(true),
-	}, with(opts, pulumi.DependsOn([]pulumi.Resource{driver}))...)
+	}, slices.Concat(opts, []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{args.Driver})})...)
 	if err != nil {
 		return nil, fmt.Errorf("storage class %s: %w", StorageClassName, err)
 	}

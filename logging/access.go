@@ -21,9 +21,12 @@ type AccessArgs struct {
 	// Namespace is where the sidecars run, and DashboardsNamespace where the dashboards' proxy does.
 	Namespace           string
 	DashboardsNamespace string
-	// MasterRoleARN and Setup are the role that sets the domain up, and what it sends.
+	// MasterRoleARN is the role that sets the domain up.
 	MasterRoleARN pulumi.StringOutput
-	Setup         SetupInput
+	// DataStream, AuditLogs and Dashboards decide which calls the set-up makes, see SetupInput.
+	DataStream string
+	AuditLogs  bool
+	Dashboards bool
 	// SlowResources take minutes to make and come after the cluster, as the roles do. The domain's policy waits for them, so
 	// that OpenSearch knows the roles.
 	SlowResources []pulumi.Resource
@@ -61,18 +64,19 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 	if err := ctx.RegisterComponentResource(typeAccess, name, a, opts...); err != nil {
 		return nil, err
 	}
+	setup := SetupInput{DataStream: args.DataStream, AuditLogs: args.AuditLogs, Dashboards: args.Dashboards}
 	var err error
 	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", args.Namespace, ServiceAccount, args, writes); err != nil {
 		return nil, fmt.Errorf("writer: %w", err)
 	}
-	if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, dashboardsName, args, reads); err != nil {
+	if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, DashboardsName, args, reads); err != nil {
 		return nil, fmt.Errorf("reader: %w", err)
 	}
 	policy, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
 		DomainName: args.DomainName,
 		AccessPolicies: pulumix.Cast[pulumi.StringOutput](pulumix.Apply4Err(args.DomainARN, args.MasterRoleARN, a.WriterRoleARN, a.ReaderRoleARN,
 			func(domain, master, writer, reader string) (string, error) {
-				return accessPolicy(domain, args.Setup, master, writer, reader)
+				return accessPolicy(domain, setup, master, writer, reader)
 			})),
 	}, pulumi.Parent(a), pulumi.DependsOn(args.SlowResources))
 	if err != nil {

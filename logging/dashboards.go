@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// dashboardsName is the name of the proxy's Deployment and service account.
-	dashboardsName = "dashboards"
+	// DashboardsName is the name of the proxy's Deployment and service account.
+	DashboardsName = "dashboards"
 	// DashboardsPort is where the proxy listens in its pod.
 	DashboardsPort = 8080
 	proxyUser      = 65534
@@ -48,14 +48,14 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 		return nil, err
 	}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(dashboardsName), Namespace: args.Namespace},
+		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(DashboardsName), Namespace: args.Namespace},
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, pulumi.Parent(d))
 	if err != nil {
 		return nil, fmt.Errorf("service account: %w", err)
 	}
 	volume, token, env := identity("aws-token", args.Region, args.RoleARN)
-	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(dashboardsName)}
+	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(DashboardsName)}
 	probe := func(seconds int) corev1.ProbeArgs {
 		return corev1.ProbeArgs{
 			// Whether it listens. It has no path of its own: it signs and forwards every request, one for /health too
@@ -65,7 +65,7 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 		}
 	}
 	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(dashboardsName), Namespace: args.Namespace, Labels: labels},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(DashboardsName), Namespace: args.Namespace, Labels: labels},
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),
 			Selector: metav1.LabelSelectorArgs{MatchLabels: labels},

@@ -146,7 +146,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/service-software.html).
 		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
 		Tags:                  pulumi.StringMap{"Name": pulumi.String(name)},
-	}, pulumi.Parent(d), pulumi.DependsOn(append(dependsOn, policy)), pulumi.Protect(args.Domain.Protect),
+	}, pulumi.Parent(d), pulumi.DependsOn(slices.Concat(dependsOn, []pulumi.Resource{policy})), pulumi.Protect(args.Domain.Protect),
 		// Fifteen to thirty minutes are usual, one in ten has taken more than an hour
 		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After the timeout nobody waits on: the next `up`
 		// takes the domain as it is then, without its endpoint. So there is time for slow days, below the deployment's four hours.
@@ -181,7 +181,7 @@ func clusterConfig(c config.Domain) opensearch.DomainClusterConfigArgs {
 	if c.ZoneCount > 1 {
 		out.ZoneAwarenessConfig = opensearch.DomainClusterConfigZoneAwarenessConfigArgs{AvailabilityZoneCount: pulumi.Int(c.ZoneCount)}
 	}
-	if c.MasterInstanceType != "" {
+	if c.HasMasters() {
 		out.DedicatedMasterEnabled = pulumi.Bool(true)
 		out.DedicatedMasterType = pulumi.String(c.MasterInstanceType)
 		out.DedicatedMasterCount = pulumi.Int(3)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"expense/internal/config"
 	"expense/internal/iampolicy"
 	"expense/internal/podsecurity"
 
@@ -22,8 +23,8 @@ import (
 )
 
 const (
-	// setupName is the set-up's service account, and starts the names of its Job and its config map.
-	setupName   = "log-setup"
+	// SetupName is the set-up's service account and the label of its pods, and starts the names of its Job and its config map.
+	SetupName   = "log-setup"
 	setupDir    = "/opt/setup"
 	setupScript = "setup.rb"
 	setupFile   = "setup.json"
@@ -32,6 +33,10 @@ const (
 	// nobody owns no file of the images that run as it.
 	nobody = 65534
 )
+
+// Quota is that of the namespace of what belongs to the domain: the set-up's pod and the proxy, each beside its successor, and
+// some room for pods that failed.
+var Quota = config.Quota{Pods: 8, CPU: 1, MemoryGiB: 2}
 
 //go:embed files/setup.rb
 var setupRuby string
@@ -64,7 +69,7 @@ func NewMaster(ctx *pulumi.Context, name string, args *MasterArgs, opts ...pulum
 	if err := ctx.RegisterComponentResource(typeMaster, name, m, opts...); err != nil {
 		return nil, err
 	}
-	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, args.Namespace, setupName)
+	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, args.Namespace, SetupName)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 	meta := metav1.ObjectMetaArgs{
 		Name:      document.ApplyT(setupHashName).(pulumi.StringOutput),
 		Namespace: args.Namespace,
-		Labels:    pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(setupName)},
+		Labels:    pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(SetupName)},
 	}
 	files, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  meta,
@@ -145,7 +150,7 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 		return nil, fmt.Errorf("config map: %w", err)
 	}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(setupName), Namespace: args.Namespace},
+		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(SetupName), Namespace: args.Namespace},
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, pulumi.Parent(s))
 	if err != nil {
@@ -154,7 +159,7 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 	s.Job, err = batchv1.NewJob(ctx, name, &batchv1.JobArgs{
 		Metadata: meta,
 		Spec:     setupJob(args.Image, files.Metadata.Name(), account.Metadata.Name()),
-	}, pulumi.Parent(s), pulumi.DependsOn(append(identity, args.DependsOn...)),
+	}, pulumi.Parent(s), pulumi.DependsOn(slices.Concat(identity, args.DependsOn)),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: fmt.Sprintf("%ds", setupDeadlineSeconds+60)}))
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
@@ -180,7 +185,7 @@ func (s *Setup) identity(ctx *pulumi.Context, name string, args *SetupArgs) ([]p
 	association, err := eks.NewPodIdentityAssociation(ctx, name, &eks.PodIdentityAssociationArgs{
 		ClusterName:    pulumi.String(args.ClusterName),
 		Namespace:      args.Namespace,
-		ServiceAccount: pulumi.String(setupName),
+		ServiceAccount: pulumi.String(SetupName),
 		RoleArn:        args.Master.RoleARN,
 		Tags:           pulumi.StringMap{"Name": pulumi.String(name)},
 		// The cluster's name is plain text: the cluster comes with the namespace's guards.
@@ -231,7 +236,7 @@ func setsUp(principal iampolicy.Principal, domain string, in SetupInput) ([]iamp
 // setupHashName is the name of the Job that sends the document: eight digits of a hash tell changes of one stack apart.
 func setupHashName(document string) string {
 	sum := sha256.Sum256([]byte(setupRuby + "\x00" + document))
-	return fmt.Sprintf("%s-%x", setupName, sum[:4])
+	return fmt.Sprintf("%s-%x", SetupName, sum[:4])
 }
 
 // setupJob is one pod that ends. A pod that fails is looked at, not restarted: the next one starts with what EKS has made of
@@ -239,8 +244,8 @@ func setupHashName(document string) string {
 // (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
 func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpecArgs {
 	token, tokenMount, env := podIdentity("aws-token", setupDeadlineSeconds)
-	config := mount("setup", setupDir)
-	config.ReadOnly = pulumi.Bool(true)
+	scripts := mount("setup", setupDir)
+	scripts.ReadOnly = pulumi.Bool(true)
 	return batchv1.JobSpecArgs{
 		BackoffLimit:          pulumi.Int(3),
 		ActiveDeadlineSeconds: pulumi.Int(setupDeadlineSeconds),
@@ -251,7 +256,7 @@ func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpe
 			}},
 		}}},
 		Template: corev1.PodTemplateSpecArgs{
-			Metadata: metav1.ObjectMetaArgs{Labels: pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(setupName)}},
+			Metadata: metav1.ObjectMetaArgs{Labels: pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(SetupName)}},
 			Spec: corev1.PodSpecArgs{
 				ServiceAccountName:           account,
 				AutomountServiceAccountToken: pulumi.Bool(false),
@@ -263,7 +268,7 @@ func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpe
 					Image:        pulumi.String(image),
 					Command:      pulumi.ToStringArray([]string{"ruby", path.Join(setupDir, setupScript), path.Join(setupDir, setupFile)}),
 					Env:          env,
-					VolumeMounts: corev1.VolumeMountArray{config, tokenMount},
+					VolumeMounts: corev1.VolumeMountArray{scripts, tokenMount},
 					// The last lines of a pod that failed become its status, which Pulumi prints with the error of the Job
 					// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
 					TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),

@@ -40,7 +40,7 @@ func TestTheJobsNameFollowsWhatItSends(t *testing.T) {
 
 // The pod that is the domain's master has one way to its role, and none to the cluster's API.
 func TestTheSetupRunsOnceWithItsOwnIdentity(t *testing.T) {
-	job := setupJob("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(setupName))
+	job := setupJob("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(SetupName))
 	spec := job.Template.(corev1.PodTemplateSpecArgs).Spec.(corev1.PodSpecArgs)
 	assert.Equal(t, pulumi.String("Never"), spec.RestartPolicy)
 	assert.Equal(t, pulumi.Bool(false), spec.AutomountServiceAccountToken)

@@ -26,7 +26,8 @@ const ServiceAccount = "fluentd"
 
 // The names that the sidecar adds to a pod.
 const (
-	sidecarName     = "fluentd"
+	// SidecarName is the sidecar's container.
+	SidecarName     = "fluentd"
 	logFilesName    = "log-files"
 	logsVolume      = "logs"
 	stateVolume     = "fluentd-state"
@@ -226,7 +227,7 @@ func (p *problems) pod(pod corev1.PodSpecArgs) {
 // names notes what has a name that the sidecar adds.
 func (p *problems) names(containers []corev1.ContainerArgs, volumes []corev1.VolumeArgs) {
 	for _, c := range containers {
-		if taken(c.Name, sidecarName, logFilesName) {
+		if taken(c.Name, SidecarName, logFilesName) {
 			p.add("the pod has a container %q already: the sidecar needs the name", c.Name)
 		}
 	}
@@ -323,7 +324,7 @@ func (s *Sidecar) fluentd(files []string, logsLimit int) corev1.ContainerArgs {
 	logs.ReadOnly = pulumi.Bool(true)
 	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return corev1.ContainerArgs{
-		Name:          pulumi.String(sidecarName),
+		Name:          pulumi.String(SidecarName),
 		Image:         pulumi.String(s.args.Image),
 		RestartPolicy: pulumi.String("Always"),
 		Env: append(aws,

@@ -103,7 +103,7 @@ func TestTheSidecarReadsWhatTheContainersWrite(t *testing.T) {
 	require.Len(t, inits, 3)
 	assert.Equal(t, pulumi.String(logFilesName), inits[0].Name)
 	assert.Equal(t, map[string][]string{logsVolume: {logsDir}}, mountsOf(t, inits[0]))
-	assert.Equal(t, pulumi.String(sidecarName), inits[1].Name)
+	assert.Equal(t, pulumi.String(SidecarName), inits[1].Name)
 	assert.Equal(t, pulumi.String("Always"), inits[1].RestartPolicy)
 	assert.Equal(t, pulumi.String("migrate"), inits[2].Name)
 	assert.Equal(t, []string{logsDir + ":ro"}, mountsOf(t, inits[1])[logsVolume])
@@ -167,7 +167,7 @@ func TestOnlyTheSidecarHasTheToken(t *testing.T) {
 	for _, c := range append(containers(t, out.Containers), containers(t, out.InitContainers)...) {
 		if _, has := mountsOf(t, c)[tokenVolume]; has {
 			holders++
-			assert.Equal(t, pulumi.String(sidecarName), c.Name)
+			assert.Equal(t, pulumi.String(SidecarName), c.Name)
 		}
 	}
 	assert.Equal(t, 1, holders)

@@ -3,9 +3,9 @@ package program
 import (
 	"fmt"
 
-	"expense/cluster"
 	"expense/internal/config"
 	"expense/logging"
+	"expense/workloads"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -30,20 +30,22 @@ const (
 	OutputCommands = "commands"
 )
 
-func outputs(cfg *config.Config, controlPlane *cluster.ControlPlane, nodes *nodes, domain *logging.Domain) pulumi.Map {
+func (s *stack) export() {
 	groups := pulumi.StringMap{}
-	for key, group := range nodes.groups {
+	for key, group := range s.groups {
 		groups[key] = group.Name
 	}
-	return pulumi.Map{
-		OutputKubeconfig:         controlPlane.KubeconfigJSON,
-		OutputClusterName:        pulumi.String(cfg.Cluster.Name),
-		OutputRegion:             pulumi.String(cfg.Region),
-		OutputNamespace:          pulumi.String(cfg.Workloads.Namespace),
+	for key, value := range map[string]pulumi.Input{
+		OutputKubeconfig:         s.controlPlane.KubeconfigJSON,
+		OutputClusterName:        pulumi.String(s.cfg.Cluster.Name),
+		OutputRegion:             pulumi.String(s.cfg.Region),
+		OutputNamespace:          pulumi.String(s.cfg.Workloads.Namespace),
 		OutputNodeGroups:         groups,
-		OutputOpenSearchEndpoint: pulumi.Sprintf("https://%s", domain.Endpoint),
-		OutputDashboardsURL:      pulumi.Sprintf("https://%s", domain.DashboardsEndpoint),
-		OutputCommands:           pulumi.ToStringMap(commands(cfg)),
+		OutputOpenSearchEndpoint: pulumi.Sprintf("https://%s", s.domain.Endpoint),
+		OutputDashboardsURL:      pulumi.Sprintf("https://%s", s.domain.DashboardsEndpoint),
+		OutputCommands:           pulumi.ToStringMap(commands(s.cfg)),
+	} {
+		s.ctx.Export(key, value)
 	}
 }
 
@@ -53,18 +55,21 @@ func commands(cfg *config.Config) map[string]string {
 		"kubeconfig": fmt.Sprintf("aws eks update-kubeconfig --name %s --region %s", cfg.Cluster.Name, cfg.Region),
 		"nodes":      "kubectl get nodes -L topology.kubernetes.io/zone,node.kubernetes.io/instance-type,eks.amazonaws.com/capacityType",
 		"pods":       fmt.Sprintf("kubectl get pods -n %s -o wide", namespace),
-		"shell":      fmt.Sprintf("kubectl exec -it multi-container -n %s -c alma -- bash", namespace),
-		"web":        fmt.Sprintf("kubectl port-forward -n %s service/web 8080:8080", namespace),
-		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/web -c fluentd --all-pods", namespace),
+		"shell":      fmt.Sprintf("kubectl exec -it %s -n %s -c %s -- bash", workloads.MultiContainerName, namespace, workloads.AlmaContainer),
+		"web":        fmt.Sprintf("kubectl port-forward -n %s service/%s %[3]d:%[3]d", namespace, workloads.WebName, workloads.Port),
+		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/%s -c %s --all-pods", namespace, workloads.WebName, logging.SidecarName),
 		// The Job stays; its pod, and what that printed, goes with its node.
-		"logSetup": fmt.Sprintf("kubectl get jobs -n %[1]s && kubectl logs -n %[1]s -l app.kubernetes.io/name=log-setup --tail=-1", config.LoggingNamespace),
+		"logSetup": fmt.Sprintf("kubectl get jobs -n %[1]s && kubectl logs -n %[1]s -l app.kubernetes.io/name=%[2]s --tail=-1",
+			config.LoggingNamespace, logging.SetupName),
 	}
 	if cfg.Account.Profile != "" || cfg.Account.RoleARN != "" {
 		// What update-kubeconfig writes loses to credentials in the environment, and takes no other profile for the role.
-		out["kubeconfig"] = fmt.Sprintf("mkdir -p ~/.kube && pulumi stack output kubeconfig >~/.kube/%[1]s && export KUBECONFIG=~/.kube/%[1]s", cfg.Cluster.Name)
+		out["kubeconfig"] = fmt.Sprintf("mkdir -p ~/.kube && pulumi stack output %[1]s >~/.kube/%[2]s && export KUBECONFIG=~/.kube/%[2]s",
+			OutputKubeconfig, cfg.Cluster.Name)
 	}
 	if cfg.Logging.Dashboards.Enabled {
-		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/dashboards 5601:%d", config.LoggingNamespace, logging.DashboardsPort)
+		out["dashboards"] = fmt.Sprintf("kubectl port-forward -n %s deployment/%s 5601:%d",
+			config.LoggingNamespace, logging.DashboardsName, logging.DashboardsPort)
 		out["dashboardsBrowser"] = "http://localhost:5601/_dashboards"
 	} else {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"expense/internal/config"
-	"expense/program"
 	"expense/internal/published"
+	"expense/program"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"

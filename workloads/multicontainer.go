@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	multiName     = "multi-container"
-	almaContainer = "alma"
-	pageVolume    = "page"
-	almaPageDir   = "/srv/page"
+	// MultiContainerName is the name of the pod, and AlmaContainer that of its container with a shell.
+	MultiContainerName = "multi-container"
+	AlmaContainer      = "alma"
+	pageVolume         = "page"
+	almaPageDir        = "/srv/page"
 )
 
 // MultiContainerArgs describe the pod.
@@ -61,7 +62,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 		return nil, fmt.Errorf("page script: %w", err)
 	}
 	claim, err := corev1.NewPersistentVolumeClaim(ctx, name, &corev1.PersistentVolumeClaimArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(multiName), Namespace: args.Namespace, Labels: labels(multiName)},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(MultiContainerName), Namespace: args.Namespace, Labels: labels(MultiContainerName)},
 		Spec: corev1.PersistentVolumeClaimSpecArgs{
 			StorageClassName: args.StorageClass,
 			// EBS volumes attach to one node.
@@ -88,12 +89,12 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 			}},
 			corev1.VolumeArgs{Name: pulumi.String("page-script"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name()}},
 		),
-	}, nginxLogs, podlogs.Source{Container: almaContainer, Output: true})
+	}, nginxLogs, podlogs.Source{Container: AlmaContainer, Output: true})
 	if err != nil {
 		return nil, err
 	}
 	if _, err := corev1.NewPod(ctx, name, &corev1.PodArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(multiName), Namespace: args.Namespace, Labels: labels(multiName)},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(MultiContainerName), Namespace: args.Namespace, Labels: labels(MultiContainerName)},
 		Spec:     spec,
 	}, pulumi.Parent(m), pulumi.DependsOn(args.DependsOn)); err != nil {
 		return nil, fmt.Errorf("pod: %w", err)
@@ -105,7 +106,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 // It has no readiness probe: it serves nobody, and nginx's tells whether the pod answers.
 func alma(image string) corev1.ContainerArgs {
 	return corev1.ContainerArgs{
-		Name:    pulumi.String(almaContainer),
+		Name:    pulumi.String(AlmaContainer),
 		Image:   pulumi.String(image),
 		Command: pulumi.ToStringArray([]string{"sh", "/opt/page/write-page.sh"}),
 		Env: corev1.EnvVarArray{

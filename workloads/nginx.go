@@ -10,7 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const nginxName = "nginx"
+// NginxName is the name of the pod.
+const NginxName = "nginx"
 
 // NginxArgs describe the pod.
 type NginxArgs struct {
@@ -52,7 +53,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 		return nil, err
 	}
 	if _, err := corev1.NewPod(ctx, name, &corev1.PodArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(nginxName), Namespace: args.Namespace, Labels: labels(nginxName)},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(NginxName), Namespace: args.Namespace, Labels: labels(NginxName)},
 		Spec:     spec,
 	}, pulumi.Parent(n), pulumi.DependsOn(args.DependsOn)); err != nil {
 		return nil, fmt.Errorf("pod: %w", err)

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	webName      = "web"
+	// WebName is the name of the Deployment and its Service.
+	WebName      = "web"
 	secretVolume = "secret"
 )
 
@@ -54,8 +55,8 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	if err != nil {
 		return nil, err
 	}
-	meta := metav1.ObjectMetaArgs{Name: pulumi.String(webName), Namespace: args.Namespace, Labels: labels(webName)}
-	selector := metav1.LabelSelectorArgs{MatchLabels: labels(webName)}
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(WebName), Namespace: args.Namespace, Labels: labels(WebName)}
+	selector := metav1.LabelSelectorArgs{MatchLabels: labels(WebName)}
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: meta,
 		Spec: appsv1.DeploymentSpecArgs{
@@ -66,7 +67,7 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 				Type:          pulumi.String("RollingUpdate"),
 				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.String("25%")},
 			},
-			Template: corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: labels(webName)}, Spec: spec},
+			Template: corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: labels(WebName)}, Spec: spec},
 		},
 	}, pulumi.Parent(w), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
@@ -110,7 +111,7 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 		Metadata: serviceMeta(meta, args.Public),
 		Spec: corev1.ServiceSpecArgs{
 			Type:     pulumi.String(serviceType(args.Public)),
-			Selector: labels(webName),
+			Selector: labels(WebName),
 			Ports:    servicePorts(args.Public),
 		},
 	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
@@ -161,7 +162,7 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 			MaxSkew:     pulumi.Int(1),
 			// When a zone has no spot capacity, a second pod in another zone is better than one that waits.
 			WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-			LabelSelector:     metav1.LabelSelectorArgs{MatchLabels: labels(webName)},
+			LabelSelector:     metav1.LabelSelectorArgs{MatchLabels: labels(WebName)},
 			// Counts the pods of one revision, so that a rollout is spread too.
 			MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
 		}

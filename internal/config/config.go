@@ -136,10 +136,6 @@ type Autoscaler struct {
 	Image string `json:"image"`
 }
 
-// LoggingNamespace is the namespace of what belongs to the domain and to no workload. Workloads have another one, because who
-// may run pods beside the domain's set-up can become its master.
-const LoggingNamespace = "logging"
-
 // Workloads is expense:workloads.
 type Workloads struct {
 	// Namespace holds all of the workloads, and is not LoggingNamespace. Default "project". A change replaces all of them.
@@ -244,6 +240,9 @@ type Alarms struct {
 	// TopicARN is a standard SNS topic of the stack's region that exists and lets CloudWatch publish.
 	TopicARN string `json:"topicArn"`
 }
+
+// Wanted says whether anybody is told.
+func (a Alarms) Wanted() bool { return a != Alarms{} }
 
 // Dashboards is logging.dashboards, a signing proxy through which a person with kubectl reaches OpenSearch Dashboards.
 type Dashboards struct {

@@ -113,7 +113,7 @@ func addresses(vpc netip.Prefix) int { return 1<<(32-vpc.Bits()-3) - 5 }
 // masters checks the dedicated masters, of which there are three or none
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-dedicatedmasternodes.html).
 func (r *report) masters(d Domain, path string, data []string, kind string) {
-	if d.MasterInstanceType == "" {
+	if !d.HasMasters() {
 		// AWS makes no larger domain without them (limits.html#clusterresource, as above).
 		if r.ok("logging.domain.instanceCount") && d.InstanceCount > 10 {
 			r.add(path, "nothing", "with more than 10 data nodes, a type of dedicated masters such as m7g.large.search", "")

@@ -27,3 +27,7 @@ func ClusterLogGroup(cluster string) string { return "/aws/eks/" + cluster + "/c
 
 // ClusterKeyAlias is the alias of a cluster's key.
 func ClusterKeyAlias(cluster string) string { return "alias/eks/" + cluster }
+
+// LoggingNamespace is the namespace of what belongs to the domain and to no workload. Workloads have another one, because who
+// may run pods beside the domain's set-up can become its master.
+const LoggingNamespace = "logging"

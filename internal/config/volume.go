@@ -63,6 +63,9 @@ func (l Logging) RolloverMiB() int {
 	return min(l.VolumeSizeGiB()*gib/8, 45*gib)
 }
 
+// HasMasters says whether the domain has dedicated masters.
+func (d Domain) HasMasters() bool { return d.MasterInstanceType != "" }
+
 // Replicas is how many copies an index has beside its first: one, so that a node's loss costs nothing, but none where there
 // is one node, because OpenSearch puts no copy beside its original.
 func (d Domain) Replicas() int {

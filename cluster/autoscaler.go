@@ -7,7 +7,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -64,7 +64,7 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 		Data:     pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.NodeGroups))},
 	}, pulumi.Parent(a))
 	if err != nil {
-		return nil, fmt.Errorf("autoscaler priorities: %w", err)
+		return nil, fmt.Errorf("priorities: %w", err)
 	}
 	if err := a.deployment(ctx, name, args, account, slices.Concat(permissions, identity, []pulumi.Resource{priorities})); err != nil {
 		return nil, err
@@ -87,11 +87,11 @@ func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *Autoscaler
 	}
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(a))
 	if err != nil {
-		return nil, fmt.Errorf("autoscaler role: %w", err)
+		return nil, fmt.Errorf("role: %w", err)
 	}
 	rolePolicy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{Role: role.Name, Policy: pulumi.String(policy)}, pulumi.Parent(a))
 	if err != nil {
-		return nil, fmt.Errorf("autoscaler role policy: %w", err)
+		return nil, fmt.Errorf("role policy: %w", err)
 	}
 	association, err := eks.NewPodIdentityAssociation(ctx, name, &eks.PodIdentityAssociationArgs{
 		ClusterName:    pulumi.String(args.ClusterName),
@@ -101,7 +101,7 @@ func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *Autoscaler
 		Tags:           nameTag(name),
 	}, pulumi.Parent(a), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
-		return nil, fmt.Errorf("autoscaler pod identity: %w", err)
+		return nil, fmt.Errorf("pod identity: %w", err)
 	}
 	return []pulumi.Resource{rolePolicy, association}, nil
 }
@@ -144,7 +144,7 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, pulumi.Parent(a))
 	if err != nil {
-		return nil, nil, fmt.Errorf("autoscaler service account: %w", err)
+		return nil, nil, fmt.Errorf("service account: %w", err)
 	}
 	rule := func(group string, resources, verbs []string) rbacv1.PolicyRuleArgs {
 		return rbacv1.PolicyRuleArgs{
@@ -167,7 +167,7 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 		},
 	}, pulumi.Parent(a))
 	if err != nil {
-		return nil, nil, fmt.Errorf("autoscaler cluster role: %w", err)
+		return nil, nil, fmt.Errorf("cluster role: %w", err)
 	}
 	role, err := rbacv1.NewRole(ctx, name, &rbacv1.RoleArgs{
 		Metadata: meta,
@@ -189,7 +189,7 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 		},
 	}, pulumi.Parent(a))
 	if err != nil {
-		return nil, nil, fmt.Errorf("autoscaler role in %s: %w", autoscalerNamespace, err)
+		return nil, nil, fmt.Errorf("role in %s: %w", autoscalerNamespace, err)
 	}
 	subjects := rbacv1.SubjectArray{rbacv1.SubjectArgs{
 		Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace),
@@ -203,61 +203,54 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName)}, RoleRef: roleRef("ClusterRole"), Subjects: subjects,
 	}, pulumi.Parent(a), pulumi.DependsOn([]pulumi.Resource{clusterRole}))
 	if err != nil {
-		return nil, nil, fmt.Errorf("autoscaler cluster role binding: %w", err)
+		return nil, nil, fmt.Errorf("cluster role binding: %w", err)
 	}
 	binding, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
 		Metadata: meta, RoleRef: roleRef("Role"), Subjects: subjects,
 	}, pulumi.Parent(a), pulumi.DependsOn([]pulumi.Resource{role}))
 	if err != nil {
-		return nil, nil, fmt.Errorf("autoscaler role binding: %w", err)
+		return nil, nil, fmt.Errorf("role binding: %w", err)
 	}
 	return account, []pulumi.Resource{clusterBinding, binding}, nil
 }
 
 func (a *Autoscaler) deployment(ctx *pulumi.Context, name string, args *AutoscalerArgs, account *corev1.ServiceAccount, dependsOn []pulumi.Resource) error {
-	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(autoscalerName)}
-	health := func(seconds int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			HttpGet:       corev1.HTTPGetActionArgs{Path: pulumi.String("/health-check"), Port: pulumi.Int(8085)},
-			PeriodSeconds: pulumi.Int(seconds),
-		}
-	}
 	_, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace), Labels: labels},
+		Metadata: pod.Meta(autoscalerName, pulumi.String(autoscalerNamespace)),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),
-			Selector: metav1.LabelSelectorArgs{MatchLabels: labels},
-			Template: corev1.PodTemplateSpecArgs{
-				Metadata: metav1.ObjectMetaArgs{Labels: labels},
-				Spec: corev1.PodSpecArgs{
-					ServiceAccountName: account.Metadata.Name().Elem(),
-					// It talks to the Kubernetes API all day: the one pod here that mounts its account's token.
-					AutomountServiceAccountToken: pulumi.Bool(true),
-					PriorityClassName:            pulumi.String("system-cluster-critical"),
-					// The user "nobody": the image names none by number.
-					SecurityContext: podsecurity.Pod(65534),
-					Containers: corev1.ContainerArray{corev1.ContainerArgs{
-						Name:    pulumi.String(autoscalerName),
-						Image:   pulumi.String(args.Image),
-						Command: pulumi.ToStringArray(autoscalerCommand(args.ClusterName)),
-						// The SDK would ask the instance's metadata, which pods cannot reach.
-						Env: corev1.EnvVarArray{corev1.EnvVarArgs{Name: pulumi.String("AWS_REGION"), Value: pulumi.String(args.Region)}},
-						Resources: corev1.ResourceRequirementsArgs{
-							Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("300Mi")},
-							Limits:   pulumi.StringMap{"memory": pulumi.String("600Mi")},
-						},
-						LivenessProbe:   health(30),
-						ReadinessProbe:  health(10),
-						SecurityContext: podsecurity.Container(),
-					}},
-				},
-			},
+			Selector: pod.Selector(autoscalerName),
+			Template: autoscalerPod(args, account.Metadata.Name()).Template(),
 		},
 	}, pulumi.Parent(a), pulumi.DependsOn(dependsOn))
 	if err != nil {
-		return fmt.Errorf("autoscaler deployment: %w", err)
+		return fmt.Errorf("deployment: %w", err)
 	}
 	return nil
+}
+
+func autoscalerPod(args *AutoscalerArgs, account pulumi.StringPtrInput) pod.Spec {
+	health := func(seconds int) *pod.Probe {
+		return &pod.Probe{Path: "/health-check", Port: 8085, PeriodSeconds: seconds}
+	}
+	return pod.Spec{
+		Name: autoscalerName,
+		// The user "nobody": the image names none by number.
+		User:            65534,
+		ServiceAccount:  account,
+		CallsKubernetes: true,
+		PriorityClass:   "system-cluster-critical",
+		Containers: []pod.Container{{
+			Name:    autoscalerName,
+			Image:   args.Image,
+			Command: autoscalerCommand(args.ClusterName),
+			// The SDK would ask the instance's metadata, which pods cannot reach.
+			Env:       []pod.Variable{{Name: "AWS_REGION", Text: args.Region}},
+			Resources: pod.Resources{CPU: "100m", Memory: "300Mi", MemoryLimit: "600Mi"},
+			Liveness:  health(30),
+			Readiness: health(10),
+		}},
+	}
 }
 
 // autoscalerCommand finds the groups by the tags that EKS puts on their Auto Scaling groups.

@@ -3,7 +3,7 @@ package logging
 import (
 	"fmt"
 
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -12,11 +12,10 @@ import (
 )
 
 const (
-	// DashboardsName is the name of the proxy's Deployment and service account.
+	// DashboardsName is the name of the proxy's Deployment and service account: NewAccess gives the account its role.
 	DashboardsName = "dashboards"
 	// DashboardsPort is where the proxy listens in its pod.
 	DashboardsPort = 8080
-	proxyUser      = 65534
 )
 
 // DashboardsArgs describe the proxy.
@@ -38,7 +37,7 @@ type Dashboards struct {
 	pulumi.ResourceState
 }
 
-// NewDashboards runs AWS's SigV4 proxy (https://github.com/awslabs/aws-sigv4-proxy) in front of the domain.
+// NewDashboards runs, under its name, AWS's SigV4 proxy (https://github.com/awslabs/aws-sigv4-proxy) in front of the domain.
 func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts ...pulumi.ResourceOption) (*Dashboards, error) {
 	if args == nil {
 		return nil, fmt.Errorf("dashboards %q: no arguments", name)
@@ -48,59 +47,49 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 		return nil, err
 	}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(DashboardsName), Namespace: args.Namespace},
+		Metadata:                     metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: args.Namespace},
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, pulumi.Parent(d))
 	if err != nil {
 		return nil, fmt.Errorf("service account: %w", err)
 	}
-	volume, token, env := identity("aws-token", args.Region, args.RoleARN)
-	labels := pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(DashboardsName)}
-	probe := func(seconds int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			// Whether it listens. It has no path of its own: it signs and forwards every request, one for /health too
-			// (https://github.com/awslabs/aws-sigv4-proxy/pull/201, open), and what the domain answers is no reason to restart it.
-			TcpSocket:     corev1.TCPSocketActionArgs{Port: pulumi.Int(DashboardsPort)},
-			PeriodSeconds: pulumi.Int(seconds),
-		}
-	}
 	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(DashboardsName), Namespace: args.Namespace, Labels: labels},
+		Metadata: pod.Meta(name, args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),
-			Selector: metav1.LabelSelectorArgs{MatchLabels: labels},
-			Template: corev1.PodTemplateSpecArgs{
-				Metadata: metav1.ObjectMetaArgs{Labels: labels},
-				Spec: corev1.PodSpecArgs{
-					ServiceAccountName:           account.Metadata.Name().Elem(),
-					AutomountServiceAccountToken: pulumi.Bool(false),
-					EnableServiceLinks:           pulumi.Bool(false),
-					SecurityContext:              podsecurity.Pod(proxyUser),
-					Containers: corev1.ContainerArray{corev1.ContainerArgs{
-						Name:           pulumi.String("proxy"),
-						Image:          pulumi.String(args.Image),
-						Args:           proxyFlags(args.Region, args.Endpoint),
-						Env:            env,
-						Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(DashboardsPort)}},
-						VolumeMounts:   corev1.VolumeMountArray{token},
-						LivenessProbe:  probe(30),
-						ReadinessProbe: probe(10),
-						Resources: corev1.ResourceRequirementsArgs{
-							Requests: pulumi.StringMap{"cpu": pulumi.String("20m"), "memory": pulumi.String("32Mi")},
-							// It holds each answer whole before it passes it on, and a browser asks for several at once.
-							Limits: pulumi.StringMap{"memory": pulumi.String("256Mi")},
-						},
-						SecurityContext: podsecurity.Container(),
-					}},
-					Volumes: corev1.VolumeArray{volume},
-				},
-			},
+			Selector: pod.Selector(name),
+			Template: proxyPod(name, args, account.Metadata.Name()).Template(),
 		},
 	}, pulumi.Parent(d), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
+}
+
+func proxyPod(name string, args *DashboardsArgs, account pulumi.StringPtrInput) pod.Spec {
+	volume, token, env := identity("aws-token", args.Region, args.RoleARN)
+	// Whether it listens. It has no path of its own: it signs and forwards every request, one for /health too
+	// (https://github.com/awslabs/aws-sigv4-proxy/pull/201, open), and what the domain answers is no reason to restart it.
+	listens := func(seconds int) *pod.Probe { return &pod.Probe{Port: DashboardsPort, PeriodSeconds: seconds} }
+	return pod.Spec{
+		Name:           name,
+		User:           nobody,
+		ServiceAccount: account,
+		Containers: []pod.Container{{
+			Name:      "proxy",
+			Image:     args.Image,
+			Args:      proxyFlags(args.Region, args.Endpoint),
+			Env:       env,
+			Ports:     []pod.Port{{Name: "http", Number: DashboardsPort}},
+			Mounts:    []pod.Mount{token},
+			Liveness:  listens(30),
+			Readiness: listens(10),
+			// It holds each answer whole before it passes it on, and a browser asks for several at once.
+			Resources: pod.Resources{CPU: "20m", Memory: "32Mi", MemoryLimit: "256Mi"},
+		}},
+		Volumes: []pod.Volume{volume},
+	}
 }
 
 // proxyFlags are the proxy's (https://github.com/awslabs/aws-sigv4-proxy/blob/main/cmd/aws-sigv4-proxy/main.go). It signs

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -436,12 +437,13 @@ func TestTheFilterTakesTheSidecarsSettings(t *testing.T) {
 	s := sidecar()
 	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`, "price": "5$$ or $(LOG_DIR)$é$"}, []string{"debug"}, []string{`"x" & \w+!`, `US\$$`}
 	s.args.IndexedFields = map[string]string{"user_id": "keyword"}
-	out, err := s.Add(pod(), web)
+	out, err := s.Add(app(), web)
 	require.NoError(t, err)
 	env := map[string]string{}
-	for name, value := range envOf(t, containers(t, out.InitContainers)[1]) {
-		if strings.HasPrefix(name, "LOG_") && name != "LOG_DIR" && name != "LOG_FILES" {
-			env[name] = expanded(string(value.(pulumi.String)))
+	for _, variable := range out.Render().InitContainers.(corev1.ContainerArray)[1].(corev1.ContainerArgs).Env.(corev1.EnvVarArray) {
+		v := variable.(corev1.EnvVarArgs)
+		if name := string(v.Name.(pulumi.String)); strings.HasPrefix(name, "LOG_") && name != "LOG_DIR" && name != "LOG_FILES" {
+			env[name] = expanded(string(v.Value.(pulumi.String)))
 		}
 	}
 	got := documents(t, "output", env, `say "x" & s3cret!`, `{"user_id":7}`, "5 US$")

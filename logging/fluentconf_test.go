@@ -105,9 +105,9 @@ func TestEveryPluginHasAnIDOfItsOwn(t *testing.T) {
 
 // Every ENV['X'] of fluent.conf is set, and nothing is set for it that it does not read.
 func TestTheConfigurationAndTheEnvironmentAgree(t *testing.T) {
-	out, err := sidecar().Add(pod(), web)
+	out, err := sidecar().Add(app(), web)
 	require.NoError(t, err)
-	env := envOf(t, containers(t, out.InitContainers)[1])
+	env := envOf(out.InitContainers[1])
 	read := map[string]bool{}
 	for _, use := range envUse.FindAllStringSubmatch(fluentConf, -1) {
 		assert.Contains(t, env, use[1])

@@ -3,7 +3,8 @@ package logging
 import (
 	"path"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"expense/internal/pod"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -20,40 +21,30 @@ const (
 // identity is what one container needs to assume a role with its pod's service account: the token that IAM accepts, in a
 // volume for this container alone, and the variables by which AWS's SDKs find it. EKS's webhook would add the same to every
 // container of the pod, and leave it out when it is down.
-func identity(volume, region string, roleARN pulumi.StringInput) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
+func identity(volume, region string, roleARN pulumi.StringInput) (pod.Volume, pod.Mount, []pod.Variable) {
 	source, token := audienceToken(volume, "sts.amazonaws.com", tokenSeconds)
-	return source, token, corev1.EnvVarArray{
-		variable("AWS_REGION", pulumi.String(region)),
+	return source, token, []pod.Variable{
+		{Name: "AWS_REGION", Text: region},
 		// The regional endpoint is in the VPC; the global one is not.
-		variable("AWS_STS_REGIONAL_ENDPOINTS", pulumi.String("regional")),
-		variable("AWS_ROLE_ARN", roleARN),
-		variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
+		{Name: "AWS_STS_REGIONAL_ENDPOINTS", Text: "regional"},
+		{Name: "AWS_ROLE_ARN", Output: roleARN},
+		{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", Text: path.Join(tokenDir, tokenFile)},
 	}
 }
 
 // podIdentity is what one container needs to get the role that EKS Pod Identity has for its pod's service account. EKS's
 // webhook would add the same to every container of the pod, once it knows of the association. The token is good for the given
 // seconds, 600 at least (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/).
-func podIdentity(volume string, seconds int) (corev1.VolumeArgs, corev1.VolumeMountArgs, corev1.EnvVarArray) {
+func podIdentity(volume string, seconds int) (pod.Volume, pod.Mount, []pod.Variable) {
 	source, token := audienceToken(volume, "pods.eks.amazonaws.com", seconds)
-	return source, token, corev1.EnvVarArray{
-		variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", pulumi.String(podIdentityURL)),
-		variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile))),
+	return source, token, []pod.Variable{
+		{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Text: podIdentityURL},
+		{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Text: path.Join(tokenDir, tokenFile)},
 	}
 }
 
 // audienceToken is a volume with a token of the pod's service account for one audience, and its mount.
-func audienceToken(volume, audience string, seconds int) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
-	token := mount(volume, tokenDir)
-	token.ReadOnly = pulumi.Bool(true)
-	return corev1.VolumeArgs{
-		Name: pulumi.String(volume),
-		Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
-			ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
-				Audience:          pulumi.String(audience),
-				ExpirationSeconds: pulumi.Int(seconds),
-				Path:              pulumi.String(tokenFile),
-			},
-		}}},
-	}, token
+func audienceToken(volume, audience string, seconds int) (pod.Volume, pod.Mount) {
+	return pod.Volume{Name: volume, Token: &pod.Token{Audience: audience, Seconds: seconds, File: tokenFile}},
+		pod.Mount{Volume: volume, Path: tokenDir, ReadOnly: true}
 }

@@ -11,7 +11,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -26,11 +26,12 @@ const (
 	// SetupName is the set-up's service account and the label of its pods, and starts the names of its Job and its config map.
 	SetupName   = "log-setup"
 	setupDir    = "/opt/setup"
+	setupVolume = "setup"
 	setupScript = "setup.rb"
 	setupFile   = "setup.json"
 	// setupDeadlineSeconds is when the Job gives up for good, after as many pods as it takes.
 	setupDeadlineSeconds = 2 * setupWaitSeconds
-	// nobody owns no file of the images that run as it.
+	// nobody is the user of the set-up and of the proxy. No file in their images belongs to it.
 	nobody = 65534
 )
 
@@ -139,7 +140,7 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 	meta := metav1.ObjectMetaArgs{
 		Name:      document.ApplyT(setupHashName).(pulumi.StringOutput),
 		Namespace: args.Namespace,
-		Labels:    pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(SetupName)},
+		Labels:    pod.Labels(SetupName),
 	}
 	files, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  meta,
@@ -243,9 +244,6 @@ func setupHashName(document string) string {
 // the role's association meanwhile. A pod whose spot node goes does not count
 // (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
 func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpecArgs {
-	token, tokenMount, env := podIdentity("aws-token", setupDeadlineSeconds)
-	scripts := mount("setup", setupDir)
-	scripts.ReadOnly = pulumi.Bool(true)
 	return batchv1.JobSpecArgs{
 		BackoffLimit:          pulumi.Int(3),
 		ActiveDeadlineSeconds: pulumi.Int(setupDeadlineSeconds),
@@ -255,31 +253,28 @@ func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpe
 				Type: pulumi.String("DisruptionTarget"), Status: pulumi.String("True"),
 			}},
 		}}},
-		Template: corev1.PodTemplateSpecArgs{
-			Metadata: metav1.ObjectMetaArgs{Labels: pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(SetupName)}},
-			Spec: corev1.PodSpecArgs{
-				ServiceAccountName:           account,
-				AutomountServiceAccountToken: pulumi.Bool(false),
-				EnableServiceLinks:           pulumi.Bool(false),
-				RestartPolicy:                pulumi.String("Never"),
-				SecurityContext:              podsecurity.Pod(nobody),
-				Containers: corev1.ContainerArray{corev1.ContainerArgs{
-					Name:         pulumi.String("setup"),
-					Image:        pulumi.String(image),
-					Command:      pulumi.ToStringArray([]string{"ruby", path.Join(setupDir, setupScript), path.Join(setupDir, setupFile)}),
-					Env:          env,
-					VolumeMounts: corev1.VolumeMountArray{scripts, tokenMount},
-					// The last lines of a pod that failed become its status, which Pulumi prints with the error of the Job
-					// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
-					TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
-					Resources:                resources("50m", "64Mi", "256Mi", nil),
-					SecurityContext:          podsecurity.Container(),
-				}},
-				Volumes: corev1.VolumeArray{
-					corev1.VolumeArgs{Name: pulumi.String("setup"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: files}},
-					token,
-				},
-			},
-		},
+		Template: setupPod(image, files, account).Template(),
+	}
+}
+
+func setupPod(image string, files, account pulumi.StringPtrInput) pod.Spec {
+	token, tokenMount, env := podIdentity("aws-token", setupDeadlineSeconds)
+	return pod.Spec{
+		Name:           SetupName,
+		User:           nobody,
+		ServiceAccount: account,
+		RestartPolicy:  "Never",
+		Containers: []pod.Container{{
+			Name:    "setup",
+			Image:   image,
+			Command: []string{"ruby", path.Join(setupDir, setupScript), path.Join(setupDir, setupFile)},
+			Env:     env,
+			Mounts:  []pod.Mount{{Volume: setupVolume, Path: setupDir, ReadOnly: true}, tokenMount},
+			// They become the pod's status, which Pulumi prints with the error of the Job
+			// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
+			LogsOnFailure: true,
+			Resources:     pod.Resources{CPU: "50m", Memory: "64Mi", MemoryLimit: "256Mi"},
+		}},
+		Volumes: []pod.Volume{{Name: setupVolume, ConfigMap: files}, token},
 	}
 }

@@ -3,7 +3,8 @@ package logging
 import (
 	"testing"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"expense/internal/pod"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,23 +41,21 @@ func TestTheJobsNameFollowsWhatItSends(t *testing.T) {
 
 // The pod that is the domain's master has one way to its role, and none to the cluster's API.
 func TestTheSetupRunsOnceWithItsOwnIdentity(t *testing.T) {
-	job := setupJob("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(SetupName))
-	spec := job.Template.(corev1.PodTemplateSpecArgs).Spec.(corev1.PodSpecArgs)
-	assert.Equal(t, pulumi.String("Never"), spec.RestartPolicy)
-	assert.Equal(t, pulumi.Bool(false), spec.AutomountServiceAccountToken)
-	all := containers(t, spec.Containers)
-	require.Len(t, all, 1)
-	assert.Equal(t, map[string][]string{"setup": {setupDir + ":ro"}, "aws-token": {tokenDir + ":ro"}}, mountsOf(t, all[0]))
-	assert.Equal(t, map[string]any{
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI":     pulumi.String("http://169.254.170.23/v1/credentials"),
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": pulumi.String("/var/run/secrets/aws/token"),
-	}, envOf(t, all[0]))
-	volumes := spec.Volumes.(corev1.VolumeArray)
-	require.Len(t, volumes, 2)
-	source := volumes[1].(corev1.VolumeArgs).Projected.(corev1.ProjectedVolumeSourceArgs).Sources.(corev1.VolumeProjectionArray)[0].(corev1.VolumeProjectionArgs)
-	projection := source.ServiceAccountToken.(corev1.ServiceAccountTokenProjectionArgs)
-	assert.Equal(t, pulumi.String("pods.eks.amazonaws.com"), projection.Audience)
+	spec := setupPod("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(SetupName))
+	assert.Equal(t, "Never", spec.RestartPolicy)
+	assert.False(t, spec.CallsKubernetes)
+	require.Len(t, spec.Containers, 1)
+	assert.Equal(t, map[string][]string{"setup": {setupDir + ":ro"}, "aws-token": {tokenDir + ":ro"}}, mountsOf(spec.Containers[0]))
+	assert.Equal(t, []pod.Variable{
+		{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Text: "http://169.254.170.23/v1/credentials"},
+		{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Text: "/var/run/secrets/aws/token"},
+	}, spec.Containers[0].Env)
+	require.Len(t, spec.Volumes, 2)
+	token := spec.Volumes[1].Token
+	require.NotNil(t, token)
+	assert.Equal(t, "pods.eks.amazonaws.com", token.Audience)
 	// Kubernetes gives out none that is good for less than ten minutes.
-	assert.Equal(t, job.ActiveDeadlineSeconds, projection.ExpirationSeconds, "the master's token outlives the Job")
-	assert.GreaterOrEqual(t, int(projection.ExpirationSeconds.(pulumi.Int)), 600)
+	job := setupJob("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(SetupName))
+	assert.Equal(t, job.ActiveDeadlineSeconds, pulumi.Int(token.Seconds), "the master's token outlives the Job")
+	assert.GreaterOrEqual(t, token.Seconds, 600)
 }

@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
-	"expense/internal/podlogs"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -62,16 +59,16 @@ const (
 // evicts the pod, so each is twice what its content can reach.
 const (
 	mib = 1 << 20
-	// rotateBytes is the size at which a log file is renamed, and generations how many renamed ones are kept.
-	rotateBytes = 16 * mib
+	// rotateMiB is the size at which a log file is renamed, and generations how many renamed ones are kept.
+	rotateMiB   = 16
 	generations = 3
-	// bufferBytes is the sidecar's buffer: what it read and could not send yet.
-	bufferBytes = 128 * mib
-	stateLimit  = 2 * bufferBytes
+	// bufferMiB is the sidecar's buffer: what it read and could not send yet.
+	bufferMiB     = 128
+	stateLimitMiB = 2 * bufferMiB
 )
 
-// logsLimit is the bound of the volume that so many log files are in.
-func logsLimit(files int) int { return 2 * rotateBytes * (generations + 1) * files }
+// logsLimitMiB is the bound of the volume that so many log files are in.
+func logsLimitMiB(files int) int { return 2 * rotateMiB * (generations + 1) * files }
 
 // logFile is the name of a file that fluentd reads: its folder and its name without the ending are fields of each line.
 var logFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*\.log$`)
@@ -109,9 +106,9 @@ type SidecarArgs struct {
 	// DropLevels are levels whose lines are not sent, in upper or lower case, such as "debug": of nginx's errors and of JSON
 	// objects with a field level, severity or lvl. Empty drops none.
 	DropLevels []string
-	// Redact are Ruby regular expressions (https://docs.ruby-lang.org/en/3.4/Regexp.html); what one matches in a line is
-	// replaced by "[redacted]", after what is always removed: authorization headers, cookies, passwords, tokens. One that does
-	// not compile keeps the sidecar from starting. Empty adds none.
+	// Redact are regular expressions that Ruby takes, see config.Logging; what one matches in a line is replaced by
+	// "[redacted]", after what is always removed: authorization headers, cookies, passwords, tokens. One that does not compile
+	// keeps the sidecar from starting. Empty adds none.
 	Redact []string
 	// BytesPerDay is how much of a pod's logs is read in a day, each line with 64 bytes more; the first day's may be read at
 	// once. It keeps one pod from filling the domain for all. What is above waits in the files, as long as rotation keeps them.
@@ -122,9 +119,9 @@ type SidecarArgs struct {
 type Sidecar struct {
 	pulumi.ResourceState
 
-	args           *SidecarArgs
-	config         pulumi.StringInput
-	serviceAccount pulumi.StringInput
+	args           SidecarArgs
+	config         pulumi.StringPtrInput
+	serviceAccount pulumi.StringPtrInput
 }
 
 // NewSidecar makes the shared objects. A change of the files gives the config map a new name, and so rolls or replaces the
@@ -133,7 +130,7 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 	if args == nil {
 		return nil, fmt.Errorf("sidecar %q: no arguments", name)
 	}
-	s := &Sidecar{args: args}
+	s := &Sidecar{args: *args}
 	if err := ctx.RegisterComponentResource(typeSidecar, name, s, opts...); err != nil {
 		return nil, err
 	}
@@ -155,7 +152,7 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 	if err != nil {
 		return nil, fmt.Errorf("fluentd service account: %w", err)
 	}
-	s.config, s.serviceAccount = config.Metadata.Name().Elem(), account.Metadata.Name().Elem()
+	s.config, s.serviceAccount = config.Metadata.Name(), account.Metadata.Name()
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
@@ -166,22 +163,18 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 //
 // It refuses, with all that is wrong: no source, one that has nothing to ship, files that are not NAME.log, a folder that
 // is not absolute, a container that the pod does not have or that is named twice, one without a command whose output is
-// asked for; a pod that has one of the names it adds, another service account, no fsGroup (the token and the log files are
-// shared through it), a grace period below 90 seconds (the last lines are sent after the application has stopped), or parts
-// that are not plain values.
-func (s *Sidecar) Add(pod corev1.PodSpecArgs, sources ...podlogs.Source) (corev1.PodSpecArgs, error) {
+// asked for; a pod that has one of the names it adds, another service account, no user (the token and the log files are
+// shared through its group) or a grace period below 90 seconds (the last lines are sent after the application has stopped).
+func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error) {
 	var found problems
-	found.pod(pod)
-	containers := plain[corev1.ContainerArgs, corev1.ContainerArray](&found, "the pod's containers", pod.Containers)
-	inits := plain[corev1.ContainerArgs, corev1.ContainerArray](&found, "the pod's init containers", pod.InitContainers)
-	volumes := plain[corev1.VolumeArgs, corev1.VolumeArray](&found, "the pod's volumes", pod.Volumes)
-	found.names(slices.Concat(containers, inits), volumes)
+	found.pod(spec)
 	if len(sources) == 0 {
 		found.add("no log source: expected one at least, remove the sidecar otherwise")
 	}
+	containers := slices.Clone(spec.Containers)
 	named := map[string]bool{}
 	for _, source := range sources {
-		index := slices.IndexFunc(containers, func(c corev1.ContainerArgs) bool { return c.Name == pulumi.String(source.Container) })
+		index := slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == source.Container })
 		switch {
 		case named[source.Container]:
 			found.add("container %q: named by two log sources, expected one with all that it writes", source.Container)
@@ -193,17 +186,17 @@ func (s *Sidecar) Add(pod corev1.PodSpecArgs, sources ...podlogs.Source) (corev1
 		named[source.Container] = true
 	}
 	if len(found) > 0 {
-		return corev1.PodSpecArgs{}, fmt.Errorf("fluentd sidecar: %w", errors.Join(found...))
+		return pod.Spec{}, fmt.Errorf("fluentd sidecar: %w", errors.Join(found...))
 	}
 
 	files := logFiles(sources)
-	limit := logsLimit(len(files))
-	pod.Containers = array[corev1.ContainerArray](containers)
+	limit := logsLimitMiB(len(files))
+	spec.Containers = containers
 	// First of all: the sidecar then stops after everything else.
-	pod.InitContainers = array[corev1.ContainerArray](append([]corev1.ContainerArgs{s.files(files), s.fluentd(files, limit)}, inits...))
-	pod.Volumes = array[corev1.VolumeArray](append(volumes, s.volumes(limit)...))
-	pod.ServiceAccountName = s.serviceAccount
-	return pod, nil
+	spec.InitContainers = slices.Concat([]pod.Container{s.files(files), s.fluentd(files, limit)}, spec.InitContainers)
+	spec.Volumes = slices.Concat(spec.Volumes, s.volumes(limit))
+	spec.ServiceAccount = s.serviceAccount
+	return spec, nil
 }
 
 // problems are what keeps a pod from having a sidecar.
@@ -211,39 +204,31 @@ type problems []error
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
 
-// pod notes what the pod itself lacks.
-func (p *problems) pod(pod corev1.PodSpecArgs) {
-	if grace, ok := pod.TerminationGracePeriodSeconds.(pulumi.Int); !ok || int(grace) < minGraceSeconds {
-		p.add("grace period %v: expected at least %d seconds", pod.TerminationGracePeriodSeconds, minGraceSeconds)
+// pod notes what the pod lacks, and what it has under a name that the sidecar adds.
+func (p *problems) pod(spec pod.Spec) {
+	if spec.GraceSeconds < minGraceSeconds {
+		p.add("grace period %d: expected at least %d seconds", spec.GraceSeconds, minGraceSeconds)
 	}
-	if pod.ServiceAccountName != nil {
-		p.add("the pod has service account %v: the sidecar needs %q", pod.ServiceAccountName, ServiceAccount)
+	if spec.ServiceAccount != nil {
+		p.add("the pod has service account %v: the sidecar needs %q", spec.ServiceAccount, ServiceAccount)
 	}
-	if security, ok := pod.SecurityContext.(corev1.PodSecurityContextArgs); !ok || security.FsGroup == nil {
-		p.add("the pod's security context has no fsGroup: expected the group that its containers share")
+	if spec.User == 0 {
+		p.add("the pod has no user: expected the number of the user and group that its containers share")
 	}
-}
-
-// names notes what has a name that the sidecar adds.
-func (p *problems) names(containers []corev1.ContainerArgs, volumes []corev1.VolumeArgs) {
-	for _, c := range containers {
-		if taken(c.Name, SidecarName, logFilesName) {
+	for _, c := range slices.Concat(spec.Containers, spec.InitContainers) {
+		if slices.Contains([]string{SidecarName, logFilesName}, c.Name) {
 			p.add("the pod has a container %q already: the sidecar needs the name", c.Name)
 		}
 	}
-	for _, v := range volumes {
-		if taken(v.Name, logsVolume, stateVolume, tmpVolume, configVolume, tokenVolume) {
+	for _, v := range spec.Volumes {
+		if slices.Contains([]string{logsVolume, stateVolume, tmpVolume, configVolume, tokenVolume}, v.Name) {
 			p.add("the pod has a volume %q already: the sidecar needs the name", v.Name)
 		}
 	}
 }
 
-func taken(name pulumi.StringInput, names ...string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return name == pulumi.String(n) })
-}
-
 // attach is the container with its folder, and with the script around its command where its output is asked for.
-func (p *problems) attach(c corev1.ContainerArgs, source podlogs.Source) corev1.ContainerArgs {
+func (p *problems) attach(c pod.Container, source pod.LogSource) pod.Container {
 	fail := func(format string, args ...any) {
 		p.add("container %q: "+format, append([]any{source.Container}, args...)...)
 	}
@@ -265,132 +250,118 @@ func (p *problems) attach(c corev1.ContainerArgs, source podlogs.Source) corev1.
 		}
 	}
 
-	env := plain[corev1.EnvVarArgs, corev1.EnvVarArray](p, fmt.Sprintf("container %q: its environment", source.Container), c.Env)
-	mounts := plain[corev1.VolumeMountArgs, corev1.VolumeMountArray](p, fmt.Sprintf("container %q: its volume mounts", source.Container), c.VolumeMounts)
 	dir := source.Dir
 	if dir == "" {
 		dir = outputDir
 	}
-	logs := mount(logsVolume, dir)
-	logs.SubPath = pulumi.String(source.Container)
-	addedMounts := []corev1.VolumeMountArgs{logs}
+	mounts := []pod.Mount{{Volume: logsVolume, Path: dir, SubPath: source.Container}}
 	if source.Output {
-		command, ok := c.Command.(pulumi.StringArray)
-		if !ok || len(command) == 0 {
-			fail("its output is shipped and its command is %v: expected a plain list, as the image's own entrypoint is not known here", c.Command)
+		if len(c.Command) == 0 {
+			fail("its output is shipped and it has no command: expected one, as the image's own entrypoint is not known here")
 		}
-		c.Command = append(pulumi.StringArray{pulumi.String("sh"), pulumi.String(capturePath)}, command...)
-		addedMounts = append(addedMounts, configFile(captureKey, capturePath))
+		c.Command = slices.Concat([]string{"sh", capturePath}, c.Command)
+		mounts = append(mounts, configFile(captureKey, capturePath))
 	}
-	addedEnv := []corev1.EnvVarArgs{
-		variable("LOG_DIR", pulumi.String(dir)),
-		variable("LOG_MAX_BYTES", pulumi.String(strconv.Itoa(rotateBytes))),
-		variable("LOG_GENERATIONS", pulumi.String(strconv.Itoa(generations))),
+	env := []pod.Variable{
+		{Name: "LOG_DIR", Text: dir},
+		{Name: "LOG_MAX_BYTES", Text: strconv.Itoa(rotateMiB * mib)},
+		{Name: "LOG_GENERATIONS", Text: strconv.Itoa(generations)},
 	}
-	for _, added := range addedEnv {
-		if slices.ContainsFunc(env, func(e corev1.EnvVarArgs) bool { return e.Name == added.Name }) {
+	for _, added := range env {
+		if slices.ContainsFunc(c.Env, func(e pod.Variable) bool { return e.Name == added.Name }) {
 			fail("it has a variable %q already: the sidecar needs the name", added.Name)
 		}
 	}
-	for _, added := range addedMounts {
-		if slices.ContainsFunc(mounts, func(m corev1.VolumeMountArgs) bool { return m.MountPath == added.MountPath }) {
-			fail("it has a volume at %q already: the sidecar needs the path", added.MountPath)
+	for _, added := range mounts {
+		if slices.ContainsFunc(c.Mounts, func(m pod.Mount) bool { return m.Path == added.Path }) {
+			fail("it has a volume at %q already: the sidecar needs the path", added.Path)
 		}
 	}
-	c.Env = array[corev1.EnvVarArray](append(env, addedEnv...))
-	c.VolumeMounts = array[corev1.VolumeMountArray](append(mounts, addedMounts...))
+	c.Env, c.Mounts = slices.Concat(c.Env, env), slices.Concat(c.Mounts, mounts)
 	return c
 }
 
 // files makes the folders and the log files before the application starts, as the pod's user and writable for its group: a
 // folder that the kubelet has to make for a subPath is root's.
-func (s *Sidecar) files(files []string) corev1.ContainerArgs {
-	return corev1.ContainerArgs{
-		Name:            pulumi.String(logFilesName),
-		Image:           pulumi.String(s.args.Image),
-		Command:         pulumi.ToStringArray(append([]string{"sh", "-euc", makeFiles, logsDir}, files...)),
-		VolumeMounts:    corev1.VolumeMountArray{mount(logsVolume, logsDir)},
-		Resources:       resources("10m", "16Mi", "64Mi", nil),
-		SecurityContext: podsecurity.Container(),
+func (s *Sidecar) files(files []string) pod.Container {
+	return pod.Container{
+		Name:      logFilesName,
+		Image:     s.args.Image,
+		Command:   slices.Concat([]string{"sh", "-euc", makeFiles, logsDir}, files),
+		Mounts:    []pod.Mount{{Volume: logsVolume, Path: logsDir}},
+		Resources: pod.Resources{CPU: "10m", Memory: "16Mi", MemoryLimit: "64Mi"},
 	}
 }
 
 const makeFiles = `umask 002; cd "$0" || exit; for file; do mkdir -p "${file%/*}"; touch "$file"; done`
 
-// fluentd is the sidecar: an init container that keeps running, started before and stopped after the application
-// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
-func (s *Sidecar) fluentd(files []string, logsLimit int) corev1.ContainerArgs {
-	logs := mount(logsVolume, logsDir)
-	logs.ReadOnly = pulumi.Bool(true)
+// fluentd is the sidecar, which is started before and stopped after the application.
+func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
-	return corev1.ContainerArgs{
-		Name:          pulumi.String(SidecarName),
-		Image:         pulumi.String(s.args.Image),
-		RestartPolicy: pulumi.String("Always"),
-		Env: append(aws,
+	return pod.Container{
+		Name:    SidecarName,
+		Image:   s.args.Image,
+		Sidecar: true,
+		Env: slices.Concat(aws, []pod.Variable{
 			// Read by the image's entrypoint. One process instead of two: the kubelet restarts it.
-			variable("FLUENTD_CONF", pulumi.String(configKey)),
-			variable("FLUENTD_OPT", pulumi.String("--no-supervisor")),
+			{Name: "FLUENTD_CONF", Text: configKey},
+			{Name: "FLUENTD_OPT", Text: "--no-supervisor"},
 			// Ruby's memory stays lower with the allocator that the image has but does not load.
-			variable("LD_PRELOAD", pulumi.String("/usr/lib/libjemalloc.so.2")),
-			variable("LOG_DIR", pulumi.String(logsDir)),
-			variable("LOG_FILES", jsonText(files, "[]")),
-			variable("STATE_DIR", pulumi.String(stateDir)),
-			variable("BUFFER_BYTES", pulumi.String(strconv.Itoa(bufferBytes))),
-			variable("BYTES_PER_DAY", pulumi.String(strconv.Itoa(s.args.BytesPerDay))),
-			variable("DATA_STREAM", pulumi.String(s.args.DataStream)),
-			variable("OPENSEARCH_URL", pulumi.Sprintf("https://%s", s.args.Endpoint)),
-			variable("CLUSTER_NAME", pulumi.String(s.args.ClusterName)),
-			variable("LOG_FIELDS", jsonText(s.args.Fields, "{}")),
-			variable("LOG_INDEXED_FIELDS", jsonText(s.args.IndexedFields, "{}")),
-			variable("LOG_DROP_LEVELS", jsonText(s.args.DropLevels, "[]")),
-			variable("LOG_REDACT", jsonText(s.args.Redact, "[]")),
-			field("POD_NAME", "metadata.name"),
-			field("POD_NAMESPACE", "metadata.namespace"),
-			field("NODE_NAME", "spec.nodeName"),
+			{Name: "LD_PRELOAD", Text: "/usr/lib/libjemalloc.so.2"},
+			{Name: "LOG_DIR", Text: logsDir},
+			{Name: "LOG_FILES", Text: jsonText(files, "[]")},
+			{Name: "STATE_DIR", Text: stateDir},
+			{Name: "BUFFER_BYTES", Text: strconv.Itoa(bufferMiB * mib)},
+			{Name: "BYTES_PER_DAY", Text: strconv.Itoa(s.args.BytesPerDay)},
+			{Name: "DATA_STREAM", Text: s.args.DataStream},
+			{Name: "OPENSEARCH_URL", Output: pulumi.Sprintf("https://%s", s.args.Endpoint)},
+			{Name: "CLUSTER_NAME", Text: s.args.ClusterName},
+			{Name: "LOG_FIELDS", Text: jsonText(s.args.Fields, "{}")},
+			{Name: "LOG_INDEXED_FIELDS", Text: jsonText(s.args.IndexedFields, "{}")},
+			{Name: "LOG_DROP_LEVELS", Text: jsonText(s.args.DropLevels, "[]")},
+			{Name: "LOG_REDACT", Text: jsonText(s.args.Redact, "[]")},
+			{Name: "POD_NAME", Field: "metadata.name"},
+			{Name: "POD_NAMESPACE", Field: "metadata.namespace"},
+			{Name: "NODE_NAME", Field: "spec.nodeName"},
 			// Copied from the node to the pod since Kubernetes 1.35, empty before
 			// (https://www.kubernetes.dev/resources/keps/4742/).
-			field("NODE_ZONE", "metadata.labels['topology.kubernetes.io/zone']"),
-		),
-		Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
-			Name: pulumi.String("fluentd-metrics"), ContainerPort: pulumi.Int(metricsPort),
-		}},
-		VolumeMounts: corev1.VolumeMountArray{
-			logs, mount(stateVolume, stateDir), mount(tmpVolume, "/tmp"), token,
+			{Name: "NODE_ZONE", Field: "metadata.labels['topology.kubernetes.io/zone']"},
+		}),
+		Ports: []pod.Port{{Name: "fluentd-metrics", Number: metricsPort}},
+		Mounts: []pod.Mount{
+			{Volume: logsVolume, Path: logsDir, ReadOnly: true},
+			{Volume: stateVolume, Path: stateDir},
+			{Volume: tmpVolume, Path: "/tmp"},
+			token,
 			// The folders that the image's entrypoint names.
-			configFile(configKey, "/fluentd/etc/"+configKey), configFile(inputKey, "/fluentd/plugins/"+inputKey),
-			configFile(filterKey, "/fluentd/plugins/"+filterKey), configFile(outputKey, "/fluentd/plugins/"+outputKey),
+			configFile(configKey, "/fluentd/etc/"+configKey),
+			configFile(inputKey, "/fluentd/plugins/"+inputKey),
+			configFile(filterKey, "/fluentd/plugins/"+filterKey),
+			configFile(outputKey, "/fluentd/plugins/"+outputKey),
 		},
 		// Generous, and no readiness probe: a domain that is away must neither restart the sidecar nor take the application out of
 		// service. in_expense.rb itself sees whether the reading goes on.
-		LivenessProbe: corev1.ProbeArgs{
-			HttpGet:             corev1.HTTPGetActionArgs{Path: pulumi.String("/metrics"), Port: pulumi.Int(metricsPort)},
-			InitialDelaySeconds: pulumi.Int(30),
-			PeriodSeconds:       pulumi.Int(30),
-			TimeoutSeconds:      pulumi.Int(10),
-			FailureThreshold:    pulumi.Int(4),
-		},
+		Liveness: &pod.Probe{Path: "/metrics", Port: metricsPort, DelaySeconds: 30, PeriodSeconds: 30, TimeoutSeconds: 10, Failures: 4},
 		// docs/logging.md has the peaks that make fluentd prints: 95 MiB under load, 185 with what is worst. No CPU limit, because a
 		// throttled start takes half a minute.
-		Resources:       resources("50m", "128Mi", "384Mi", pulumi.StringMap{"ephemeral-storage": size(logsLimit + stateLimit)}),
-		SecurityContext: podsecurity.Container(),
+		Resources: pod.Resources{CPU: "50m", Memory: "128Mi", MemoryLimit: "384Mi", StorageMiB: logsLimitMiB + stateLimitMiB},
 	}
 }
 
-func (s *Sidecar) volumes(logsLimit int) []corev1.VolumeArgs {
+func (s *Sidecar) volumes(logsLimitMiB int) []pod.Volume {
 	token, _, _ := identity(tokenVolume, s.args.Region, s.args.RoleARN)
-	return []corev1.VolumeArgs{
-		emptyDir(logsVolume, corev1.EmptyDirVolumeSourceArgs{SizeLimit: size(logsLimit)}),
-		emptyDir(stateVolume, corev1.EmptyDirVolumeSourceArgs{SizeLimit: size(stateLimit)}),
+	return []pod.Volume{
+		{Name: logsVolume, Empty: &pod.Empty{LimitMiB: logsLimitMiB}},
+		{Name: stateVolume, Empty: &pod.Empty{LimitMiB: stateLimitMiB}},
 		// In memory, because only such a volume has the sticky bit that Ruby asks of a temporary directory.
-		emptyDir(tmpVolume, corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: size(16 * mib)}),
-		{Name: pulumi.String(configVolume), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: s.config}},
+		{Name: tmpVolume, Empty: &pod.Empty{LimitMiB: 16, Memory: true}},
+		{Name: configVolume, ConfigMap: s.config},
 		token,
 	}
 }
 
 // logFiles are the files of all sources, in the volume of the logs.
-func logFiles(sources []podlogs.Source) []string {
+func logFiles(sources []pod.LogSource) []string {
 	var files []string
 	for _, source := range sources {
 		for _, file := range source.Files {
@@ -404,85 +375,18 @@ func logFiles(sources []podlogs.Source) []string {
 }
 
 // jsonText is how fluentd takes a list or a map as one parameter. A null it would take for a list with "null" in it.
-func jsonText[T map[string]string | []string](value T, empty string) pulumi.String {
+func jsonText[T map[string]string | []string](value T, empty string) string {
 	if len(value) == 0 {
-		return pulumi.String(empty)
+		return empty
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		panic(err) // strings can always be marshalled
 	}
-	return pulumi.String(text)
+	return string(text)
 }
 
 // configFile is one file of the config map. It does not change under a mount of its own, and need not: the map is immutable.
-func configFile(key, file string) corev1.VolumeMountArgs {
-	m := mount(configVolume, file)
-	m.SubPath = pulumi.String(key)
-	m.ReadOnly = pulumi.Bool(true)
-	return m
-}
-
-func mount(volume, dir string) corev1.VolumeMountArgs {
-	return corev1.VolumeMountArgs{Name: pulumi.String(volume), MountPath: pulumi.String(dir)}
-}
-
-func emptyDir(name string, source corev1.EmptyDirVolumeSourceArgs) corev1.VolumeArgs {
-	return corev1.VolumeArgs{Name: pulumi.String(name), EmptyDir: source}
-}
-
-// variable has a plain value as it is: of "$$" Kubernetes would make "$", and of "$(NAME)" another variable's value
-// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/third_party/forked/golang/expansion/expand.go, Expand). No output that is
-// passed has a "$".
-func variable(name string, value pulumi.StringInput) corev1.EnvVarArgs {
-	if text, plain := value.(pulumi.String); plain {
-		value = pulumi.String(strings.ReplaceAll(string(text), "$", "$$"))
-	}
-	return corev1.EnvVarArgs{Name: pulumi.String(name), Value: value}
-}
-
-// field writes out the version that the API server would fill in. It compares a fieldRef as a whole
-// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy, structType atomic), so without it an `up`
-// that finds a pod which a killed one had begun would end in a field conflict.
-func field(name, fieldPath string) corev1.EnvVarArgs {
-	return corev1.EnvVarArgs{Name: pulumi.String(name), ValueFrom: corev1.EnvVarSourceArgs{
-		FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String(fieldPath)},
-	}}
-}
-
-func size(bytes int) pulumi.String {
-	return pulumi.String(strconv.Itoa(bytes/mib) + "Mi")
-}
-
-func resources(cpu, memory, memoryLimit string, requests pulumi.StringMap) corev1.ResourceRequirementsArgs {
-	all := pulumi.StringMap{"cpu": pulumi.String(cpu), "memory": pulumi.String(memory)}
-	maps.Copy(all, requests)
-	return corev1.ResourceRequirementsArgs{Requests: all, Limits: pulumi.StringMap{"memory": pulumi.String(memoryLimit)}}
-}
-
-// plain is a copy of an input's items. Items that are not known yet are noted as a problem of what they are.
-func plain[T any, A ~[]I, I any](p *problems, what string, input any) []T {
-	if input == nil {
-		return nil
-	}
-	items, ok := input.(A)
-	out := make([]T, len(items))
-	for i, item := range items {
-		var one bool
-		out[i], one = any(item).(T)
-		ok = ok && one
-	}
-	if !ok {
-		p.add("%s: found outputs, expected plain values", what)
-	}
-	return out
-}
-
-// array is the reverse of plain.
-func array[A ~[]I, I, T any](items []T) A {
-	out := make(A, len(items))
-	for i, item := range items {
-		out[i] = any(item).(I)
-	}
-	return out
+func configFile(key, file string) pod.Mount {
+	return pod.Mount{Volume: configVolume, Path: file, SubPath: key, ReadOnly: true}
 }

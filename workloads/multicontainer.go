@@ -2,9 +2,9 @@ package workloads
 
 import (
 	"fmt"
+	"path"
 
-	"expense/internal/podlogs"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -16,6 +16,9 @@ const (
 	MultiContainerName = "multi-container"
 	AlmaContainer      = "alma"
 	pageVolume         = "page"
+	scriptVolume       = "page-script"
+	scriptDir          = "/opt/page"
+	scriptKey          = "write-page.sh"
 	almaPageDir        = "/srv/page"
 )
 
@@ -39,7 +42,7 @@ type MultiContainer struct {
 	pulumi.ResourceState
 }
 
-// NewMultiContainer makes the claim and the pod. Nearly every change replaces the pod, and the page count goes on; a
+// NewMultiContainer makes the claim and the pod of that name. Nearly every change replaces the pod, and the page count goes on; a
 // change of the class replaces the claim and its data.
 func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArgs, opts ...pulumi.ResourceOption) (*MultiContainer, error) {
 	if args == nil {
@@ -55,14 +58,14 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 	}
 	script, err := corev1.NewConfigMap(ctx, name+"-page", &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: args.Namespace},
-		Data:      pulumi.StringMap{"write-page.sh": file("write-page.sh")},
+		Data:      pulumi.StringMap{scriptKey: file(scriptKey)},
 		Immutable: pulumi.Bool(true),
 	}, pulumi.Parent(m))
 	if err != nil {
 		return nil, fmt.Errorf("page script: %w", err)
 	}
 	claim, err := corev1.NewPersistentVolumeClaim(ctx, name, &corev1.PersistentVolumeClaimArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(MultiContainerName), Namespace: args.Namespace, Labels: labels(MultiContainerName)},
+		Metadata: pod.Meta(name, args.Namespace),
 		Spec: corev1.PersistentVolumeClaimSpecArgs{
 			StorageClassName: args.StorageClass,
 			// EBS volumes attach to one node.
@@ -76,26 +79,23 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 		return nil, fmt.Errorf("volume claim: %w", err)
 	}
 
-	page := corev1.VolumeMountArgs{Name: pulumi.String(pageVolume), MountPath: pulumi.String("/usr/share/nginx/html"), ReadOnly: pulumi.Bool(true)}
-	spec, err := args.Ship(corev1.PodSpecArgs{
-		AutomountServiceAccountToken:  pulumi.Bool(false),
-		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podsecurity.Pod(user),
-		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
-		Containers:                    corev1.ContainerArray{nginx(args.NginxImage, page), alma(args.AlmaImage)},
+	page := pod.Mount{Volume: pageVolume, Path: "/usr/share/nginx/html", ReadOnly: true}
+	spec, err := args.Ship(pod.Spec{
+		Name:         name,
+		User:         user,
+		GraceSeconds: graceSeconds,
+		Containers:   []pod.Container{nginx(args.NginxImage, page), alma(args.AlmaImage)},
 		Volumes: append(nginxVolumes(config),
-			corev1.VolumeArgs{Name: pulumi.String(pageVolume), PersistentVolumeClaim: corev1.PersistentVolumeClaimVolumeSourceArgs{
-				ClaimName: claim.Metadata.Name().Elem(),
-			}},
-			corev1.VolumeArgs{Name: pulumi.String("page-script"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name()}},
+			pod.Volume{Name: pageVolume, Claim: claim.Metadata.Name().Elem()},
+			pod.Volume{Name: scriptVolume, ConfigMap: script.Metadata.Name()},
 		),
-	}, nginxLogs, podlogs.Source{Container: AlmaContainer, Output: true})
+	}, nginxLogs, pod.LogSource{Container: AlmaContainer, Output: true})
 	if err != nil {
 		return nil, err
 	}
 	if _, err := corev1.NewPod(ctx, name, &corev1.PodArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(MultiContainerName), Namespace: args.Namespace, Labels: labels(MultiContainerName)},
-		Spec:     spec,
+		Metadata: pod.Meta(name, args.Namespace),
+		Spec:     spec.Render(),
 	}, pulumi.Parent(m), pulumi.DependsOn(args.DependsOn)); err != nil {
 		return nil, fmt.Errorf("pod: %w", err)
 	}
@@ -104,29 +104,21 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 
 // alma writes the page, and says so on its output. The probe looks for what it writes: a writer that hangs is restarted.
 // It has no readiness probe: it serves nobody, and nginx's tells whether the pod answers.
-func alma(image string) corev1.ContainerArgs {
-	return corev1.ContainerArgs{
-		Name:    pulumi.String(AlmaContainer),
-		Image:   pulumi.String(image),
-		Command: pulumi.ToStringArray([]string{"sh", "/opt/page/write-page.sh"}),
-		Env: corev1.EnvVarArray{
-			corev1.EnvVarArgs{Name: pulumi.String("PAGE_DIR"), Value: pulumi.String(almaPageDir)},
+func alma(image string) pod.Container {
+	return pod.Container{
+		Name:    AlmaContainer,
+		Image:   image,
+		Command: []string{"sh", path.Join(scriptDir, scriptKey)},
+		Env:     []pod.Variable{{Name: "PAGE_DIR", Text: almaPageDir}},
+		Mounts: []pod.Mount{
+			{Volume: pageVolume, Path: almaPageDir},
+			{Volume: scriptVolume, Path: scriptDir, ReadOnly: true},
 		},
-		VolumeMounts: corev1.VolumeMountArray{
-			corev1.VolumeMountArgs{Name: pulumi.String(pageVolume), MountPath: pulumi.String(almaPageDir)},
-			corev1.VolumeMountArgs{Name: pulumi.String("page-script"), MountPath: pulumi.String("/opt/page"), ReadOnly: pulumi.Bool(true)},
+		Liveness: &pod.Probe{
+			Command:       []string{"sh", "-c", `test -n "$(find "$PAGE_DIR/index.html" -mmin -2)"`},
+			DelaySeconds:  30,
+			PeriodSeconds: 30,
 		},
-		LivenessProbe: corev1.ProbeArgs{
-			Exec: corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{
-				"sh", "-c", `test -n "$(find "$PAGE_DIR/index.html" -mmin -2)"`,
-			})},
-			InitialDelaySeconds: pulumi.Int(30),
-			PeriodSeconds:       pulumi.Int(30),
-		},
-		Resources: corev1.ResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"cpu": pulumi.String("10m"), "memory": pulumi.String("32Mi")},
-			Limits:   pulumi.StringMap{"memory": pulumi.String("64Mi")},
-		},
-		SecurityContext: podsecurity.Container(),
+		Resources: pod.Resources{CPU: "10m", Memory: "32Mi", MemoryLimit: "64Mi"},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"expense/internal/config"
+	"expense/internal/pod"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -175,7 +176,7 @@ func (n *Namespace) policies(ctx *pulumi.Context, name string, args *NamespaceAr
 	}
 	if args.Web != nil && args.Web.Public {
 		policies = append(policies, policy{"allow-public-web", networkingv1.NetworkPolicySpecArgs{
-			PodSelector: metav1.LabelSelectorArgs{MatchLabels: labels(WebName)}, PolicyTypes: pulumi.ToStringArray([]string{"Ingress"}),
+			PodSelector: metav1.LabelSelectorArgs{MatchLabels: pod.Labels(WebName)}, PolicyTypes: pulumi.ToStringArray([]string{"Ingress"}),
 			Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: block("0.0.0.0/0"), Ports: webPort}},
 		}})
 	}

@@ -3,10 +3,9 @@ package workloads
 import (
 	"fmt"
 
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -28,7 +27,7 @@ type Nginx struct {
 	pulumi.ResourceState
 }
 
-// NewNginx makes the pod. Nearly every change replaces it, with a gap, because the name is fixed.
+// NewNginx makes the pod of that name. Nearly every change replaces it, with a gap, because the name is fixed.
 func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.ResourceOption) (*Nginx, error) {
 	if args == nil {
 		return nil, fmt.Errorf("nginx %q: no arguments", name)
@@ -41,20 +40,19 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	spec, err := args.Ship(corev1.PodSpecArgs{
-		AutomountServiceAccountToken:  pulumi.Bool(false),
-		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podsecurity.Pod(user),
-		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
-		Containers:                    corev1.ContainerArray{nginx(args.Image)},
-		Volumes:                       nginxVolumes(config),
+	spec, err := args.Ship(pod.Spec{
+		Name:         name,
+		User:         user,
+		GraceSeconds: graceSeconds,
+		Containers:   []pod.Container{nginx(args.Image)},
+		Volumes:      nginxVolumes(config),
 	}, nginxLogs)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := corev1.NewPod(ctx, name, &corev1.PodArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(NginxName), Namespace: args.Namespace, Labels: labels(NginxName)},
-		Spec:     spec,
+		Metadata: pod.Meta(name, args.Namespace),
+		Spec:     spec.Render(),
 	}, pulumi.Parent(n), pulumi.DependsOn(args.DependsOn)); err != nil {
 		return nil, fmt.Errorf("pod: %w", err)
 	}

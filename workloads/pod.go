@@ -4,8 +4,7 @@ import (
 	"embed"
 	"fmt"
 
-	"expense/internal/podlogs"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -16,6 +15,7 @@ import (
 const Port = 8080
 
 const (
+	portName       = "http"
 	nginxContainer = "nginx"
 	// logDir is where nginx.conf writes the files that are shipped.
 	logDir = "/var/log/app"
@@ -50,15 +50,10 @@ func file(name string) pulumi.String {
 
 // Ship returns the pod with what ships the logs that its containers write. A container that writes files finds the bounds
 // for its rotation in LOG_MAX_BYTES and LOG_GENERATIONS, and its folder in LOG_DIR.
-type Ship func(pod corev1.PodSpecArgs, sources ...podlogs.Source) (corev1.PodSpecArgs, error)
+type Ship func(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 
 // nginxLogs are what nginx.conf writes: requests as JSON, and errors.
-var nginxLogs = podlogs.Source{Container: nginxContainer, Dir: logDir, Files: []string{"access.log", "error.log"}}
-
-// labels of a workload's objects, and the selector of its pods.
-func labels(name string) pulumi.StringMap {
-	return pulumi.StringMap{"app.kubernetes.io/name": pulumi.String(name)}
-}
+var nginxLogs = pod.LogSource{Container: nginxContainer, Dir: logDir, Files: []string{"access.log", "error.log"}}
 
 // newNginxConfig makes the config map that every nginx here runs with. Its name changes with its content, so the pods
 // that use it roll or are replaced.
@@ -76,55 +71,38 @@ func newNginxConfig(ctx *pulumi.Context, name string, namespace pulumi.StringInp
 
 // nginx is the container that all three workloads have: the official image as an unprivileged user on a read-only file
 // system, with a probe for each question: has it started, does it live, may it be sent traffic.
-func nginx(image string, mounts ...corev1.VolumeMountArgs) corev1.ContainerArgs {
-	probe := func(period, failures int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String("/healthz"), Port: pulumi.Int(Port)},
-			PeriodSeconds:    pulumi.Int(period),
-			FailureThreshold: pulumi.Int(failures),
-			TimeoutSeconds:   pulumi.Int(2),
-		}
+func nginx(image string, mounts ...pod.Mount) pod.Container {
+	probe := func(period, failures int) *pod.Probe {
+		return &pod.Probe{Path: "/healthz", Port: Port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2}
 	}
-	// One file, a regular one, in a folder that keeps the image's other files.
-	configFile := func(key, path string) corev1.VolumeMountArgs {
-		return corev1.VolumeMountArgs{
-			Name: pulumi.String(configVolume), MountPath: pulumi.String(path), SubPath: pulumi.String(key), ReadOnly: pulumi.Bool(true),
-		}
-	}
-	all := corev1.VolumeMountArray{
-		configFile(configKey, configPath), configFile(rotateKey, rotatePath),
-		corev1.VolumeMountArgs{Name: pulumi.String(tmpVolume), MountPath: pulumi.String("/tmp")},
-	}
-	for _, m := range mounts {
-		all = append(all, m)
-	}
-	return corev1.ContainerArgs{
-		Name:  pulumi.String(nginxContainer),
-		Image: pulumi.String(image),
+	return pod.Container{
+		Name:  nginxContainer,
+		Image: image,
 		// In place of the image's entrypoint, which goes on when it passes over a script: it starts those that are executable,
 		// and none where it finds links only, as in a config map's folder
 		// (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit files,
 		// which a read-only root forbids.
-		Command:        pulumi.ToStringArray([]string{"sh", rotatePath, "nginx", "-g", "daemon off;"}),
-		Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(Port)}},
-		VolumeMounts:   all,
-		StartupProbe:   probe(2, 30),
-		LivenessProbe:  probe(10, 3),
-		ReadinessProbe: probe(5, 2),
+		Command: []string{"sh", rotatePath, "nginx", "-g", "daemon off;"},
+		Ports:   []pod.Port{{Name: portName, Number: Port}},
+		// One file each, a regular one, in a folder that keeps the image's other files.
+		Mounts: append([]pod.Mount{
+			{Volume: configVolume, Path: configPath, SubPath: configKey, ReadOnly: true},
+			{Volume: configVolume, Path: rotatePath, SubPath: rotateKey, ReadOnly: true},
+			{Volume: tmpVolume, Path: "/tmp"},
+		}, mounts...),
+		Startup:   probe(2, 30),
+		Liveness:  probe(10, 3),
+		Readiness: probe(5, 2),
 		// Endpoints and load balancers need a moment to hear that the pod is going: until then it still answers.
-		Lifecycle: corev1.LifecycleArgs{PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(5)}}},
-		Resources: corev1.ResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"cpu": pulumi.String("100m"), "memory": pulumi.String("64Mi")},
-			Limits:   pulumi.StringMap{"memory": pulumi.String("128Mi")},
-		},
-		SecurityContext: podsecurity.Container(),
+		StopDelaySeconds: 5,
+		Resources:        pod.Resources{CPU: "100m", Memory: "64Mi", MemoryLimit: "128Mi"},
 	}
 }
 
 // nginxVolumes are what nginx mounts.
-func nginxVolumes(config *corev1.ConfigMap) corev1.VolumeArray {
-	return corev1.VolumeArray{
-		corev1.VolumeArgs{Name: pulumi.String(configVolume), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name().Elem()}},
-		corev1.VolumeArgs{Name: pulumi.String(tmpVolume), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
+func nginxVolumes(config *corev1.ConfigMap) []pod.Volume {
+	return []pod.Volume{
+		{Name: configVolume, ConfigMap: config.Metadata.Name().Elem()},
+		{Name: tmpVolume, Empty: &pod.Empty{LimitMiB: 64}},
 	}
 }

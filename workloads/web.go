@@ -2,9 +2,10 @@ package workloads
 
 import (
 	"fmt"
+	"path"
 
 	"expense/internal/config"
-	"expense/internal/podsecurity"
+	"expense/internal/pod"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
@@ -18,6 +19,7 @@ const (
 	// WebName is the name of the Deployment and its Service.
 	WebName      = "web"
 	secretVolume = "secret"
+	secretsDir   = "/var/run/secrets"
 )
 
 // WebArgs describe the Deployment.
@@ -25,7 +27,7 @@ type WebArgs struct {
 	config.Web
 	Namespace pulumi.StringInput
 	Image     string
-	// Secret is mounted at /var/run/secrets/web, a file for each key; nil is none.
+	// Secret is mounted at /var/run/secrets/NAME, a file for each key; nil is none.
 	Secret pulumi.StringMapInput
 	Ship   Ship
 	// DependsOn are the namespace's guards.
@@ -41,7 +43,7 @@ type Web struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
-// NewWeb makes the workload. A change of the settings or the secret makes a new ConfigMap or Secret and rolls the pods to
+// NewWeb makes the workload, whose objects have its name. A change of the settings or the secret makes a new ConfigMap or Secret and rolls the pods to
 // it. A change of Public changes the Service's type in place; its name stays.
 func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.ResourceOption) (*Web, error) {
 	if args == nil {
@@ -51,38 +53,57 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	if err := ctx.RegisterComponentResource(typeWeb, name, w, opts...); err != nil {
 		return nil, err
 	}
-	spec, err := w.podSpec(ctx, name, args)
+	spec, err := w.pod(ctx, name, args)
 	if err != nil {
 		return nil, err
 	}
-	meta := metav1.ObjectMetaArgs{Name: pulumi.String(WebName), Namespace: args.Namespace, Labels: labels(WebName)}
-	selector := metav1.LabelSelectorArgs{MatchLabels: labels(WebName)}
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: meta,
+		Metadata: pod.Meta(name, args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			// No replicas: their number is the autoscaler's, and every `up` would set it back
 			// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
-			Selector: selector,
+			Selector: pod.Selector(name),
 			Strategy: appsv1.DeploymentStrategyArgs{
 				Type:          pulumi.String("RollingUpdate"),
 				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.String("25%")},
 			},
-			Template: corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: labels(WebName)}, Spec: spec},
+			Template: spec.Template(),
 		},
 	}, pulumi.Parent(w), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
+	if err := w.scaling(ctx, name, args, deployment); err != nil {
+		return nil, err
+	}
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: serviceMeta(pod.Meta(name, args.Namespace), args.Public),
+		Spec: corev1.ServiceSpecArgs{
+			Type:     pulumi.String(serviceType(args.Public)),
+			Selector: pod.Labels(name),
+			Ports:    servicePorts(args.Public),
+		},
+	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
+	if err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	w.ServiceName = service.Metadata.Name().Elem()
+	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"serviceName": w.ServiceName})
+}
+
+// scaling decides how many pods there are: by their load, and how few a node's end may leave.
+func (w *Web) scaling(ctx *pulumi.Context, name string, args *WebArgs, deployment *appsv1.Deployment) error {
+	meta := pod.Meta(name, args.Namespace)
 	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
 		Metadata: meta,
 		Spec: policyv1.PodDisruptionBudgetSpecArgs{
-			Selector:       selector,
+			Selector:       pod.Selector(name),
 			MaxUnavailable: pulumi.Int(1),
 			// A pod that does not work may not keep a node from being drained.
 			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 		},
 	}, pulumi.Parent(w)); err != nil {
-		return nil, fmt.Errorf("pod disruption budget: %w", err)
+		return fmt.Errorf("pod disruption budget: %w", err)
 	}
 	if _, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name, &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: meta,
@@ -105,28 +126,16 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 			}},
 		},
 	}, pulumi.Parent(w)); err != nil {
-		return nil, fmt.Errorf("horizontal pod autoscaler: %w", err)
+		return fmt.Errorf("horizontal pod autoscaler: %w", err)
 	}
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: serviceMeta(meta, args.Public),
-		Spec: corev1.ServiceSpecArgs{
-			Type:     pulumi.String(serviceType(args.Public)),
-			Selector: labels(WebName),
-			Ports:    servicePorts(args.Public),
-		},
-	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
-	if err != nil {
-		return nil, fmt.Errorf("service: %w", err)
-	}
-	w.ServiceName = service.Metadata.Name().Elem()
-	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"serviceName": w.ServiceName})
+	return nil
 }
 
-// podSpec is nginx with its settings and secret, spread over zones first and nodes second.
-func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.PodSpecArgs, error) {
+// pod is nginx with its settings and secret.
+func (w *Web) pod(ctx *pulumi.Context, name string, args *WebArgs) (pod.Spec, error) {
 	config, err := newNginxConfig(ctx, name+"-nginx", args.Namespace, pulumi.Parent(w))
 	if err != nil {
-		return corev1.PodSpecArgs{}, err
+		return pod.Spec{}, err
 	}
 	settings, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: args.Namespace},
@@ -134,10 +143,10 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 		Immutable: pulumi.Bool(true),
 	}, pulumi.Parent(w))
 	if err != nil {
-		return corev1.PodSpecArgs{}, fmt.Errorf("settings: %w", err)
+		return pod.Spec{}, fmt.Errorf("settings: %w", err)
 	}
 	volumes := nginxVolumes(config)
-	var mounts []corev1.VolumeMountArgs
+	var mounts []pod.Mount
 	if args.Secret != nil {
 		secret, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
 			Metadata:   metav1.ObjectMetaArgs{Namespace: args.Namespace},
@@ -145,38 +154,21 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 			Immutable:  pulumi.Bool(true),
 		}, pulumi.Parent(w))
 		if err != nil {
-			return corev1.PodSpecArgs{}, fmt.Errorf("secret: %w", err)
+			return pod.Spec{}, fmt.Errorf("secret: %w", err)
 		}
 		// Files, not environment variables, which end up in crash reports and child processes.
-		volumes = append(volumes, corev1.VolumeArgs{Name: pulumi.String(secretVolume), Secret: corev1.SecretVolumeSourceArgs{SecretName: secret.Metadata.Name()}})
-		mounts = append(mounts, corev1.VolumeMountArgs{
-			Name: pulumi.String(secretVolume), MountPath: pulumi.String("/var/run/secrets/web"), ReadOnly: pulumi.Bool(true),
-		})
+		volumes = append(volumes, pod.Volume{Name: secretVolume, Secret: secret.Metadata.Name()})
+		mounts = append(mounts, pod.Mount{Volume: secretVolume, Path: path.Join(secretsDir, name), ReadOnly: true})
 	}
 	container := nginx(args.Image, mounts...)
-	container.EnvFrom = corev1.EnvFromSourceArray{corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: settings.Metadata.Name()}}}
-
-	spread := func(topology string) corev1.TopologySpreadConstraintArgs {
-		return corev1.TopologySpreadConstraintArgs{
-			TopologyKey: pulumi.String(topology),
-			MaxSkew:     pulumi.Int(1),
-			// When a zone has no spot capacity, a second pod in another zone is better than one that waits.
-			WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-			LabelSelector:     metav1.LabelSelectorArgs{MatchLabels: labels(WebName)},
-			// Counts the pods of one revision, so that a rollout is spread too.
-			MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
-		}
-	}
-	return args.Ship(corev1.PodSpecArgs{
-		AutomountServiceAccountToken:  pulumi.Bool(false),
-		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               podsecurity.Pod(user),
-		TerminationGracePeriodSeconds: pulumi.Int(graceSeconds),
-		TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{
-			spread("topology.kubernetes.io/zone"), spread("kubernetes.io/hostname"),
-		},
-		Containers: corev1.ContainerArray{container},
-		Volumes:    volumes,
+	container.EnvFrom = []pulumi.StringPtrInput{settings.Metadata.Name()}
+	return args.Ship(pod.Spec{
+		Name:         name,
+		User:         user,
+		GraceSeconds: graceSeconds,
+		Spread:       true,
+		Containers:   []pod.Container{container},
+		Volumes:      volumes,
 	}, nginxLogs)
 }
 
@@ -185,11 +177,11 @@ func (w *Web) podSpec(ctx *pulumi.Context, name string, args *WebArgs) (corev1.P
 // From outside, where the load balancer has translated it already, it is the port that browsers use.
 func servicePorts(public bool) corev1.ServicePortArray {
 	ports := corev1.ServicePortArray{corev1.ServicePortArgs{
-		Name: pulumi.String("http"), Port: pulumi.Int(Port), TargetPort: pulumi.String("http"),
+		Name: pulumi.String(portName), Port: pulumi.Int(Port), TargetPort: pulumi.String(portName),
 	}}
 	if public {
 		ports = append(ports, corev1.ServicePortArgs{
-			Name: pulumi.String("http-public"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
+			Name: pulumi.String("http-public"), Port: pulumi.Int(80), TargetPort: pulumi.String(portName),
 		})
 	}
 	return ports

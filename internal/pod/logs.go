@@ -1,9 +1,7 @@
-// Package podlogs says which logs a pod's containers write: the words between whoever declares a pod and whoever ships
-// its logs, so that neither needs to know the other.
-package podlogs
+package pod
 
-// Source is what one container writes: files in Dir, its output, or both. One of the two is required.
-type Source struct {
+// LogSource is what one container logs: files in Dir, its output, or both. One of the two is required.
+type LogSource struct {
 	// Container is the container's name. The container is given LOG_DIR, LOG_MAX_BYTES and LOG_GENERATIONS in its
 	// environment.
 	Container string

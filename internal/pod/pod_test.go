@@ -1,0 +1,100 @@
+package pod
+
+import (
+	"testing"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// first is the one container of a rendered pod.
+func first(t *testing.T, spec Spec) corev1.ContainerArgs {
+	all := spec.Render().Containers.(corev1.ContainerArray)
+	require.Len(t, all, 1)
+	return all[0].(corev1.ContainerArgs)
+}
+
+// Whoever leaves something out gets Kubernetes' default: an empty value would be another one, or refused.
+func TestWhatIsNotSetIsLeftOut(t *testing.T) {
+	spec := Spec{User: 1000, Containers: []Container{{Name: "app", Image: "example.com/app:1", Liveness: &Probe{Port: 80}}}}
+	out := spec.Render()
+	for name, value := range map[string]any{
+		"priority": out.PriorityClassName, "restart policy": out.RestartPolicy, "grace": out.TerminationGracePeriodSeconds,
+		"account": out.ServiceAccountName, "spread": out.TopologySpreadConstraints,
+	} {
+		assert.Nil(t, value, name)
+	}
+	assert.Empty(t, out.Volumes)
+	assert.Empty(t, out.InitContainers)
+	app := first(t, spec)
+	for name, value := range map[string]any{
+		"restart policy": app.RestartPolicy, "lifecycle": app.Lifecycle, "message": app.TerminationMessagePolicy,
+		"startup": app.StartupProbe, "readiness": app.ReadinessProbe,
+	} {
+		assert.Nil(t, value, name)
+	}
+	assert.Empty(t, app.Command)
+	assert.Equal(t, corev1.ProbeArgs{TcpSocket: corev1.TCPSocketActionArgs{Port: pulumi.Int(80)}}, app.LivenessProbe)
+}
+
+// There is no field by which a pod could ask for a privilege.
+func TestEveryPodIsRestricted(t *testing.T) {
+	out := Spec{User: 1000, Containers: []Container{{Name: "app"}}, CallsKubernetes: false}.Render()
+	assert.Equal(t, pulumi.Bool(false), out.AutomountServiceAccountToken)
+	security := out.SecurityContext.(corev1.PodSecurityContextArgs)
+	assert.Equal(t, pulumi.Bool(true), security.RunAsNonRoot)
+	for name, id := range map[string]any{"user": security.RunAsUser, "group": security.RunAsGroup, "files": security.FsGroup} {
+		assert.Equal(t, pulumi.Int(1000), id, name)
+	}
+	container := out.Containers.(corev1.ContainerArray)[0].(corev1.ContainerArgs).SecurityContext.(corev1.SecurityContextArgs)
+	assert.Equal(t, pulumi.Bool(false), container.AllowPrivilegeEscalation)
+	assert.Equal(t, pulumi.Bool(true), container.ReadOnlyRootFilesystem)
+	assert.Equal(t, pulumi.StringArray{pulumi.String("ALL")}, container.Capabilities.(corev1.CapabilitiesArgs).Drop)
+}
+
+func TestAVariableHasOneSource(t *testing.T) {
+	env := first(t, Spec{Containers: []Container{{Env: []Variable{
+		{Name: "PRICE", Text: "5$ or $(NAME)"}, {Name: "EMPTY"}, {Name: "ROLE", Output: pulumi.String("arn")}, {Name: "NODE", Field: "spec.nodeName"},
+	}}}}).Env.(corev1.EnvVarArray)
+	variable := func(i int) corev1.EnvVarArgs { return env[i].(corev1.EnvVarArgs) }
+	require.Len(t, env, 4)
+	assert.Equal(t, pulumi.String("5$$ or $$(NAME)"), variable(0).Value, "Kubernetes makes the text of it again")
+	assert.Equal(t, pulumi.String(""), variable(1).Value)
+	assert.Equal(t, pulumi.String("arn"), variable(2).Value)
+	assert.Nil(t, variable(3).Value)
+	assert.Equal(t, corev1.EnvVarSourceArgs{
+		FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String("spec.nodeName")},
+	}, variable(3).ValueFrom)
+}
+
+func TestAVolumeHasOneSource(t *testing.T) {
+	volumes := Spec{Volumes: []Volume{
+		{Name: "files", ConfigMap: pulumi.String("config")}, {Name: "keys", Secret: pulumi.String("secret")}, {Name: "data", Claim: pulumi.String("claim")},
+		{Name: "tmp", Empty: &Empty{LimitMiB: 16, Memory: true}}, {Name: "token", Token: &Token{Audience: "aws", Seconds: 600, File: "token"}},
+	}}.Render().Volumes.(corev1.VolumeArray)
+	assert.Equal(t, corev1.VolumeArray{
+		corev1.VolumeArgs{Name: pulumi.String("files"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: pulumi.String("config")}},
+		corev1.VolumeArgs{Name: pulumi.String("keys"), Secret: corev1.SecretVolumeSourceArgs{SecretName: pulumi.String("secret")}},
+		corev1.VolumeArgs{Name: pulumi.String("data"), PersistentVolumeClaim: corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: pulumi.String("claim")}},
+		corev1.VolumeArgs{Name: pulumi.String("tmp"), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("16Mi"), Medium: pulumi.String("Memory")}},
+		corev1.VolumeArgs{Name: pulumi.String("token"), Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{
+			corev1.VolumeProjectionArgs{ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
+				Audience: pulumi.String("aws"), ExpirationSeconds: pulumi.Int(600), Path: pulumi.String("token"),
+			}},
+		}}},
+	}, volumes)
+}
+
+// Selector and template of a workload agree, or its pods are nobody's.
+func TestTheSelectorFindsThePods(t *testing.T) {
+	spec := Spec{Name: "web", Spread: true}
+	assert.Equal(t, Selector("web").MatchLabels, spec.Template().Metadata.(metav1.ObjectMetaArgs).Labels)
+	spread := spec.Render().TopologySpreadConstraints.(corev1.TopologySpreadConstraintArray)
+	require.Len(t, spread, 2)
+	for _, constraint := range spread {
+		assert.Equal(t, Selector("web"), constraint.(corev1.TopologySpreadConstraintArgs).LabelSelector)
+	}
+}

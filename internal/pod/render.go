@@ -1,0 +1,230 @@
+package pod
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// NameLabel is the label that has a workload's name.
+const NameLabel = "app.kubernetes.io/name"
+
+// Labels are on a workload's objects and its pods.
+func Labels(workload string) pulumi.StringMap {
+	return pulumi.StringMap{NameLabel: pulumi.String(workload)}
+}
+
+// Selector selects a workload's pods.
+func Selector(workload string) metav1.LabelSelectorArgs {
+	return metav1.LabelSelectorArgs{MatchLabels: Labels(workload)}
+}
+
+// Meta is the metadata of an object that has its workload's name.
+func Meta(workload string, namespace pulumi.StringInput) metav1.ObjectMetaArgs {
+	return metav1.ObjectMetaArgs{Name: pulumi.String(workload), Namespace: namespace, Labels: Labels(workload)}
+}
+
+// Template is the pod for what makes pods.
+func (s Spec) Template() corev1.PodTemplateSpecArgs {
+	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: Labels(s.Name)}, Spec: s.Render()}
+}
+
+// Render is the pod in Pulumi's types.
+func (s Spec) Render() corev1.PodSpecArgs {
+	out := corev1.PodSpecArgs{
+		AutomountServiceAccountToken:  pulumi.Bool(s.CallsKubernetes),
+		ServiceAccountName:            s.ServiceAccount,
+		PriorityClassName:             text(s.PriorityClass),
+		RestartPolicy:                 text(s.RestartPolicy),
+		TerminationGracePeriodSeconds: number(s.GraceSeconds),
+		SecurityContext: corev1.PodSecurityContextArgs{
+			RunAsNonRoot:   pulumi.Bool(true),
+			RunAsUser:      pulumi.Int(s.User),
+			RunAsGroup:     pulumi.Int(s.User),
+			FsGroup:        pulumi.Int(s.User),
+			SeccompProfile: corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+		},
+		InitContainers: corev1.ContainerArray(each(s.InitContainers, Container.render)),
+		Containers:     corev1.ContainerArray(each(s.Containers, Container.render)),
+		Volumes:        corev1.VolumeArray(each(s.Volumes, Volume.render)),
+	}
+	if !s.CallsKubernetes {
+		// One variable for each Service of the namespace, which nobody reads.
+		out.EnableServiceLinks = pulumi.Bool(false)
+	}
+	if s.Spread {
+		out.TopologySpreadConstraints = corev1.TopologySpreadConstraintArray{
+			s.spread("topology.kubernetes.io/zone"), s.spread("kubernetes.io/hostname"),
+		}
+	}
+	return out
+}
+
+func (s Spec) spread(topology string) corev1.TopologySpreadConstraintArgs {
+	return corev1.TopologySpreadConstraintArgs{
+		TopologyKey: pulumi.String(topology),
+		MaxSkew:     pulumi.Int(1),
+		// When a zone has no spot capacity, a second pod in another zone is better than one that waits.
+		WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
+		LabelSelector:     Selector(s.Name),
+		// Counts the pods of one revision, so that a rollout is spread too.
+		MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
+	}
+}
+
+func (c Container) render() corev1.ContainerInput {
+	out := corev1.ContainerArgs{
+		Name:           pulumi.String(c.Name),
+		Image:          text(c.Image),
+		Command:        words(c.Command),
+		Args:           pulumi.StringArray(c.Args),
+		Env:            corev1.EnvVarArray(each(c.Env, Variable.render)),
+		EnvFrom:        corev1.EnvFromSourceArray(each(c.EnvFrom, fromConfigMap)),
+		Ports:          corev1.ContainerPortArray(each(c.Ports, Port.render)),
+		VolumeMounts:   corev1.VolumeMountArray(each(c.Mounts, Mount.render)),
+		StartupProbe:   c.Startup.render(),
+		LivenessProbe:  c.Liveness.render(),
+		ReadinessProbe: c.Readiness.render(),
+		Resources:      c.Resources.render(),
+		SecurityContext: corev1.SecurityContextArgs{
+			AllowPrivilegeEscalation: pulumi.Bool(false),
+			ReadOnlyRootFilesystem:   pulumi.Bool(true),
+			Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
+		},
+	}
+	if c.Sidecar {
+		out.RestartPolicy = pulumi.String("Always")
+	}
+	if c.StopDelaySeconds > 0 {
+		out.Lifecycle = corev1.LifecycleArgs{PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(c.StopDelaySeconds)}}}
+	}
+	if c.LogsOnFailure {
+		out.TerminationMessagePolicy = pulumi.String("FallbackToLogsOnError")
+	}
+	return out
+}
+
+func (v Variable) render() corev1.EnvVarInput {
+	out := corev1.EnvVarArgs{Name: pulumi.String(v.Name)}
+	switch {
+	case v.Field != "":
+		// The version is what the API server would fill in. It compares a fieldRef as a whole
+		// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy, structType atomic), so without it an
+		// `up` that finds a pod which a killed one had begun would end in a field conflict.
+		out.ValueFrom = corev1.EnvVarSourceArgs{
+			FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String(v.Field)},
+		}
+	case v.Output != nil:
+		out.Value = v.Output
+	default:
+		// Of "$$" Kubernetes makes "$", and of "$(NAME)" another variable's value
+		// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/third_party/forked/golang/expansion/expand.go, Expand).
+		out.Value = pulumi.String(strings.ReplaceAll(v.Text, "$", "$$"))
+	}
+	return out
+}
+
+func fromConfigMap(name pulumi.StringPtrInput) corev1.EnvFromSourceInput {
+	return corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: name}}
+}
+
+func (p Port) render() corev1.ContainerPortInput {
+	return corev1.ContainerPortArgs{Name: pulumi.String(p.Name), ContainerPort: pulumi.Int(p.Number)}
+}
+
+func (m Mount) render() corev1.VolumeMountInput {
+	out := corev1.VolumeMountArgs{Name: pulumi.String(m.Volume), MountPath: pulumi.String(m.Path), SubPath: text(m.SubPath)}
+	if m.ReadOnly {
+		out.ReadOnly = pulumi.Bool(true)
+	}
+	return out
+}
+
+func (v Volume) render() corev1.VolumeInput {
+	out := corev1.VolumeArgs{Name: pulumi.String(v.Name)}
+	switch {
+	case v.ConfigMap != nil:
+		out.ConfigMap = corev1.ConfigMapVolumeSourceArgs{Name: v.ConfigMap}
+	case v.Secret != nil:
+		out.Secret = corev1.SecretVolumeSourceArgs{SecretName: v.Secret}
+	case v.Claim != nil:
+		out.PersistentVolumeClaim = corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: v.Claim}
+	case v.Empty != nil:
+		source := corev1.EmptyDirVolumeSourceArgs{SizeLimit: mib(v.Empty.LimitMiB)}
+		if v.Empty.Memory {
+			source.Medium = pulumi.String("Memory")
+		}
+		out.EmptyDir = source
+	case v.Token != nil:
+		out.Projected = corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{corev1.VolumeProjectionArgs{
+			ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
+				Audience:          pulumi.String(v.Token.Audience),
+				ExpirationSeconds: pulumi.Int(v.Token.Seconds),
+				Path:              pulumi.String(v.Token.File),
+			},
+		}}}
+	}
+	return out
+}
+
+func (p *Probe) render() corev1.ProbePtrInput {
+	if p == nil {
+		return nil
+	}
+	out := corev1.ProbeArgs{
+		InitialDelaySeconds: number(p.DelaySeconds),
+		PeriodSeconds:       number(p.PeriodSeconds),
+		TimeoutSeconds:      number(p.TimeoutSeconds),
+		FailureThreshold:    number(p.Failures),
+	}
+	switch {
+	case len(p.Command) > 0:
+		out.Exec = corev1.ExecActionArgs{Command: words(p.Command)}
+	case p.Path != "":
+		out.HttpGet = corev1.HTTPGetActionArgs{Path: pulumi.String(p.Path), Port: pulumi.Int(p.Port)}
+	default:
+		out.TcpSocket = corev1.TCPSocketActionArgs{Port: pulumi.Int(p.Port)}
+	}
+	return out
+}
+
+func (r Resources) render() corev1.ResourceRequirementsArgs {
+	requests := pulumi.StringMap{"cpu": pulumi.String(r.CPU), "memory": pulumi.String(r.Memory)}
+	if r.StorageMiB > 0 {
+		requests["ephemeral-storage"] = mib(r.StorageMiB)
+	}
+	return corev1.ResourceRequirementsArgs{Requests: requests, Limits: pulumi.StringMap{"memory": pulumi.String(r.MemoryLimit)}}
+}
+
+// each renders the items; of none it makes nil, which Pulumi leaves out.
+func each[T, I any](items []T, render func(T) I) []I {
+	var out []I
+	for _, item := range items {
+		out = append(out, render(item))
+	}
+	return out
+}
+
+func words(command []string) pulumi.StringArray {
+	return pulumi.StringArray(each(command, func(word string) pulumi.StringInput { return pulumi.String(word) }))
+}
+
+// text and number leave out what is not set.
+func text(value string) pulumi.StringPtrInput {
+	if value == "" {
+		return nil
+	}
+	return pulumi.String(value)
+}
+
+func number(value int) pulumi.IntPtrInput {
+	if value == 0 {
+		return nil
+	}
+	return pulumi.Int(value)
+}
+
+func mib(size int) pulumi.String { return pulumi.String(fmt.Sprintf("%dMi", size)) }

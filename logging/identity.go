@@ -13,9 +13,10 @@ const (
 	tokenFile = "token"
 	// tokenSeconds of what runs for long are a day, as EKS's own webhooks ask for; the kubelet renews the token long before.
 	tokenSeconds = 86400
-	// podIdentityURL is where the pod identity agent of the node hands out credentials
+	// podIdentityAgent is where the agent of each node answers, and podIdentityURL where it hands out credentials
 	// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
-	podIdentityURL = "http://169.254.170.23/v1/credentials"
+	podIdentityAgent = "169.254.170.23"
+	podIdentityURL   = "http://" + podIdentityAgent + "/v1/credentials"
 )
 
 // identity is what one container needs to assume a role with its pod's service account: the token that IAM accepts, in a

@@ -8,8 +8,8 @@ import (
 
 	"expense/cluster"
 	"expense/internal/config"
+	"expense/internal/namespace"
 	"expense/logging"
-	"expense/workloads"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-eks/sdk/v3/go/eks"
@@ -48,7 +48,7 @@ type stack struct {
 	sidecar *logging.Sidecar
 
 	// namespace is the workloads', logNamespace that of what belongs to the domain.
-	namespace, logNamespace *workloads.Namespace
+	namespace, logNamespace *namespace.Namespace
 }
 
 // Run declares the whole stack. A setting that is missing or wrong is an error before the first resource.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"expense/internal/config"
+	"expense/internal/namespace"
 	"expense/logging"
 	"expense/workloads"
 
@@ -13,19 +14,18 @@ import (
 
 // addNamespaces makes the namespace of the workloads and that of what belongs to the domain.
 func (s *stack) addNamespaces() (err error) {
-	w := s.cfg.Workloads
-	if s.namespace, err = s.newNamespace(w.Namespace, &workloads.NamespaceArgs{Quota: w.Quota, Web: &w.Web}); err != nil {
+	w, logs := s.cfg.Workloads, logging.Opening(s.cfg.Network.CIDR)
+	if s.namespace, err = s.newNamespace(w.Namespace, w.Quota, append(workloads.WebOpenings(w.Web.Public), logs)); err != nil {
 		return err
 	}
-	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, &workloads.NamespaceArgs{Quota: logging.Quota, PodIdentity: true})
+	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, logging.Quota, []namespace.Opening{logs, logging.SetupOpening})
 	return err
 }
 
-func (s *stack) newNamespace(namespace string, args *workloads.NamespaceArgs) (*workloads.Namespace, error) {
-	args.Name, args.Environment, args.VPCCIDR = namespace, s.cfg.Workloads.Environment, s.cfg.Network.CIDR
-	out, err := workloads.NewNamespace(s.ctx, namespace, args, s.inCluster())
+func (s *stack) newNamespace(name string, quota config.Quota, openings []namespace.Opening) (*namespace.Namespace, error) {
+	out, err := namespace.New(s.ctx, name, &namespace.Args{Environment: s.cfg.Workloads.Environment, Quota: quota, Openings: openings}, s.inCluster())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", namespace, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return out, nil
 }

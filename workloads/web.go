@@ -5,6 +5,7 @@ import (
 	"path"
 
 	"expense/internal/config"
+	"expense/internal/namespace"
 	"expense/internal/pod"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -170,6 +171,21 @@ func (w *Web) pod(ctx *pulumi.Context, name string, args *WebArgs) (pod.Spec, er
 		Containers:   []pod.Container{container},
 		Volumes:      volumes,
 	}, nginxLogs)
+}
+
+// WebOpenings let the pods of the namespace connect to web, and with public everybody: the load balancer keeps its clients'
+// addresses.
+func WebOpenings(public bool) []namespace.Opening {
+	openings := []namespace.Opening{{
+		Name: "allow-web", From: namespace.Neighbours, To: namespace.Neighbours, Ports: namespace.TCP(Port),
+	}}
+	if public {
+		openings = append(openings, namespace.Opening{
+			Name: "allow-public-web", Workloads: []string{WebName}, From: []namespace.Peer{{CIDR: "0.0.0.0/0"}}, Ports: namespace.TCP(Port),
+			LoadBalancerPorts: len(servicePorts(public)),
+		})
+	}
+	return openings
 }
 
 // servicePorts: inside the cluster the Service has the container's port, because the VPC CNI's network policies match a

@@ -1,0 +1,59 @@
+package namespace
+
+import (
+	"testing"
+
+	"expense/internal/pod"
+
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A policy closes the directions that it names, so one that names a direction too many cuts pods off, and one too few opens.
+func TestAnOpeningIsForItsDirectionsOnly(t *testing.T) {
+	for _, c := range []struct {
+		opening Opening
+		types   []string
+	}{
+		{Opening{}, []string{"Ingress", "Egress"}},
+		{Opening{From: Neighbours, Ports: TCP(80)}, []string{"Ingress"}},
+		{Opening{To: Neighbours, Ports: TCP(80)}, []string{"Egress"}},
+		{Opening{From: Neighbours, To: Neighbours, Ports: TCP(80)}, []string{"Ingress", "Egress"}},
+	} {
+		policy := c.opening.policy()
+		assert.Equal(t, pulumi.ToStringArray(c.types), policy.PolicyTypes)
+		assert.Equal(t, len(c.opening.From) > 0, policy.Ingress != nil, "%v", c.opening)
+		assert.Equal(t, len(c.opening.To) > 0, policy.Egress != nil, "%v", c.opening)
+	}
+}
+
+func TestAnOpeningIsForItsWorkloadsOnly(t *testing.T) {
+	assert.Equal(t, metav1.LabelSelectorArgs{}, Opening{}.policy().PodSelector, "every pod")
+	assert.Equal(t, pod.Selector("web"), Opening{Workloads: []string{"web"}}.policy().PodSelector)
+	assert.Equal(t, metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{metav1.LabelSelectorRequirementArgs{
+		Key: pulumi.String(pod.NameLabel), Operator: pulumi.String("In"), Values: pulumi.ToStringArray([]string{"api", "web"}),
+	}}}, Opening{Workloads: []string{"api", "web"}}.policy().PodSelector)
+}
+
+// A peer without its namespace's selector would be a pod of the own namespace, and one without its labels every pod.
+func TestAPeerIsWhoItSays(t *testing.T) {
+	rule := Opening{To: []Peer{
+		{CIDR: "10.0.0.0/8"}, {}, {Labels: map[string]string{"app": "api"}}, {Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
+	}, Ports: TCP(443)}.policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)
+	require.Len(t, rule, 1)
+	labels := func(key, value string) metav1.LabelSelectorArgs {
+		return metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{key: pulumi.String(value)}}
+	}
+	assert.Equal(t, networkingv1.NetworkPolicyPeerArray{
+		networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String("10.0.0.0/8")}},
+		networkingv1.NetworkPolicyPeerArgs{PodSelector: metav1.LabelSelectorArgs{}},
+		networkingv1.NetworkPolicyPeerArgs{PodSelector: labels("app", "api")},
+		networkingv1.NetworkPolicyPeerArgs{PodSelector: labels("k8s-app", "kube-dns"), NamespaceSelector: labels("kubernetes.io/metadata.name", "kube-system")},
+	}, rule[0].(networkingv1.NetworkPolicyEgressRuleArgs).To)
+	assert.Equal(t, networkingv1.NetworkPolicyPortArray{
+		networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(443)},
+	}, rule[0].(networkingv1.NetworkPolicyEgressRuleArgs).Ports)
+}

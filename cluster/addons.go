@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -147,7 +148,7 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon s
 		ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 		ResolveConflictsOnUpdate: pulumi.String("OVERWRITE"),
 		PodIdentityAssociations:  identities,
-		Tags:                     nameTag(name + "-" + addon),
+		Tags:                     tags.Name(name + "-" + addon),
 	}
 	if version, pinned := args.Versions[addon]; pinned {
 		resource.AddonVersion = pulumi.String(version)
@@ -181,7 +182,7 @@ func (a *Addons) role(ctx *pulumi.Context, name string, args *AddonsArgs, accoun
 	if err != nil {
 		return nil, nil, err
 	}
-	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(a))
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: tags.Name(name)}, pulumi.Parent(a))
 	if err != nil {
 		return nil, nil, fmt.Errorf("role %s: %w", name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"expense/internal/config"
 	"expense/internal/iampolicy"
 	"expense/internal/pod"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -85,7 +86,7 @@ func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *Autoscaler
 	if err != nil {
 		return nil, err
 	}
-	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(a))
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: tags.Name(name)}, pulumi.Parent(a))
 	if err != nil {
 		return nil, fmt.Errorf("role: %w", err)
 	}
@@ -98,7 +99,7 @@ func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *Autoscaler
 		Namespace:      pulumi.String(autoscalerNamespace),
 		ServiceAccount: pulumi.String(autoscalerName),
 		RoleArn:        role.Arn,
-		Tags:           nameTag(name),
+		Tags:           tags.Name(name),
 	}, pulumi.Parent(a), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
 		return nil, fmt.Errorf("pod identity: %w", err)

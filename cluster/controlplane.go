@@ -9,6 +9,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	awseks "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
@@ -73,71 +74,21 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	if err := ctx.RegisterComponentResource(typeControlPlane, name, c, opts...); err != nil {
 		return nil, err
 	}
-	child := pulumi.Parent(c)
-
-	// Since 1.28 EKS encrypts all that the Kubernetes API stores with it (EncryptionConfig of the EKS API's model), not
-	// Secrets alone.
-	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
-		Description:          pulumi.String("Kubernetes API data of EKS cluster " + args.Name),
-		EnableKeyRotation:    pulumi.Bool(true),
-		DeletionWindowInDays: pulumi.Int(args.KeyDeletionDays),
-		Tags:                 nameTag(name),
-	}, child)
+	key, err := c.key(ctx, name, args)
 	if err != nil {
-		return nil, fmt.Errorf("secrets key: %w", err)
-	}
-	if _, err := kms.NewAlias(ctx, name, &kms.AliasArgs{
-		// A name of the program's own, because people look the key up by it.
-		Name:        pulumi.String(config.ClusterKeyAlias(args.Name)),
-		TargetKeyId: key.KeyId,
-	}, child); err != nil {
-		return nil, fmt.Errorf("secrets key alias: %w", err)
+		return nil, err
 	}
 	// EKS writes to a group of this name, and makes one without retention if it does not find it. Created first, it is
 	// ours; deleted last, EKS has stopped writing.
 	logs, err := cloudwatch.NewLogGroup(ctx, name+"-control-plane", &cloudwatch.LogGroupArgs{
 		Name:            pulumi.String(config.ClusterLogGroup(args.Name)),
 		RetentionInDays: pulumi.Int(args.LogRetentionDays),
-	}, child)
+	}, pulumi.Parent(c))
 	if err != nil {
-		return nil, fmt.Errorf("control plane log group: %w", err)
+		return nil, fmt.Errorf("log group: %w", err)
 	}
-
-	var publicCIDRs pulumi.StringArrayInput
-	if args.PublicAccess {
-		publicCIDRs = pulumi.ToStringArray(args.PublicAccessCIDRs)
-	}
-	// Never nil: the component would put the AWS_PROFILE of the shell into the kubeconfig of a provider of its own, and each person
-	// with another one would see a change (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, createCluster).
-	credentials := eks.KubeconfigOptionsArgs{}
-	if args.Account.Profile != "" {
-		credentials.ProfileName = pulumi.String(args.Account.Profile)
-	}
-	if args.Account.RoleARN != "" {
-		credentials.RoleArn = pulumi.String(args.Account.RoleARN)
-	}
-	api := eks.AuthenticationModeApi
-	c.Cluster, err = eks.NewCluster(ctx, name, &eks.ClusterArgs{
-		Name:                            pulumi.String(args.Name),
-		Version:                         pulumi.String(args.Version),
-		VpcId:                           args.VpcID,
-		PrivateSubnetIds:                args.PrivateSubnetIDs.ToStringArrayOutput().ApplyT(firstZones).(pulumi.StringArrayOutput),
-		KubernetesServiceIpAddressRange: pulumi.String(args.ServiceCIDR),
-		AuthenticationMode:              &api,
-		EndpointPrivateAccess:           pulumi.Bool(true),
-		EndpointPublicAccess:            pulumi.Bool(args.PublicAccess),
-		PublicAccessCidrs:               publicCIDRs,
-		EnabledClusterLogTypes:          controlPlaneLogs,
-		EncryptionConfigKeyArn:          key.Arn,
-		ProviderCredentialOpts:          credentials,
-		// Nodes, add-ons and the OIDC provider are this program's own resources: the component's would look versions
-		// up in AWS on every run, and no test could see them.
-		SkipDefaultNodeGroup:      pulumi.BoolRef(true),
-		SkipDefaultSecurityGroups: pulumi.BoolRef(true),
-		CreateOidcProvider:        pulumi.Bool(false),
-		UseDefaultVpcCni:          pulumi.BoolRef(true),
-		KubeProxyAddonOptions:     &eks.KubeProxyAddonOptionsArgs{Enabled: pulumi.BoolRef(false)},
-	}, child, pulumi.DependsOn([]pulumi.Resource{logs}), pulumi.Transforms([]pulumi.ResourceTransform{componentTransform(args.PermissionsBoundary)}))
+	c.Cluster, err = eks.NewCluster(ctx, name, clusterArgs(args, key), pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{logs}),
+		pulumi.Transforms([]pulumi.ResourceTransform{componentTransform(args.PermissionsBoundary)}))
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -153,34 +104,82 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html).
 		Url:           c.OIDCIssuer,
 		ClientIdLists: pulumi.StringArray{pulumi.String("sts.amazonaws.com")},
-		Tags:          nameTag(name),
-	}, child)
+		Tags:          tags.Name(name),
+	}, pulumi.Parent(c))
 	if err != nil {
 		return nil, fmt.Errorf("OIDC provider: %w", err)
 	}
 	c.OIDCProviderARN = provider.Arn
 
-	for _, people := range []struct {
-		principals []string
-		policy     string
-	}{
-		{args.Admins, "AmazonEKSClusterAdminPolicy"},
-		// AdminView rather than View: who is asked to look into a cluster needs its custom resources and nodes too.
-		{args.Readers, "AmazonEKSAdminViewPolicy"},
-	} {
-		for _, principal := range people.principals {
-			if err := c.access(ctx, name, args, principal, people.policy); err != nil {
-				return nil, err
-			}
-		}
+	if err := c.people(ctx, name, args); err != nil {
+		return nil, err
 	}
-
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{
 		"kubeconfigJson":  c.KubeconfigJSON,
 		"securityGroupId": c.SecurityGroupID,
 		"oidcProviderArn": c.OIDCProviderARN,
 		"oidcIssuer":      c.OIDCIssuer,
 	})
+}
+
+// key makes the key of what Kubernetes stores. Since 1.28 EKS encrypts all of that with it (EncryptionConfig of the EKS API's
+// model), not Secrets alone.
+func (c *ControlPlane) key(ctx *pulumi.Context, name string, args *ControlPlaneArgs) (*kms.Key, error) {
+	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
+		Description:          pulumi.String("Kubernetes API data of EKS cluster " + args.Name),
+		EnableKeyRotation:    pulumi.Bool(true),
+		DeletionWindowInDays: pulumi.Int(args.KeyDeletionDays),
+		Tags:                 tags.Name(name),
+	}, pulumi.Parent(c))
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	if _, err := kms.NewAlias(ctx, name, &kms.AliasArgs{
+		// A name of the program's own, because people look the key up by it.
+		Name:        pulumi.String(config.ClusterKeyAlias(args.Name)),
+		TargetKeyId: key.KeyId,
+	}, pulumi.Parent(c)); err != nil {
+		return nil, fmt.Errorf("key alias: %w", err)
+	}
+	return key, nil
+}
+
+// clusterArgs are the component's. Nodes, add-ons and the OIDC provider are this program's own resources: the component's would
+// look versions up in AWS on every run, and no test could see them.
+func clusterArgs(args *ControlPlaneArgs, key *kms.Key) *eks.ClusterArgs {
+	var publicCIDRs pulumi.StringArrayInput
+	if args.PublicAccess {
+		publicCIDRs = pulumi.ToStringArray(args.PublicAccessCIDRs)
+	}
+	// Never nil: the component would put the AWS_PROFILE of the shell into the kubeconfig of a provider of its own, and each person
+	// with another one would see a change (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, createCluster).
+	credentials := eks.KubeconfigOptionsArgs{}
+	if args.Account.Profile != "" {
+		credentials.ProfileName = pulumi.String(args.Account.Profile)
+	}
+	if args.Account.RoleARN != "" {
+		credentials.RoleArn = pulumi.String(args.Account.RoleARN)
+	}
+	api := eks.AuthenticationModeApi
+	return &eks.ClusterArgs{
+		Name:                            pulumi.String(args.Name),
+		Version:                         pulumi.String(args.Version),
+		VpcId:                           args.VpcID,
+		PrivateSubnetIds:                args.PrivateSubnetIDs.ToStringArrayOutput().ApplyT(firstZones).(pulumi.StringArrayOutput),
+		KubernetesServiceIpAddressRange: pulumi.String(args.ServiceCIDR),
+		AuthenticationMode:              &api,
+		EndpointPrivateAccess:           pulumi.Bool(true),
+		EndpointPublicAccess:            pulumi.Bool(args.PublicAccess),
+		PublicAccessCidrs:               publicCIDRs,
+		EnabledClusterLogTypes:          controlPlaneLogs,
+		EncryptionConfigKeyArn:          key.Arn,
+		ProviderCredentialOpts:          credentials,
+		SkipDefaultNodeGroup:            pulumi.BoolRef(true),
+		SkipDefaultSecurityGroups:       pulumi.BoolRef(true),
+		CreateOidcProvider:              pulumi.Bool(false),
+		UseDefaultVpcCni:                pulumi.BoolRef(true),
+		KubeProxyAddonOptions:           &eks.KubeProxyAddonOptionsArgs{Enabled: pulumi.BoolRef(false)},
+	}
 }
 
 // withProfile adds a profile to the kubeconfig of the component, which hands over the role and leaves the profile out
@@ -208,6 +207,22 @@ func withProfile(kubeconfig, profile string) (string, error) {
 	return string(out), err
 }
 
+// people gives each principal of the settings its access.
+func (c *ControlPlane) people(ctx *pulumi.Context, name string, args *ControlPlaneArgs) error {
+	for _, principal := range args.Admins {
+		if err := c.access(ctx, name, args, principal, "AmazonEKSClusterAdminPolicy"); err != nil {
+			return err
+		}
+	}
+	for _, principal := range args.Readers {
+		// AdminView rather than View: who is asked to look into a cluster needs its custom resources and nodes too.
+		if err := c.access(ctx, name, args, principal, "AmazonEKSAdminViewPolicy"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // access gives one principal one of EKS's access policies for the whole cluster
 // (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html).
 func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPlaneArgs, principal, policy string) error {
@@ -216,7 +231,7 @@ func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPla
 		ClusterName:  pulumi.String(args.Name),
 		PrincipalArn: pulumi.String(principal),
 		// Without the path: a tag's value has 256 characters, and a path may have twice as many.
-		Tags: nameTag(name + "-" + path.Base(principal)),
+		Tags: tags.Name(name + "-" + path.Base(principal)),
 	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{c.Cluster}))
 	if err != nil {
 		return fmt.Errorf("access entry for %s: %w", principal, err)

@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"fmt"
+	"net/netip"
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/internal/subnets"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
@@ -33,6 +36,9 @@ type Network struct {
 	// Egress is what private subnets need to reach AWS and, with NAT, the internet. What boots in a private subnet
 	// depends on it: a node that comes up before its route fails to join. On destroy it goes after them.
 	Egress []pulumi.Resource
+
+	args NetworkArgs
+	vpc  *ec2.Vpc
 }
 
 // NewNetwork makes the network. The subnets carry their zone ID in their names, so a zone that is appended to the list
@@ -41,135 +47,152 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if args == nil {
 		return nil, fmt.Errorf("network %q: no arguments", name)
 	}
-	ranges, err := Subnets(args.CIDR, len(args.Zones))
+	ranges, err := netip.ParsePrefix(args.CIDR)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("network %q: %w", name, err)
 	}
-	n := &Network{PrivateSubnets: map[string]pulumi.StringOutput{}}
+	n := &Network{PrivateSubnets: map[string]pulumi.StringOutput{}, args: *args}
 	if err := ctx.RegisterComponentResource(typeNetwork, name, n, opts...); err != nil {
 		return nil, err
 	}
-	child := pulumi.Parent(n)
-
-	network, err := ec2.NewVpc(ctx, name, &ec2.VpcArgs{
+	n.vpc, err = ec2.NewVpc(ctx, name, &ec2.VpcArgs{
 		CidrBlock: pulumi.String(args.CIDR),
 		// EKS's private endpoint and the domain's endpoint are names that resolve inside the VPC only.
 		EnableDnsSupport:   pulumi.Bool(true),
 		EnableDnsHostnames: pulumi.Bool(true),
-		Tags:               nameTag(name),
-	}, child)
+		Tags:               tags.Name(name),
+	}, pulumi.Parent(n))
 	if err != nil {
 		return nil, fmt.Errorf("vpc: %w", err)
 	}
-	gateway, err := ec2.NewInternetGateway(ctx, name, &ec2.InternetGatewayArgs{VpcId: network.ID(), Tags: nameTag(name)}, child)
+	n.VpcID = n.vpc.ID()
+	internet, err := n.internet(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("internet gateway: %w", err)
-	}
-	public, err := ec2.NewRouteTable(ctx, name+"-public", &ec2.RouteTableArgs{VpcId: network.ID(), Tags: nameTag(name + "-public")}, child)
-	if err != nil {
-		return nil, fmt.Errorf("public route table: %w", err)
-	}
-	internet, err := ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
-		RouteTableId:         public.ID(),
-		DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
-		GatewayId:            gateway.ID(),
-	}, child)
-	if err != nil {
-		return nil, fmt.Errorf("public route: %w", err)
+		return nil, err
 	}
 
 	var privateIDs, privateTables pulumi.StringArray
 	var natID pulumi.StringOutput
-	for i, zone := range args.Zones {
-		publicSubnet, err := n.subnet(ctx, name+"-public-"+zone, network, zone, ranges[i].Public.String(), "kubernetes.io/role/elb")
+	for i, zone := range subnets.Plan(ranges, len(args.Zones)) {
+		id := args.Zones[i]
+		public, err := n.publicSubnet(ctx, name+"-public-"+id, id, zone.Public, internet)
 		if err != nil {
 			return nil, err
 		}
-		association, err := ec2.NewRouteTableAssociation(ctx, name+"-public-"+zone, &ec2.RouteTableAssociationArgs{
-			SubnetId: publicSubnet.ID(), RouteTableId: public.ID(),
-		}, child)
-		if err != nil {
-			return nil, fmt.Errorf("public route table association %s: %w", zone, err)
-		}
 		if args.NAT == config.NATPerZone || args.NAT == config.NATSingle && i == 0 {
-			// A NAT gateway is of use once its own subnet reaches the internet, so it waits for that route and association.
-			if natID, err = n.nat(ctx, name+"-"+zone, publicSubnet, gateway, internet, association); err != nil {
+			if natID, err = n.nat(ctx, name+"-"+id, public); err != nil {
 				return nil, err
 			}
 		}
-
-		privateSubnet, err := n.subnet(ctx, name+"-private-"+zone, network, zone, ranges[i].Private.String(), "kubernetes.io/role/internal-elb")
+		table, err := n.privateSubnet(ctx, name+"-private-"+id, id, zone.Private, natID)
 		if err != nil {
 			return nil, err
 		}
-		private, err := ec2.NewRouteTable(ctx, name+"-private-"+zone, &ec2.RouteTableArgs{
-			VpcId: network.ID(), Tags: nameTag(name + "-private-" + zone),
-		}, child)
-		if err != nil {
-			return nil, fmt.Errorf("private route table %s: %w", zone, err)
-		}
-		privateAssociation, err := ec2.NewRouteTableAssociation(ctx, name+"-private-"+zone, &ec2.RouteTableAssociationArgs{
-			SubnetId: privateSubnet.ID(), RouteTableId: private.ID(),
-		}, child)
-		if err != nil {
-			return nil, fmt.Errorf("private route table association %s: %w", zone, err)
-		}
-		n.Egress = append(n.Egress, privateAssociation)
-		if args.NAT != config.NATNone {
-			route, err := ec2.NewRoute(ctx, name+"-private-"+zone+"-nat", &ec2.RouteArgs{
-				RouteTableId:         private.ID(),
-				DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
-				NatGatewayId:         natID,
-			}, child)
-			if err != nil {
-				return nil, fmt.Errorf("private route %s: %w", zone, err)
-			}
-			n.Egress = append(n.Egress, route)
-		}
-		n.PrivateSubnets[zone] = privateSubnet.ID().ToStringOutput()
-		privateIDs = append(privateIDs, n.PrivateSubnets[zone])
-		privateTables = append(privateTables, private.ID().ToStringOutput())
+		privateIDs = append(privateIDs, n.PrivateSubnets[id])
+		privateTables = append(privateTables, table.ID().ToStringOutput())
 	}
-	n.VpcID = network.ID()
 	n.PrivateSubnetIDs = privateIDs.ToStringArrayOutput()
 
-	// ECR keeps image layers in S3: through the gateway they cost no NAT traffic, and come without NAT too.
-	gatewayArgs := &ec2.VpcEndpointArgs{
-		VpcId:           network.ID(),
-		ServiceName:     pulumi.String("com.amazonaws." + args.Region + ".s3"),
-		VpcEndpointType: pulumi.String("Gateway"),
-		RouteTableIds:   privateTables,
-		Tags:            nameTag(name + "-s3"),
-	}
-	if args.NAT == config.NATNone {
-		// Only where there is no other way out: beside a NAT gateway the buckets of every other region stay open, and a policy would
-		// cut off the images of public registries that keep their layers in the region's S3, as registry.k8s.io does
-		// (https://github.com/kubernetes/registry.k8s.io, cmd/archeio/internal/app/buckets.go).
-		gatewayArgs.Policy = endpointPolicy(network, args.Region, "s3")
-	}
-	s3, err := ec2.NewVpcEndpoint(ctx, name+"-s3", gatewayArgs, child)
-	if err != nil {
-		return nil, fmt.Errorf("S3 endpoint: %w", err)
-	}
-	n.Egress = append(n.Egress, s3)
-	if err := n.interfaceEndpoints(ctx, name, args, network, privateIDs[:len(args.EndpointZones())]); err != nil {
+	if err := n.s3Endpoint(ctx, name+"-s3", privateTables); err != nil {
 		return nil, err
 	}
-
+	if err := n.interfaceEndpoints(ctx, name, privateIDs[:len(args.EndpointZones())]); err != nil {
+		return nil, err
+	}
 	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"vpcId": n.VpcID, "privateSubnetIds": n.PrivateSubnetIDs})
+}
+
+// internet is what public subnets reach the internet by.
+type internet struct {
+	gateway *ec2.InternetGateway
+	table   *ec2.RouteTable
+	route   *ec2.Route
+}
+
+func (n *Network) internet(ctx *pulumi.Context, name string) (out internet, err error) {
+	out.gateway, err = ec2.NewInternetGateway(ctx, name, &ec2.InternetGatewayArgs{VpcId: n.VpcID, Tags: tags.Name(name)}, pulumi.Parent(n))
+	if err != nil {
+		return out, fmt.Errorf("internet gateway: %w", err)
+	}
+	out.table, err = ec2.NewRouteTable(ctx, name+"-public", &ec2.RouteTableArgs{VpcId: n.VpcID, Tags: tags.Name(name + "-public")}, pulumi.Parent(n))
+	if err != nil {
+		return out, fmt.Errorf("public route table: %w", err)
+	}
+	out.route, err = ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
+		RouteTableId:         out.table.ID(),
+		DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
+		GatewayId:            out.gateway.ID(),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return out, fmt.Errorf("public route: %w", err)
+	}
+	return out, nil
+}
+
+// public is a public subnet, and what it takes until it reaches the internet.
+type public struct {
+	subnet *ec2.Subnet
+	ready  []pulumi.Resource
+}
+
+func (n *Network) publicSubnet(ctx *pulumi.Context, name, zone string, cidr netip.Prefix, internet internet) (out public, err error) {
+	if out.subnet, err = n.subnet(ctx, name, zone, cidr, "kubernetes.io/role/elb"); err != nil {
+		return out, err
+	}
+	association, err := ec2.NewRouteTableAssociation(ctx, name, &ec2.RouteTableAssociationArgs{
+		SubnetId: out.subnet.ID(), RouteTableId: internet.table.ID(),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return out, fmt.Errorf("route table association %s: %w", name, err)
+	}
+	out.ready = []pulumi.Resource{internet.gateway, internet.route, association}
+	return out, nil
+}
+
+// privateSubnet makes a private subnet with its route table; where there is no NAT, the gateway's ID is not used.
+func (n *Network) privateSubnet(ctx *pulumi.Context, name, zone string, cidr netip.Prefix, natID pulumi.StringOutput) (*ec2.RouteTable, error) {
+	subnet, err := n.subnet(ctx, name, zone, cidr, "kubernetes.io/role/internal-elb")
+	if err != nil {
+		return nil, err
+	}
+	n.PrivateSubnets[zone] = subnet.ID().ToStringOutput()
+	table, err := ec2.NewRouteTable(ctx, name, &ec2.RouteTableArgs{VpcId: n.VpcID, Tags: tags.Name(name)}, pulumi.Parent(n))
+	if err != nil {
+		return nil, fmt.Errorf("route table %s: %w", name, err)
+	}
+	association, err := ec2.NewRouteTableAssociation(ctx, name, &ec2.RouteTableAssociationArgs{
+		SubnetId: subnet.ID(), RouteTableId: table.ID(),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return nil, fmt.Errorf("route table association %s: %w", name, err)
+	}
+	n.Egress = append(n.Egress, association)
+	if n.args.NAT == config.NATNone {
+		return table, nil
+	}
+	route, err := ec2.NewRoute(ctx, name+"-nat", &ec2.RouteArgs{
+		RouteTableId:         table.ID(),
+		DestinationCidrBlock: pulumi.String("0.0.0.0/0"),
+		NatGatewayId:         natID,
+	}, pulumi.Parent(n))
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", name, err)
+	}
+	n.Egress = append(n.Egress, route)
+	return table, nil
 }
 
 // subnet makes one subnet with the tag by which Kubernetes' load balancers find it
 // (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html). No subnet hands out public addresses:
 // NAT gateways bring their own, and load balancers ask for theirs.
-func (n *Network) subnet(ctx *pulumi.Context, name string, network *ec2.Vpc, zone, cidr, roleTag string) (*ec2.Subnet, error) {
-	tags := nameTag(name)
-	tags[roleTag] = pulumi.String("1")
+func (n *Network) subnet(ctx *pulumi.Context, name, zone string, cidr netip.Prefix, roleTag string) (*ec2.Subnet, error) {
+	all := tags.Name(name)
+	all[roleTag] = pulumi.String("1")
 	subnet, err := ec2.NewSubnet(ctx, name, &ec2.SubnetArgs{
-		VpcId:              network.ID(),
+		VpcId:              n.VpcID,
 		AvailabilityZoneId: pulumi.String(zone),
-		CidrBlock:          pulumi.String(cidr),
-		Tags:               tags,
+		CidrBlock:          pulumi.String(cidr.String()),
+		Tags:               all,
 	}, pulumi.Parent(n))
 	if err != nil {
 		return nil, fmt.Errorf("subnet %s: %w", name, err)
@@ -177,19 +200,19 @@ func (n *Network) subnet(ctx *pulumi.Context, name string, network *ec2.Vpc, zon
 	return subnet, nil
 }
 
-// nat makes a NAT gateway and gives its ID.
-func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, after ...pulumi.Resource) (id pulumi.StringOutput, err error) {
+// nat makes a NAT gateway and gives its ID. The gateway is of use once its subnet reaches the internet, so it waits for that.
+func (n *Network) nat(ctx *pulumi.Context, name string, in public) (id pulumi.StringOutput, err error) {
 	// An address is released only while its gateway still exists, so it waits for the same resources as the NAT gateway
 	// (https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html).
 	address, err := ec2.NewEip(ctx, name+"-nat", &ec2.EipArgs{
-		Domain: pulumi.String("vpc"), Tags: nameTag(name + "-nat"),
-	}, pulumi.Parent(n), pulumi.DependsOn(after))
+		Domain: pulumi.String("vpc"), Tags: tags.Name(name + "-nat"),
+	}, pulumi.Parent(n), pulumi.DependsOn(in.ready))
 	if err != nil {
 		return id, fmt.Errorf("NAT address %s: %w", name, err)
 	}
 	gateway, err := ec2.NewNatGateway(ctx, name, &ec2.NatGatewayArgs{
-		SubnetId: subnet.ID(), AllocationId: address.ID(), Tags: nameTag(name),
-	}, pulumi.Parent(n), pulumi.DependsOn(after),
+		SubnetId: in.subnet.ID(), AllocationId: address.ID(), Tags: tags.Name(name),
+	}, pulumi.Parent(n), pulumi.DependsOn(in.ready),
 		// An address belongs to one gateway at a time.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
@@ -206,39 +229,62 @@ func (n *Network) nat(ctx *pulumi.Context, name string, subnet *ec2.Subnet, afte
 	}), nil
 }
 
+// s3Endpoint: ECR keeps image layers in S3; through the gateway they cost no NAT traffic, and come without NAT too.
+func (n *Network) s3Endpoint(ctx *pulumi.Context, name string, tables pulumi.StringArray) error {
+	args := &ec2.VpcEndpointArgs{
+		VpcId:           n.VpcID,
+		ServiceName:     pulumi.String("com.amazonaws." + n.args.Region + ".s3"),
+		VpcEndpointType: pulumi.String("Gateway"),
+		RouteTableIds:   tables,
+		Tags:            tags.Name(name),
+	}
+	if n.args.NAT == config.NATNone {
+		// Only where there is no other way out: beside a NAT gateway the buckets of every other region stay open, and a policy would
+		// cut off the images of public registries that keep their layers in the region's S3, as registry.k8s.io does
+		// (https://github.com/kubernetes/registry.k8s.io, cmd/archeio/internal/app/buckets.go).
+		args.Policy = n.endpointPolicy("s3")
+	}
+	endpoint, err := ec2.NewVpcEndpoint(ctx, name, args, pulumi.Parent(n))
+	if err != nil {
+		return fmt.Errorf("S3 endpoint: %w", err)
+	}
+	n.Egress = append(n.Egress, endpoint)
+	return nil
+}
+
 // interfaceEndpoints give services addresses in the VPC, under the services' own names.
-func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *NetworkArgs, network *ec2.Vpc, subnetIDs pulumi.StringArray) error {
+func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, subnetIDs pulumi.StringArray) error {
 	group, err := ec2.NewSecurityGroup(ctx, name+"-endpoints", &ec2.SecurityGroupArgs{
 		VpcId:       n.VpcID,
 		Description: pulumi.String("Interface endpoints: HTTPS from the VPC"),
-		Tags:        nameTag(name + "-endpoints"),
+		Tags:        tags.Name(name + "-endpoints"),
 	}, pulumi.Parent(n))
 	if err != nil {
 		return fmt.Errorf("endpoints' security group: %w", err)
 	}
 	rule, err := vpc.NewSecurityGroupIngressRule(ctx, name+"-endpoints-https", &vpc.SecurityGroupIngressRuleArgs{
 		SecurityGroupId: group.ID(),
-		CidrIpv4:        pulumi.String(args.CIDR),
+		CidrIpv4:        pulumi.String(n.args.CIDR),
 		IpProtocol:      pulumi.String("tcp"),
 		FromPort:        pulumi.Int(443),
 		ToPort:          pulumi.Int(443),
 		Description:     pulumi.String("HTTPS from the VPC"),
-		Tags:            nameTag(name + "-endpoints-https"),
+		Tags:            tags.Name(name + "-endpoints-https"),
 	}, pulumi.Parent(n))
 	if err != nil {
 		return fmt.Errorf("endpoints' ingress rule: %w", err)
 	}
 	n.Egress = append(n.Egress, rule)
-	for _, service := range args.EndpointServices() {
+	for _, service := range n.args.EndpointServices() {
 		endpoint, err := ec2.NewVpcEndpoint(ctx, name+"-"+service, &ec2.VpcEndpointArgs{
 			VpcId:             n.VpcID,
-			ServiceName:       pulumi.String("com.amazonaws." + args.Region + "." + service),
+			ServiceName:       pulumi.String("com.amazonaws." + n.args.Region + "." + service),
 			VpcEndpointType:   pulumi.String("Interface"),
 			SubnetIds:         subnetIDs,
 			SecurityGroupIds:  pulumi.StringArray{group.ID()},
 			PrivateDnsEnabled: pulumi.Bool(true),
-			Policy:            endpointPolicy(network, args.Region, service),
-			Tags:              nameTag(name + "-" + service),
+			Policy:            n.endpointPolicy(service),
+			Tags:              tags.Name(name + "-" + service),
 		}, pulumi.Parent(n))
 		if err != nil {
 			return fmt.Errorf("endpoint %s: %w", service, err)
@@ -250,13 +296,13 @@ func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, args *Net
 
 // endpointPolicy lets the account's own principals through an endpoint, with the rights that they have, so that nobody carries
 // data out with credentials of another account. The account is read off the VPC, because the program asks AWS nothing.
-func endpointPolicy(network *ec2.Vpc, region, service string) pulumi.StringOutput {
-	return network.Arn.ApplyT(func(vpc string) (string, error) {
+func (n *Network) endpointPolicy(service string) pulumi.StringOutput {
+	return n.vpc.Arn.ApplyT(func(vpc string) (string, error) {
 		account, err := iampolicy.Account(vpc)
 		if err != nil {
 			return "", err
 		}
-		return iampolicy.Document(endpointStatements(account, region, service)...)
+		return iampolicy.Document(endpointStatements(account, n.args.Region, service)...)
 	}).(pulumi.StringOutput)
 }
 
@@ -284,8 +330,4 @@ func endpointStatements(account, region, service string) []iampolicy.Statement {
 		})
 	}
 	return statements
-}
-
-func nameTag(name string) pulumi.StringMap {
-	return pulumi.StringMap{"Name": pulumi.String(name)}
 }

@@ -6,6 +6,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
@@ -73,7 +74,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 			HttpPutResponseHopLimit: pulumi.Int(1),
 		},
 		TagSpecifications: tagSpecifications(args.ClusterName+"-"+name, args.Tags),
-		Tags:              nameTag(name),
+		Tags:              tags.Name(name),
 	}, pulumi.Parent(g))
 	if err != nil {
 		return nil, fmt.Errorf("launch template: %w", err)
@@ -108,7 +109,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		},
 		Labels: pulumi.ToStringMap(args.Labels),
 		Taints: taints(args.Taints),
-		Tags:   nameTag(name),
+		Tags:   tags.Name(name),
 	}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("node group: %w", err)
@@ -177,7 +178,7 @@ func NewNodeRole(ctx *pulumi.Context, name string, args *NodeRoleArgs, opts ...p
 	if err != nil {
 		return nil, err
 	}
-	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: nameTag(name)}, pulumi.Parent(r))
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{AssumeRolePolicy: pulumi.String(trust), Tags: tags.Name(name)}, pulumi.Parent(r))
 	if err != nil {
 		return nil, fmt.Errorf("node role: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"expense/internal/subnets"
 )
 
 var (
@@ -97,18 +99,20 @@ func (r *report) dataNodes(c *Config, path string, data []string) {
 	if err != nil || !r.ok("network.cidr") {
 		return
 	}
-	if reserved, free := 3*d.InstanceCount/d.ZoneCount, addresses(vpc); reserved > free {
+	if reserved, free := 3*d.InstanceCount/d.ZoneCount, addresses(vpc, d.ZoneCount); reserved > free {
 		r.add(path, fmt.Sprintf("%d, for which OpenSearch Service reserves %d addresses in each subnet", d.InstanceCount, reserved),
 			fmt.Sprintf("at most %d: a private subnet of network.cidr %s has %d addresses", free/3*d.ZoneCount, c.Network.CIDR, free),
 			"use more zones, or a larger network in a new stack")
 	}
 }
 
-// addresses is how many addresses one of the domain's subnets has to give. A private subnet of the first three zones is an
-// eighth of the VPC (package cluster), of which AWS keeps five addresses
+// addresses is how many addresses the smallest of the domain's subnets has to give. AWS keeps five of each
 // (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html). OpenSearch Service reserves three for each data
 // node (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#reserving-ip-vpc-endpoints).
-func addresses(vpc netip.Prefix) int { return 1<<(32-vpc.Bits()-3) - 5 }
+func addresses(vpc netip.Prefix, zones int) int {
+	plan := subnets.Plan(vpc, zones)
+	return 1<<(32-plan[zones-1].Private.Bits()) - 5
+}
 
 // masters checks the dedicated masters, of which there are three or none
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-dedicatedmasternodes.html).

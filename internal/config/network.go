@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"expense/internal/subnets"
 )
 
 // compass are the directions in a region's name as they appear in the IDs of its zones.
@@ -91,16 +93,14 @@ var (
 
 func (r *report) network(c *Config, prefix string) {
 	n := c.Network
-	// AWS's largest VPC is a /16 (same page); below a /22, six zones' subnets have not the 16 addresses that EKS advises
-	// (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
-	r.cidr("network.cidr", n.CIDR, 16, 22, forVPC, "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
+	r.cidr("network.cidr", n.CIDR, subnets.Largest, subnets.Smallest, forVPC, "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
 	oneOf(r, "network.nat", n.NAT, []NAT{NATSingle, NATPerZone, NATNone})
 	if n.NAT == NATNone && slices.Contains(withoutEKSEndpoint, c.Region) {
 		r.add("network.nat", quote(string(n.NAT))+" in "+c.Region+", where AWS has no VPC endpoint for the EKS API", "single, perZone", "")
 	}
 
-	// EKS wants subnets in two zones at least (network-reqs, as above); the subnet plan has room for six.
-	const zones = "2 to 6 zone IDs such as use1-az1, in one region"
+	// EKS wants subnets in two zones at least (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
+	zones := fmt.Sprintf("2 to %d zone IDs such as use1-az1, in one region", subnets.MaxZones)
 	if !r.require("network.zones", zones, "list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId' --region "+c.regionOr()) {
 		return
 	}
@@ -119,7 +119,7 @@ func (r *report) network(c *Config, prefix string) {
 		}
 	}
 	r.unique("network.zones", n.Zones)
-	if len(n.Zones) < 2 || len(n.Zones) > 6 {
+	if len(n.Zones) < 2 || len(n.Zones) > subnets.MaxZones {
 		r.add("network.zones", fmt.Sprintf("a list of %d", len(n.Zones)), zones, "")
 	}
 }

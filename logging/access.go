@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/opensearch"
@@ -96,7 +97,7 @@ func (a *Access) role(ctx *pulumi.Context, name, namespace, serviceAccount strin
 		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer, func(provider, issuer string) (string, error) {
 			return iampolicy.ServiceAccountTrust(provider, issuer, namespace, serviceAccount)
 		})),
-		Tags: pulumi.StringMap{"Name": pulumi.String(name)},
+		Tags: tags.Name(name),
 	}, pulumi.Parent(a))
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("role: %w", err)

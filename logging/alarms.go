@@ -6,6 +6,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sns"
@@ -73,7 +74,7 @@ func NewAlarms(ctx *pulumi.Context, name string, args *AlarmsArgs, opts ...pulum
 // for CloudWatch: AWS's own key, alias/aws/sns, does not admit it, and the alarms would say nothing
 // (https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns). A message holds figures and no log line.
 func (a *Alarms) topic(ctx *pulumi.Context, name string, args *AlarmsArgs) error {
-	topic, err := sns.NewTopic(ctx, name, &sns.TopicArgs{Tags: pulumi.StringMap{"Name": pulumi.String(name)}}, pulumi.Parent(a))
+	topic, err := sns.NewTopic(ctx, name, &sns.TopicArgs{Tags: tags.Name(name)}, pulumi.Parent(a))
 	if err != nil {
 		return fmt.Errorf("topic: %w", err)
 	}
@@ -214,7 +215,7 @@ func (a alarm) args(name string, dimensions pulumi.StringMap, topic pulumi.Strin
 		TreatMissingData:   pulumi.String(a.missing),
 		AlarmActions:       pulumi.Array{topic},
 		OkActions:          pulumi.Array{topic},
-		Tags:               pulumi.StringMap{"Name": pulumi.String(name + "-" + a.name)},
+		Tags:               tags.Name(name + "-" + a.name),
 	}
 	if !a.share {
 		out.Namespace, out.MetricName, out.Dimensions = pulumi.String(namespace), pulumi.String(a.metric), dimensions

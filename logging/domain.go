@@ -10,6 +10,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
@@ -104,7 +105,36 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		return nil, err
 	}
 
-	domain, err := opensearch.NewDomain(ctx, name, &opensearch.DomainArgs{
+	domain, err := opensearch.NewDomain(ctx, name, domainArgs(name, args, publishing, group),
+		pulumi.Parent(d), pulumi.DependsOn(slices.Concat(dependsOn, []pulumi.Resource{policy})), pulumi.Protect(args.Domain.Protect),
+		// Fifteen to thirty minutes are usual, one in ten has taken more than an hour
+		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After the timeout nobody waits on: the next `up`
+		// takes the domain as it is then, without its endpoint. So there is time for slow days, below the deployment's four hours.
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "150m", Update: "180m", Delete: "90m"}))
+	if err != nil {
+		return nil, fmt.Errorf("OpenSearch domain: %w", err)
+	}
+	d.Name, d.ARN = domain.DomainName, domain.Arn
+	d.Endpoint, d.DashboardsEndpoint = made(args, domain, domain.Endpoint), made(args, domain, domain.DashboardEndpoint)
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
+		"name": d.Name, "arn": d.ARN, "endpoint": d.Endpoint, "dashboardsEndpoint": d.DashboardsEndpoint,
+	})
+}
+
+// made is an endpoint, or an error while there is none: a domain in the making has none, and an `up` after one that waited for it
+// in vain does not wait.
+func made(args *DomainArgs, domain *opensearch.Domain, endpoint pulumi.StringOutput) pulumi.StringOutput {
+	return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
+		if v[1] == "" {
+			return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s --region %[2]s "+
+				"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name, args.Region)
+		}
+		return v[0].(string), nil
+	}).(pulumi.StringOutput)
+}
+
+func domainArgs(name string, args *DomainArgs, publishing opensearch.DomainLogPublishingOptionArray, group *ec2.SecurityGroup) *opensearch.DomainArgs {
+	return &opensearch.DomainArgs{
 		DomainName:    pulumi.String(args.Domain.Name),
 		EngineVersion: pulumi.String(args.Domain.EngineVersion),
 		ClusterConfig: clusterConfig(args.Domain),
@@ -145,30 +175,8 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		// A required update that stays out for long isolates a domain and at last deletes it
 		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/service-software.html).
 		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
-		Tags:                  pulumi.StringMap{"Name": pulumi.String(name)},
-	}, pulumi.Parent(d), pulumi.DependsOn(slices.Concat(dependsOn, []pulumi.Resource{policy})), pulumi.Protect(args.Domain.Protect),
-		// Fifteen to thirty minutes are usual, one in ten has taken more than an hour
-		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After the timeout nobody waits on: the next `up`
-		// takes the domain as it is then, without its endpoint. So there is time for slow days, below the deployment's four hours.
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "150m", Update: "180m", Delete: "90m"}))
-	if err != nil {
-		return nil, fmt.Errorf("domain: %w", err)
+		Tags:                  tags.Name(name),
 	}
-	d.Name, d.ARN = domain.DomainName, domain.Arn
-	// A domain in the making has no endpoint, and an `up` after one that waited for it in vain does not wait.
-	made := func(endpoint pulumi.StringOutput) pulumi.StringOutput {
-		return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
-			if v[1] == "" {
-				return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s --region %[2]s "+
-					"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name, args.Region)
-			}
-			return v[0].(string), nil
-		}).(pulumi.StringOutput)
-	}
-	d.Endpoint, d.DashboardsEndpoint = made(domain.Endpoint), made(domain.DashboardEndpoint)
-	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
-		"name": d.Name, "arn": d.ARN, "endpoint": d.Endpoint, "dashboardsEndpoint": d.DashboardsEndpoint,
-	})
 }
 
 // clusterConfig is the shape of the domain's nodes. Three dedicated masters: with two, losing one stops the election.
@@ -273,7 +281,7 @@ func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArg
 	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
 		VpcId:       args.VpcID,
 		Description: pulumi.String("OpenSearch domain " + args.Domain.Name + ": HTTPS from the cluster"),
-		Tags:        pulumi.StringMap{"Name": pulumi.String(name)},
+		Tags:        tags.Name(name),
 	}, pulumi.Parent(d))
 	if err != nil {
 		return nil, fmt.Errorf("security group: %w", err)
@@ -286,7 +294,7 @@ func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArg
 		FromPort:                  pulumi.Int(443),
 		ToPort:                    pulumi.Int(443),
 		Description:               pulumi.String("HTTPS from the nodes and pods of the cluster"),
-		Tags:                      pulumi.StringMap{"Name": pulumi.String(name + "-cluster")},
+		Tags:                      tags.Name(name + "-cluster"),
 	}, pulumi.Parent(d)); err != nil {
 		return nil, fmt.Errorf("ingress rule: %w", err)
 	}

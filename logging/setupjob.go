@@ -12,6 +12,7 @@ import (
 	"expense/internal/config"
 	"expense/internal/iampolicy"
 	"expense/internal/pod"
+	"expense/internal/tags"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -75,7 +76,7 @@ func NewMaster(ctx *pulumi.Context, name string, args *MasterArgs, opts ...pulum
 		return nil, err
 	}
 	m.role, err = iam.NewRole(ctx, name, &iam.RoleArgs{
-		AssumeRolePolicy: pulumi.String(trust), Tags: pulumi.StringMap{"Name": pulumi.String(name)},
+		AssumeRolePolicy: pulumi.String(trust), Tags: tags.Name(name),
 	}, pulumi.Parent(m))
 	if err != nil {
 		return nil, fmt.Errorf("role: %w", err)
@@ -188,7 +189,7 @@ func (s *Setup) identity(ctx *pulumi.Context, name string, args *SetupArgs) ([]p
 		Namespace:      args.Namespace,
 		ServiceAccount: pulumi.String(SetupName),
 		RoleArn:        args.Master.RoleARN,
-		Tags:           pulumi.StringMap{"Name": pulumi.String(name)},
+		Tags:           tags.Name(name),
 		// The cluster's name is plain text: the cluster comes with the namespace's guards.
 	}, pulumi.Parent(s), pulumi.DependsOn(args.DependsOn))
 	if err != nil {

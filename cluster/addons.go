@@ -48,7 +48,7 @@ type Addons struct {
 // monitoring agent tells node repair what the kubelet cannot see.
 func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
 	return newAddons(ctx, name, args, opts, func(a *Addons) error {
-		agent, err := a.add(ctx, name, args, "eks-pod-identity-agent", nil, nil)
+		agent, err := a.add(ctx, name, args, addon{name: "eks-pod-identity-agent"})
 		if err != nil {
 			return err
 		}
@@ -68,12 +68,13 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 		// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026
 		// cuts off pods that no policy selects (https://github.com/aws/aws-network-policy-agent/issues/553):
 		// docs/recovery.md has the way out.
-		if _, err := a.add(ctx, name, args, "vpc-cni", map[string]string{"enableNetworkPolicy": "true"},
-			identities(networkAccount, role), agent, attachment); err != nil {
+		if _, err := a.add(ctx, name, args, addon{
+			name: "vpc-cni", values: map[string]string{"enableNetworkPolicy": "true"}, account: networkAccount, role: role,
+		}, agent, attachment); err != nil {
 			return err
 		}
-		for _, addon := range []string{"kube-proxy", "eks-node-monitoring-agent"} {
-			if _, err := a.add(ctx, name, args, addon, nil, nil); err != nil {
+		for _, other := range []string{"kube-proxy", "eks-node-monitoring-agent"} {
+			if _, err := a.add(ctx, name, args, addon{name: other}); err != nil {
 				return err
 			}
 		}
@@ -95,8 +96,8 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 		return nil, fmt.Errorf("add-ons %q: no arguments", name)
 	}
 	return newAddons(ctx, name, &args.AddonsArgs, opts, func(a *Addons) error {
-		for _, addon := range []string{"coredns", "metrics-server"} {
-			if _, err := a.add(ctx, name, &args.AddonsArgs, addon, nil, nil); err != nil {
+		for _, other := range []string{"coredns", "metrics-server"} {
+			if _, err := a.add(ctx, name, &args.AddonsArgs, addon{name: other}); err != nil {
 				return err
 			}
 		}
@@ -110,9 +111,10 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 		// Behind the nodes' hop limit of 1 the driver's node pods read Kubernetes in place of the instance's metadata, so they count
 		// how many volumes a node takes without its network interfaces: too many, which one claim does not meet
 		// (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/2262).
-		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, "aws-ebs-csi-driver",
-			map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
-			identities(storageAccount, role), attachment)
+		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, addon{
+			name: "aws-ebs-csi-driver", values: map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
+			account: storageAccount, role: role,
+		}, attachment)
 		return err
 	})
 }
@@ -136,44 +138,51 @@ func newAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
 }
 
-// add makes one add-on, with the values of its configuration schema if any.
-func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, addon string, values any,
-	identities eks.AddonPodIdentityAssociationArrayInput, after ...pulumi.Resource,
-) (*eks.Addon, error) {
+// addon is one add-on, by AWS's name.
+type addon struct {
+	name string
+	// values are those of its configuration schema; nil leaves its defaults.
+	values any
+	// role is handed to its pods of the service account; nil is none.
+	account string
+	role    *iam.Role
+}
+
+// add makes one add-on.
+func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one addon, after ...pulumi.Resource) (*eks.Addon, error) {
 	resource := &eks.AddonArgs{
 		ClusterName: pulumi.String(args.ClusterName),
-		AddonName:   pulumi.String(addon),
+		AddonName:   pulumi.String(one.name),
 		// EKS starts every cluster with copies of vpc-cni, kube-proxy and coredns that it does not manage: the add-on
 		// takes them over. Later edits of ours are kept out the same way.
 		ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 		ResolveConflictsOnUpdate: pulumi.String("OVERWRITE"),
-		PodIdentityAssociations:  identities,
-		Tags:                     tags.Name(name + "-" + addon),
+		Tags:                     tags.Name(name + "-" + one.name),
 	}
-	if version, pinned := args.Versions[addon]; pinned {
+	if one.role != nil {
+		resource.PodIdentityAssociations = eks.AddonPodIdentityAssociationArray{
+			eks.AddonPodIdentityAssociationArgs{ServiceAccount: pulumi.String(one.account), RoleArn: one.role.Arn},
+		}
+	}
+	if version, pinned := args.Versions[one.name]; pinned {
 		resource.AddonVersion = pulumi.String(version)
 	}
-	if values != nil {
-		data, err := json.Marshal(values)
+	if one.values != nil {
+		data, err := json.Marshal(one.values)
 		if err != nil {
-			return nil, fmt.Errorf("add-on %s: %w", addon, err)
+			return nil, fmt.Errorf("add-on %s: %w", one.name, err)
 		}
 		resource.ConfigurationValues = pulumi.String(data)
 	}
-	out, err := eks.NewAddon(ctx, name+"-"+addon, resource, pulumi.Parent(a), pulumi.DependsOn(after), pulumi.DependsOnInputs(args.DependsOn),
+	out, err := eks.NewAddon(ctx, name+"-"+one.name, resource, pulumi.Parent(a), pulumi.DependsOn(after), pulumi.DependsOnInputs(args.DependsOn),
 		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{a.cameUp}}),
 		// An add-on has no name of its own, so its successor cannot come up beside it.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
-		return nil, fmt.Errorf("add-on %s: %w", addon, err)
+		return nil, fmt.Errorf("add-on %s: %w", one.name, err)
 	}
 	a.All = append(a.All, out)
 	return out, nil
-}
-
-// identities hand a role to an add-on's pods of one service account.
-func identities(account string, role *iam.Role) eks.AddonPodIdentityAssociationArray {
-	return eks.AddonPodIdentityAssociationArray{eks.AddonPodIdentityAssociationArgs{ServiceAccount: pulumi.String(account), RoleArn: role.Arn}}
 }
 
 // role makes a role with one of AWS's managed policies, for one service account of an add-on.

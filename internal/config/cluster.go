@@ -78,9 +78,9 @@ func (r *report) ownPartition(path, arn, region string) bool {
 // addons are the EKS add-ons that the program installs.
 var addons = slices.Sorted(maps.Keys(published.Addons()))
 
-// retentionDays are the values that CloudWatch Logs accepts
+// logGroupRetentions are the values that CloudWatch Logs accepts
 // (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
-var retentionDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+var logGroupRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
 func (r *report) cluster(c *Config) {
 	k := c.Cluster
@@ -119,7 +119,7 @@ func (r *report) cluster(c *Config) {
 		}
 	}
 
-	oneOf(r, "cluster.logRetentionDays", k.LogRetentionDays, retentionDays)
+	oneOf(r, "cluster.logRetentionDays", k.LogRetentionDays, logGroupRetentions)
 	// https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html
 	r.between("cluster.keyDeletionDays", k.KeyDeletionDays, 7, 30, " days")
 

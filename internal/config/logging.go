@@ -74,7 +74,7 @@ func (r *report) logging(c *Config) {
 		r.match("logging.dataStream", l.DataStream, dataStream, 255-len(".ds-")-len("-000001"),
 			"up to 244 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit")
 	}
-	oneOf(r, "logging.logRetentionDays", l.LogRetentionDays, retentionDays)
+	oneOf(r, "logging.logRetentionDays", l.LogRetentionDays, logGroupRetentions)
 
 	r.fields(l.Fields)
 	r.indexedFields(l.IndexedFields, l.Fields)

@@ -1,10 +1,17 @@
 package tests
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,41 +19,173 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-type source struct{ name, text string }
+// floors are the product's folders from the top down. A package imports what is on a floor below its own; beside each other are
+// only those of internal.
+var floors = map[string]int{".": 4, "program": 3, "cluster": 2, "workloads": 2, "logging": 2, "internal": 1}
 
-// sources are the product's Go files, tests excepted.
+// source is one of the product's Go files, tests excepted.
+type source struct {
+	name, text string
+	// folder is the package's, and room the first part of it.
+	folder, room string
+	file         *ast.File
+}
+
+var positions = token.NewFileSet()
+
 func sources(t *testing.T) []source {
 	var out []source
-	for _, folder := range []string{"../main.go", "../program", "../cluster", "../workloads", "../logging", "../internal"} {
-		require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+	for room := range floors {
+		root := filepath.Join("..", room)
+		require.NoError(t, filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.IsDir() && room == "." && name != root:
+				return fs.SkipDir
+			case entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+				return nil
+			}
+			data, err := os.ReadFile(name)
+			if err != nil {
 				return err
 			}
-			data, err := os.ReadFile(path)
-			out = append(out, source{path, string(data)})
+			file, err := parser.ParseFile(positions, name, data, 0)
+			folder := strings.TrimPrefix(path.Dir(filepath.ToSlash(name)), "../")
+			out = append(out, source{name, string(data), folder, room, file})
 			return err
 		}))
 	}
 	return out
 }
 
-// The three rooms do not know each other; the program hands values across.
+// No import goes up, none goes to a neighbour, and none leaves the product.
 func TestImportsFlowOneWay(t *testing.T) {
 	t.Parallel()
 	checked := 0
 	for _, file := range sources(t) {
-		room := strings.Split(strings.TrimPrefix(file.name, "../"), "/")[0]
-		for _, other := range []string{"cluster", "workloads", "logging"} {
-			if room == other || room == "program" || room == "main.go" {
+		for _, spec := range file.file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			folder, own := strings.CutPrefix(imported, "expense/")
+			if !own {
 				continue
 			}
-			assert.NotContains(t, file.text, `"expense/`+other+`"`, file.name)
+			room, _, _ := strings.Cut(folder, "/")
+			floor, known := floors[room]
+			assert.True(t, known, "%s imports %s, which is not of the product", file.name, imported)
+			assert.True(t, floor < floors[file.room] || room == "internal" && file.room == "internal", "%s imports %s", file.name, imported)
 			checked++
 		}
-		assert.NotContains(t, file.text, `"expense/rehearsal`, file.name)
-		assert.NotContains(t, file.text, `"expense/tools`, file.name)
 	}
-	assert.Greater(t, checked, 20)
+	assert.Greater(t, checked, 30)
+}
+
+// Who reads a function should see all of it, and who calls it should not count arguments: a value is one.
+func TestFunctionsFitAScreen(t *testing.T) {
+	t.Parallel()
+	const lines, parameters = 80, 6
+	checked := 0
+	for _, file := range sources(t) {
+		for _, declaration := range file.file.Decls {
+			function, is := declaration.(*ast.FuncDecl)
+			if !is {
+				continue
+			}
+			found := positions.Position(function.End()).Line - positions.Position(function.Pos()).Line + 1
+			assert.LessOrEqual(t, found, lines, "%s: lines of %s", file.name, function.Name)
+			assert.LessOrEqual(t, function.Type.Params.NumFields(), parameters, "%s: parameters of %s", file.name, function.Name)
+			checked++
+		}
+	}
+	assert.Greater(t, checked, 200)
+}
+
+// A component's fields with a name are its outputs: what it registers under the name is the field, and nothing else is.
+func TestComponentsRegisterTheirOutputs(t *testing.T) {
+	t.Parallel()
+	declared := map[string]map[string]string{} // by folder and type: the fields by the names in their tags
+	all := sources(t)
+	for _, file := range all {
+		ast.Inspect(file.file, func(node ast.Node) bool {
+			if spec, is := node.(*ast.TypeSpec); is {
+				if fields, is := spec.Type.(*ast.StructType); is && isComponent(fields) {
+					declared[file.folder+"."+spec.Name.Name] = tagged(t, fields)
+				}
+			}
+			return true
+		})
+	}
+	found := map[string]map[string]string{}
+	for _, file := range all {
+		for _, declaration := range file.file.Decls {
+			if function, is := declaration.(*ast.FuncDecl); is {
+				ast.Inspect(function, func(node ast.Node) bool {
+					call, is := node.(*ast.CallExpr)
+					if !is || len(call.Args) != 2 {
+						return true
+					}
+					if method, is := call.Fun.(*ast.SelectorExpr); is && method.Sel.Name == "RegisterResourceOutputs" {
+						found[file.folder+"."+typeOf(function, call.Args[0])] = entries(t, call.Args[1])
+					}
+					return true
+				})
+			}
+		}
+	}
+	assert.Equal(t, declared, found)
+	assert.Greater(t, len(declared), 10)
+}
+
+func isComponent(fields *ast.StructType) bool {
+	return slices.ContainsFunc(fields.Fields.List, func(field *ast.Field) bool {
+		embedded, is := field.Type.(*ast.SelectorExpr)
+		return is && len(field.Names) == 0 && embedded.Sel.Name == "ResourceState"
+	})
+}
+
+func tagged(t *testing.T, fields *ast.StructType) map[string]string {
+	out := map[string]string{}
+	for _, field := range fields.Fields.List {
+		if field.Tag == nil {
+			continue
+		}
+		tag, err := strconv.Unquote(field.Tag.Value)
+		require.NoError(t, err)
+		require.Len(t, field.Names, 1)
+		out[reflect.StructTag(tag).Get("pulumi")] = field.Names[0].Name
+	}
+	return out
+}
+
+// typeOf is the type of a variable that the function sets to the address of a new value.
+func typeOf(function *ast.FuncDecl, variable ast.Expr) string {
+	name, typ := variable.(*ast.Ident).Name, ""
+	ast.Inspect(function, func(node ast.Node) bool {
+		set, is := node.(*ast.AssignStmt)
+		if !is || len(set.Lhs) != 1 {
+			return true
+		}
+		if left, is := set.Lhs[0].(*ast.Ident); is && left.Name == name {
+			if address, is := set.Rhs[0].(*ast.UnaryExpr); is {
+				typ = address.X.(*ast.CompositeLit).Type.(*ast.Ident).Name
+			}
+		}
+		return true
+	})
+	return typ
+}
+
+// entries are the fields that a map literal has, by key.
+func entries(t *testing.T, literal ast.Expr) map[string]string {
+	out := map[string]string{}
+	for _, element := range literal.(*ast.CompositeLit).Elts {
+		entry := element.(*ast.KeyValueExpr)
+		key, err := strconv.Unquote(entry.Key.(*ast.BasicLit).Value)
+		require.NoError(t, err)
+		out[key] = entry.Value.(*ast.SelectorExpr).Sel.Name
+	}
+	return out
 }
 
 // A field of the settings' that the sidecar sets too would be lost, or put its own in a pod's name.

@@ -99,8 +99,10 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"aws:eks/nodeGroup:NodeGroup":                               suffixed("nodeGroupName", "nodeGroupNamePrefix"),
 	"aws:kms/key:Key":                                           arn("kms", "key/"),
 	"aws:iam/role:Role":                                         arn("iam", "role/"),
-	"aws:iam/openIdConnectProvider:OpenIdConnectProvider":       arn("iam", "oidc-provider/"),
-	"aws:cloudwatch/logGroup:LogGroup":                          arn("logs", "log-group:"),
+	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": func(in map[string]any, _ string) map[string]any {
+		return map[string]any{"arn": "arn:aws:iam::" + account + ":oidc-provider/" + strings.TrimPrefix(fmt.Sprint(in["url"]), "https://")}
+	},
+	"aws:cloudwatch/logGroup:LogGroup": arn("logs", "log-group:"),
 	"aws:opensearch/domain:Domain": func(in map[string]any, _ string) map[string]any {
 		host := fmt.Sprintf("vpc-%s-abc.us-east-1.es.amazonaws.com", in["domainName"])
 		return map[string]any{

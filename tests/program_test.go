@@ -40,7 +40,7 @@ func names(all []registered) []string {
 	return out
 }
 
-// An error of any resource ends the run, and says which resource it was in the program's words.
+// An error of any resource ends the run. Which resource it was, the engine says: registrations fail after the program has gone on.
 func TestAFailureOfAnyTypeSurfaces(t *testing.T) {
 	t.Parallel()
 	settings := stackFile(t, "prod")

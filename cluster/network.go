@@ -30,6 +30,9 @@ type Network struct {
 	// PrivateSubnetIDs are in the order of the zones.
 	PrivateSubnetIDs pulumi.StringArrayOutput `pulumi:"privateSubnetIds"`
 
+	// PrivateCIDRs are their ranges.
+	PrivateCIDRs []string
+
 	// PrivateSubnets are the same by zone. Each is known without the others, so a zone that is appended changes none.
 	PrivateSubnets map[string]pulumi.StringOutput
 
@@ -88,6 +91,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 		if err != nil {
 			return nil, err
 		}
+		n.PrivateCIDRs = append(n.PrivateCIDRs, zone.Private.String())
 		privateIDs = append(privateIDs, n.PrivateSubnets[id])
 		privateTables = append(privateTables, table.ID().ToStringOutput())
 	}

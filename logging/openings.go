@@ -2,10 +2,14 @@ package logging
 
 import "expense/internal/namespace"
 
-// Opening lets pods reach the domain and STS, which has their roles' credentials. Both have addresses in the VPC that are not
-// known before they are made.
-func Opening(vpcCIDR string) namespace.Opening {
-	return namespace.Opening{Name: "allow-opensearch", To: []namespace.Peer{{CIDR: vpcCIDR}}, Ports: namespace.TCP(443)}
+// Opening lets the pods of workloads reach the domain and STS, which has their roles' credentials. Both have addresses in the
+// private subnets that are not known before they are made.
+func Opening(privateCIDRs []string, workloads ...string) namespace.Opening {
+	out := namespace.Opening{Name: "allow-opensearch", Workloads: workloads, Ports: namespace.TCP(443)}
+	for _, cidr := range privateCIDRs {
+		out.To = append(out.To, namespace.Peer{CIDR: cidr})
+	}
+	return out
 }
 
 // SetupOpening lets the set-up ask its node's pod identity agent for credentials. The agent answers only service accounts that

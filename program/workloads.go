@@ -14,11 +14,13 @@ import (
 
 // addNamespaces makes the namespace of the workloads and that of what belongs to the domain.
 func (s *stack) addNamespaces() (err error) {
-	w, logs := s.cfg.Workloads, logging.Opening(s.cfg.Network.CIDR)
+	w, private := s.cfg.Workloads, s.network.PrivateCIDRs
+	logs := logging.Opening(private, workloads.MultiContainerName, workloads.NginxName, workloads.WebName)
 	if s.namespace, err = s.newNamespace(w.Namespace, w.Quota, append(workloads.WebOpenings(w.Web.Public), logs)); err != nil {
 		return err
 	}
-	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, logging.Quota, []namespace.Opening{logs, logging.SetupOpening})
+	domain := logging.Opening(private, logging.DashboardsName, logging.SetupName)
+	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, logging.Quota, []namespace.Opening{domain, logging.SetupOpening})
 	return err
 }
 

@@ -438,6 +438,44 @@ func TestServicesHaveTheContainersPort(t *testing.T) {
 	assert.NotEmpty(t, services)
 }
 
+// HTTPS out of a pod goes to the private subnets, where the domain and STS are, and out of those pods only that need them: all
+// with a token for AWS, which are all that there are today.
+func TestPodsReachAWSInThePrivateSubnetsOnly(t *testing.T) {
+	const openings, subnets = "kubernetes:networking.k8s.io/v1:NetworkPolicy", "aws:ec2/subnet:Subnet"
+	open, private, pods := map[string][]any{}, map[string][]any{}, map[string][]any{} // by shape, the last by namespace too
+	var checks []func()
+	sweep(t, func(r registered) bool { return runsPods(r) || r.Type == openings || r.Type == subnets }, func(t *testing.T, shape string, r registered) {
+		namespace := fmt.Sprint(shape, " ", at(r.Inputs, "metadata.namespace"))
+		switch {
+		case r.Type == subnets && strings.Contains(r.Name, "-private-"):
+			private[shape] = append(private[shape], r.Inputs["cidrBlock"])
+		case runsPods(r) && at(r.Inputs, "metadata.namespace") != "kube-system":
+			pods[namespace] = append(pods[namespace], at(r.Inputs, "metadata.labels").(map[string]any)["app.kubernetes.io/name"])
+		}
+		for _, rule := range list(at(r.Inputs, "spec.egress")) {
+			if ports := list(rule["ports"]); r.Type != openings || len(ports) != 1 || ports[0]["port"] != 443.0 {
+				continue
+			}
+			for _, expression := range list(at(r.Inputs, "spec.podSelector.matchExpressions")) {
+				assert.Equal(t, "In", expression["operator"], r)
+				open[namespace] = append(open[namespace], expression["values"].([]any)...)
+			}
+			var ranges []any
+			for _, to := range list(rule["to"]) {
+				ranges = append(ranges, at(to, "ipBlock.cidr"))
+			}
+			checks = append(checks, func() { assert.ElementsMatch(t, private[shape], ranges, "%s: %s", shape, r) })
+		}
+	})
+	for _, check := range checks {
+		check()
+	}
+	assert.NotEmpty(t, checks)
+	for namespace, names := range pods {
+		assert.Subset(t, open[namespace], names, namespace)
+	}
+}
+
 // Two groups of one name cannot exist side by side: with a fixed one the provider deletes the old group first. What the
 // engine then does is shown by the rehearsal's previews.
 func TestANodeGroupsSuccessorCanComeUpBesideIt(t *testing.T) {

@@ -250,8 +250,23 @@ func set(t testing.TB, settings map[string]string, path string, value any) {
 	settings[key] = string(data)
 }
 
-// run runs the program with the settings and returns what it registered. The run is over when it returns.
+// runs are the runs without options so far, by stack and settings.
+var runs sync.Map
+
+// run runs the program with the settings and returns what it registered, which is for reading only: without options there is
+// one run for all tests with the same settings.
 func run(t testing.TB, stack string, settings map[string]string, options ...func(*recorder, *pulumi.RunInfo)) ([]registered, error) {
+	if len(options) > 0 {
+		return runOnce(stack, settings, options...)
+	}
+	key, err := json.Marshal([]any{stack, settings})
+	require.NoError(t, err)
+	shared, _ := runs.LoadOrStore(string(key), sync.OnceValues(func() ([]registered, error) { return runOnce(stack, settings) }))
+	return shared.(func() ([]registered, error))()
+}
+
+// runOnce is over when it returns.
+func runOnce(stack string, settings map[string]string, options ...func(*recorder, *pulumi.RunInfo)) ([]registered, error) {
 	r := &recorder{}
 	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, r), func(info *pulumi.RunInfo) {
 		info.Config = settings

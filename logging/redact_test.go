@@ -421,6 +421,7 @@ func TestOrdinaryLinesKeepEveryValue(t *testing.T) {
 
 // No text holds up the logs: of what looks like the beginning of a secret a line may be full, and takes time in proportion to its length.
 func TestNoTextTakesLong(t *testing.T) {
+	t.Parallel()
 	seeds := []string{
 		"password", "password ", "password=", "password:", `password"`, `password=\`, `password="`, `password='`, "password=[", `password={"`, "--password", "<password ", "<password",
 		"password, value", `"name":"password"`, "pass", "x-token", "token.", "[token]", "api ", "api key", `\`, `\"`, `"`, "'", " ", "\t", "\n", "=", ":", "://", "://a:", "://a:b", "://a:b@", "@",

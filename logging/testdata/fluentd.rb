@@ -5,8 +5,8 @@
 # Input: {"filter": {parameter: text}, "messages": [{"path": ..., "message": [part, ...], "id": text}], "now": milliseconds, or the clock's time}. A part is a
 # text, [text, count] for one that is repeated, or {"base64": ...} for bytes.
 # Each message is handed over by itself, or all together with "together": true.
-# Output: {"error": text} if the configuration is refused, or {"events": [{"time": number, "record": {...}} or null]}; with "measure": true
-# {"seconds": of the processor} for each that is handed over.
+# Output: {"error": text} if the configuration is refused, or {"events": [{"time": number, "record": {...}} or null]}. The first event of
+# what is handed over has the "seconds" of the processor that it took; "measure": true leaves all but them out.
 require "base64"
 require "fluent/plugin/filter"
 load ARGV.fetch(0)
@@ -40,6 +40,7 @@ events = records.each_slice(input["together"] ? records.size : 1).flat_map do |s
   began = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID)
   made = filter.filter_stream("app", stream).events.to_h { |time, record| [record["_hash"], { "time" => Float("#{time.sec}.#{format('%09d', time.nsec)}"), "record" => record }] }
   seconds << { "seconds" => Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began }
+  made.each_value.first&.update(seconds.last)
   ids.map { |id| made[id] }
 end
 puts JSON.generate("events" => input["measure"] ? seconds : events)

@@ -55,7 +55,7 @@ vulnerabilities: ## Looks in every module for known vulnerabilities of what it c
 # the program under mocks takes a fifth less of their time, for more memory.
 tests = go test $(if $(RACE),-race) -p 4 -vet=off -ldflags=-w -exec 'env GOGC=200' -shuffle=on -timeout 40m
 # Named first, the packages that take longest begin first.
-test: ## Runs all tests: no account, no network; those that need the built tools, OpenSearch, nginx, node, ruby, jq, shellcheck or chromium are skipped without them. RACE=1 as in CI.
+test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (README.md). RACE=1 as in CI.
 	$(tests) ./logging ./tests ./...
 	cd rehearsal && $(tests) ./internal/stage ./internal/preview ./internal/faults ./setup ./...
 

@@ -57,17 +57,8 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 			return err
 		}
 		// With a role of its own, what runs on a node's network does not have the plugin's rights by the node's role. The agent is
-		// there first and goes last, because the plugin gets its role from it; it needs no plugin itself, since it runs on the node's
-		// network and tolerates every taint (https://github.com/aws/eks-pod-identity-agent, charts/eks-pod-identity-agent/values.yaml),
-		// but for an early version of the add-on (https://github.com/aws/containers-roadmap/issues/2261). In a cluster that is up, the
-		// nodes' role loses the policy after the add-on's change. A pod has an association from its start on
-		// (https://github.com/aws/amazon-eks-pod-identity-webhook/issues/210); that the change restarts the plugin's pods is likely
-		// and not seen, so docs/recovery.md has the command.
-		//
-		// Without the switch, NetworkPolicy objects are accepted and do nothing
-		// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html). A build of early 2026
-		// cuts off pods that no policy selects (https://github.com/aws/aws-network-policy-agent/issues/553):
-		// docs/recovery.md has the way out.
+		// there first and goes last, because the plugin gets its role from it. Without the switch, NetworkPolicy objects are accepted
+		// and do nothing (docs/decisions/network-plugin.md).
 		if _, err := a.add(ctx, name, args, addon{
 			name: "vpc-cni", values: map[string]string{"enableNetworkPolicy": "true"}, account: networkAccount, role: role,
 		}, agent, attachment); err != nil {

@@ -33,17 +33,9 @@ type AccessArgs struct {
 	SlowResources []pulumi.Resource
 }
 
-// Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the
-// sidecars, which write, the dashboards' proxy, and the set-up. The policy speaks of paths; what somebody may do with which
-// index, the domain's own access control decides after it (SetupDocument).
-//
-// The proxy's role is there without a proxy too: OpenSearch refuses a policy that names a role which IAM has not told it
-// of yet, and the provider does not ask again (https://github.com/cloudposse/terraform-aws-elasticsearch/issues/57). So
-// turning the dashboards on must name nobody new. Until then no pod has the role's service account, and inside the domain
-// the role may do nothing.
-//
-// A role here is assumed with its service account's token (IRSA) and not through EKS Pod Identity: the OpenSearch plugin of
-// fluentd, 1.1.6, builds its credentials by hand and never asks the pod identity agent.
+// Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the sidecars,
+// which write, the dashboards' proxy, and the set-up. The proxy's role is there without a proxy too, and the roles are assumed by
+// IRSA (docs/decisions/access-policy.md).
 type Access struct {
 	pulumi.ResourceState
 

@@ -127,7 +127,8 @@ type alarm struct {
 	text string
 }
 
-// What a missing value stands for (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarms-and-missing-data).
+// What a missing value stands for
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarms-and-missing-data).
 const (
 	// silenceIsAnAlarm: a domain that reports nothing is not well. One alarm says so; more would only repeat it.
 	silenceIsAnAlarm = "breaching"

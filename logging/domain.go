@@ -250,7 +250,8 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 }
 
 // logPolicy lets OpenSearch write to the domain's groups, for this domain only: the conditions keep another account's domain
-// from using the service as its deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
+// from using the service as its deputy
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
 // That page's logs:PutLogEventsBatch is no action (https://github.com/awsdocs/amazon-opensearch-service-developer-guide/pull/62).
 //
 // It takes the account from the ARN of a role and names no group, so it is there before them and does not change: a policy that

@@ -190,18 +190,8 @@ func (in SetupInput) check() error {
 	return errors.Join(problems...)
 }
 
-// writerRole lets the sidecars add lines to the data stream; they read, change and delete nothing, and make neither indices nor
-// fields. What each call asks for is in the security plugin's evaluator
-// (https://github.com/opensearch-project/security/blob/2.19.1.0/src/main/java/org/opensearch/security/privileges/PrivilegesEvaluator.java):
-//   - a bulk request is checked as indices:data/write/bulk for the cluster first, then as indices:data/write/bulk[s] for
-//     each index, and each line of it as indices:data/write/index. Those of a data stream have the permissions of its name;
-//   - to index over a line whose ID is known is the same action as to create it, and a data stream refuses it: "only write
-//     ops with an op_type of create are allowed in data streams". To delete and to update have actions of their own;
-//   - fluentd's one look at the version, GET /, is cluster:monitor/main.
-//
-// The bulk action has a star because the plugin's own action groups have it: the names behind it vary, and all are bulk.
-// Their groups are too wide here: write, crud and cluster_composite_ops delete, read or change aliases
-// (https://docs.opensearch.org/latest/security/access-control/default-action-groups/).
+// writerRole lets the sidecars add lines to the data stream and do nothing else. OpenSearch's action groups are too wide for that
+// (docs/decisions/opensearch-roles.md). The bulk action has a star because the names behind it vary.
 func writerRole(stream string) setupRequest {
 	return role(stream+"-writer", object{
 		"description":         "The log sidecars: add lines to the data stream " + stream,
@@ -214,21 +204,8 @@ func writerRole(stream string) setupRequest {
 	})
 }
 
-// readerRole lets the dashboards' proxy search the data stream, and see what is saved in OpenSearch Dashboards
-// without changing it. It has groups where a newer Dashboards may ask for more of the same: read, and the reading half of
-// the composite operations, with which Dashboards fetches several objects and runs several searches at once
-// (https://docs.opensearch.org/latest/security/access-control/users-roles/, the read-only user).
-//
-// AWS asks to map who uses Dashboards to its role opensearch_dashboards_user
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html). This role carries the reading part of
-// it in its place: a mapping is replaced as a whole, so that whom somebody mapped there by hand would lose access; that
-// role may also write all saved objects; and on domains that were upgraded it has another name
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/rename.html). Its patterns are the names that the
-// index of saved objects has had
-// (https://github.com/opensearch-project/security/blob/main/src/main/resources/static_config/static_roles.yml).
-//
-// Nothing can be saved with it, in the private tenant that the plugin gives every user either: a write of one object is a
-// bulk request to the cluster first (https://github.com/opensearch-project/security/issues/2336), which it may not make.
+// readerRole lets the dashboards' proxy search the data stream, and see what is saved in OpenSearch Dashboards without changing it.
+// It takes the place of AWS's opensearch_dashboards_user, which may write (docs/decisions/opensearch-roles.md).
 func readerRole(stream string) setupRequest {
 	return role(stream+"-reader", object{
 		"description":         "The dashboards' proxy: search the data stream " + stream + " and see what is saved for all",
@@ -392,18 +369,9 @@ func indexMappings(in SetupInput) object {
 
 func keyword() object { return object{"type": "keyword", "ignore_above": keywordLength} }
 
-// retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its
-// last line is older than days (https://docs.opensearch.org/latest/im-plugin/ism/policies/): min_rollover_age counts from when the
-// next index took over, and min_size is that of the index without its copies (AttemptRolloverStep.kt). ISM looks at an index
-// every five to eight minutes. The first look after its time changes the state, and the second deletes it.
-//
-// By default ISM gives an index up for good when an action has failed and three retries too: it would be written for ever, or never
-// deleted. So it goes on trying (ActionRetry.kt and ManagedIndexRunner.kt in
-// https://github.com/opensearch-project/index-management/tree/2.19). For the change of states no policy can say that, but of an index
-// that was rolled over it only reads its cluster state.
-//
-// The policy attaches itself to the data stream's indices when they are made, and with it the names of states and actions stay:
-// an index in an action that its new policy has in the same place changes to it at once (isSafeToChange in ManagedIndexUtils.kt).
+// retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its last
+// line is older than days. Each action is tried again without end, because ISM would give the index up for good otherwise. The names
+// of states and actions must stay, or indices that are there do not change to a new policy (docs/decisions/index-retention.md).
 func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	action := func(name string, arguments object) []object {
 		return []object{{name: arguments, "retry": object{"count": 100_000, "backoff": "constant", "delay": "10m"}}}
@@ -433,12 +401,8 @@ func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	}
 }
 
-// addPolicy gives the policy to indices that have none, because somebody took it away, or because they missed it: ISM gives a new
-// index only a policy that was written before it, by the clock of the node that wrote each (ManagedIndexCoordinator.kt,
-// findMatchingPolicy). The answer is 200 with a list of the indices that were left alone, and 404 if there is no such policy.
-//
-// AWS says that a policy "only affects the future backing indexes" of a data stream; the plugin's source finds all indices of the
-// stream's name for this call and the next (DefaultIndexMetadataService.kt).
+// addPolicy gives the policy to indices that have none: somebody took it away, or they were made a moment before it
+// (docs/decisions/index-retention.md). The answer is 200 with a list of the indices that were left alone.
 func addPolicy(name, stream string) setupRequest {
 	return setupRequest{
 		Name: name, Method: "POST", Path: "/_plugins/_ism/add/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
@@ -446,30 +410,16 @@ func addPolicy(name, stream string) setupRequest {
 }
 
 // changePolicy moves the indices that have the policy to its newest version: an index keeps the version that it was given
-// (https://docs.opensearch.org/latest/im-plugin/ism/api/#update-policy and
-// https://github.com/opensearch-project/index-management/issues/813), and one that ISM has given up keeps it even so
-// (ManagedIndexRunner.kt). The data stream's name always has an index: without one the call would be answered with 400, "no
-// documents to get" (getManagedIndexMetadata in
-// https://github.com/opensearch-project/index-management/blob/2.19/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement/transport/action/changepolicy/TransportChangePolicyAction.kt).
+// (docs/decisions/index-retention.md).
 func changePolicy(stream string) setupRequest {
 	return setupRequest{
 		Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
 	}
 }
 
-// auditLogs makes the domain's audit log say who was refused, who changed which index and who changed the security
-// settings themselves; it replaces the configuration as a whole
-// (https://docs.opensearch.org/latest/security/audit-logs/index/, AWS's fields and their form in
-// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
-//
-// What is granted is left out: that is every line that is sent and every search. So the sidecars do not log themselves, and
-// need not be named as users to ignore, which would also hide the calls they are refused, the very sign of a stolen token.
-// IAM roles appear in the log by their ARN (https://github.com/opensearch-project/OpenSearch/issues/14838).
-//
-// exclude_sensitive_headers, internal_config and external_config can only be read on a domain: a request that leaves them
-// out or has other values than these is answered with 409
-// (https://docs.opensearch.org/latest/security/access-control/api/#audit-logs and
-// https://github.com/opensearch-project/security/blob/main/src/main/java/org/opensearch/security/dlic/rest/api/AuditApiAction.java).
+// auditLogs makes the domain's audit log say who was refused, who changed which index and who changed the security settings. It
+// replaces the configuration as a whole. What is granted is left out: every line that is sent, and every search. The fields that can
+// only be read must be there with these values (docs/decisions/audit-logs.md).
 func auditLogs() setupRequest {
 	granted := []string{"AUTHENTICATED", "GRANTED_PRIVILEGES"}
 	// Dashboards' own user, who reads its saved objects all the time.
@@ -509,8 +459,8 @@ func auditLogs() setupRequest {
 
 // dashboardObjects are the saved objects of the file, one a line, with the index pattern's title set to the data stream
 // (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of fields:
-// Dashboards asks the indices for it at every visit, so that what the settings declare is there too; that it may not save the list as the reader only shows in the browser's console
-// (https://github.com/opensearch-project/OpenSearch-Dashboards/blob/main/src/plugins/data/common/index_patterns/index_patterns/index_patterns.ts).
+// Dashboards asks the indices for it at every visit, so that what the settings declare is there too. That it may not save the list as
+// the reader only shows in the browser's console (index_patterns.ts in https://github.com/opensearch-project/OpenSearch-Dashboards).
 func dashboardObjects(file []byte, stream string) ([]object, error) {
 	var objects []object
 	for number, line := range bytes.Split(bytes.TrimSpace(file), []byte("\n")) {

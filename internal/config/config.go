@@ -57,13 +57,15 @@ type Cluster struct {
 	Name string `json:"name"`
 	// Version is the Kubernetes minor version, as "1.35". Required. Upgrades go one minor at a time, and move no add-on.
 	Version string `json:"version"`
-	// ServiceCIDR is the range of Service addresses, /12 to /24, private and outside the VPC. Default 172.20.0.0/16. A change replaces the cluster.
+	// ServiceCIDR is the range of Service addresses, /12 to /24, private and outside the VPC. Default 172.20.0.0/16. A change
+	// replaces the cluster.
 	ServiceCIDR string `json:"serviceCidr"`
 	// PublicAccess opens the Kubernetes API endpoint to PublicAccessCIDRs. Default false: reachable from the VPC only.
 	PublicAccess bool `json:"publicAccess"`
 	// PublicAccessCIDRs are the ranges that may reach the public endpoint, at most 40. Required with PublicAccess; there is no default.
 	PublicAccessCIDRs []string `json:"publicAccessCidrs"`
-	// Admins are the ARNs of IAM principals with AmazonEKSClusterAdminPolicy. The principal that creates the cluster is admin already and must not be listed.
+	// Admins are the ARNs of IAM principals with AmazonEKSClusterAdminPolicy. The principal that creates the cluster is admin
+	// already and must not be listed.
 	Admins []string `json:"admins"`
 	// Readers are the ARNs of IAM principals with AmazonEKSAdminViewPolicy, which reads everything, Secrets included, and writes nothing.
 	Readers []string `json:"readers"`
@@ -71,10 +73,11 @@ type Cluster struct {
 	LogRetentionDays int `json:"logRetentionDays"`
 	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
 	KeyDeletionDays int `json:"keyDeletionDays"`
-	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25 characters, and
-	// 36 if PerZone is false.
+	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25
+	// characters, and 36 if PerZone is false.
 	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
-	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version when it is created, and keeps it.
+	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version
+	// when it is created, and keeps it.
 	// One that is no longer listed stays as it is.
 	AddonVersions map[string]string `json:"addonVersions"`
 	Autoscaler    Autoscaler        `json:"autoscaler"`
@@ -94,7 +97,8 @@ const (
 type NodeGroup struct {
 	// CapacityType is SPOT or ON_DEMAND. Required. A change replaces the group.
 	CapacityType CapacityType `json:"capacityType"`
-	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture and none nano or micro. Required. A change replaces the group.
+	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture and none nano or micro.
+	// Required. A change replaces the group.
 	InstanceTypes []string `json:"instanceTypes"`
 	// AMIType is the image family. Default AL2023_x86_64_STANDARD. A change replaces the group.
 	AMIType string `json:"amiType"`
@@ -190,7 +194,8 @@ type Logging struct {
 	// more in a day needs another design.
 	GiBPerDay int `json:"gibPerDay"`
 	// RetentionDays is how long every line is kept at least, 1 to 365 days, with a warning of more than the data nodes' memory is for: AWS
-	// advises 25 shards for each GiB of heap. Required. An index takes the lines of a day, and is deleted when its last line is older than that.
+	// advises 25 shards for each GiB of heap. Required. An index takes the lines of a day, and is deleted when its last line is
+	// older than that.
 	RetentionDays int    `json:"retentionDays"`
 	Domain        Domain `json:"domain"`
 	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.
@@ -204,29 +209,22 @@ type Logging struct {
 	DataStream string `json:"dataStream"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
-	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _ that start with a letter, none of DocumentFields or that OpenSearch
-	// keeps for itself, with values of up to 256 printable characters. A change rolls the pods.
+	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _ that start with a letter, none of
+	// DocumentFields or that OpenSearch keeps for itself, with values of up to 256 printable characters. A change rolls the pods.
 	Fields map[string]string `json:"fields"`
 	// IndexedFields are the fields of the applications' JSON lines that can be searched, by the type that OpenSearch has for them:
 	// keyword, text, boolean, long, float, double, date or ip. Up to 50 names of up to 64 lower-case letters, digits and _, starting
-	// with a letter, none of DocumentFields or Fields, nor asctime, lvl, msg, severity, timestamp or ts, which become @timestamp, level and message. Of a line, a value that does not fit the type stays with all other fields
-	// below "json", which can be read and not searched. A change rolls the pods, and holds for lines that are written after it.
+	// with a letter, none of DocumentFields or Fields, nor asctime, lvl, msg, severity, timestamp or ts, which become @timestamp,
+	// level and message. A value that does not fit the type stays below "json" with all other fields, to be read and not searched.
+	// A change rolls the pods, and holds for lines that are written after it.
 	IndexedFields map[string]string `json:"indexedFields"`
 	// DropLevels are the levels whose lines are not shipped, such as debug. A change rolls the pods.
 	DropLevels []string `json:"dropLevels"`
 	// Redact are up to 20 regular expressions of 1 to 256 characters; what they match is blotted out before a line leaves the
 	// pod. A change rolls the pods.
 	//
-	// fluentd is written in Ruby, but an expression must be one of Go's (https://pkg.go.dev/regexp/syntax): these have no
-	// look-around and no back-references, and without them Ruby takes linear time too
-	// (https://bugs.ruby-lang.org/issues/19104), so no line can hold up the logs; for {n} in a group that has {n}, ?, * or + behind it, it does not
-	// promise that, and that is left out, as are expressions of more than 512 steps with all that counts written out, for which it takes much memory.
-	// So are those that Ruby reads in another way or not at all
-	// (https://docs.ruby-lang.org/en/master/regexp/language_rdoc.html): named groups, flags other
-	// than (?i) at the start and (?i:...), \Q and \E, \x{...}, \x80 and above, and \123, \pN without braces, properties other than categories and
-	// common scripts, all of them with (?i), {n}?, and in character classes &&, a - beside a set, and, unescaped, [, a first ] and a later ^.
-	// Some differences remain: to Ruby, ^ and $ are the ends of each line of a
-	// record, \b and [[:alpha:]] know letters beyond ASCII, and \s holds the vertical tab.
+	// They are Go's, and those that Ruby, which fluentd is written in, reads in the same way and in linear time
+	// (docs/decisions/redact-expressions.md).
 	Redact     []string   `json:"redact"`
 	Alarms     Alarms     `json:"alarms"`
 	Dashboards Dashboards `json:"dashboards"`
@@ -254,7 +252,8 @@ type Dashboards struct {
 
 // Domain is logging.domain, the OpenSearch Service domain.
 type Domain struct {
-	// Name is 3 to 28 lower-case letters, digits and hyphens, starting with a letter. Default "expense". A change replaces the domain and its data.
+	// Name is 3 to 28 lower-case letters, digits and hyphens, starting with a letter. Default "expense". A change replaces the
+	// domain and its data.
 	Name string `json:"name"`
 	// EngineVersion is OpenSearch_MAJOR.MINOR. Default OpenSearch_2.19. A version AWS cannot upgrade to replaces the domain.
 	EngineVersion string `json:"engineVersion"`
@@ -262,7 +261,8 @@ type Domain struct {
 	InstanceType string `json:"instanceType"`
 	// InstanceCount is the number of data nodes, a multiple of ZoneCount, 1 to 80 (10 of t3 or without masters). Required.
 	InstanceCount int `json:"instanceCount"`
-	// ZoneCount spreads the data nodes over the first 1, 2 or 3 zones of the network. Default 1. A change between 1 and more replaces nothing but moves all data.
+	// ZoneCount spreads the data nodes over the first 1, 2 or 3 zones of the network. Default 1. A change between 1 and more
+	// replaces nothing but moves all data.
 	ZoneCount int `json:"zoneCount"`
 	// MasterInstanceType is the type of the three dedicated masters; empty (default) is none.
 	MasterInstanceType string `json:"masterInstanceType"`

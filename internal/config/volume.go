@@ -19,12 +19,8 @@ const FreeStoragePercent = 25
 //	need   = shards * gibPerDay * 1.1
 //	size   = the smallest with  0.95 * size - reserve - need >= 0.25 * size,  reserve = min(0.2 * 0.95 * size, 20)
 //
-// An index takes the lines of one day and is deleted retentionDays after the next one took over, so there is one more than whole
-// days to keep: the one that is being written. The quarter of an hour that a deletion may take adds a hundredth of a day. An index has
-// one shard, which no two nodes can share, and OpenSearch spreads shards by their number. It takes a tenth more than its
-// source, Linux keeps 5 % of a volume, and OpenSearch Service keeps 20 % of the rest, but at most 20 GiB, for merges and
-// logs (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html). The last quarter is
-// FreeStoragePercent.
+// An index has one shard, takes the lines of one day and is deleted retentionDays after the next one took over. Linux and OpenSearch
+// Service reserve some of a volume, and FreeStoragePercent stays free (docs/decisions/volumes.md).
 func VolumeSizeGiB(gibPerDay, retentionDays, replicas, dataNodes int) int {
 	const (
 		linux   = 95               // percent of a volume
@@ -122,14 +118,8 @@ func (l Logging) shardsPerNode() int {
 // ec2Families are EC2's of the same memory as OpenSearch's own.
 var ec2Families = strings.NewReplacer("or1", "r6g", "or2", "r7g", "om2", "m7g")
 
-// mostShards is how many shards AWS advises a data node of a type to hold at most: 25 for each GiB of heap
-// (https://docs.aws.amazon.com/wellarchitected/latest/amazon-opensearch-service-lens/aosperf01-bp01.html), which is half of the
-// memory and at most 32 GiB (https://repost.aws/knowledge-center/opensearch-high-jvm-memory-pressure). 0 is a type unknown here.
-//
-// Where OpenSearch itself stops is higher, and not certain: from 2.17 on AWS lets a node have 1,000 shards "per every 16 GB of
-// heap", and does not say what a smaller heap gets; nobody can raise it
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html). Above it there is no new index, none is
-// deleted after its retention, and the one that is written grows until the disk is full.
+// mostShards is how many shards AWS advises a data node of a type to hold at most: 25 for each GiB of heap, which is half of the
+// memory and at most 32 GiB. 0 is a type unknown here. OpenSearch itself stops later (docs/decisions/volumes.md).
 func mostShards(family, size string) int {
 	memory := published.InstanceTypes()[ec2Families.Replace(family)+"."+size].MemoryMiB
 	return 25 * min(memory/2, 32*1024) / 1024
@@ -169,18 +159,8 @@ func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
 	return volumePerformance(l.VolumeSizeGiB(), l.Domain.InstanceType)
 }
 
-// volumePerformance is made to agree with what AWS answered to others, internal/published/volumes.csv.
-//
-// The least is what AWS includes in the volume's price: 3000 IOPS, or 3 for each GiB if that is more; 125 MiB/s for up to 170
-// GiB, and 250 MiB/s for each 3000 GiB begun of a larger one (AWS's price calculator, as quoted in
-// https://github.com/hashicorp/terraform-provider-aws/issues/39136 and followed by infracost/infracost
-// internal/resources/aws/search_domain.go, #2751). That what is included is what AWS insists on is an inference: it agrees with
-// all published answers up to the calculator's own ends, 16000 IOPS and 1000 MiB/s, and none lies between 128 and 256 GiB. Above
-// those ends AWS insists on more ("IOPS must be set to 20000" for 8000 GiB), and may charge for it.
-//
-// The most is the instance type's, and gp3's own: 500 IOPS for each GiB, and 80000 IOPS and 2000 MiB/s for each of the
-// volumes that OpenSearch Service joins to one (aws/aws-cdk#29711, aws/aws-cdk#38000). AWS never wants more than the most:
-// "IOPS must be set to 20000".
+// volumePerformance agrees with what AWS answered to others, internal/published/volumes.csv. The least is what AWS includes in the
+// volume's price, and the most is the instance type's and gp3's own (docs/decisions/volumes.md).
 func volumePerformance(size int, instanceType string) (iops, throughput Range) {
 	volumes := ceil(size, 3000)
 	iops = Range{max(3000, 3*size), min(500*size, 80000*volumes)}
@@ -220,14 +200,8 @@ func (l Logging) VolumeThroughputMiB() int {
 // performance is in IOPS and MiB/s.
 type performance struct{ iops, throughput int }
 
-// performanceLimits are the most that OpenSearch Service takes by instance family and size. They are the MaximumIops and
-// MaximumThroughputInMBps, rounded down, of EC2's instance of the same type, as `aws ec2 describe-instance-types` gives them
-// (copied in getmoto/moto moto/ec2/resources/instance_types.json.gz, 5.2.5). That the two are the same is an inference: they
-// are for each type of which an answer of OpenSearch Service was published, c5.large
-// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html), t3.small
-// (badmintoncryer/cdk-preflight rules/opensearch/pf-opensearch-ebs-gp3-iops-min and -throughput-min), m6g.xlarge
-// (ministryofjustice/cloud-platform-environments#11233) and r6g.4xlarge (ministryofjustice/cloud-platform-infrastructure#3202).
-// Of other types, AWS knows: EC2 has none of OpenSearch's own, or1, or2 and om2.
+// performanceLimits are the most that OpenSearch Service takes by instance family and size: those of EC2's instance of the same type,
+// an inference that agrees with every published answer (docs/decisions/volumes.md). EC2 has none of or1, or2 and om2.
 var performanceLimits = map[string]map[string]performance{
 	"t3":  {"small": {11800, 260}, "medium": {11800, 260}},
 	"m5":  fifthGeneration,

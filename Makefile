@@ -22,18 +22,22 @@ help: ## Lists what make can do here.
 # A pulumi on PATH is used instead of building one if it has the same major version as the pin in tools/pulumi/go.mod,
 # is not older, and has its pulumi-language-go on PATH too. Whatever is used is found in .tools/bin.
 .PHONY: tools
-tools: ## Builds what is missing of pulumi, its Go host and the Kubernetes control plane into .tools/bin, and fetches OpenSearch and an evaluator of IAM documents.
+tools: ## Builds or fetches into .tools what is missing: pulumi, its Go host, a Kubernetes control plane, OpenSearch, linters.
 	@sh tools/build.sh
 
 .PHONY: lint
-lint: ## Checks formatting, go vet and staticcheck in every module, the workflows and all scripts.
+lint: ## Checks formatting, go vet and staticcheck in every module, the workflows, all scripts and the width of lines.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@for module in . rehearsal tools/kubernetes; do \
-		echo "lint: $$module" && (cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
+		echo "lint: $$module" && \
+		(cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
 	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); else echo "lint: found no shellcheck: the scripts are not checked"; fi
-	@if [ -x .tools/bin/zizmor ]; then .tools/bin/zizmor --quiet --offline .github; else echo "lint: make tools brings zizmor: the workflows' safety is not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
+		else echo "lint: found no shellcheck: the scripts are not checked"; fi
+	@if [ -x .tools/bin/zizmor ]; then .tools/bin/zizmor --quiet --offline .github; \
+		else echo "lint: make tools brings zizmor: the workflows' safety is not checked"; fi
+	@tools/lint/width.sh
 
 # Where what is known is listed; a copy in a folder is file:///FOLDER.
 VULNDB ?= https://vuln.go.dev
@@ -48,7 +52,8 @@ vulnerabilities: ## Looks in every module for known vulnerabilities of what it c
 		case " $(reported) " in *" $$module "*) scan=package ;; *) scan=symbol ;; esac; \
 		(cd $$module && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod govulncheck -db $(VULNDB) -scan $$scan $$packages) || \
 			[ $$scan = package ] || failed="$$failed $$module"; \
-	done; test -z "$$failed" || { echo "vulnerabilities: in$$failed: move what is found with go get, or say here why it is reported only"; exit 1; }
+	done; test -z "$$failed" || \
+		{ echo "vulnerabilities: in$$failed: move what is found with go get, or say here why it is reported only"; exit 1; }
 
 .PHONY: test
 # Many tests wait for other processes: four packages at a time keep two processors busy. All of go vet is in make lint. With GOGC=200
@@ -79,7 +84,7 @@ pulumi-sums: ## Writes the checksums of what the workflows install of Pulumi, se
 	@.github/scripts/sums.sh $(ARCH)
 
 .PHONY: rehearse
-rehearse: tools .tools/bin/stack ## Plays the life of a stack on this machine, and writes .out/rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
+rehearse: tools .tools/bin/stack ## Plays the life of a stack here, and writes .out/rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/stack rehearse -stack $(STACK) -plugins "$(PULUMI_PLUGINS)" $(if $(KEEP),-keep)
 
 .PHONY: rehearse-down
@@ -91,7 +96,7 @@ preview-diff: tools .tools/bin/stack ## Shows what the working tree changes, and
 	@.tools/bin/stack preview-diff -stack $(STACK) -base "$(BASE)"
 
 .PHONY: fluentd
-fluentd: tools ## Has a real fluentd play what docs/logging.md says of lines, for twenty minutes: one on PATH, or the sidecar's image where docker runs.
+fluentd: tools ## Has a real fluentd, on PATH or by docker, play what docs/logging.md says of lines: twenty minutes.
 	@cd rehearsal && go test -v -count=1 -timeout 60m ./fluentd -args -play
 
 .PHONY: logging-speed
@@ -109,7 +114,7 @@ leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, w
 
 # Collecting garbage later is an eighth less work, the engine's and the control plane's included.
 .PHONY: faults
-faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for an hour or so; goes on where it was ended: ONLY=up/killed.
+faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for an hour or so; goes on where it ended: ONLY=up/killed.
 	@GOGC=400 .tools/bin/stack faults -only "$(ONLY)"
 
 .PHONY: .tools/bin/stack

@@ -52,7 +52,8 @@ var images = map[string]image{
 		entrypoint: func(t *testing.T, c container) {
 			// exec fluentd -c /fluentd/etc/${FLUENTD_CONF} -p /fluentd/plugins
 			c.reads(t, "/fluentd/etc/"+c.env["FLUENTD_CONF"])
-			// A filter of the type X is filter_X.rb there, an input in_X.rb, an output out_X.rb (github.com/fluent/fluentd v1.19.3 lib/fluent/registry.rb, plugin.rb).
+			// A filter of the type X is filter_X.rb there, an input in_X.rb, an output out_X.rb (github.com/fluent/fluentd v1.19.3
+			// lib/fluent/registry.rb, plugin.rb).
 			config, err := os.ReadFile(c.root + "/fluentd/etc/" + c.env["FLUENTD_CONF"])
 			require.NoError(t, err)
 			require.Equal(t, 3, strings.Count(string(config), "@type expense"))

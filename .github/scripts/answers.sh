@@ -29,7 +29,9 @@ addons=$(pulumi stack export --stack "$STACK" | jq -r '.deployment.resources[] |
 role=$(jq -r '.users[0].user.exec.args | (index("--role") // empty) as $at | .[$at + 1]' "$KUBECONFIG")
 if [ -n "$role" ]; then
     session=$(aws sts assume-role --role-arn "$role" --role-session-name answers --output json)
-    eval "$(jq -r '.Credentials | @sh "export AWS_ACCESS_KEY_ID=\(.AccessKeyId) AWS_SECRET_ACCESS_KEY=\(.SecretAccessKey) AWS_SESSION_TOKEN=\(.SessionToken)"' <<<"$session")"
+    eval "$(jq -r '.Credentials | "export " +
+        @sh "AWS_ACCESS_KEY_ID=\(.AccessKeyId) AWS_SECRET_ACCESS_KEY=\(.SecretAccessKey) " +
+        @sh "AWS_SESSION_TOKEN=\(.SessionToken)"' <<<"$session")"
 fi
 for addon in $addons; do
     status=$(aws eks describe-addon --cluster-name "$name" --addon-name "$addon" --query addon.status --output text)

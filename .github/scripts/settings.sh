@@ -28,14 +28,16 @@ required=$(
         (.required_status_checks[]? | select(.integration_id) | .context)'
     ask branches/main/protection '(.required_pull_request_reviews | values |
         (select(.required_approving_review_count > 0) | "review"), (select(.require_code_owner_reviews) | "owners"),
-        (select(.dismiss_stale_reviews) | "anew"), (select(.require_last_push_approval) | "another")), (.required_status_checks.checks[]? | select(.app_id) | .context)'
+        (select(.dismiss_stale_reviews) | "anew"), (select(.require_last_push_approval) | "another")),
+        (.required_status_checks.checks[]? | select(.app_id) | .context)'
 )
-for rule in 'review:a review' 'check:the check named check, of GitHub Actions' "owners:a code owner's review" 'anew:a new review after a push' \
-    'another:a review by somebody else than who pushed last'; do
+plans='Needs a public repository, or Pro, Team or Enterprise.'
+for rule in 'review:a review' 'check:the check named check, of GitHub Actions' "owners:a code owner's review" \
+    'anew:a new review after a push' 'another:a review by somebody else than who pushed last'; do
     if grep -qx "${rule%%:*}" <<<"$required"; then
         ok "main requires ${rule#*:}"
     else
-        open "main does not require ${rule#*:}: one person alone changes what is deployed. Needs a public repository, or Pro, Team or Enterprise."
+        open "main does not require ${rule#*:}: one person alone changes what is deployed. $plans"
     fi
 done
 if [ "$(ask codeowners/errors '.errors | length')" = 0 ]; then

@@ -21,23 +21,18 @@ import (
 
 const project = "../.."
 
-// code is what the documents show as code: each span, and each line of a block of shell commands, without its comment.
+// code is what the pages show as code: each span, and each line of a block of shell commands, without its comment.
 func code(t *testing.T) []string {
-	pages, err := filepath.Glob(filepath.Join(project, "docs", "*.md"))
-	require.NoError(t, err)
-	require.NotEmpty(t, pages)
 	span := regexp.MustCompile("`([^`\n]+)`")
 	var found []string
-	for _, page := range append([]string{filepath.Join(project, "README.md")}, pages...) {
-		data, err := os.ReadFile(page)
-		require.NoError(t, err)
-		for i, part := range strings.Split(string(data), "```") {
+	for _, text := range pages(t) {
+		for i, part := range strings.Split(text, "```") {
 			if i%2 == 0 {
 				for _, match := range span.FindAllStringSubmatch(part, -1) {
 					found = append(found, match[1])
 				}
 			} else if block, ok := strings.CutPrefix(part, "sh\n"); ok {
-				for line := range strings.Lines(block) {
+				for line := range strings.Lines(continued.ReplaceAllString(block, " ")) {
 					command, _, _ := strings.Cut(line, " # ")
 					found = append(found, strings.TrimSpace(command))
 				}
@@ -46,6 +41,9 @@ func code(t *testing.T) []string {
 	}
 	return found
 }
+
+// continued is where a command goes on in the next line.
+var continued = regexp.MustCompile(`\s*\\\n\s*`)
 
 // environment is that of a user who is signed in to an account that answers at an address, with a local backend.
 func environment(t *testing.T, endpoint string) []string {
@@ -90,14 +88,17 @@ func TestMakeKnowsTheTargetsAndVariablesOfTheDocuments(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(project, "Makefile"))
 	require.NoError(t, err)
 	seen := map[string]bool{}
+	shown := regexp.MustCompile(`^((?:[A-Z_]+=\S+ )*)make ([a-z][^>|&]*)$`)
 	for _, command := range code(t) {
-		if !strings.HasPrefix(command, "make ") || seen[command] {
+		match := shown.FindStringSubmatch(command)
+		if match == nil || seen[command] {
 			continue
 		}
 		seen[command] = true
-		for _, word := range strings.Fields(command)[2:] {
-			name, _, _ := strings.Cut(word, "=")
-			assert.Regexp(t, `(?m)^`+regexp.QuoteMeta(name)+` \?=`, string(makefile), command)
+		for _, word := range strings.Fields(match[1] + match[2]) {
+			if name, _, set := strings.Cut(word, "="); set {
+				assert.Regexp(t, `(?m)^`+regexp.QuoteMeta(name)+` \?=`, string(makefile), command)
+			}
 		}
 		out, exit := run(t, project, os.Environ(), strings.Replace(command, "make ", "make --dry-run ", 1))
 		assert.Zero(t, exit, "%s\n%s", command, out)
@@ -114,17 +115,67 @@ func TestTheSettingsOfTheDocumentsAreTaken(t *testing.T) {
 		if !strings.HasPrefix(command, "pulumi config set ") {
 			continue
 		}
-		command = strings.TrimSuffix(command, " && pulumi up")
-		command = strings.Replace(command, " VERSION", " v1.20.4-eksbuild.1", 1)
-		command = strings.Replace(command, "$(curl -s https://checkip.amazonaws.com)", "203.0.113.7", 1)
-		out, exit := run(t, folder, env, command)
-		require.Zero(t, exit, "%s\n%s", command, out)
+		set(t, folder, env, command)
 		seen++
 	}
 	assert.GreaterOrEqual(t, seen, 8, "commands")
 	_, problems, err := doctor.Settings(folder, "dev")
 	require.NoError(t, err)
 	assert.Empty(t, problems)
+}
+
+// set runs a command that makes settings, with what it would ask AWS for.
+func set(t *testing.T, folder string, env []string, command string) {
+	command = strings.TrimSuffix(command, " && pulumi up")
+	command = strings.Replace(command, " VERSION", " v1.20.4-eksbuild.1", 1)
+	command = strings.Replace(command, "$(curl -s https://checkip.amazonaws.com)", "203.0.113.7", 1)
+	command = strings.Replace(command, "$(aws sts get-caller-identity --query Account --output text)", "111122223333", 1)
+	out, exit := run(t, folder, env, command)
+	require.Zero(t, exit, "%s\n%s", command, out)
+}
+
+// The README's quick start sets all that the committed file leaves to its user.
+func TestTheQuickStartIsEnough(t *testing.T) {
+	env := environment(t, "http://127.0.0.1:1")
+	folder := stackFolder(t, env)
+	_, problems, err := doctor.Settings(folder, "dev")
+	require.NoError(t, err)
+	require.NotEmpty(t, problems)
+	seen := 0
+	for _, command := range code(t) {
+		if strings.HasPrefix(command, "pulumi config set-all ") {
+			set(t, folder, env, command)
+			seen++
+		}
+	}
+	require.Equal(t, 1, seen)
+	_, problems, err = doctor.Settings(folder, "dev")
+	require.NoError(t, err)
+	assert.Empty(t, problems)
+	out, exit := run(t, folder, env, "pulumi config get --path expense:webSecret.API_TOKEN")
+	assert.Zero(t, exit, out)
+	assert.Equal(t, "the-token\n", out)
+}
+
+// docs/faq.md tells how a stack is forgotten and its file kept.
+func TestTheStacksFileCanBeKept(t *testing.T) {
+	env := environment(t, "http://127.0.0.1:1")
+	folder := stackFolder(t, env)
+	file := filepath.Join(folder, "Pulumi.dev.yaml")
+	const keep = "pulumi stack rm dev --preserve-config"
+	assert.Contains(t, code(t), keep)
+	for _, c := range []struct {
+		command string
+		kept    bool
+	}{{keep, true}, {"pulumi stack init dev", true}, {"pulumi stack rm dev", false}} {
+		out, exit := run(t, folder, append(env, "PULUMI_SKIP_CONFIRMATIONS=true"), c.command)
+		require.Zero(t, exit, "%s\n%s", c.command, out)
+		if c.kept {
+			assert.FileExists(t, file, c.command)
+		} else {
+			assert.NoFileExists(t, file, c.command)
+		}
+	}
 }
 
 // As a user runs them, from make to the SDK's HTTP.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -461,13 +462,19 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 		assert.Zero(t, stack.Estimate.Apply.Total)
 	}
 	assert.True(t, result.Verdict.Passes())
+	costs, err := os.ReadFile(filepath.Join(project, "docs", "costs.md"))
+	require.NoError(t, err)
 	readme, err := os.ReadFile(filepath.Join(project, "README.md"))
 	require.NoError(t, err)
 	var bills [2]estimate.Bill
 	for i, stack := range result.Stacks {
 		bills[i] = stack.Estimate.After.Bill
 	}
-	assert.Contains(t, string(readme), fmt.Sprintf("| **together** | **%.0f** | **%.0f** |\n| with all nodes on demand | %.0f | %.0f |\n", bills[0].Monthly, bills[1].Monthly, bills[0].OnDemand, bills[1].OnDemand))
+	assert.Contains(t, string(costs), fmt.Sprintf("| **together** | **%.0f** | **%.0f** |\n| with all nodes on demand | %.0f | %.0f |\n",
+		bills[0].Monthly, bills[1].Monthly, bills[0].OnDemand, bills[1].OnDemand))
+	for _, bill := range bills {
+		assert.Contains(t, string(readme), fmt.Sprintf("about %.0f USD", 10*math.Round(bill.Monthly/10)))
+	}
 }
 
 // The estimate of a destroy is worth something only if the engine deletes in these layers.

@@ -90,7 +90,7 @@ func TestEachPageIsInTheIndex(t *testing.T) {
 	for page := range all {
 		folder, name := filepath.Split(page)
 		if index := all[folder+"README.md"]; strings.HasPrefix(page, "docs/") && name != "README.md" {
-			assert.Contains(t, index, "]("+name+")", page)
+			assert.True(t, strings.Contains(index, "]("+name+")"), "%s is not in %sREADME.md", page, folder)
 			seen++
 		}
 	}
@@ -113,7 +113,7 @@ func TestThePagesNameWhatThereIs(t *testing.T) {
 			seen++
 		}
 		for _, named := range name.FindAllString(text, -1) {
-			assert.Contains(t, tests.String(), "func "+named, page)
+			assert.True(t, strings.Contains(tests.String(), "func "+named), "%s names %s", page, named)
 			seen++
 		}
 	}
@@ -130,7 +130,8 @@ func TestTheFAQLeadsToTheErrors(t *testing.T) {
 			continue
 		}
 		for _, match := range quoted.FindAllStringSubmatch(cells[0], -1) {
-			assert.Contains(t, all["docs/"+leads.FindStringSubmatch(cells[2])[1]], match[1])
+			target := "docs/" + leads.FindStringSubmatch(cells[2])[1]
+			assert.True(t, strings.Contains(all[target], match[1]), "%s does not have %q", target, match[1])
 			seen++
 		}
 	}

@@ -289,10 +289,9 @@ func replicas(stream string, count int) setupRequest {
 	}
 }
 
-// withoutHistory keeps the index management from writing down what it did in an index a day, of which each counts as two shards for
-// 30 days (ManagedIndexSettings.kt in https://github.com/opensearch-project/index-management/tree/2.19): more than the indices of most
-// stacks. Those that are there go after these days. It is one of the two of its settings that AWS lets one change, and this is
-// the form that AWS takes (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings and
+// withoutHistory keeps the index management from writing down what it did in an index a day, more than the indices of most stacks
+// (docs/decisions/data-stream.md). AWS lets one change this setting, in this form
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings and
 // supported-operations.html#version_api_notes-cs).
 func withoutHistory() setupRequest {
 	return setupRequest{
@@ -335,9 +334,7 @@ func indexSettings() object {
 
 // indexMappings are the fields that can be searched: the sidecar's own, and what the settings name. No line can bring another:
 // OpenSearch looks into no field that has no name here (dynamic: false), and keeps it with its line as it came
-// (https://docs.opensearch.org/latest/mappings/mapping-parameters/dynamic/). With dynamic fields an application could take all
-// names that an index may have, a name with dots could clash with a plain one and cost its line, and one with 2000 dots would
-// end the node, and then the next one: writing such a mapping overflows the stack.
+// (docs/decisions/data-stream.md).
 func indexMappings(in SetupInput) object {
 	properties := object{
 		// The one field that a data stream insists on: exactly one valid date in every line.

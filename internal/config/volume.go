@@ -50,10 +50,7 @@ func (l Logging) VolumeSizeGiB() int {
 }
 
 // RolloverMiB is the size in MiB at which an index is full before its day is over: an eighth of a data node's volume, 1280 MiB of
-// the smallest, and 45 GiB at most, because a shard should stay below 50
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/sizing-domains.html). So whatever is logged in a day, the
-// volume holds several full indices beside the one that is written, which alone cannot be deleted, and a merge finds room. The
-// copies of an index do not count: no two of them are on one node.
+// the smallest, and 45 GiB at most, because a shard should stay below 50 (docs/decisions/data-stream.md).
 func (l Logging) RolloverMiB() int {
 	const gib = 1024
 	return min(l.VolumeSizeGiB()*gib/8, 45*gib)

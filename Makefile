@@ -60,7 +60,7 @@ vulnerabilities: ## Looks in every module for known vulnerabilities of what it c
 # the program under mocks takes a fifth less of their time, for more memory.
 tests = go test $(if $(RACE),-race) -p 4 -vet=off -ldflags=-w -exec 'env GOGC=200' -shuffle=on -timeout 40m
 # Named first, the packages that take longest begin first.
-test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (README.md). RACE=1 as in CI.
+test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (docs/rehearsal.md). RACE=1 as in CI.
 	$(tests) ./logging ./tests ./...
 	cd rehearsal && $(tests) ./internal/stage ./internal/preview ./internal/faults ./setup ./...
 
@@ -114,7 +114,7 @@ leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, w
 
 # Collecting garbage later is an eighth less work, the engine's and the control plane's included.
 .PHONY: faults
-faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for an hour or so; goes on where it ended: ONLY=up/killed.
+faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for one to two hours; goes on where it ended: ONLY=up/killed.
 	@GOGC=400 .tools/bin/stack faults -only "$(ONLY)"
 
 .PHONY: .tools/bin/stack

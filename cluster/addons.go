@@ -110,7 +110,9 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 	})
 }
 
-func newAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi.ResourceOption, fill func(*Addons) error) (*Addons, error) {
+func newAddons(
+	ctx *pulumi.Context, name string, args *AddonsArgs, opts []pulumi.ResourceOption, fill func(*Addons) error,
+) (*Addons, error) {
 	if args == nil {
 		return nil, fmt.Errorf("add-ons %q: no arguments", name)
 	}
@@ -165,7 +167,8 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one add
 		}
 		resource.ConfigurationValues = pulumi.String(data)
 	}
-	out, err := eks.NewAddon(ctx, name+"-"+one.name, resource, pulumi.Parent(a), pulumi.DependsOn(after), pulumi.DependsOnInputs(args.DependsOn),
+	out, err := eks.NewAddon(ctx, name+"-"+one.name, resource, pulumi.Parent(a), pulumi.DependsOn(after),
+		pulumi.DependsOnInputs(args.DependsOn),
 		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{a.cameUp}}),
 		// An add-on has no name of its own, so its successor cannot come up beside it.
 		pulumi.DeleteBeforeReplace(true))
@@ -177,7 +180,9 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one add
 }
 
 // role makes a role with one of AWS's managed policies, for one service account of an add-on.
-func (a *Addons) role(ctx *pulumi.Context, name string, args *AddonsArgs, account, policy string) (*iam.Role, *iam.RolePolicyAttachment, error) {
+func (a *Addons) role(
+	ctx *pulumi.Context, name string, args *AddonsArgs, account, policy string,
+) (*iam.Role, *iam.RolePolicyAttachment, error) {
 	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, "kube-system", account)
 	if err != nil {
 		return nil, nil, err

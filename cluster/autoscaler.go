@@ -61,8 +61,9 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 	}
 	priorities, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		// The autoscaler looks for this name.
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("cluster-autoscaler-priority-expander"), Namespace: pulumi.String(autoscalerNamespace)},
-		Data:     pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.NodeGroups))},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("cluster-autoscaler-priority-expander"),
+			Namespace: pulumi.String(autoscalerNamespace)},
+		Data: pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.NodeGroups))},
 	}, pulumi.Parent(a))
 	if err != nil {
 		return nil, fmt.Errorf("priorities: %w", err)
@@ -215,7 +216,9 @@ func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAcco
 	return account, []pulumi.Resource{clusterBinding, binding}, nil
 }
 
-func (a *Autoscaler) deployment(ctx *pulumi.Context, name string, args *AutoscalerArgs, account *corev1.ServiceAccount, dependsOn []pulumi.Resource) error {
+func (a *Autoscaler) deployment(
+	ctx *pulumi.Context, name string, args *AutoscalerArgs, account *corev1.ServiceAccount, dependsOn []pulumi.Resource,
+) error {
 	_, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: pod.Meta(autoscalerName, pulumi.String(autoscalerNamespace)),
 		Spec: appsv1.DeploymentSpecArgs{

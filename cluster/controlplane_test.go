@@ -28,7 +28,8 @@ func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
 		return componentTransform(boundary)(context.Background(), &pulumi.ResourceTransformArgs{Type: "aws:iam/role:Role", Props: pulumi.Map{}})
 	}
 	assert.Nil(t, role(""))
-	assert.Equal(t, pulumi.Map{"permissionsBoundary": pulumi.String("arn:aws:iam::111122223333:policy/a")}, role("arn:aws:iam::111122223333:policy/a").Props)
+	assert.Equal(t, pulumi.Map{"permissionsBoundary": pulumi.String("arn:aws:iam::111122223333:policy/a")},
+		role("arn:aws:iam::111122223333:policy/a").Props)
 }
 
 func TestPrincipalsOfTwoAccountsHaveTwoNames(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 func unlessFailed(what string, urn pulumi.URNOutput, value, of pulumi.StringOutput, failed func(string) string) pulumi.StringOutput {
 	return pulumi.All(value, of, urn).ApplyT(func(v []any) (string, error) {
 		if state := failed(v[1].(string)); state != "" {
-			return "", fmt.Errorf("%s %s, and stays so. Mend the cause, which AWS named when it was created, then: pulumi up --refresh --replace '%s'", what, state, v[2])
+			return "", fmt.Errorf("%s %s, and stays so. Mend the cause, which AWS named when it was created, then: pulumi up --refresh --replace "+
+				"'%s'", what, state, v[2])
 		}
 		return v[0].(string), nil
 	}).(pulumi.StringOutput)
@@ -41,8 +42,8 @@ func addonCameUp(region string) pulumi.ResourceHookFunction {
 		}
 		text := func(k resource.PropertyKey) string { return args.NewInputs[k].StringValue() }
 		return fmt.Errorf("the last `pulumi up` did not see add-on %[1]s come up or change. Ask: aws eks describe-addon --cluster-name %[2]s "+
-			"--addon-name %[1]s --region %[4]s --query addon.status; if that is CREATE_FAILED: pulumi up --refresh --replace '%[3]s'; while it is CREATING or "+
-			"UPDATING, wait; in the end: pulumi up --refresh", text("addonName"), text("clusterName"), args.URN, region)
+			"--addon-name %[1]s --region %[4]s --query addon.status; if that is CREATE_FAILED: pulumi up --refresh --replace '%[3]s'; "+
+			"while it is CREATING or UPDATING, wait; in the end: pulumi up --refresh", text("addonName"), text("clusterName"), args.URN, region)
 	}
 }
 

@@ -32,17 +32,23 @@ func TestAnUpdateOfAnAddonThatSendsNothingIsRefused(t *testing.T) {
 		before, now, outputs in
 		refused              bool
 	}{
-		"created and failed":                     {inputs(nil), inputs(nil), outputs(nil), true},
-		"refused, and sent no more":              {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v2"}), outputs(in{"addonVersion": "v2"}), true},
-		"failed, with a role":                    {inputs(in{"podIdentityAssociations": checked}), inputs(in{"podIdentityAssociations": checked}), outputs(in{"podIdentityAssociations": identity("a")}), true},
-		"another version":                        {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v2"}), outputs(nil), false},
-		"refused, and taken back":                {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v1"}), outputs(in{"addonVersion": "v2"}), false},
-		"a pin is taken away":                    {inputs(in{"addonVersion": "v1"}), inputs(nil), outputs(nil), false},
-		"values":                                 {inputs(nil), inputs(in{"configurationValues": "{1}"}), outputs(nil), false},
-		"a tag":                                  {inputs(nil), inputs(in{"tags": in{"Name": "y"}}), outputs(nil), false},
-		"a role":                                 {inputs(in{"podIdentityAssociations": identity("a")}), inputs(in{"podIdentityAssociations": identity("b")}), outputs(in{"podIdentityAssociations": identity("a")}), false},
-		"drift that a refresh saw":               {inputs(in{"tags": in{"Name": "y"}}), inputs(nil), outputs(in{"tagsAll": in{"Name": "y"}}), false},
-		"the role is not known, as in a preview": {inputs(nil), inputs(in{"podIdentityAssociations": resource.MakeComputed(resource.NewStringProperty(""))}), outputs(nil), false},
+		"created and failed": {inputs(nil), inputs(nil), outputs(nil), true},
+		"refused, and sent no more": {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v2"}),
+			outputs(in{"addonVersion": "v2"}), true},
+		"failed, with a role": {inputs(in{"podIdentityAssociations": checked}), inputs(in{"podIdentityAssociations": checked}),
+			outputs(in{"podIdentityAssociations": identity("a")}), true},
+		"another version": {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v2"}), outputs(nil), false},
+		"refused, and taken back": {inputs(in{"addonVersion": "v1"}), inputs(in{"addonVersion": "v1"}),
+			outputs(in{"addonVersion": "v2"}), false},
+		"a pin is taken away": {inputs(in{"addonVersion": "v1"}), inputs(nil), outputs(nil), false},
+		"values":              {inputs(nil), inputs(in{"configurationValues": "{1}"}), outputs(nil), false},
+		"a tag":               {inputs(nil), inputs(in{"tags": in{"Name": "y"}}), outputs(nil), false},
+		"a role": {inputs(in{"podIdentityAssociations": identity("a")}),
+			inputs(in{"podIdentityAssociations": identity("b")}), outputs(in{"podIdentityAssociations": identity("a")}), false},
+		"drift that a refresh saw": {inputs(in{"tags": in{"Name": "y"}}), inputs(nil),
+			outputs(in{"tagsAll": in{"Name": "y"}}), false},
+		"the role is not known, as in a preview": {inputs(nil),
+			inputs(in{"podIdentityAssociations": resource.MakeComputed(resource.NewStringProperty(""))}), outputs(nil), false},
 	} {
 		err := addonCameUp("eu-west-1")(&pulumi.ResourceHookArgs{URN: "urn:x", OldInputs: resource.NewPropertyMapFromMap(c.before),
 			NewInputs: resource.NewPropertyMapFromMap(c.now), OldOutputs: resource.NewPropertyMapFromMap(c.outputs)})
@@ -51,6 +57,7 @@ func TestAnUpdateOfAnAddonThatSendsNothingIsRefused(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, "add-on coredns", name)
-		assert.ErrorContains(t, err, "--region eu-west-1 --query addon.status; if that is CREATE_FAILED: pulumi up --refresh --replace 'urn:x'", name)
+		assert.ErrorContains(t, err,
+			"--region eu-west-1 --query addon.status; if that is CREATE_FAILED: pulumi up --refresh --replace 'urn:x'", name)
 	}
 }

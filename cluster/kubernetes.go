@@ -49,7 +49,9 @@ type StorageClassArgs struct {
 }
 
 // NewStorageClass makes the default class. A change of its parameters replaces it, and existing volumes keep theirs.
-func NewStorageClass(ctx *pulumi.Context, name string, args *StorageClassArgs, opts ...pulumi.ResourceOption) (*storagev1.StorageClass, error) {
+func NewStorageClass(
+	ctx *pulumi.Context, name string, args *StorageClassArgs, opts ...pulumi.ResourceOption,
+) (*storagev1.StorageClass, error) {
 	if args == nil {
 		return nil, fmt.Errorf("storage class %q: no arguments", name)
 	}

@@ -51,10 +51,12 @@ func limits(state, inputs resource.PropertyMap) (says string, refused bool) {
 		return fmt.Sprintf("node group %s: a change of its limits sets its size too, to what the state has, %d. "+
 			"If it is another now, run: pulumi up --refresh", group, size), false
 	}
-	return fmt.Sprintf("node group %s: EKS refuses %s %d with the size that the state has, %d. `pulumi up --refresh` takes in what it is now; "+
-		"if that is too %[5]s as well, run first: aws eks update-nodegroup-config --region %[6]s --cluster-name %[7]s --nodegroup-name %[1]s "+
+	return fmt.Sprintf("node group %s: EKS refuses %s %d with the size that the state has, %d. "+
+		"`pulumi up --refresh` takes in what it is now; if that is too %[5]s as well, run first: "+
+		"aws eks update-nodegroup-config --region %[6]s --cluster-name %[7]s --nodegroup-name %[1]s "+
 		"--scaling-config minSize=%[8]d,maxSize=%[9]d,desiredSize=%[10]d",
-		group, bound, is[bound], size, wrong, strings.SplitN(text("arn")+":::::", ":", 5)[3], text("clusterName"), is["minSize"], is["maxSize"], is[bound]), true
+		group, bound, is[bound], size, wrong, strings.SplitN(text("arn")+":::::", ":", 5)[3], text("clusterName"), is["minSize"], is["maxSize"],
+		is[bound]), true
 }
 
 // scaling are a group's three numbers, nil if they are not all known.

@@ -23,13 +23,18 @@ func TestWhatAChangeOfLimitsDoesToTheSize(t *testing.T) {
 		says          []string
 		refused       bool
 	}{
-		"the same":            {sizes(3, 3, 5), sizes(3, 3, 5), nil, false},
-		"the size alone":      {sizes(3, 4, 5), sizes(3, 3, 5), nil, false},
-		"more at most":        {sizes(3, 3, 5), sizes(3, 3, 7), []string{"node group g-1", "to what the state has, 3", "pulumi up --refresh"}, false},
-		"fewer at least":      {sizes(3, 3, 5), sizes(1, 3, 5), []string{"to what the state has, 3."}, false},
-		"as many at least":    {sizes(3, 4, 5), sizes(4, 4, 5), []string{"to what the state has, 4."}, false},
-		"too many at least":   {sizes(3, 3, 5), sizes(5, 3, 8), []string{"EKS refuses minSize 5 with the size that the state has, 3", "too small as well, " + first + "minSize=5,maxSize=8,desiredSize=5"}, true},
-		"too few at most":     {sizes(1, 4, 5), sizes(1, 4, 2), []string{"EKS refuses maxSize 2 with the size that the state has, 4", "too large as well, " + first + "minSize=1,maxSize=2,desiredSize=2"}, true},
+		"the same":       {sizes(3, 3, 5), sizes(3, 3, 5), nil, false},
+		"the size alone": {sizes(3, 4, 5), sizes(3, 3, 5), nil, false},
+		"more at most": {sizes(3, 3, 5), sizes(3, 3, 7),
+			[]string{"node group g-1", "to what the state has, 3", "pulumi up --refresh"}, false},
+		"fewer at least":   {sizes(3, 3, 5), sizes(1, 3, 5), []string{"to what the state has, 3."}, false},
+		"as many at least": {sizes(3, 4, 5), sizes(4, 4, 5), []string{"to what the state has, 4."}, false},
+		"too many at least": {sizes(3, 3, 5), sizes(5, 3, 8),
+			[]string{"EKS refuses minSize 5 with the size that the state has, 3",
+				"too small as well, " + first + "minSize=5,maxSize=8,desiredSize=5"}, true},
+		"too few at most": {sizes(1, 4, 5), sizes(1, 4, 2),
+			[]string{"EKS refuses maxSize 2 with the size that the state has, 4",
+				"too large as well, " + first + "minSize=1,maxSize=2,desiredSize=2"}, true},
 		"not yet known":       {sizes(3, 3, 5), unknown, nil, false},
 		"a state without any": {resource.PropertyMap{}, sizes(3, 3, 5), nil, false},
 	} {

@@ -118,7 +118,8 @@ func (n *Network) internet(ctx *pulumi.Context, name string) (out internet, err 
 	if err != nil {
 		return out, fmt.Errorf("internet gateway: %w", err)
 	}
-	out.table, err = ec2.NewRouteTable(ctx, name+"-public", &ec2.RouteTableArgs{VpcId: n.VpcID, Tags: tags.Name(name + "-public")}, pulumi.Parent(n))
+	out.table, err = ec2.NewRouteTable(ctx, name+"-public", &ec2.RouteTableArgs{VpcId: n.VpcID, Tags: tags.Name(name + "-public")},
+		pulumi.Parent(n))
 	if err != nil {
 		return out, fmt.Errorf("public route table: %w", err)
 	}
@@ -154,7 +155,9 @@ func (n *Network) publicSubnet(ctx *pulumi.Context, name, zone string, cidr neti
 }
 
 // privateSubnet makes a private subnet with its route table; where there is no NAT, the gateway's ID is not used.
-func (n *Network) privateSubnet(ctx *pulumi.Context, name, zone string, cidr netip.Prefix, natID pulumi.StringOutput) (*ec2.RouteTable, error) {
+func (n *Network) privateSubnet(
+	ctx *pulumi.Context, name, zone string, cidr netip.Prefix, natID pulumi.StringOutput,
+) (*ec2.RouteTable, error) {
 	subnet, err := n.subnet(ctx, name, zone, cidr, "kubernetes.io/role/internal-elb")
 	if err != nil {
 		return nil, err

@@ -2,7 +2,9 @@ package tests
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -152,7 +154,8 @@ func TestAppendingAZoneReplacesNothing(t *testing.T) {
 	after, err := run(t, "dev", settings)
 	require.NoError(t, err)
 	checked := 0
-	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
+	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/launchTemplate:LaunchTemplate",
+		"aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
 		for _, r := range of(before, typ) {
 			assert.Equal(t, r.Inputs, one(t, after, typ, r.Name).Inputs)
 			checked++
@@ -215,7 +218,8 @@ func TestOrder(t *testing.T) {
 	needs("pulumi:providers:kubernetes", "expense", group, "expense-use1-az2")
 	needs("kubernetes:storage.k8s.io/v1:StorageClass", "gp3", addon, "expense-pod-aws-ebs-csi-driver")
 	needs("kubernetes:core/v1:PersistentVolumeClaim", "multi-container", "kubernetes:storage.k8s.io/v1:StorageClass", "gp3")
-	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"}, {"kubernetes:apps/v1:Deployment", "web"}} {
+	for _, typed := range [][2]string{{"kubernetes:core/v1:Pod", "nginx"}, {"kubernetes:core/v1:Pod", "multi-container"},
+		{"kubernetes:apps/v1:Deployment", "web"}} {
 		needs(typed[0], typed[1], "kubernetes:networking.k8s.io/v1:NetworkPolicy", "project-default-deny")
 		needs(typed[0], typed[1], "aws:opensearch/domainPolicy:DomainPolicy", "expense-log")
 		needs(typed[0], typed[1], job, "expense-log-setup")
@@ -260,5 +264,32 @@ func TestTheSettingsCountThePodsThatTheProgramRuns(t *testing.T) {
 		assert.Len(t, published.Addons(), addons)
 		e, a := config.Cluster{Autoscaler: config.Autoscaler{Enabled: enabled}}.OwnPods()
 		assert.Equal(t, []int{onEach, anywhere}, []int{e, a})
+	}
+}
+
+// The least quota that the settings allow holds every pod that the workloads may have at once, and one more.
+func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
+	t.Parallel()
+	for _, replicas := range []int{4, 9} {
+		settings := stackFile(t, "dev")
+		set(t, settings, "expense:workloads.web.maxReplicas", replicas)
+		all, err := run(t, "dev", settings)
+		require.NoError(t, err)
+		most := 1 + len(of(all, "kubernetes:core/v1:Pod"))
+		for _, scaled := range of(all, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler") {
+			deployment := one(t, all, "kubernetes:apps/v1:Deployment", scaled.Name)
+			percent, err := strconv.Atoi(strings.TrimSuffix(fmt.Sprint(at(deployment.Inputs, "spec.strategy.rollingUpdate.maxSurge")), "%"))
+			require.NoError(t, err)
+			pods := at(scaled.Inputs, "spec.maxReplicas").(float64)
+			most += int(pods + math.Ceil(pods*float64(percent)/100))
+		}
+		assert.Greater(t, most, replicas+1)
+
+		set(t, settings, "expense:workloads.quota.pods", most)
+		_, err = run(t, "dev", settings)
+		require.NoError(t, err)
+		set(t, settings, "expense:workloads.quota.pods", most-1)
+		_, err = run(t, "dev", settings)
+		assert.ErrorContains(t, err, fmt.Sprintf("workloads.quota.pods: found %d; allowed: %d or more", most-1, most))
 	}
 }

@@ -44,8 +44,8 @@ type Web struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
-// NewWeb makes the workload, whose objects have its name. A change of the settings or the secret makes a new ConfigMap or Secret and rolls the pods to
-// it. A change of Public changes the Service's type in place; its name stays.
+// NewWeb makes the workload, whose objects have its name. A change of the settings or the secret makes a new ConfigMap or Secret, and
+// rolls the pods to it. A change of Public changes the Service's type in place; its name stays.
 func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.ResourceOption) (*Web, error) {
 	if args == nil {
 		return nil, fmt.Errorf("web %q: no arguments", name)
@@ -65,8 +65,10 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 			// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
 			Selector: pod.Selector(name),
 			Strategy: appsv1.DeploymentStrategyArgs{
-				Type:          pulumi.String("RollingUpdate"),
-				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.String("25%")},
+				Type: pulumi.String("RollingUpdate"),
+				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{
+					MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Sprintf("%d%%", config.WebSurgePercent),
+				},
 			},
 			Template: spec.Template(),
 		},

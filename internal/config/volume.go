@@ -132,8 +132,9 @@ func (l Logging) shards() string {
 	if most == 0 || found <= most {
 		return ""
 	}
-	return fmt.Sprintf("logging.retentionDays %d makes %d shards on each of %d data nodes, and AWS advises at most %d with %s: it will run out of memory, or refuse new indices; "+
-		"keep logs for fewer days, or give logging.domain a larger instanceCount or instanceType", l.RetentionDays, found, l.Domain.InstanceCount, most, l.Domain.InstanceType)
+	return fmt.Sprintf("logging.retentionDays %d makes %d shards on each of %d data nodes, and AWS advises at most %d with %s: "+
+		"it will run out of memory, or refuse new indices; keep logs for fewer days, or give logging.domain a larger instanceCount "+
+		"or instanceType", l.RetentionDays, found, l.Domain.InstanceCount, most, l.Domain.InstanceType)
 }
 
 // smallestVolume and smallestOptimized are the least GiB of any type and of OpenSearch's own families (same page).
@@ -200,10 +201,11 @@ type performance struct{ iops, throughput int }
 // performanceLimits are the most that OpenSearch Service takes by instance family and size: those of EC2's instance of the same type,
 // an inference that agrees with every published answer (docs/decisions/volumes.md). EC2 has none of or1, or2 and om2.
 var performanceLimits = map[string]map[string]performance{
-	"t3":  {"small": {11800, 260}, "medium": {11800, 260}},
-	"m5":  fifthGeneration,
-	"r5":  fifthGeneration,
-	"c5":  {"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "9xlarge": {40000, 1187}, "18xlarge": {80000, 2375}},
+	"t3": {"small": {11800, 260}, "medium": {11800, 260}},
+	"m5": fifthGeneration,
+	"r5": fifthGeneration,
+	"c5": {"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "9xlarge": {40000, 1187},
+		"18xlarge": {80000, 2375}},
 	"m6g": sixthGeneration,
 	"c6g": sixthGeneration,
 	"r6g": sixthGeneration,
@@ -223,11 +225,13 @@ var (
 		"large": {18750, 593}, "xlarge": {18750, 593}, "2xlarge": {18750, 593}, "4xlarge": {18750, 593}, "12xlarge": {40000, 1187},
 	}
 	sixthGeneration = map[string]performance{
-		"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "8xlarge": {40000, 1187}, "12xlarge": {50000, 1781},
+		"large": {20000, 593}, "xlarge": {20000, 593}, "2xlarge": {20000, 593}, "4xlarge": {20000, 593}, "8xlarge": {40000, 1187},
+		"12xlarge": {50000, 1781},
 		"16xlarge": {80000, 2375},
 	}
 	laterGenerations = map[string]performance{
-		"medium": {40000, 1250}, "large": {40000, 1250}, "xlarge": {40000, 1250}, "2xlarge": {40000, 1250}, "4xlarge": {40000, 1250}, "8xlarge": {40000, 1250},
+		"medium": {40000, 1250}, "large": {40000, 1250}, "xlarge": {40000, 1250}, "2xlarge": {40000, 1250}, "4xlarge": {40000, 1250},
+		"8xlarge":  {40000, 1250},
 		"12xlarge": {60000, 1875}, "16xlarge": {80000, 2500},
 	}
 )
@@ -241,7 +245,8 @@ func (r *report) volume(l Logging, data []string) {
 	size := l.VolumeSizeGiB()
 	if limit := volumeLimits[data[1]][data[4]]; limit != 0 && size > limit {
 		r.add("logging.gibPerDay",
-			fmt.Sprintf("%d, which with %d days and %d data nodes needs a volume of %d GiB for each of them", l.GiBPerDay, l.RetentionDays, d.InstanceCount, size),
+			fmt.Sprintf("%d, which with %d days and %d data nodes needs a volume of %d GiB for each of them", l.GiBPerDay, l.RetentionDays,
+				d.InstanceCount, size),
 			fmt.Sprintf("at most %d GiB with %s", limit, d.InstanceType),
 			"keep logs for fewer retentionDays, log less, or give the domain a larger instanceCount or instanceType")
 		return

@@ -19,16 +19,19 @@ var (
 
 // startVariables are read by what starts nginx, workloads/files/rotate-logs.sh, and by nginx and its libraries: NGINX would hand
 // it sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
-var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE", "OPENSSL_CONF", "PATH"}
+var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE",
+	"OPENSSL_CONF", "PATH"}
 
 func (r *report) workloads(c *Config) {
 	w := c.Workloads
-	r.match("workloads.namespace", w.Namespace, dnsLabel, 63, "1 to 63 lower-case letters, digits and '-', starting and ending with a letter or digit")
+	r.match("workloads.namespace", w.Namespace, dnsLabel, 63,
+		"1 to 63 lower-case letters, digits and '-', starting and ending with a letter or digit")
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 	if w.Namespace == "default" || strings.HasPrefix(w.Namespace, "kube-") || w.Namespace == LoggingNamespace {
 		r.add("workloads.namespace", quote(w.Namespace), "a namespace of your own, not default, kube-... or "+LoggingNamespace, "")
 	}
-	r.match("workloads.environment", w.Environment, labelValue, 63, "1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
+	r.match("workloads.environment", w.Environment, labelValue, 63,
+		"1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
 	r.image(c, "workloads.images.nginx", w.Images.Nginx)
 	r.image(c, "workloads.images.alma", w.Images.Alma)
 
@@ -44,25 +47,34 @@ func (r *report) workloads(c *Config) {
 				"other names than "+strings.Join(startVariables, ", ")+" and LD_...", "")
 		}
 		if !variableName.MatchString(name) || len(name) > 253 {
-			r.add(child("workloads.web.settings", name), "this name", "an environment variable's name: letters, digits and '_', not starting with a digit", "")
+			r.add(child("workloads.web.settings", name), "this name",
+				"an environment variable's name: letters, digits and '_', not starting with a digit", "")
 		}
 	}
 
 	r.between("workloads.volumeSizeGiB", w.VolumeSizeGiB, 1, 65536, " GiB")
-	if least := requiredPods(w.Web.MaxReplicas); r.ok("workloads.web.maxReplicas") && w.Quota.Pods < least {
+	if least := w.mostPods(); r.ok("workloads.web.maxReplicas") && w.Quota.Pods < least {
 		r.add("workloads.quota.pods", fmt.Sprint(w.Quota.Pods),
-			fmt.Sprintf("%d or more: workloads.web.maxReplicas, %d, a quarter more during an update, and 3 other pods", least, w.Web.MaxReplicas), "")
+			fmt.Sprintf("%d or more: workloads.web.maxReplicas, %d, a quarter more during an update, and 3 other pods", least,
+				w.Web.MaxReplicas), "")
 	}
 	r.between("workloads.quota.cpu", w.Quota.CPU, 1, 10000, " cores")
 	r.between("workloads.quota.memoryGiB", w.Quota.MemoryGiB, 1, 100000, " GiB")
 	if r.ok("workloads.volumeSizeGiB") && w.Quota.StorageGiB < w.VolumeSizeGiB {
-		r.add("workloads.quota.storageGiB", fmt.Sprint(w.Quota.StorageGiB), fmt.Sprintf("workloads.volumeSizeGiB, %d, or more", w.VolumeSizeGiB), "")
+		r.add("workloads.quota.storageGiB", fmt.Sprint(w.Quota.StorageGiB),
+			fmt.Sprintf("workloads.volumeSizeGiB, %d, or more", w.VolumeSizeGiB), "")
 	}
 }
 
-// requiredPods is how many pods the namespace has at most: web's, with the surge of 25 % (rounded up) that its Deployment
-// has during an update, the pods nginx and multi-container, and one to spare for a job.
-func requiredPods(webReplicas int) int { return webReplicas + (webReplicas+3)/4 + 3 }
+// WebSurgePercent is how many pods more than web has may run during an update. Kubernetes rounds up.
+const WebSurgePercent = 25
+
+// mostPods is the number of pods of all workloads at their largest.
+func (w Workloads) mostPods() int {
+	const nginx, multiContainer, spare = 1, 1, 1
+	web := w.Web.MaxReplicas + ceil(w.Web.MaxReplicas*WebSurgePercent, 100)
+	return nginx + multiContainer + web + spare
+}
 
 var (
 	// https://github.com/distribution/reference/blob/main/reference.go: registry, path, tag and digest.
@@ -89,7 +101,8 @@ func (r *report) image(c *Config, path, ref string) {
 		return
 	}
 	if m := privateRegistry.FindStringSubmatch(registry); m == nil || m[1] != c.Region {
-		r.add(path, quote(ref), "with network.nat none, an image in a private ECR repository of the region: ACCOUNT.dkr.ecr."+c.Region+".amazonaws.com/NAME:TAG",
+		r.add(path, quote(ref),
+			"with network.nat none, an image in a private ECR repository of the region: ACCOUNT.dkr.ecr."+c.Region+".amazonaws.com/NAME:TAG",
 			"copy it there, or let nodes reach the internet with network.nat single")
 	}
 }

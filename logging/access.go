@@ -84,11 +84,14 @@ type permissions func(principal iampolicy.Principal, domain string) []iampolicy.
 
 // role makes a role for one service account, with the same permissions as the domain's policy gives it: within one
 // account either would do, and both together survive a mistake in one.
-func (a *Access) role(ctx *pulumi.Context, name, namespace, serviceAccount string, args *AccessArgs, allow permissions) (pulumi.StringOutput, error) {
+func (a *Access) role(
+	ctx *pulumi.Context, name, namespace, serviceAccount string, args *AccessArgs, allow permissions,
+) (pulumi.StringOutput, error) {
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer, func(provider, issuer string) (string, error) {
-			return iampolicy.ServiceAccountTrust(provider, issuer, namespace, serviceAccount)
-		})),
+		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer,
+			func(provider, issuer string) (string, error) {
+				return iampolicy.ServiceAccountTrust(provider, issuer, namespace, serviceAccount)
+			})),
 		Tags: tags.Name(name),
 	}, pulumi.Parent(a))
 	if err != nil {

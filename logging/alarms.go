@@ -78,7 +78,8 @@ func (a *Alarms) topic(ctx *pulumi.Context, name string, args *AlarmsArgs) error
 	if err != nil {
 		return fmt.Errorf("topic: %w", err)
 	}
-	if _, err := sns.NewTopicPolicy(ctx, name, &sns.TopicPolicyArgs{Arn: topic.Arn, Policy: topic.Arn.ApplyT(topicPolicy).(pulumi.StringOutput)}, pulumi.Parent(a)); err != nil {
+	if _, err := sns.NewTopicPolicy(ctx, name,
+		&sns.TopicPolicyArgs{Arn: topic.Arn, Policy: topic.Arn.ApplyT(topicPolicy).(pulumi.StringOutput)}, pulumi.Parent(a)); err != nil {
 		return fmt.Errorf("topic policy: %w", err)
 	}
 	if _, err := sns.NewTopicSubscription(ctx, name, &sns.TopicSubscriptionArgs{
@@ -147,30 +148,37 @@ func domainAlarms(args *AlarmsArgs) []alarm {
 	const minute, gib = 60, 1024
 	alarms := []alarm{
 		{
-			name: "cluster-red", metric: "ClusterStatus.red", statistic: "Maximum", threshold: 1, seconds: minute, periods: 1, missing: silenceIsAnAlarm,
-			text: "An index has lost a shard, or the domain reports nothing: see handling-errors.html#handling-errors-red-cluster-status",
+			name: "cluster-red", metric: "ClusterStatus.red", statistic: "Maximum", threshold: 1, seconds: minute, periods: 1,
+			missing: silenceIsAnAlarm,
+			text:    "An index has lost a shard, or the domain reports nothing: see handling-errors.html#handling-errors-red-cluster-status",
 		},
 		{
 			// The metric is in MiB.
 			name: "free-storage", metric: "FreeStorageSpace", statistic: "Minimum", below: true,
 			threshold: float64(args.VolumeSizeGiB*gib*config.FreeStoragePercent) / 100, seconds: minute, periods: 1, missing: silenceSaysNothing,
-			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay before it is full, as nothing is deleted by age then",
+			text: "A data node's volume is three quarters full, which logs of gibPerDay do not do: raise expense:logging.gibPerDay before it is " +
+				"full, as nothing is deleted by age then",
 		},
 		{
-			name: "writes-blocked", metric: "ClusterIndexWritesBlocked", statistic: "Maximum", threshold: 1, seconds: 5 * minute, periods: 1, missing: silenceSaysNothing,
-			text: "The domain takes no logs, for lack of space or memory. For lack of space raise expense:logging.gibPerDay: nothing is deleted by age now; see handling-errors.html#troubleshooting-cluster-block",
+			name: "writes-blocked", metric: "ClusterIndexWritesBlocked", statistic: "Maximum", threshold: 1, seconds: 5 * minute, periods: 1,
+			missing: silenceSaysNothing,
+			text: "The domain takes no logs, for lack of space or memory. For lack of space raise expense:logging.gibPerDay: nothing is deleted " +
+				"by age now; see handling-errors.html#troubleshooting-cluster-block",
 		},
 		{
-			name: "snapshot-failed", metric: "AutomatedSnapshotFailure", statistic: "Maximum", threshold: 1, seconds: minute, periods: 1, missing: silenceSaysNothing,
-			text: "The hourly snapshot failed, mostly because the domain is red",
+			name: "snapshot-failed", metric: "AutomatedSnapshotFailure", statistic: "Maximum", threshold: 1, seconds: minute, periods: 1,
+			missing: silenceSaysNothing,
+			text:    "The hourly snapshot failed, mostly because the domain is red",
 		},
 		{
-			name: "cpu", metric: "CPUUtilization", statistic: "Maximum", threshold: 80, seconds: 15 * minute, periods: 3, missing: silenceSaysNothing,
-			text: "A data node has been busy for three quarters of an hour: use larger or more data nodes",
+			name: "cpu", metric: "CPUUtilization", statistic: "Maximum", threshold: 80, seconds: 15 * minute, periods: 3,
+			missing: silenceSaysNothing,
+			text:    "A data node has been busy for three quarters of an hour: use larger or more data nodes",
 		},
 		{
-			name: "jvm-memory", metric: "JVMMemoryPressure", statistic: "Maximum", threshold: 95, seconds: minute, periods: 3, missing: silenceSaysNothing,
-			text: "A data node runs out of heap: use a larger instanceType",
+			name: "jvm-memory", metric: "JVMMemoryPressure", statistic: "Maximum", threshold: 95, seconds: minute, periods: 3,
+			missing: silenceSaysNothing,
+			text:    "A data node runs out of heap: use a larger instanceType",
 		},
 		{
 			name: "requests-failed", metric: "5xx", share: true, threshold: 10, seconds: 5 * minute, periods: 3, missing: silenceIsFine,
@@ -183,17 +191,20 @@ func domainAlarms(args *AlarmsArgs) []alarm {
 	}
 	if args.Replicas > 0 {
 		alarms = append(alarms, alarm{
-			name: "cluster-yellow", metric: "ClusterStatus.yellow", statistic: "Maximum", threshold: 1, seconds: minute, periods: 5, missing: silenceSaysNothing,
-			text: "An index has lost a copy: see handling-errors.html#handling-errors-yellow-cluster-status",
+			name: "cluster-yellow", metric: "ClusterStatus.yellow", statistic: "Maximum", threshold: 1, seconds: minute, periods: 5,
+			missing: silenceSaysNothing,
+			text:    "An index has lost a copy: see handling-errors.html#handling-errors-yellow-cluster-status",
 		})
 	}
 	if args.DedicatedMasters {
 		alarms = append(alarms, alarm{
-			name: "master-cpu", metric: "MasterCPUUtilization", statistic: "Maximum", threshold: 50, seconds: 15 * minute, periods: 3, missing: silenceSaysNothing,
-			text: "A master has been busy for three quarters of an hour: use a larger masterInstanceType",
+			name: "master-cpu", metric: "MasterCPUUtilization", statistic: "Maximum", threshold: 50, seconds: 15 * minute, periods: 3,
+			missing: silenceSaysNothing,
+			text:    "A master has been busy for three quarters of an hour: use a larger masterInstanceType",
 		}, alarm{
-			name: "master-jvm-memory", metric: "MasterJVMMemoryPressure", statistic: "Maximum", threshold: 95, seconds: minute, periods: 3, missing: silenceSaysNothing,
-			text: "A master runs out of heap: use a larger masterInstanceType",
+			name: "master-jvm-memory", metric: "MasterJVMMemoryPressure", statistic: "Maximum", threshold: 95, seconds: minute, periods: 3,
+			missing: silenceSaysNothing,
+			text:    "A master runs out of heap: use a larger masterInstanceType",
 		})
 	}
 	return alarms
@@ -225,12 +236,14 @@ func (a alarm) args(name string, dimensions pulumi.StringMap, topic pulumi.Strin
 	}
 	sum := func(id, metric string) cloudwatch.MetricAlarmMetricQueryArgs {
 		return cloudwatch.MetricAlarmMetricQueryArgs{Id: pulumi.String(id), Metric: cloudwatch.MetricAlarmMetricQueryMetricArgs{
-			Namespace: pulumi.String(namespace), MetricName: pulumi.String(metric), Dimensions: dimensions, Stat: pulumi.String("Sum"), Period: pulumi.Int(a.seconds),
+			Namespace: pulumi.String(namespace), MetricName: pulumi.String(metric), Dimensions: dimensions, Stat: pulumi.String("Sum"),
+			Period: pulumi.Int(a.seconds),
 		}}
 	}
 	out.MetricQueries = cloudwatch.MetricAlarmMetricQueryArray{
 		cloudwatch.MetricAlarmMetricQueryArgs{
-			Id: pulumi.String("share"), Expression: pulumi.String("100 * failed / requests"), Label: pulumi.String(a.metric + " in percent of all requests"),
+			Id: pulumi.String("share"), Expression: pulumi.String("100 * failed / requests"),
+			Label:      pulumi.String(a.metric + " in percent of all requests"),
 			ReturnData: pulumi.Bool(true),
 		},
 		sum("failed", a.metric), sum("requests", "OpenSearchRequests"),

@@ -126,14 +126,16 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 func made(args *DomainArgs, domain *opensearch.Domain, endpoint pulumi.StringOutput) pulumi.StringOutput {
 	return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
 		if v[1] == "" {
-			return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain --domain-name %[1]s --region %[2]s "+
-				"--query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name, args.Region)
+			return "", fmt.Errorf("domain %[1]s has no endpoint yet: AWS still makes it. When `aws opensearch describe-domain "+
+				"--domain-name %[1]s --region %[2]s --query DomainStatus.Processing` says false: pulumi up --refresh", args.Domain.Name, args.Region)
 		}
 		return v[0].(string), nil
 	}).(pulumi.StringOutput)
 }
 
-func domainArgs(name string, args *DomainArgs, publishing opensearch.DomainLogPublishingOptionArray, group *ec2.SecurityGroup) *opensearch.DomainArgs {
+func domainArgs(
+	name string, args *DomainArgs, publishing opensearch.DomainLogPublishingOptionArray, group *ec2.SecurityGroup,
+) *opensearch.DomainArgs {
 	return &opensearch.DomainArgs{
 		DomainName:    pulumi.String(args.Domain.Name),
 		EngineVersion: pulumi.String(args.Domain.EngineVersion),
@@ -223,7 +225,9 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 // are off too: OpenSearch goes on with a log that is left out (https://github.com/hashicorp/terraform-provider-aws/issues/5752),
 // and a new domain takes them as off (integ.opensearch.disable-logging.ts of aws/aws-cdk, which AWS deploys). CloudWatch encrypts
 // the groups with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
-func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
+func (d *Domain) logs(
+	ctx *pulumi.Context, name string, args *DomainArgs,
+) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
 	var options opensearch.DomainLogPublishingOptionArray
 	for _, kind := range slices.Sorted(maps.Keys(config.DomainLogs)) {
 		group, err := cloudwatch.NewLogGroup(ctx, name+"-"+kind, &cloudwatch.LogGroupArgs{
@@ -234,7 +238,8 @@ func (d *Domain) logs(ctx *pulumi.Context, name string, args *DomainArgs) (opens
 			return nil, nil, fmt.Errorf("log group %s: %w", kind, err)
 		}
 		options = append(options, opensearch.DomainLogPublishingOptionArgs{
-			LogType: pulumi.String(config.DomainLogs[kind]), CloudwatchLogGroupArn: group.Arn, Enabled: pulumi.Bool(kind != auditLog || args.Domain.AuditLogs),
+			LogType: pulumi.String(config.DomainLogs[kind]), CloudwatchLogGroupArn: group.Arn,
+			Enabled: pulumi.Bool(kind != auditLog || args.Domain.AuditLogs),
 		})
 	}
 	policy, err := cloudwatch.NewLogResourcePolicy(ctx, name, &cloudwatch.LogResourcePolicyArgs{

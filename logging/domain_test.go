@@ -67,8 +67,9 @@ func domainWith(t *testing.T, region string, settings config.Domain) (resource.P
 var (
 	small = config.Domain{Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "t3.small.search", InstanceCount: 1, ZoneCount: 1}
 	large = config.Domain{
-		Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "m7g.large.search", InstanceCount: 3, ZoneCount: 3, MasterInstanceType: "m7g.medium.search",
-		Protect: true, AuditLogs: true,
+		Name: "expense", EngineVersion: "OpenSearch_2.19", InstanceType: "m7g.large.search", InstanceCount: 3, ZoneCount: 3,
+		MasterInstanceType: "m7g.medium.search",
+		Protect:            true, AuditLogs: true,
 	}
 )
 
@@ -137,7 +138,8 @@ func TestEveryLogIsNamedOnOrOff(t *testing.T) {
 
 func TestVolumesAreWhatTheLogsNeed(t *testing.T) {
 	in, _ := domainWith(t, "us-east-1", large)
-	assert.Equal(t, map[string]any{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 194.0, "iops": 3000.0, "throughput": 250.0}, in["ebsOptions"].Mappable())
+	assert.Equal(t, map[string]any{"ebsEnabled": true, "volumeType": "gp3", "volumeSize": 194.0, "iops": 3000.0, "throughput": 250.0},
+		in["ebsOptions"].Mappable())
 }
 
 // Only the domain holds data; the rest can be made again.
@@ -185,7 +187,8 @@ func TestTheShapeOfTheDomain(t *testing.T) {
 	assert.Equal(t, opensearch.DomainClusterConfigArgs{
 		InstanceType: pulumi.String("t3.small.search"), InstanceCount: pulumi.Int(1), ZoneAwarenessEnabled: pulumi.Bool(false),
 	}, one)
-	three := clusterConfig(config.Domain{InstanceType: "m7g.large.search", InstanceCount: 3, ZoneCount: 3, MasterInstanceType: "m7g.medium.search"})
+	three := clusterConfig(config.Domain{InstanceType: "m7g.large.search", InstanceCount: 3, ZoneCount: 3,
+		MasterInstanceType: "m7g.medium.search"})
 	assert.Equal(t, pulumi.Bool(true), three.ZoneAwarenessEnabled)
 	assert.Equal(t, opensearch.DomainClusterConfigZoneAwarenessConfigArgs{AvailabilityZoneCount: pulumi.Int(3)}, three.ZoneAwarenessConfig)
 	assert.Equal(t, pulumi.Int(3), three.DedicatedMasterCount, "with two, losing one stops the election")

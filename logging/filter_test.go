@@ -126,14 +126,17 @@ func documents(t *testing.T, stream string, env map[string]string, messages ...s
 }
 
 // nginx is a line of the example's access log.
-const nginxAccess = `{"time":1795575600.123,"request_id":"0123456789abcdef0123456789abcdef","remote_addr":"10.0.12.34","method":"GET","path":"/products/42",` +
-	`"protocol":"HTTP/1.1","status":200,"bytes_sent":5123,"request_time":0.004,"host":"shop.example.com","referer":"https://shop.example.com/",` +
+const nginxAccess = `{"time":1795575600.123,"request_id":"0123456789abcdef0123456789abcdef","remote_addr":"10.0.12.34","method":"GET",` +
+	`"path":"/products/42",` +
+	`"protocol":"HTTP/1.1","status":200,"bytes_sent":5123,"request_time":0.004,"host":"shop.example.com",` +
+	`"referer":"https://shop.example.com/",` +
 	`"user_agent":"Mozilla/5.0 (X11; Linux x86_64)"}`
 
 // from says where a line is from.
 func from(stream string, fields map[string]any) map[string]any {
 	out := map[string]any{
-		"cluster": "expense", "namespace": "project", "pod": "web-1", "node": "node-1", "zone": "us-east-1a", "container": "web", "stream": stream,
+		"cluster": "expense", "namespace": "project", "pod": "web-1", "node": "node-1", "zone": "us-east-1a", "container": "web",
+		"stream": stream,
 	}
 	for name, value := range fields {
 		out[name] = value
@@ -154,7 +157,8 @@ func TestDocumentsHaveTheFieldsOfTheTemplate(t *testing.T) {
 	}), got[0])
 	delete(got[1], "_hash")
 	assert.Equal(t, from("access", map[string]any{
-		"@timestamp": "2026-11-25T03:01:00.000Z", "level": "warn", "message": "slow", "json": map[string]any{"team": "a", "a": map[string]any{"b": []any{1.0}}},
+		"@timestamp": "2026-11-25T03:01:00.000Z", "level": "warn", "message": "slow",
+		"json": map[string]any{"team": "a", "a": map[string]any{"b": []any{1.0}}},
 	}), got[1])
 	assert.Equal(t, "no object", got[2]["message"])
 
@@ -170,7 +174,8 @@ func TestDocumentsHaveTheFieldsOfTheTemplate(t *testing.T) {
 // No line can say that it is another pod's or container's, nor choose the document that it becomes, nor unsay the stack's fields,
 // nor can these unsay where a line is from.
 func TestNoLineSaysWhereItIsFrom(t *testing.T) {
-	forged := `{"cluster":"x","namespace":"x","pod":"x","node":"x","zone":"x","container":"x","stream":"x","team":"x","_hash":"x","_file":"/a/b.log","_id":"x",` +
+	forged := `{"cluster":"x","namespace":"x","pod":"x","node":"x","zone":"x","container":"x","stream":"x","team":"x","_hash":"x",` +
+		`"_file":"/a/b.log","_id":"x",` +
 		`"altered":["x"],"claimed_time":"x","json":{"pod":"x"}}`
 	env := map[string]string{"LOG_FIELDS": `{"team":"shöp","stream":"y"}`}
 	for _, stream := range []string{"access", "output"} {
@@ -235,7 +240,8 @@ func TestOnlyATimeNearNowIsBelieved(t *testing.T) {
 		`{"@timestamp":4102444800000}`:          {read, "4102444800000"},
 		`{"timestamp":"9999-12-31T23:59:59Z"}`:  {read, "9999-12-31T23:59:59Z"},
 		// What is no time stays where it is.
-		`{"time":0}`: {read}, `{"time":-1}`: {read}, `{"time":1e300}`: {read}, `{"time":1e400}`: {read}, `{"time":"now"}`: {read}, `{"time":null}`: {read},
+		`{"time":0}`: {read}, `{"time":-1}`: {read}, `{"time":1e300}`: {read}, `{"time":1e400}`: {read}, `{"time":"now"}`: {read},
+		`{"time":null}`:          {read},
 		`{"@timestamp":{"a":1}}`: {read}, `{"@timestamp":[1,2]}`: {read}, `{"time":true}`: {read}, `{"time":"2026-11-32T00:00:00Z"}`: {read},
 		`{"time":"2026-11-25T25:00:00Z"}`: {read}, `{"time":"99999999999999999999"}`: {read}, `{"time":"2026-11-25"}`: {read}, `{}`: {read},
 	} {
@@ -254,7 +260,8 @@ func TestOnlyATimeNearNowIsBelieved(t *testing.T) {
 
 func TestUnwantedLevelsAreDropped(t *testing.T) {
 	env := map[string]string{"LOG_DROP_LEVELS": `["debug","NOTICE","info"]`}
-	for i, document := range documents(t, "output", env, `{"level":"Debug"}`, `{"lvl":"INFO"}`, `{"severity":"notice"}`, `{"level":"warn"}`, "DEBUG in a text") {
+	for i, document := range documents(t, "output", env, `{"level":"Debug"}`, `{"lvl":"INFO"}`, `{"severity":"notice"}`, `{"level":"warn"}`,
+		"DEBUG in a text") {
 		assert.Equal(t, i < 3, document == nil, "%d", i)
 	}
 }
@@ -281,7 +288,8 @@ func TestOnlyValuesThatFitAreInTheirFields(t *testing.T) {
 		"date":    `"" "yesterday" -1 0 true {} "2026-13-01T00:00:00Z" "10000-01-01T00:00:00Z" 1e300`,
 	}
 	declared, err := json.Marshal(map[string]string{
-		"keyword": "keyword", "text": "text", "boolean": "boolean", "long": "long", "float": "float", "double": "double", "date": "date", "ip": "ip",
+		"keyword": "keyword", "text": "text", "boolean": "boolean", "long": "long", "float": "float", "double": "double", "date": "date",
+		"ip": "ip",
 	})
 	require.NoError(t, err)
 	env := map[string]string{"LOG_INDEXED_FIELDS": string(declared)}
@@ -313,11 +321,13 @@ func TestOnlyValuesThatFitAreInTheirFields(t *testing.T) {
 			}
 		}
 	}
-	got := documents(t, "output", env, `{"date":1795575600}`, `{"date":"2026-11-25 04:00:00+01:00"}`, `{"date":[1795575600123,"1999-01-01T00:00:00Z"]}`)
+	got := documents(t, "output", env, `{"date":1795575600}`, `{"date":"2026-11-25 04:00:00+01:00"}`,
+		`{"date":[1795575600123,"1999-01-01T00:00:00Z"]}`)
 	assert.Equal(t, "2026-11-25T03:00:00.000Z", got[0]["date"])
 	assert.Equal(t, "2026-11-25T03:00:00.000Z", got[1]["date"])
 	assert.Equal(t, []any{"2026-11-25T03:00:00.123Z", "1999-01-01T00:00:00.000Z"}, got[2]["date"])
-	got = documents(t, "access", nil, `{"status":70000,"pid":3000000000,"remote_addr":"unix:","request_time":"-","path":{"a":1},"bytes_sent":""}`)
+	got = documents(t, "access", nil,
+		`{"status":70000,"pid":3000000000,"remote_addr":"unix:","request_time":"-","path":{"a":1},"bytes_sent":""}`)
 	assert.Len(t, got[0]["json"], 6, "nor does an access log's")
 }
 
@@ -360,8 +370,9 @@ func TestOddLinesBecomeDocuments(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &lines))
 	require.Greater(t, len(lines), 600)
 	input := filterInput{Filter: settings(t, map[string]string{
-		"LOG_FIELDS":         `{"team":"x"}`,
-		"LOG_INDEXED_FIELDS": `{"user_id":"keyword","duration":"float","paid":"boolean","at":"date","ip":"ip","note":"text","n":"long","f":"double"}`,
+		"LOG_FIELDS": `{"team":"x"}`,
+		"LOG_INDEXED_FIELDS": `{"user_id":"keyword","duration":"float","paid":"boolean","at":"date","ip":"ip","note":"text","n":"long",` +
+			`"f":"double"}`,
 	})}
 	for _, line := range lines {
 		input.Messages = append(input.Messages, logText{Path: "/var/log/pod/web/" + line.Stream + ".log", Message: line.Message})
@@ -370,7 +381,8 @@ func TestOddLinesBecomeDocuments(t *testing.T) {
 	require.Empty(t, failure)
 	require.Len(t, events, len(lines))
 	known := strings.Fields("@timestamp message level stream container pod namespace node zone cluster claimed_time altered json _hash team " +
-		"user_id duration paid at ip note n f bytes_sent connection host method path pid protocol referer remote_addr request_id request_time status user_agent")
+		"user_id duration paid at ip note n f bytes_sent connection host method path pid protocol referer remote_addr request_id request_time " +
+		"status user_agent")
 	ids := map[any]bool{}
 	for i, e := range events {
 		for name := range e.Record {
@@ -435,7 +447,8 @@ func TestSettingsThatCannotWorkKeepFluentdFromStarting(t *testing.T) {
 // The settings as the sidecar writes them are what the filter reads.
 func TestTheFilterTakesTheSidecarsSettings(t *testing.T) {
 	s := sidecar()
-	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`, "price": "5$$ or $(LOG_DIR)$é$"}, []string{"debug"}, []string{`"x" & \w+!`, `US\$$`}
+	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`, "price": "5$$ or $(LOG_DIR)$é$"},
+		[]string{"debug"}, []string{`"x" & \w+!`, `US\$$`}
 	s.args.IndexedFields = map[string]string{"user_id": "keyword"}
 	out, err := s.Add(app(), web)
 	require.NoError(t, err)
@@ -482,7 +495,8 @@ func TestNoPatternHoldsUpTheLogs(t *testing.T) {
 	}
 	events, failure, _ := printing(t, slow)
 	require.Empty(t, failure)
-	for i, want := range []string{"[redacted: this line could not be searched for secrets]", "s[redacted]y [redacted]", "[redacted: this line could not be searched for secrets]"} {
+	for i, want := range []string{"[redacted: this line could not be searched for secrets]", "s[redacted]y [redacted]",
+		"[redacted: this line could not be searched for secrets]"} {
 		assert.Equal(t, want, events[i].Record["message"])
 		assert.Positive(t, events[i].Seconds, "%d", i)
 		assert.Less(t, events[i].Seconds, 3.0, "%d", i)

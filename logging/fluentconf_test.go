@@ -203,7 +203,8 @@ func TestEveryAnswerIsSorted(t *testing.T) {
 		input = JSON.parse($stdin.read)
 		require "fluent/plugin/out_opensearch"
 		load "files/out_expense.rb"
-		Fluent::Plugin::ExpenseOutput.instance_methods(false).include?(:write) or abort "fluentd would not start: it asks for write in the class itself"
+		Fluent::Plugin::ExpenseOutput.instance_methods(false).include?(:write) or
+			abort "fluentd would not start: it asks for write in the class itself"
 		waiting = Fluent::Plugin::ExpenseOutput.new(JSON.parse(input["refused"])).unrecoverable_error_types
 		puts JSON.generate(input["types"].to_h { |type| [type, waiting.include?(type)] })`)
 	command.Stdin = bytes.NewReader(input)
@@ -237,7 +238,9 @@ func TestARefusedDocumentIsPrintedOnce(t *testing.T) {
 		load "files/out_expense.rb"
 		handler = Fluent::Plugin::OpenSearchErrorHandler.new(Fluent::Plugin::ExpenseOutput.new(["null_pointer_exception"]))
 		puts JSON.generate([[400, 429], [403, 400], [400, 409, 201], [400, 500], [400, 400]].map do |statuses|
-			items = statuses.map { |status| { "create" => { "status" => status, "error" => { "type" => status == 500 ? "null_pointer_exception" : "x" } } } }
+			items = statuses.map do |status|
+				{ "create" => { "status" => status, "error" => { "type" => status == 500 ? "null_pointer_exception" : "x" } } }
+			end
 			handler.handle_error({ "items" => items }, 1, 2)
 		rescue Fluent::Plugin::OpenSearchErrorHandler::OpenSearchRequestAbortError => e
 			e.message
@@ -275,9 +278,12 @@ func ruby(t *testing.T, script string) string {
 // nginxErrors are as nginx writes them (https://nginx.org/en/docs/ngx_core_module.html#error_log; the texts are those of
 // ngx_http_log_error and of src/event/ngx_event_openssl.c).
 const nginxErrors = `2026/11/25 03:00:00 [notice] 1#1: using the "epoll" event method
-2026/11/25 03:00:01 [error] 29#29: *1 open() "/usr/share/nginx/html/x" failed (2: No such file or directory), client: 10.0.0.1, server: , request: "GET /x?q=s3cret HTTP/1.1", host: "web:8080", referrer: "https://example.com/?q=s3cret"
-2026/11/25 03:00:02 [warn] 29#29: *9007199254740993 an upstream response is buffered to a temporary file /tmp/proxy/1/00/0000000001 while reading upstream, client: 10.0.0.1, server: , request: "GET / HTTP/1.1", upstream: "http://10.0.0.2:8080/?q=s3cret", host: "web"
-2026/11/25 03:00:03 [crit] 29#29: *3 SSL_do_handshake() failed (SSL: error:0A00006C:SSL routines::bad key share) while SSL handshaking, client: 10.0.0.3, server: 0.0.0.0:443
+2026/11/25 03:00:01 [error] 29#29: *1 open() "/usr/share/nginx/html/x" failed (2: No such file or directory), client: 10.0.0.1, ` +
+	`server: , request: "GET /x?q=s3cret HTTP/1.1", host: "web:8080", referrer: "https://example.com/?q=s3cret"
+2026/11/25 03:00:02 [warn] 29#29: *9007199254740993 an upstream response is buffered to a temporary file /tmp/proxy/1/00/0000000001 ` +
+	`while reading upstream, client: 10.0.0.1, server: , request: "GET / HTTP/1.1", upstream: "http://10.0.0.2:8080/?q=s3cret", host: "web"
+2026/11/25 03:00:03 [crit] 29#29: *3 SSL_do_handshake() failed (SSL: error:0A00006C:SSL routines::bad key share) ` +
+	`while SSL handshaking, client: 10.0.0.3, server: 0.0.0.0:443
 2026/11/25 03:00:04 [alert] 1#1: worker process 29 exited on signal 11
 2026/11/25 03:00:05 [error] 30#30: *4 FastCGI sent in stderr: "PHP message: PHP Fatal error:  Uncaught Exception: x in /a.php:3
   thrown in /a.php on line 3" while reading response header from upstream, client: 10.0.0.1, request: "GET /a HTTP/1.1"

@@ -53,7 +53,8 @@ func folder(t *testing.T, files ...string) *logFolder {
 	conf := map[string]string{}
 	for name, value := range plugin(t, "logs").params {
 		if !strings.HasPrefix(name, "@") {
-			conf[name] = envUse.ReplaceAllStringFunc(strings.Trim(value, `"`), func(use string) string { return env[envUse.FindStringSubmatch(use)[1]] })
+			conf[name] = envUse.ReplaceAllStringFunc(strings.Trim(value, `"`),
+				func(use string) string { return env[envUse.FindStringSubmatch(use)[1]] })
 		}
 	}
 	for _, file := range files {
@@ -137,7 +138,8 @@ func ids(events []inputEvent) (out []any) {
 
 // A message of several lines is complete with the next one, or two seconds after its first line; a line, with its end.
 func TestMessagesAreHandedOverWhole(t *testing.T) {
-	const java = "java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\n\tat a.B.d(B.java:2)\nCaused by: java.io.IOException: why\n\t... 2 more"
+	const java = "java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\n\tat a.B.d(B.java:2)\n" +
+		"Caused by: java.io.IOException: why\n\t... 2 more"
 	f := folder(t, "app/output.log", "app/access.log")
 	f.write("app/output.log", "\tat before.the.First(Line.java:1)\nfirst\n"+java+"\nlast")
 	f.write("app/access.log", "{\"a\":1}\n \n{\"b\":")
@@ -179,9 +181,11 @@ func TestNginxErrorsAreTakenApart(t *testing.T) {
 	other := folder(t, "app/output.log")
 	lines := []string{
 		"2026/13/25 03:00:00 [error] 1#1: month", "2026/11/32 03:00:00 [error] 1#1: day", "2026/11/25 24:00:00 [error] 1#1: hour",
-		"1026/11/25 03:00:00 [error] 1#1: year", "2026/11/25 03:00:00 [error] 99999999999999999999#1: pid", "x 2026/11/25 03:00:00 [error] 1#1: later",
+		"1026/11/25 03:00:00 [error] 1#1: year", "2026/11/25 03:00:00 [error] 99999999999999999999#1: pid",
+		"x 2026/11/25 03:00:00 [error] 1#1: later",
 	}
-	other.write("app/output.log", strings.Join(lines, "\n")+"\n2026/11/25 03:00:00 [error] 1#1: *99999999999999999999 connection\n2026/02/31 03:00:00 [warn] 1#1: no such day\n")
+	other.write("app/output.log", strings.Join(lines, "\n")+
+		"\n2026/11/25 03:00:00 [error] 1#1: *99999999999999999999 connection\n2026/02/31 03:00:00 [warn] 1#1: no such day\n")
 	assert.Equal(t, append(lines, "*99999999999999999999 connection", "no such day"), other.texts("look", "stop"))
 }
 
@@ -326,7 +330,8 @@ func TestALogFolderNeedNotBeHonest(t *testing.T) {
 func TestOnlyTheFilesOfTheSourcesAreRead(t *testing.T) {
 	f := folder(t, "web/access.log")
 	for _, name := range []string{
-		"web/debug.log", "web/access.log.gz", "web/access.log.1.gz", "web/access.log-20261126", "web/access.log.10", "web/access.log.1~", "web/access.logs", "other/access.log",
+		"web/debug.log", "web/access.log.gz", "web/access.log.1.gz", "web/access.log-20261126", "web/access.log.10", "web/access.log.1~",
+		"web/access.logs", "other/access.log",
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(f.path(name)), 0o755))
 		f.write(name, "no\n")
@@ -420,7 +425,8 @@ func TestFilesThatAreGoneAreBounded(t *testing.T) {
 	f.write("a/x.log", "")
 	events, _ = f.step("look")
 	require.Len(t, events, 4)
-	assert.Equal(t, []string{"fluentd: files were removed before they were read: path a/x.log, bytes 5", "lost", "lost", "lost"}, texts(events))
+	assert.Equal(t, []string{"fluentd: files were removed before they were read: path a/x.log, bytes 5", "lost", "lost", "lost"},
+		texts(events))
 	assert.Equal(t, f.path("a/x.log"), events[0].Record["_file"])
 	assert.Regexp(t, `^[A-Za-z0-9]{16}-0$`, events[0].Record["_hash"])
 

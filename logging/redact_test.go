@@ -59,7 +59,8 @@ func TestEverySecretThatThePageShowsIsRedacted(t *testing.T) {
 		}
 		for _, name := range names {
 			for _, spelled := range []string{
-				name, strings.ToUpper(name), strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(name, "_", ""), "db_" + name + "s", "x-" + name + "-value",
+				name, strings.ToUpper(name), strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(name, "_", ""), "db_" + name + "s",
+				"x-" + name + "-value",
 			} {
 				texts = append(texts, strings.ReplaceAll(form, "password", spelled))
 			}
@@ -80,28 +81,37 @@ func TestAPrivateKeyOfManyMessagesIsRedacted(t *testing.T) {
 	type line struct{ id, text, want string }
 	key := func(file string, head string) []line {
 		return []line{
-			{file + "-100", head + "-----BEGIN RSA PRIVATE KEY-----", head + "[redacted]"}, {file + "-200", head + "Proc-Type: 4,ENCRYPTED", head + "[redacted]"},
-			{file + "-300", head + body, head + "[redacted]"}, {file + "-310", head + "started", head + "started"}, {file + "-320", "GET /a 200", "GET /a 200"},
+			{file + "-100", head + "-----BEGIN RSA PRIVATE KEY-----", head + "[redacted]"},
+			{file + "-200", head + "Proc-Type: 4,ENCRYPTED", head + "[redacted]"},
+			{file + "-300", head + body, head + "[redacted]"}, {file + "-310", head + "started", head + "started"},
+			{file + "-320", "GET /a 200", "GET /a 200"},
 			{file + "-400", head + "aGk2Aw==", head + "[redacted]"}, {file + "-500", head + "-----END RSA PRIVATE KEY----- done", "[redacted] done"},
 			{file + "-600", "hunter3", "hunter3"},
 		}
 	}
 	plain, prefixed := key("a", ""), key("b", "10:00 INFO ")
 	again := slices.Concat(plain[:3], plain[2:], plain[3:], plain)
-	rotated := append(plain[:2:2], line{"c-0", body, "[redacted]"}, line{"c-65", "aGk2Aw==", "[redacted]"}, line{"c-80", "-----END RSA PRIVATE KEY-----", "[redacted]"}, line{"c-90", "hunter3", "hunter3"})
-	endless := append(plain[:3:3], line{"a-310", "OK", "OK"}, line{"a-320", "12345", "12345"}, line{"a-330", "done in 3 s", "done in 3 s"}, line{"a-99999", "aGk2Aw==", "aGk2Aw=="})
+	rotated := append(plain[:2:2], line{"c-0", body, "[redacted]"}, line{"c-65", "aGk2Aw==", "[redacted]"},
+		line{"c-80", "-----END RSA PRIVATE KEY-----", "[redacted]"}, line{"c-90", "hunter3", "hunter3"})
+	endless := append(plain[:3:3], line{"a-310", "OK", "OK"}, line{"a-320", "12345", "12345"}, line{"a-330", "done in 3 s", "done in 3 s"},
+		line{"a-99999", "aGk2Aw==", "aGk2Aw=="})
 	quoted := []line{
-		{"a-100", `level=info msg="-----BEGIN PRIVATE KEY-----"`, `level=info msg="[redacted]`}, {"a-200", `level=info msg="` + body + `"`, `level=info msg="[redacted]"`},
+		{"a-100", `level=info msg="-----BEGIN PRIVATE KEY-----"`, `level=info msg="[redacted]`},
+		{"a-200", `level=info msg="` + body + `"`, `level=info msg="[redacted]"`},
 		{"a-300", `level=info msg="aGk2Aw=="`, `level=info msg="[redacted]"`}, {"a-400", `level=info msg="started"`, `level=info msg="started"`},
 	}
 	const upload = `open() "/upload/0123456789abcdefghijklmnopqrstuvwxyzABCDEF/x9" failed, client: 10.0.0.2`
 	client := []line{
-		{"a-100", `open() "/-----BEGIN PRIVATE KEY-----" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-200", upload, upload}, {"a-300", "a1b2c3", "a1b2c3"},
-		{"a-400", `open() "/-----BEGIN PRIVATE KEY-----\n" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-500", upload, upload}, {"a-600", "a1b2c3", "a1b2c3"},
+		{"a-100", `open() "/-----BEGIN PRIVATE KEY-----" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-200", upload, upload},
+		{"a-300", "a1b2c3", "a1b2c3"},
+		{"a-400", `open() "/-----BEGIN PRIVATE KEY-----\n" failed, client: 10.0.0.1`, `open() "/[redacted]`}, {"a-500", upload, upload},
+		{"a-600", "a1b2c3", "a1b2c3"},
 	}
-	literal := []line{{"a-100", `-----BEGIN PRIVATE KEY-----\r\n`, "[redacted]"}, {"a-200", body, "[redacted]"}, {"a-300", "aGk2Aw==", "[redacted]"}}
+	literal := []line{{"a-100", `-----BEGIN PRIVATE KEY-----\r\n`, "[redacted]"}, {"a-200", body, "[redacted]"},
+		{"a-300", "aGk2Aw==", "[redacted]"}}
 	unknown := []line{{"a-300", body, "[redacted]"}, {"a-400", strings.Repeat("0123abcd", 8), strings.Repeat("0123abcd", 8)}}
-	for name, lines := range map[string][]line{"plain": plain, "prefixed": prefixed, "read again": again, "rotated": rotated, "endless": endless, "quoted": quoted, "a client's": client, "literal ends": literal, "begun before": unknown} {
+	for name, lines := range map[string][]line{"plain": plain, "prefixed": prefixed, "read again": again, "rotated": rotated,
+		"endless": endless, "quoted": quoted, "a client's": client, "literal ends": literal, "begun before": unknown} {
 		for _, object := range []bool{false, true} {
 			if object && name == "begun before" {
 				continue // An object has other texts of that form.
@@ -191,10 +201,12 @@ func TestSecretsAreRedacted(t *testing.T) {
 		`CREATE USER bob IDENTIFIED BY 's3cret x' EXPIRE`:                     `CREATE USER bob IDENTIFIED BY '[redacted]' EXPIRE`,
 		`create user bob identified with sha2 by "s3cret"`:                    `create user bob identified with sha2 by "[redacted]"`,
 		"SSHPASS=s3cret BYPASS=on otp=s3cret":                                 "SSHPASS=[redacted] BYPASS=on otp=[redacted]",
-		"csrf=s3cret session_id=s3cret PASSKEY=s3cret auth_key=s3cret":        "csrf=[redacted] session_id=[redacted] PASSKEY=[redacted] auth_key=[redacted]",
-		"GET /map?key=s3cret&sig=s3cret&a=1":                                  "GET /map?key=[redacted]&sig=[redacted]&a=1",
-		"GET /map?sid=s3cret&auth=s3cret HTTP/1.1":                            "GET /map?sid=[redacted]&auth=[redacted] HTTP/1.1",
-		`dsn="bob:s3c:ret@tcp(db:3306)/x" or a:s3cret@unix(/run/x)/y`:         `dsn="bob:[redacted]@tcp(db:3306)/x" or a:[redacted]@unix(/run/x)/y`,
+		"csrf=s3cret session_id=s3cret PASSKEY=s3cret auth_key=s3cret": "csrf=[redacted] session_id=[redacted] PASSKEY=[redacted] " +
+			"auth_key=[redacted]",
+		"GET /map?key=s3cret&sig=s3cret&a=1":       "GET /map?key=[redacted]&sig=[redacted]&a=1",
+		"GET /map?sid=s3cret&auth=s3cret HTTP/1.1": "GET /map?sid=[redacted]&auth=[redacted] HTTP/1.1",
+		`dsn="bob:s3c:ret@tcp(db:3306)/x" or a:s3cret@unix(/run/x)/y`: `dsn="bob:[redacted]@tcp(db:3306)/x" or ` +
+			`a:[redacted]@unix(/run/x)/y`,
 	}
 	for _, text := range []string{
 		"tokens=12 used", "a basic, thing", "secretary of state", "keyboard: qwerty", "https://example.com/a?b=c", "Grüße, 東京", "authorized: yes",
@@ -215,23 +227,33 @@ func TestWhatOnlyLooksHarmlessIsRedacted(t *testing.T) {
 	var texts []string
 	for _, name := range []string{"password", "token", "secrets", "Authorization", "Cookie"} {
 		for _, value := range []string{
-			`"no way hunter2"`, `'valid hunter2 x'`, `"set, hunter2"`, `ok.hunter2`, `set:hunter2`, `off)hunter2`, `10.0.0.hunter2`, `1.2.3-hunter2`, `null,hunter2`,
-			`"off hunter2"`, `'ok''hunter2'`, `"ok""hunter2"`, `12,hunter2`, `"12 hunter2"`, `12)hunter2`, `true;hunter2`, `"""hunter2 x"""`, `'''hunter2'''`, ` a=hunter2`, `off"hunter2`, `[]hunter2`,
+			`"no way hunter2"`, `'valid hunter2 x'`, `"set, hunter2"`, `ok.hunter2`, `set:hunter2`, `off)hunter2`, `10.0.0.hunter2`, `1.2.3-hunter2`,
+			`null,hunter2`,
+			`"off hunter2"`, `'ok''hunter2'`, `"ok""hunter2"`, `12,hunter2`, `"12 hunter2"`, `12)hunter2`, `true;hunter2`, `"""hunter2 x"""`,
+			`'''hunter2'''`, ` a=hunter2`, `off"hunter2`, `[]hunter2`,
 		} {
 			texts = append(texts, name+"="+value, "x "+name+": "+value+" y")
 		}
 	}
-	texts = append(texts, "Authorization: required hunter2", "Cookie: valid; x=hunter2", "authorization=denied hunter2", "Set-Cookie: ok, hunter2")
+	texts = append(texts, "Authorization: required hunter2", "Cookie: valid; x=hunter2", "authorization=denied hunter2",
+		"Set-Cookie: ok, hunter2")
 	for _, name := range []string{
-		"DB_PASSWORD_WORKER", "GITHUB_TOKEN_GO", "NPM_TOKEN_JS", "password_java", "FB_PAGE_TOKEN", "pageToken", "SYNC_TOKEN", "CHANGE_TOKEN", "lock_token", "DB_PASSWORD_TEST", "STRIPE_SECRET_KEY_TEST",
-		"DB_PASSWORD_CACHE", "DB_PASSWORD_CLIENT", "DB_PASSWORD_SERVICE", "NEXT_TOKEN", "BLUE_NEXT_TOKEN", "db_password_worker", "db-password-service", "dbPasswordClient", "DbPasswordTest",
+		"DB_PASSWORD_WORKER", "GITHUB_TOKEN_GO", "NPM_TOKEN_JS", "password_java", "FB_PAGE_TOKEN", "pageToken", "SYNC_TOKEN", "CHANGE_TOKEN",
+		"lock_token", "DB_PASSWORD_TEST", "STRIPE_SECRET_KEY_TEST",
+		"DB_PASSWORD_CACHE", "DB_PASSWORD_CLIENT", "DB_PASSWORD_SERVICE", "NEXT_TOKEN", "BLUE_NEXT_TOKEN", "db_password_worker",
+		"db-password-service", "dbPasswordClient", "DbPasswordTest",
 	} {
-		texts = append(texts, name+"=hunter2", name+": hunter2", `{"`+name+`":"hunter2"}`, `{"`+name+`":{"a":"hunter2"}}`, `{"env":[{"name":"`+name+`","value":"hunter2"}]}`)
+		texts = append(texts, name+"=hunter2", name+": hunter2", `{"`+name+`":"hunter2"}`, `{"`+name+`":{"a":"hunter2"}}`,
+			`{"env":[{"name":"`+name+`","value":"hunter2"}]}`)
 	}
-	texts = append(texts, "/db/password: hunter2", "config/db/password: hunter2", "kv/prod/token: hunter2", "spring.datasource.Password: hunter2", "a/db/password: hunter2 # x",
-		"/db/password: abc-hunter2 user=bob", "/db/password: hunter2 is x", "PWD=/hunter2", "UID=sa;PWD=/app/hunter2", `{"PWD":"/hunter2"}`, "OLDPWD=/hunter2",
-		"ParameterKey=DBPassword,ParameterValue=hunter2", `{"ParameterKey":"DBPassword","ParameterValue":"hunter2"}`, "- ParameterKey: DBPassword\n  ParameterValue: hunter2",
-		"password: |\n  hunter2", "password: >-\n  a\n  hunter2\nx: 1", "  password: |+\n    a\n\n    b hunter2\n  c: 1", `{"token_request":{"value":"hunter2"}}`,
+	texts = append(texts, "/db/password: hunter2", "config/db/password: hunter2", "kv/prod/token: hunter2",
+		"spring.datasource.Password: hunter2", "a/db/password: hunter2 # x",
+		"/db/password: abc-hunter2 user=bob", "/db/password: hunter2 is x", "PWD=/hunter2", "UID=sa;PWD=/app/hunter2", `{"PWD":"/hunter2"}`,
+		"OLDPWD=/hunter2",
+		"ParameterKey=DBPassword,ParameterValue=hunter2", `{"ParameterKey":"DBPassword","ParameterValue":"hunter2"}`,
+		"- ParameterKey: DBPassword\n  ParameterValue: hunter2",
+		"password: |\n  hunter2", "password: >-\n  a\n  hunter2\nx: 1", "  password: |+\n    a\n\n    b hunter2\n  c: 1",
+		`{"token_request":{"value":"hunter2"}}`,
 		`{"password_change":{"old":"hunter2","new":"hunter2"}}`, "password={}hunter2", `volume "token" : hunter2`)
 	for _, field := range []string{"column", "property", "attribute", "setting", "option", "Column_Name"} {
 		texts = append(texts, `{"`+field+`":"password","value":"hunter2"}`)
@@ -253,8 +275,10 @@ func TestWhatOnlyLooksHarmlessIsRedacted(t *testing.T) {
 // A key says that its value is a secret, however deep it is and whatever the value is, unless it can be none.
 func TestValuesOfSecretKeysAreRedacted(t *testing.T) {
 	secret := []string{
-		`"authorization"`, `"PROXY-AUTHORIZATION"`, `"cookies"`, `"Set-Cookie"`, `"x-amz-security-token"`, `"passwd"`, `"dbPassword"`, `"password2"`, `"passwordHash"`,
-		`"client_secret"`, `"accessToken"`, `"apiKey"`, `"API-KEY"`, `"APIKey"`, `"secret_access_key"`, `"private key"`, `"credentials"`, `"user[password]"`, `"tokens"`,
+		`"authorization"`, `"PROXY-AUTHORIZATION"`, `"cookies"`, `"Set-Cookie"`, `"x-amz-security-token"`, `"passwd"`, `"dbPassword"`,
+		`"password2"`, `"passwordHash"`,
+		`"client_secret"`, `"accessToken"`, `"apiKey"`, `"API-KEY"`, `"APIKey"`, `"secret_access_key"`, `"private key"`, `"credentials"`,
+		`"user[password]"`, `"tokens"`,
 		`"MYSQL_PWD"`, `"pass"`, `"accessTokenValue"`, `"\u0070assword"`, `"pass\u0077ord"`,
 	}
 	var texts []string
@@ -263,10 +287,14 @@ func TestValuesOfSecretKeysAreRedacted(t *testing.T) {
 			texts = append(texts, `{`+key+`:`+value+`}`, `{"a":[[{"b":{`+key+`:`+value+`}}]]}`)
 		}
 	}
-	texts = append(texts, `{"password":1234}`, `{"Bearer s3cret":"x"}`, "\xff"+`{"password":"s3cret"}`, `{"a":"`+"\xff"+`","b":[{"Cookie":"s3cret"}]}`,
-		`{"raw":["Host","x","Authorization","Token s3cret","X-Api-Key","s3cret"]}`, `{"env":[{"name":"DB_PASSWORD","value":"s3cret"}]}`, `{"k":"token","v":["s3cret"]}`,
-		`{"headers":[{"Name":"Authorization","Value":"s3cret"}]}`, `{"Key":"DB_PASSWORD","Value":"s3cret"}`, `{"ParameterName":"p/db-password","parameter_value":"s3cret"}`,
-		`{"id":"password","value":"s3cret"}`, `{"op":"replace","path":"/password","value":"s3cret"}`, `{"field":"password","old":"s3cret","new":"s3cret"}`,
+	texts = append(texts, `{"password":1234}`, `{"Bearer s3cret":"x"}`, "\xff"+`{"password":"s3cret"}`,
+		`{"a":"`+"\xff"+`","b":[{"Cookie":"s3cret"}]}`,
+		`{"raw":["Host","x","Authorization","Token s3cret","X-Api-Key","s3cret"]}`, `{"env":[{"name":"DB_PASSWORD","value":"s3cret"}]}`,
+		`{"k":"token","v":["s3cret"]}`,
+		`{"headers":[{"Name":"Authorization","Value":"s3cret"}]}`, `{"Key":"DB_PASSWORD","Value":"s3cret"}`,
+		`{"ParameterName":"p/db-password","parameter_value":"s3cret"}`,
+		`{"id":"password","value":"s3cret"}`, `{"op":"replace","path":"/password","value":"s3cret"}`,
+		`{"field":"password","old":"s3cret","new":"s3cret"}`,
 		`{"args":["--password","s3cret"]}`, `{"cmd":["mysql","-u","bob","--db-token","s3cret","x"]}`, `{"h":[["password","s3cret"],["a","b"]]}`,
 		`{"raw":["X","Authorization","Authorization","s3cret"]}`, `{"raw":["Cookie","Authorization","s3cret","Host"]}`,
 		`{"lines":["a","-----BEGIN RSA PRIVATE KEY-----","s3cret","s3cret","-----END RSA PRIVATE KEY----- x","y"]}`)
@@ -276,17 +304,23 @@ func TestValuesOfSecretKeysAreRedacted(t *testing.T) {
 	}
 	// Half a character, which JSON can name, is no reason to lose the others.
 	for _, text := range []string{
-		`{"a":[["pass\udfffword","x"]],"token":"s3cret"}`, `{"\udfff":1,"token":"s3cret"}`, `{"token":"\udfff","b":"y","c":"password=s3cret"}`, `{"tokens":"\udfff","token":"s3cret"}`,
-		`{"a":["--token","\udfff s3cret"],"msg":"\udfff"}`, `{"a":["-----BEGIN PRIVATE KEY-----","\udfff s3cret","s3cret"]}`, `{"msg":"-----BEGIN \udfff PRIVATE KEY-----","token":"s3cret"}`,
+		`{"a":[["pass\udfffword","x"]],"token":"s3cret"}`, `{"\udfff":1,"token":"s3cret"}`, `{"token":"\udfff","b":"y","c":"password=s3cret"}`,
+		`{"tokens":"\udfff","token":"s3cret"}`,
+		`{"a":["--token","\udfff s3cret"],"msg":"\udfff"}`, `{"a":["-----BEGIN PRIVATE KEY-----","\udfff s3cret","s3cret"]}`,
+		`{"msg":"-----BEGIN \udfff PRIVATE KEY-----","token":"s3cret"}`,
 	} {
 		got := documents(t, "output", nil, text)[0]
 		assert.Regexp(t, `"[^"]*\[redacted\]`, fmt.Sprintf("%q", got), text)
 		assert.NotRegexp(t, "s3cret|could not be", fmt.Sprint(got), text)
 	}
-	const plain = `{"token_count":7,"max_tokens":4096,"tokens":{"secretName":"db"},"password":null,"secret":true,"cookie":"","TokenService":"up","token_type":"bearer",` +
-		`"name":"password","PWD":"/app","pass":3,"primary_key":"id","list":["password","token","x"],"key":"user:1","monkey":"ape","compass":"north",` +
-		`"args":["--no-password","--token","--verbose","x"],"eos_token":"</s>","bos_token_id":1,"token_ids":[1,2],"token_rate":5,"next_token":"x",` +
-		`"authorization":"granted","dependencies":{"jsonwebtoken":"^9.0.0","cookie":"0.5.0"},"form":{"id":"bob","value":"x"},"require_password":"yes",` +
+	const plain = `{"token_count":7,"max_tokens":4096,"tokens":{"secretName":"db"},"password":null,"secret":true,"cookie":"",` +
+		`"TokenService":"up","token_type":"bearer",` +
+		`"name":"password","PWD":"/app","pass":3,"primary_key":"id","list":["password","token","x"],"key":"user:1","monkey":"ape",` +
+		`"compass":"north",` +
+		`"args":["--no-password","--token","--verbose","x"],"eos_token":"</s>","bos_token_id":1,"token_ids":[1,2],"token_rate":5,` +
+		`"next_token":"x",` +
+		`"authorization":"granted","dependencies":{"jsonwebtoken":"^9.0.0","cookie":"0.5.0"},"form":{"id":"bob","value":"x"},` +
+		`"require_password":"yes",` +
 		`"usage":{"tokens":{"prompt":12,"completion":[40,1.5]}}}`
 	var want any
 	require.NoError(t, json.Unmarshal([]byte(strings.Replace(plain, `{"secretName":"db"}`, `"[redacted]"`, 1)), &want))
@@ -297,10 +331,15 @@ func TestValuesOfSecretKeysAreRedacted(t *testing.T) {
 // word, T a time.
 var ordinary = map[string][]string{
 	"nginx": {
-		`T [error] 29#29: *N open() "/usr/share/nginx/html/W.png" failed (2: No such file or directory), client: 10.0.N.N, server: _, request: "GET /W.png HTTP/1.1", host: "shop.example.com"`,
-		`T [warn] 29#29: *N an upstream response is buffered to a temporary file /tmp/proxy/1/00/N while reading upstream, client: 10.0.0.N, request: "GET /W/N HTTP/2.0", upstream: "http://10.0.0.N:8080/W/N", host: "web:8080"`,
-		`10.0.0.N - - [25/Nov/2026:03:00:N +0000] "GET /api/v1/tokens/N HTTP/1.1" 200 N "-" "Mozilla/5.0 (X11; Linux x86_64; rv:N) Gecko/N Firefox/N"`,
-		`{"remote_addr":"10.0.0.N","method":"GET","path":"/W/N","protocol":"HTTP/1.1","status":404,"bytes_sent":N,"request_time":0.N,"host":"shop.example.com","referer":"https://www.example.org/W","user_agent":"Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"}`,
+		`T [error] 29#29: *N open() "/usr/share/nginx/html/W.png" failed (2: No such file or directory), client: 10.0.N.N, server: _, ` +
+			`request: "GET /W.png HTTP/1.1", host: "shop.example.com"`,
+		`T [warn] 29#29: *N an upstream response is buffered to a temporary file /tmp/proxy/1/00/N while reading upstream, client: 10.0.0.N, ` +
+			`request: "GET /W/N HTTP/2.0", upstream: "http://10.0.0.N:8080/W/N", host: "web:8080"`,
+		`10.0.0.N - - [25/Nov/2026:03:00:N +0000] "GET /api/v1/tokens/N HTTP/1.1" 200 N "-" "Mozilla/5.0 (X11; Linux x86_64; rv:N) Gecko/N ` +
+			`Firefox/N"`,
+		`{"remote_addr":"10.0.0.N","method":"GET","path":"/W/N","protocol":"HTTP/1.1","status":404,"bytes_sent":N,"request_time":0.N,` +
+			`"host":"shop.example.com","referer":"https://www.example.org/W","user_agent":"Mozilla/5.0 (compatible; bingbot/2.0; ` +
+			`+http://www.bing.com/bingbot.htm)"}`,
 		`T [notice] 1#1: signal 17 (SIGCHLD) received from N`,
 	},
 	"go": {
@@ -308,7 +347,8 @@ var ordinary = map[string][]string{
 		`time=T level=INFO msg="request done" method=GET path=/W/N status=200 duration=N.Nms bytes=N user=W trace_id=H`,
 		`time=T level=WARN msg="token bucket empty" tokens=N max_tokens=N refill=N/s key=user:N`,
 		`{"level":"info","caller":"W/W.go:N","msg":"cache hit","cache_key":"user:N","ttl":N.5,"primary_key":"id","tokens":N}`,
-		`{"level":"error","msg":"lookup failed","error":"dial tcp 10.0.0.N:5432: connect: connection refused","stacktrace":"main.W\n\t/src/W.go:N"}`,
+		`{"level":"error","msg":"lookup failed","error":"dial tcp 10.0.0.N:5432: connect: connection refused",` +
+			`"stacktrace":"main.W\n\t/src/W.go:N"}`,
 		`IN W.go:N] "Reconciled" controller="W" namespace="project" name="W-N" secretName="W-tls" token_ttl=N`,
 		`http: TLS handshake error from 10.0.0.N:N: EOF`,
 		`panic: runtime error: index out of range [N] with length N`,
@@ -321,21 +361,24 @@ var ordinary = map[string][]string{
 		`stat /etc/passwd: ok, parse /etc/passwd: line N: bad, GET /password: 200 in Nms, reading token: EOF`,
 		`level=info component=W module=password: ok fencing_token=N next_token=W`,
 		`auth-token-worker: started N jobs, password-reset-mailer: sent to W, CSRF token: invalid, wrong password: attempt N of N`,
-		`kubelet: MountVolume.SetUp failed for volume "token" : secret "W" not found, imagePullSecrets: [W], --authorization-mode=Node,RBAC --authorization-mode Node`,
+		`kubelet: MountVolume.SetUp failed for volume "token" : secret "W" not found, imagePullSecrets: [W], --authorization-mode=Node,RBAC ` +
+			`--authorization-mode Node`,
 		`pulled docker-pullable://registry/W@sha256:HHHH from docker://W@sha256:HHHH, authorization: RBAC`,
 		`{"imagePullSecrets":[{"name":"W"}],"authorization":"RBAC","authorization_mode":"W","image":"docker://sha256:HHHH@x"}`,
 		`token: invalid, try again; password: off, token: set. (password: ok) [token: valid] password=wrong&user=W password=null,user=W`,
 		`invalid password: too short, password: incorrect for user W from 10.0.0.N, signature: valid, authorization=denied user=W`,
 	},
 	"java": {
-		`T  INFO N --- [nio-8080-exec-N] o.s.s.web.DefaultSecurityFilterChain     : Will secure any request with [org.springframework.security.web.session.DisableEncodeUrlFilter@H]`,
+		`T  INFO N --- [nio-8080-exec-N] o.s.s.web.DefaultSecurityFilterChain     : Will secure any request with ` +
+			`[org.springframework.security.web.session.DisableEncodeUrlFilter@H]`,
 		`T DEBUG N --- [main] c.e.auth.JwtTokenFilter                  : Set SecurityContextHolder to anonymous user=W`,
 		`T WARN  [W-N] com.example.TokenService - Refreshed N entries in N ms`,
 		`T ERROR [W-N] com.example.PasswordEncoder: strength N, algorithm bcrypt, rounds=N`,
 		`java.lang.IllegalStateException: W` + "\n\tat com.example.W(W.java:N)\nCaused by: java.io.IOException: W\n\t... N more",
 		`[GC (Allocation Failure) [PSYoungGen: NK->NK(NK)] NK->NK(NK), 0.N secs]`,
 		`HikariPool-N - Pool stats (total=N, active=N, idle=N, waiting=N)`,
-		`{"instant":{"epochSecond":N,"nanoOfSecond":N},"thread":"main","level":"INFO","loggerName":"com.example.CredentialsProvider","message":"W N","threadPriority":N}`,
+		`{"instant":{"epochSecond":N,"nanoOfSecond":N},"thread":"main","level":"INFO","loggerName":"com.example.CredentialsProvider",` +
+			`"message":"W N","threadPriority":N}`,
 		`Order{id=N, status=PAID, items=[Item{sku=W, quantity=N}], total=N.N}`,
 		`Kafka: partition=W-N offset=N key=N value.size=N leader_epoch=N`,
 		"java.lang.SecurityException: W\n\tat com.example.Password.check(Password.java:N)\n\tat com.example.Token.read(Token.kt:N)",
@@ -358,7 +401,8 @@ var ordinary = map[string][]string{
 		`GET http://10.0.0.N:8080/W/N -> 200 in N ms`,
 	},
 	"node": {
-		`{"level":30,"pid":N,"hostname":"W-N","req":{"id":N,"method":"GET","url":"/W/N","remotePort":N},"res":{"statusCode":200},"responseTime":N,"msg":"request completed"}`,
+		`{"level":30,"pid":N,"hostname":"W-N","req":{"id":N,"method":"GET","url":"/W/N","remotePort":N},"res":{"statusCode":200},` +
+			`"responseTime":N,"msg":"request completed"}`,
 		`info: listening on http://0.0.0.0:N {"service":"W","timestamp":"T"}`,
 		`GET /W/N 200 N.N ms - N`,
 		`{ id: N, name: 'W', tags: [ 'W', 'W' ], pass: true, passed: N, keys: N }`,
@@ -366,7 +410,8 @@ var ordinary = map[string][]string{
 		`(node:N) [DEP0N] DeprecationWarning: W is deprecated. Please use W instead.`,
 		`SyntaxError: Unexpected token W in JSON at position N`,
 		`PWD=/app OLDPWD=/ HOME=/home/W NODE_ENV=production PORT=N`,
-		`{"type":"access","sort_key":"N","foreign_key":"W_id","key":"W/N.png","cookie_domain":"example.com","secret_name":"W","password_policy":"W","has_password":true}`,
+		`{"type":"access","sort_key":"N","foreign_key":"W_id","key":"W/N.png","cookie_domain":"example.com","secret_name":"W",` +
+			`"password_policy":"W","has_password":true}`,
 		`a basic W, the Basic plan, Bearer authentication, BASIC N; mailto: W@example.com, https://example.com/@W, W@N`,
 		`"jsonwebtoken": "^N.N.N", "cookie": "^0.N.N", cookie-parser: 1.N.N`,
 		`Basic auth is off, bearer tokens are required, signature_version=N keyboard=W passenger=W compass=W`,
@@ -376,7 +421,8 @@ var ordinary = map[string][]string{
 // What is no secret arrives as it was: none of ten thousand ordinary lines loses a value.
 func TestOrdinaryLinesKeepEveryValue(t *testing.T) {
 	random := rand.New(rand.NewPCG(15, 1))
-	words := []string{"orders", "alpha", "Checkout", "worker", "item", "payment", "Invoice", "cart", "session", "author", "public", "assets", "task", "east"}
+	words := []string{"orders", "alpha", "Checkout", "worker", "item", "payment", "Invoice", "cart", "session", "author", "public", "assets",
+		"task", "east"}
 	var lines, templates []string
 	for _, name := range []string{"nginx", "go", "java", "python", "node"} {
 		templates = append(templates, ordinary[name]...)
@@ -423,11 +469,16 @@ func TestOrdinaryLinesKeepEveryValue(t *testing.T) {
 func TestNoTextTakesLong(t *testing.T) {
 	t.Parallel()
 	seeds := []string{
-		"password", "password ", "password=", "password:", `password"`, `password=\`, `password="`, `password='`, "password=[", `password={"`, "--password", "<password ", "<password",
-		"password, value", `"name":"password"`, "pass", "x-token", "token.", "[token]", "api ", "api key", `\`, `\"`, `"`, "'", " ", "\t", "\n", "=", ":", "://", "://a:", "://a:b", "://a:b@", "@",
-		"bearer ", "basic a", "AKIA", "AKIAIOSFODNN7EXAMPL", "eyJ", "eyJaaaaaa.", "eyJaaaaaa.a.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", `request: "`, `request: "a?`, `"?`,
-		"authorization: ", "cookie=a;", "Cookie", "%22", "%5D", "%3D", "a", "A1", "é", "\xff", "1", "1.", "{", "}", `{"a":`, `{"a":"`, "[", "null", "true,", "\\u0070",
-		"password: |\n ", `password: |\n`, `token_count={"`, `token_count={\`, `volume "token" : `, "password=\"\"\"", "password=, ", "authorization=a ", "authorization=ok ", "password=ok",
+		"password", "password ", "password=", "password:", `password"`, `password=\`, `password="`, `password='`, "password=[", `password={"`,
+		"--password", "<password ", "<password",
+		"password, value", `"name":"password"`, "pass", "x-token", "token.", "[token]", "api ", "api key", `\`, `\"`, `"`, "'", " ", "\t", "\n",
+		"=", ":", "://", "://a:", "://a:b", "://a:b@", "@",
+		"bearer ", "basic a", "AKIA", "AKIAIOSFODNN7EXAMPL", "eyJ", "eyJaaaaaa.", "eyJaaaaaa.a.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----",
+		"-----END ", `request: "`, `request: "a?`, `"?`,
+		"authorization: ", "cookie=a;", "Cookie", "%22", "%5D", "%3D", "a", "A1", "é", "\xff", "1", "1.", "{", "}", `{"a":`, `{"a":"`, "[",
+		"null", "true,", "\\u0070",
+		"password: |\n ", `password: |\n`, `token_count={"`, `token_count={\`, `volume "token" : `, "password=\"\"\"", "password=, ",
+		"authorization=a ", "authorization=ok ", "password=ok",
 		`password="ok`, "password=ok,", "password=ok)", "/password: a ", "/password: a", "-----BEGIN PRIVATE KEY-----a\n", "://sha256:",
 	}
 	const size = 1 << 17

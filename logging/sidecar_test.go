@@ -217,19 +217,28 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 		change     func(*pod.Spec)
 	}{
 		{name: "no source", sources: []pod.LogSource{}, want: "no log source: expected one at least"},
-		{name: "no such container", sources: one(pod.LogSource{Container: "nobody", Output: true}), want: `container "nobody": the pod has no container of this name`},
+		{name: "no such container", sources: one(pod.LogSource{Container: "nobody", Output: true}),
+			want: `container "nobody": the pod has no container of this name`},
 		{name: "a container named twice", sources: []pod.LogSource{web, web}, want: `container "web": named by two log sources`},
 		{name: "nothing to ship", sources: one(pod.LogSource{Container: "web"}), want: `container "web": nothing to ship`},
 		{name: "a folder without files", sources: one(pod.LogSource{Container: "web", Dir: "/logs"}), want: "nothing to ship"},
-		{name: "files without a folder", sources: one(pod.LogSource{Container: "job", Files: []string{"a.log"}, Output: true}), want: `folder "" and files ["a.log"]: expected both or none`},
-		{name: "relative folder", sources: one(pod.LogSource{Container: "web", Dir: "logs", Files: []string{"a.log"}}), want: `log folder "logs": expected an absolute path`},
-		{name: "folder that is not clean", sources: one(pod.LogSource{Container: "web", Dir: "/logs/", Files: []string{"a.log"}}), want: `log folder "/logs/"`},
+		{name: "files without a folder", sources: one(pod.LogSource{Container: "job", Files: []string{"a.log"}, Output: true}),
+			want: `folder "" and files ["a.log"]: expected both or none`},
+		{name: "relative folder", sources: one(pod.LogSource{Container: "web", Dir: "logs", Files: []string{"a.log"}}),
+			want: `log folder "logs": expected an absolute path`},
+		{name: "folder that is not clean", sources: one(pod.LogSource{Container: "web", Dir: "/logs/", Files: []string{"a.log"}}),
+			want: `log folder "/logs/"`},
 		{name: "the whole disk", sources: one(pod.LogSource{Container: "web", Dir: "/", Files: []string{"a.log"}}), want: `log folder "/"`},
-		{name: "a file that fluentd would not read", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"catalina.out"}}), want: `log file "catalina.out": expected NAME.log`},
-		{name: "a file elsewhere", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"../a.log"}}), want: `log file "../a.log": expected NAME.log`},
-		{name: "a file named twice", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"a.log", "a.log"}}), want: `log file "a.log": named twice`},
-		{name: "the output's file", sources: one(pod.LogSource{Container: "job", Dir: "/logs", Files: []string{"output.log"}, Output: true}), want: `log file "output.log": named twice`},
-		{name: "output without a command", sources: one(pod.LogSource{Container: "web", Output: true}), want: `container "web": its output is shipped and it has no command: expected one`},
+		{name: "a file that fluentd would not read", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"catalina.out"}}),
+			want: `log file "catalina.out": expected NAME.log`},
+		{name: "a file elsewhere", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"../a.log"}}),
+			want: `log file "../a.log": expected NAME.log`},
+		{name: "a file named twice", sources: one(pod.LogSource{Container: "web", Dir: "/logs", Files: []string{"a.log", "a.log"}}),
+			want: `log file "a.log": named twice`},
+		{name: "the output's file", sources: one(pod.LogSource{Container: "job", Dir: "/logs", Files: []string{"output.log"}, Output: true}),
+			want: `log file "output.log": named twice`},
+		{name: "output without a command", sources: one(pod.LogSource{Container: "web", Output: true}),
+			want: `container "web": its output is shipped and it has no command: expected one`},
 		{name: "short grace period", want: "grace period 30: expected at least 90 seconds", change: func(p *pod.Spec) {
 			p.GraceSeconds = 30
 		}},
@@ -248,12 +257,14 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 		{name: "a volume of the sidecar's name", want: `the pod has a volume "logs" already`, change: func(p *pod.Spec) {
 			p.Volumes = []pod.Volume{{Name: "logs"}}
 		}},
-		{name: "a variable of the sidecar's name", want: `container "web": it has a variable "LOG_DIR" already`, change: first(func(c *pod.Container) {
-			c.Env = []pod.Variable{{Name: "LOG_DIR", Text: "/elsewhere"}}
-		})},
-		{name: "a volume where the logs go", want: `container "web": it has a volume at "/var/log/app" already`, change: first(func(c *pod.Container) {
-			c.Mounts = []pod.Mount{{Volume: "data", Path: "/var/log/app"}}
-		})},
+		{name: "a variable of the sidecar's name", want: `container "web": it has a variable "LOG_DIR" already`,
+			change: first(func(c *pod.Container) {
+				c.Env = []pod.Variable{{Name: "LOG_DIR", Text: "/elsewhere"}}
+			})},
+		{name: "a volume where the logs go", want: `container "web": it has a volume at "/var/log/app" already`,
+			change: first(func(c *pod.Container) {
+				c.Mounts = []pod.Mount{{Volume: "data", Path: "/var/log/app"}}
+			})},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			spec := app()

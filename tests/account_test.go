@@ -47,10 +47,12 @@ func TestTheAccountOfTheStackReachesEveryProvider(t *testing.T) {
 			map[string]any{eksRole: role}, nil, true,
 		},
 		"allowed": {
-			map[string]string{"aws:allowedAccountIds": `["` + account + `"]`}, map[string]any{"allowedAccountIds": []any{account}}, map[string]any{}, nil, false,
+			map[string]string{"aws:allowedAccountIds": `["` + account + `"]`}, map[string]any{"allowedAccountIds": []any{account}}, map[string]any{},
+			nil, false,
 		},
 		"forbidden": {
-			map[string]string{"aws:forbiddenAccountIds": `["` + account + `"]`}, map[string]any{"forbiddenAccountIds": []any{account}}, map[string]any{}, nil, false,
+			map[string]string{"aws:forbiddenAccountIds": `["` + account + `"]`}, map[string]any{"forbiddenAccountIds": []any{account}},
+			map[string]any{}, nil, false,
 		},
 		"all": {
 			map[string]string{

@@ -70,11 +70,14 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 			"oidcProviderUrl":        "https://oidc.eks.us-east-1.amazonaws.com/id/" + strings.ToUpper(fmt.Sprint(in["name"])),
 		}
 	},
-	"aws:ec2/vpc:Vpc":                                           arn("ec2", "vpc/"),
-	"aws:ec2/subnet:Subnet":                                     none,
-	"aws:ec2/internetGateway:InternetGateway":                   none,
-	"aws:ec2/eip:Eip":                                           none,
-	"aws:ec2/natGateway:NatGateway":                             func(map[string]any, string) map[string]any { return map[string]any{"publicIp": "198.51.100.1"} },
+	"aws:ec2/vpc:Vpc":                         arn("ec2", "vpc/"),
+	"aws:ec2/subnet:Subnet":                   none,
+	"aws:ec2/internetGateway:InternetGateway": none,
+	"aws:ec2/eip:Eip":                         none,
+	"aws:ec2/natGateway:NatGateway": func(map[string]any,
+		string) map[string]any {
+		return map[string]any{"publicIp": "198.51.100.1"}
+	},
 	"aws:ec2/routeTable:RouteTable":                             none,
 	"aws:ec2/route:Route":                                       none,
 	"aws:ec2/routeTableAssociation:RouteTableAssociation":       none,
@@ -95,10 +98,13 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"aws:sns/topicSubscription:TopicSubscription":               none,
 	"aws:sns/topicPolicy:TopicPolicy":                           none,
 	"aws:sns/topic:Topic":                                       arn("sns", ""),
-	"aws:ec2/launchTemplate:LaunchTemplate":                     func(map[string]any, string) map[string]any { return map[string]any{"latestVersion": 1} },
-	"aws:eks/nodeGroup:NodeGroup":                               suffixed("nodeGroupName", "nodeGroupNamePrefix"),
-	"aws:kms/key:Key":                                           arn("kms", "key/"),
-	"aws:iam/role:Role":                                         arn("iam", "role/"),
+	"aws:ec2/launchTemplate:LaunchTemplate": func(map[string]any,
+		string) map[string]any {
+		return map[string]any{"latestVersion": 1}
+	},
+	"aws:eks/nodeGroup:NodeGroup": suffixed("nodeGroupName", "nodeGroupNamePrefix"),
+	"aws:kms/key:Key":             arn("kms", "key/"),
+	"aws:iam/role:Role":           arn("iam", "role/"),
 	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": func(in map[string]any, _ string) map[string]any {
 		return map[string]any{"arn": "arn:aws:iam::" + account + ":oidc-provider/" + strings.TrimPrefix(fmt.Sprint(in["url"]), "https://")}
 	},

@@ -222,7 +222,8 @@ func newContainer(t *testing.T, root, pod string, podSpec any, spec map[string]a
 	repository, _, _ := strings.Cut(path.Base(fmt.Sprint(spec["image"])), ":")
 	facts, known := images[repository]
 	require.True(t, known, "%s, container %s: nothing is known of the image %v", pod, spec["name"], spec["image"])
-	c := container{pod: pod, name: fmt.Sprint(spec["name"]), root: root, image: facts, spec: spec, env: map[string]string{}, mounts: map[string]mount{}}
+	c := container{pod: pod, name: fmt.Sprint(spec["name"]), root: root, image: facts, spec: spec, env: map[string]string{},
+		mounts: map[string]mount{}}
 	if at(podSpec, "securityContext.fsGroup") != nil {
 		c.shift = 3
 	}
@@ -243,7 +244,8 @@ func newContainer(t *testing.T, root, pod string, podSpec any, spec map[string]a
 	for _, m := range list(spec["volumeMounts"]) {
 		where := fmt.Sprint(m["mountPath"])
 		for other := range c.mounts {
-			require.False(t, strings.HasPrefix(where+"/", other+"/") || strings.HasPrefix(other+"/", where+"/"), "%s: %s and %s are mounted in one another", c, where, other)
+			require.False(t, strings.HasPrefix(where+"/", other+"/") || strings.HasPrefix(other+"/", where+"/"),
+				"%s: %s and %s are mounted in one another", c, where, other)
 		}
 		volume, known := volumes[fmt.Sprint(m["name"])]
 		require.True(t, known, "%s: no volume %v", c, m["name"])
@@ -513,7 +515,8 @@ func TestTheScriptsInPodsAreLinted(t *testing.T) {
 	scripts := map[string]string{}
 	for _, c := range all {
 		for _, command := range [][]string{
-			c.command, words(at(c.spec, "livenessProbe.exec.command")), words(at(c.spec, "readinessProbe.exec.command")), words(at(c.spec, "startupProbe.exec.command")),
+			c.command, words(at(c.spec, "livenessProbe.exec.command")), words(at(c.spec, "readinessProbe.exec.command")),
+			words(at(c.spec, "startupProbe.exec.command")),
 			words(at(c.spec, "lifecycle.preStop.exec.command")),
 		} {
 			if len(command) > 2 && command[0] == "sh" && strings.HasPrefix(command[1], "-") && strings.HasSuffix(command[1], "c") {
@@ -559,7 +562,8 @@ func TestEveryLogIsRotatedByWhatTheContainerRuns(t *testing.T) {
 		}
 		if slices.Contains(c.image.tools, "nginx") {
 			heard := c.root + "/tmp/nginx.pid.reopened"
-			require.Eventually(t, func() bool { _, err := os.Stat(heard); return err == nil }, 2*time.Minute, 10*time.Millisecond, "%s: it was not told", c)
+			require.Eventually(t, func() bool { _, err := os.Stat(heard); return err == nil }, 2*time.Minute, 10*time.Millisecond,
+				"%s: it was not told", c)
 		}
 		if probe := words(at(c.spec, "livenessProbe.exec.command")); len(probe) > 0 {
 			require.Eventually(t, func() bool { return c.run(t, probe).Run() == nil }, 2*time.Minute, 100*time.Millisecond, "%s: its probe fails", c)

@@ -137,7 +137,9 @@ func (a answer) allowed() bool { return a.Result == "Allowed" }
 
 // evaluate asks the evaluator that `make tools` brings. Beside the answers it has the resource types of each action, and whether the
 // reference requires them; an action that it does not know has none and is an error.
-func evaluate(t *testing.T, documents map[string]json.RawMessage, questions []question) (answers []answer, types map[string]map[string]bool) {
+func evaluate(
+	t *testing.T, documents map[string]json.RawMessage, questions []question,
+) (answers []answer, types map[string]map[string]bool) {
 	t.Helper()
 	const script = "../.tools/iam/evaluate.mjs"
 	_, missing := os.Stat(script)
@@ -148,7 +150,8 @@ func evaluate(t *testing.T, documents map[string]json.RawMessage, questions []qu
 	for _, q := range questions {
 		actions[q.Action] = true
 	}
-	in, err := json.Marshal(map[string]any{"account": account, "documents": documents, "questions": questions, "actions": slices.Sorted(maps.Keys(actions))})
+	in, err := json.Marshal(map[string]any{"account": account, "documents": documents, "questions": questions,
+		"actions": slices.Sorted(maps.Keys(actions))})
 	require.NoError(t, err)
 	command := exec.Command("node", script)
 	command.Stdin, command.Stderr = bytes.NewReader(in), os.Stderr
@@ -382,16 +385,18 @@ func TestTheNamesAreThoseOfTheDocuments(t *testing.T) {
 		action string
 		arn    func(r registered) string
 	}{
-		"eks:index:Cluster":                                     {"eks:DeleteCluster", name("eks", "cluster/", "name")},
-		"aws:eks/nodeGroup:NodeGroup":                           {"eks:DeleteNodegroup", inCluster("nodegroup", "expense-2026/0c")},
-		"aws:eks/addon:Addon":                                   {"eks:DeleteAddon", inCluster("addon", "coredns/0c")},
-		"aws:eks/accessEntry:AccessEntry":                       {"eks:DeleteAccessEntry", inCluster("access-entry", "role/111122223333/Admin/0c")},
-		"aws:eks/podIdentityAssociation:PodIdentityAssociation": {"eks:DeletePodIdentityAssociation", inCluster("podidentityassociation", "a-0c")},
-		"aws:cloudwatch/logGroup:LogGroup":                      {"logs:DeleteLogGroup", name("logs", "log-group:", "name")},
-		"aws:cloudwatch/metricAlarm:MetricAlarm":                {"cloudwatch:DeleteAlarms", name("cloudwatch", "alarm:", "name")},
-		"aws:sns/topic:Topic":                                   {"sns:DeleteTopic", name("sns", "", "name")},
-		"aws:opensearch/domain:Domain":                          {"es:DeleteDomain", name("es", "domain/", "domainName")},
-		"aws:kms/alias:Alias":                                   {"kms:DeleteAlias", name("kms", "", "name")},
+		"eks:index:Cluster":           {"eks:DeleteCluster", name("eks", "cluster/", "name")},
+		"aws:eks/nodeGroup:NodeGroup": {"eks:DeleteNodegroup", inCluster("nodegroup", "expense-2026/0c")},
+		"aws:eks/addon:Addon":         {"eks:DeleteAddon", inCluster("addon", "coredns/0c")},
+		"aws:eks/accessEntry:AccessEntry": {"eks:DeleteAccessEntry",
+			inCluster("access-entry", "role/111122223333/Admin/0c")},
+		"aws:eks/podIdentityAssociation:PodIdentityAssociation": {"eks:DeletePodIdentityAssociation",
+			inCluster("podidentityassociation", "a-0c")},
+		"aws:cloudwatch/logGroup:LogGroup":       {"logs:DeleteLogGroup", name("logs", "log-group:", "name")},
+		"aws:cloudwatch/metricAlarm:MetricAlarm": {"cloudwatch:DeleteAlarms", name("cloudwatch", "alarm:", "name")},
+		"aws:sns/topic:Topic":                    {"sns:DeleteTopic", name("sns", "", "name")},
+		"aws:opensearch/domain:Domain":           {"es:DeleteDomain", name("es", "domain/", "domainName")},
+		"aws:kms/alias:Alias":                    {"kms:DeleteAlias", name("kms", "", "name")},
 	}
 	texts := map[string]json.RawMessage{}
 	for _, stack := range stacks {
@@ -528,7 +533,8 @@ func TestTheBoundaryLetsTheProgramsRolesWork(t *testing.T) {
 							resource = strings.ReplaceAll(strings.ReplaceAll(resource, ":*:", ":"+account+":"), "*", "a")
 						}
 						questions = append(questions, question{
-							about: shape + ": " + r.String(), Documents: roleDocuments["boundary"], Action: action, Resource: resource, Context: context, Unchecked: true,
+							about: shape + ": " + r.String(), Documents: roleDocuments["boundary"], Action: action, Resource: resource, Context: context,
+							Unchecked: true,
 						})
 						own++
 					}
@@ -558,8 +564,9 @@ func TestTheTrustOfTheRolesIsInMainAndItsWorkflows(t *testing.T) {
 			}
 		}
 		questions = append(questions, question{
-			about: token["for"], Documents: []string{token["for"]}, Action: "sts:AssumeRoleWithWebIdentity", Resource: "arn:aws:iam::" + account + ":role/asked",
-			Context: context, Unchecked: true,
+			about: token["for"], Documents: []string{token["for"]}, Action: "sts:AssumeRoleWithWebIdentity",
+			Resource: "arn:aws:iam::" + account + ":role/asked",
+			Context:  context, Unchecked: true,
 		})
 	}
 	texts, _ := documents(t, filling(t, "dev"))
@@ -594,7 +601,8 @@ func TestTheStateIsWhereTheDocumentsHaveIt(t *testing.T) {
 	run := func(args ...string) {
 		command := exec.CommandContext(t.Context(), pulumi, args...)
 		command.Dir = project
-		command.Env = append(os.Environ(), "PULUMI_HOME="+home, "PULUMI_BACKEND_URL=file://"+store, "PULUMI_CONFIG_PASSPHRASE=p", "PULUMI_SKIP_UPDATE_CHECK=true")
+		command.Env = append(os.Environ(), "PULUMI_HOME="+home, "PULUMI_BACKEND_URL=file://"+store, "PULUMI_CONFIG_PASSPHRASE=p",
+			"PULUMI_SKIP_UPDATE_CHECK=true")
 		out, err := command.CombinedOutput()
 		require.NoError(t, err, "%s: %s", args, out)
 	}
@@ -614,7 +622,8 @@ func TestTheStateIsWhereTheDocumentsHaveIt(t *testing.T) {
 		folders[strings.Split(name, "/")[1]] = true
 		for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} {
 			if name != ".pulumi/meta.yaml" || action == "s3:GetObject" { // a person's first login writes it
-				questions = append(questions, question{about: "state", Documents: roleDocuments["deploy"], Action: action, Resource: "arn:aws:s3:::states/" + name, Context: map[string]string{}})
+				questions = append(questions, question{about: "state", Documents: roleDocuments["deploy"], Action: action,
+					Resource: "arn:aws:s3:::states/" + name, Context: map[string]string{}})
 			}
 		}
 		return nil
@@ -764,8 +773,9 @@ func TestThePoliciesFit(t *testing.T) {
 	texts, _ := documents(t, map[string]string{
 		"ACCOUNT_ID": account, "REGION_NAME": "ap-southeast-1", "STACK_NAME": strings.Repeat("s", 40),
 		"CLUSTER_NAME": strings.Repeat("c", 60), "DOMAIN_NAME": strings.Repeat("d", 28), "STATE_BUCKET": strings.Repeat("b", 63),
-		"STATE_KEY_ARN":  "arn:aws:kms:ap-southeast-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef",
-		"GITHUB_SUBJECT": "repo:" + strings.Repeat("o", 39) + "@123456789/" + strings.Repeat("r", 100) + "@1234567890", "GITHUB_REPOSITORY": strings.Repeat("o", 39) + "/" + strings.Repeat("r", 100),
+		"STATE_KEY_ARN":     "arn:aws:kms:ap-southeast-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef",
+		"GITHUB_SUBJECT":    "repo:" + strings.Repeat("o", 39) + "@123456789/" + strings.Repeat("r", 100) + "@1234567890",
+		"GITHUB_REPOSITORY": strings.Repeat("o", 39) + "/" + strings.Repeat("r", 100),
 	})
 	for name, text := range texts {
 		var data bytes.Buffer

@@ -43,8 +43,9 @@ func everything(t *testing.T) map[string][]registered {
 func withoutNAT(region string) map[string]any {
 	registry := account + ".dkr.ecr." + region + ".amazonaws.com/"
 	return map[string]any{
-		"expense:network.nat": "none", "expense:workloads.images.nginx": registry + "nginx:1", "expense:workloads.images.alma": registry + "alma:9",
-		"expense:logging.image": registry + "fluentd:1", "expense:cluster.autoscaler.image": registry + "autoscaler:v1.35.0",
+		"expense:network.nat": "none", "expense:workloads.images.nginx": registry + "nginx:1",
+		"expense:workloads.images.alma": registry + "alma:9",
+		"expense:logging.image":         registry + "fluentd:1", "expense:cluster.autoscaler.image": registry + "autoscaler:v1.35.0",
 	}
 }
 
@@ -86,7 +87,8 @@ func TestEveryResourceHasANameOfItsOwn(t *testing.T) {
 // A resource without a component is one that a reader does not find in the tree. The providers and the one
 // class of volumes stand for themselves.
 func TestEveryResourceHasAComponent(t *testing.T) {
-	alone := []string{"pulumi:providers:aws", "pulumi:providers:eks", "pulumi:providers:kubernetes", "kubernetes:storage.k8s.io/v1:StorageClass"}
+	alone := []string{"pulumi:providers:aws", "pulumi:providers:eks", "pulumi:providers:kubernetes",
+		"kubernetes:storage.k8s.io/v1:StorageClass"}
 	sweep(t, func(r registered) bool { return r.Custom && !slices.Contains(alone, r.Type) }, func(t *testing.T, _ string, r registered) {
 		assert.Contains(t, r.Parent, "::expense:", r)
 	})
@@ -444,29 +446,30 @@ func TestPodsReachAWSInThePrivateSubnetsOnly(t *testing.T) {
 	const openings, subnets = "kubernetes:networking.k8s.io/v1:NetworkPolicy", "aws:ec2/subnet:Subnet"
 	open, private, pods := map[string][]any{}, map[string][]any{}, map[string][]any{} // by shape, the last by namespace too
 	var checks []func()
-	sweep(t, func(r registered) bool { return runsPods(r) || r.Type == openings || r.Type == subnets }, func(t *testing.T, shape string, r registered) {
-		namespace := fmt.Sprint(shape, " ", at(r.Inputs, "metadata.namespace"))
-		switch {
-		case r.Type == subnets && strings.Contains(r.Name, "-private-"):
-			private[shape] = append(private[shape], r.Inputs["cidrBlock"])
-		case runsPods(r) && at(r.Inputs, "metadata.namespace") != "kube-system":
-			pods[namespace] = append(pods[namespace], at(r.Inputs, "metadata.labels").(map[string]any)["app.kubernetes.io/name"])
-		}
-		for _, rule := range list(at(r.Inputs, "spec.egress")) {
-			if ports := list(rule["ports"]); r.Type != openings || len(ports) != 1 || ports[0]["port"] != 443.0 {
-				continue
+	sweep(t, func(r registered) bool { return runsPods(r) || r.Type == openings || r.Type == subnets },
+		func(t *testing.T, shape string, r registered) {
+			namespace := fmt.Sprint(shape, " ", at(r.Inputs, "metadata.namespace"))
+			switch {
+			case r.Type == subnets && strings.Contains(r.Name, "-private-"):
+				private[shape] = append(private[shape], r.Inputs["cidrBlock"])
+			case runsPods(r) && at(r.Inputs, "metadata.namespace") != "kube-system":
+				pods[namespace] = append(pods[namespace], at(r.Inputs, "metadata.labels").(map[string]any)["app.kubernetes.io/name"])
 			}
-			for _, expression := range list(at(r.Inputs, "spec.podSelector.matchExpressions")) {
-				assert.Equal(t, "In", expression["operator"], r)
-				open[namespace] = append(open[namespace], expression["values"].([]any)...)
+			for _, rule := range list(at(r.Inputs, "spec.egress")) {
+				if ports := list(rule["ports"]); r.Type != openings || len(ports) != 1 || ports[0]["port"] != 443.0 {
+					continue
+				}
+				for _, expression := range list(at(r.Inputs, "spec.podSelector.matchExpressions")) {
+					assert.Equal(t, "In", expression["operator"], r)
+					open[namespace] = append(open[namespace], expression["values"].([]any)...)
+				}
+				var ranges []any
+				for _, to := range list(rule["to"]) {
+					ranges = append(ranges, at(to, "ipBlock.cidr"))
+				}
+				checks = append(checks, func() { assert.ElementsMatch(t, private[shape], ranges, "%s: %s", shape, r) })
 			}
-			var ranges []any
-			for _, to := range list(rule["to"]) {
-				ranges = append(ranges, at(to, "ipBlock.cidr"))
-			}
-			checks = append(checks, func() { assert.ElementsMatch(t, private[shape], ranges, "%s: %s", shape, r) })
-		}
-	})
+		})
 	for _, check := range checks {
 		check()
 	}
@@ -489,7 +492,8 @@ func TestANodeGroupsSuccessorCanComeUpBesideIt(t *testing.T) {
 // services' API references): Pulumi appends eight characters to a logical name that becomes a physical one.
 func TestNamesFitTheirLimits(t *testing.T) {
 	limits := map[string]int{
-		"aws:iam/role:Role": 64 - 8, "aws:ec2/launchTemplate:LaunchTemplate": 128 - 8, "aws:ec2/securityGroup:SecurityGroup": 255 - 8, "aws:iam/rolePolicy:RolePolicy": 128 - 8,
+		"aws:iam/role:Role": 64 - 8, "aws:ec2/launchTemplate:LaunchTemplate": 128 - 8, "aws:ec2/securityGroup:SecurityGroup": 255 - 8,
+		"aws:iam/rolePolicy:RolePolicy": 128 - 8,
 	}
 	sweep(t, func(r registered) bool { return limits[r.Type] > 0 }, func(t *testing.T, _ string, r registered) {
 		assert.LessOrEqual(t, len(r.Name), limits[r.Type], r)

@@ -27,7 +27,8 @@ func TestEachZoneHasASpotGroupOfItsOwnThatCanGrow(t *testing.T) {
 		for _, r := range of(all, group) {
 			subnets := r.Inputs["subnetIds"].([]any)
 			assert.Len(t, subnets, 1, "%s: %s is in one zone", stack, r)
-			if r.Inputs["capacityType"] == "SPOT" && at(r.Inputs, "scalingConfig.maxSize").(float64) > at(r.Inputs, "scalingConfig.desiredSize").(float64) {
+			if r.Inputs["capacityType"] == "SPOT" &&
+				at(r.Inputs, "scalingConfig.maxSize").(float64) > at(r.Inputs, "scalingConfig.desiredSize").(float64) {
 				roomy[fmt.Sprint(subnets[0])] = true
 			}
 		}
@@ -102,12 +103,14 @@ func TestThePriorityOfSpotIsAboveThatOfOnDemand(t *testing.T) {
 	assert.Equal(t, map[any]int{"SPOT": 7, "ON_DEMAND": 7}, count)
 	assert.Equal(t, 10, priority("eks-somebody-elses-group"), "a group that no rule is about would never grow")
 
-	command := list(at(one(t, all, "kubernetes:apps/v1:Deployment", "expense-autoscaler").Inputs, "spec.template.spec.containers"))[0]["command"]
+	command := list(at(one(t, all, "kubernetes:apps/v1:Deployment", "expense-autoscaler").Inputs,
+		"spec.template.spec.containers"))[0]["command"]
 	assert.Contains(t, command, "--expander=priority,least-waste")
 	assert.Contains(t, command, "--balance-similar-node-groups")
 	// What EKS labels the nodes of two zones with, and the autoscaler's own list lacks
 	// (cluster-autoscaler/processors/nodegroupset/aws_nodegroups.go).
-	for _, label := range []string{"eks.amazonaws.com/sourceLaunchTemplateId", "eks.amazonaws.com/sourceLaunchTemplateVersion", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"} {
+	for _, label := range []string{"eks.amazonaws.com/sourceLaunchTemplateId", "eks.amazonaws.com/sourceLaunchTemplateVersion",
+		"node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"} {
 		assert.Contains(t, command, "--balancing-ignore-label="+label)
 	}
 	reads := 0
@@ -126,7 +129,8 @@ func TestTheAutoscalerMayDoWhatItDoes(t *testing.T) {
 	all, err := run(t, "dev", stackFile(t, "dev"))
 	require.NoError(t, err)
 	var policy struct{ Statement []struct{ Action any } }
-	require.NoError(t, json.Unmarshal([]byte(one(t, all, "aws:iam/rolePolicy:RolePolicy", "expense-autoscaler").Inputs["policy"].(string)), &policy))
+	require.NoError(t, json.Unmarshal([]byte(one(t, all, "aws:iam/rolePolicy:RolePolicy",
+		"expense-autoscaler").Inputs["policy"].(string)), &policy))
 	var actions []string
 	for _, s := range policy.Statement {
 		switch a := s.Action.(type) {

@@ -173,20 +173,25 @@ func TestAnArtifactIsOnlyText(t *testing.T) {
 		artifact string
 		has, not string
 	}{
-		"long":        {"head -c 900000 /dev/zero | tr '\\0' x >preview.md", "xxxx", ""},
-		"mentions":    {"yes @everyone | head -c 90000 >preview.md", "@\u200beveryone", "@everyone"},
-		"entities":    {"echo 'ask &#64;team, &commat;team' >preview.md", "&\u200b#\u200b64;team, &\u200bcommat;team", "&#64;"},
-		"issues":      {"echo 'fixes #12, o/r#12, gh-12' >preview.md", "#\u200b12, o/r#\u200b12, gh-\u200b12", "#12"},
-		"a picture":   {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md", "!\u200b[x]\u200b(/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
-		"links":       {"echo '[x](https://github.com/o/r/issues/1) www.evil.example HTTP:evil.example' >preview.md", "https\u200b:/\u200b/github.com", "www.evil"},
-		"a path":      {"printf '[x](/evil/repo/releases) [r][1] a[0]: x\n\n> [1]: /evil/x\n\n- [2\n]: /evil\n' >preview.md", "]\u200b(/evil/repo/releases) [r][1] a[0]: x\n\n> \u200b[1]: /evil/x\n\n- \u200b[2", "](/"},
+		"long":     {"head -c 900000 /dev/zero | tr '\\0' x >preview.md", "xxxx", ""},
+		"mentions": {"yes @everyone | head -c 90000 >preview.md", "@\u200beveryone", "@everyone"},
+		"entities": {"echo 'ask &#64;team, &commat;team' >preview.md", "&\u200b#\u200b64;team, &\u200bcommat;team", "&#64;"},
+		"issues":   {"echo 'fixes #12, o/r#12, gh-12' >preview.md", "#\u200b12, o/r#\u200b12, gh-\u200b12", "#12"},
+		"a picture": {"echo '![x](//evil.example/p.png)<img src=x>' >preview.md",
+			"!\u200b[x]\u200b(/\u200b/evil.example/p.png)<\u200bimg src=x>", "//evil"},
+		"links": {"echo '[x](https://github.com/o/r/issues/1) www.evil.example HTTP:evil.example' >preview.md",
+			"https\u200b:/\u200b/github.com", "www.evil"},
+		"a path": {"printf '[x](/evil/repo/releases) [r][1] a[0]: x\n\n> [1]: /evil/x\n\n- [2\n]: /evil\n' >preview.md",
+			"]\u200b(/evil/repo/releases) [r][1] a[0]: x\n\n> \u200b[1]: /evil/x\n\n- \u200b[2", "](/"},
 		"returns":     {"printf 'x\\r\\r[1]: /evil/x\\r\\r[a][1]\\r\\n' >preview.md", "x[1]: /evil/x[a][1]\n", "\r"},
 		"mail":        {"echo 'Mailto:a@evil.example, xmpp:a@evil.example' >preview.md", "Mailto\u200b:a@\u200bevil", "o:a"},
 		"all slashes": {"head -c 59000 /dev/zero | tr '\\0' / >preview.md", "/\u200b/\u200b/", "///"},
 		"slashes":     {"echo '[x](///evil.example) [y]: http:evil.example' >preview.md", "http\u200b:evil", "//evil"},
 		"escapes":     {`echo '[x](http\:evil.example) [y](/\/evil.example)' >preview.md`, "http\\\u200b:evil", `\:evil`},
-		"like ours":   {"echo '[x](https://docs.aws.amazon.com.evil.example/)' >preview.md", "https\u200b:/\u200b/docs.aws.amazon.com.evil", "](https://docs"},
-		"ours":        {"echo '<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))' >preview.md", "<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))", "\u200b"},
+		"like ours": {"echo '[x](https://docs.aws.amazon.com.evil.example/)' >preview.md", "https\u200b:/\u200b/docs.aws.amazon.com.evil",
+			"](https://docs"},
+		"ours": {"echo '<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))' >preview.md",
+			"<details><summary>a</summary>b<br>c</details> ([source](https://docs.aws.amazon.com/x))", "\u200b"},
 		"cut letters": {"printf x >preview.md; yes € | tr -d '\\n' | head -c 90000 >>preview.md", "x€€", ""},
 		"not text":    {"yes $'\\xff\\xc3' | head -c 90000 >preview.md", "\uFFFD", "\xff"},
 		"a script":    {"echo '$(touch \"$FOLDER/owned\")`touch \"$FOLDER/owned\"`' >preview.md", "$(touch", ""},
@@ -271,7 +276,9 @@ func answers(t *testing.T, kubectl string, more ...string) outcome {
 			assume-role) echo '{"Credentials":{"AccessKeyId":"id","SecretAccessKey":"secret","SessionToken":"'"$4"'"}}' ;;
 			describe-addon) [ "${AWS_SESSION_TOKEN:-}" = "${ROLE:-}" ] && echo "${ADDON:-ACTIVE}" ;;
 			esac`,
-		"pulumi":  `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo '{"users":[{"user":{"exec":{"args":["eks","get-token"'"${ROLE:+,\"--role\",\"$ROLE\"}"']}}}]}' ;; *) exit 1 ;; esac`,
+		"pulumi": `[ "$2" != export ] || { echo '{"deployment":{"resources":[{"type":"aws:eks/addon:Addon","inputs":{"addonName":"coredns"}},` +
+			`{"type":"x:y:Z"}]}}'; exit; }; case "$5" in clusterName) echo expense ;; namespace) echo project ;; kubeconfig) echo ` +
+			`'{"users":[{"user":{"exec":{"args":["eks","get-token"'"${ROLE:+,\"--role\",\"$ROLE\"}"']}}}]}' ;; *) exit 1 ;; esac`,
 		"kubectl": `grep -q get-token "$KUBECONFIG" || exit 1; ` + kubectl,
 	}, append(more, "STACK=dev")...)
 }
@@ -303,7 +310,8 @@ func TestADeploymentThatDoesNotAnswerFails(t *testing.T) {
 
 func TestADeploymentRefreshesAfterAFailure(t *testing.T) {
 	t.Parallel()
-	for history, want := range map[string]string{`[]`: "failed=false\n", `[{"result": "succeeded"}]`: "failed=false\n", `[{"result": "failed"}]`: "failed=true\n"} {
+	for history, want := range map[string]string{`[]`: "failed=false\n", `[{"result": "succeeded"}]`: "failed=false\n",
+		`[{"result": "failed"}]`: "failed=true\n"} {
 		output := filepath.Join(t.TempDir(), "output")
 		result := runScript(t, "failed.sh", commands{"pulumi": "echo '" + history + "'"}, "STACK=dev", "GITHUB_OUTPUT="+output)
 		require.Zero(t, result.code, result.said)
@@ -552,19 +560,25 @@ func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {
 // protected answers what settings.sh asks of GitHub, for a repository where all is set up. Each line of it is one answer.
 const protected = `
 repos/o/r {"private":false}
-repos/o/r/rules/branches/main [{"type":"deletion"},{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"dismiss_stale_reviews_on_push":true,"require_last_push_approval":true}},{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check","integration_id":15368}]}}]
+repos/o/r/rules/branches/main [{"type":"deletion"},` +
+	`{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,` +
+	`"dismiss_stale_reviews_on_push":true,"require_last_push_approval":true}},` +
+	`{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check","integration_id":15368}]}}]
 repos/o/r/codeowners/errors {"errors":[]}
 repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\"]"}
-repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{"type":"User"}]}]}
+repos/o/r/environments/dev {"name":"dev","can_admins_bypass":false,"protection_rules":[{"type":"branch_policy"},` +
+	`{"type":"required_reviewers","prevent_self_review":true,"reviewers":[{"type":"User"}]}]}
 repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"}]}
-repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_DEPLOY_ROLE_ARN"},{"name":"AWS_REGION"},{"name":"PULUMI_BACKEND_URL"}]}
+repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_DEPLOY_ROLE_ARN"},` +
+	`{"name":"AWS_REGION"},{"name":"PULUMI_BACKEND_URL"}]}
 repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"all_external_contributors"}
 repos/o/r/actions/permissions/workflow {"can_approve_pull_request_reviews":false}
 repos/o/r/actions/runners {"total_count":0}
 `
 
 // gitHubSettings answers from ANSWERS. What has no answer is refused, which gh tells on stdout too.
-const gitHubSettings = `{ answer=$(grep -m 1 "^$2 " <<<"$ANSWERS") || { echo '{"message":"Not Found"}'; exit 1; }; jq -r "$4" <<<"${answer#* }"; }`
+const gitHubSettings = `{ answer=$(grep -m 1 "^$2 " <<<"$ANSWERS") || { echo '{"message":"Not Found"}'; exit 1; }; jq -r ` +
+	`"$4" <<<"${answer#* }"; }`
 
 // settings runs settings.sh with those answers, of which some are others, and an empty one none.
 func settings(t *testing.T, others ...string) outcome {
@@ -591,34 +605,43 @@ func TestTheSettingsAreShown(t *testing.T) {
 	assert.NotContains(t, result.said, "OPEN")
 	assert.Equal(t, 11, strings.Count(result.said, "ok "), result.said)
 	classic := settings(t, "repos/o/r/rules/branches/main []",
-		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},"required_status_checks":{"checks":[{"context":"check","app_id":15368}]}}`)
+		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,`+
+			`"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},`+
+			`"required_status_checks":{"checks":[{"context":"check","app_id":15368}]}}`)
 	assert.Zero(t, classic.code, classic.said)
 
 	for open, answers := range map[string][]string{
-		"main does not require a review: ":                                 {`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":0}}]`},
+		"main does not require a review: ": {`repos/o/r/rules/branches/main [{"type":"pull_request",` +
+			`"parameters":{"required_approving_review_count":0}}]`},
 		"main does not require the check named check, of GitHub Actions: ": {"repos/o/r/rules/branches/main"},
 		"main does not require a code owner's review: ":                    {"repos/o/r/rules/branches/main"},
 		"main does not require a new review after a push": {
-			`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":1,"require_code_owner_review":true,"require_last_push_approval":true}}]`},
+			`repos/o/r/rules/branches/main [{"type":"pull_request","parameters":{"required_approving_review_count":1,` +
+				`"require_code_owner_review":true,"require_last_push_approval":true}}]`},
 		"main does not require a review by somebody else": {"repos/o/r/rules/branches/main"},
 		"workflows may approve pull requests":             {`repos/o/r/actions/permissions/workflow {"can_approve_pull_request_reviews":true}`},
 		"dev: who starts a deployment may approve it": {
-			`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"required_reviewers","prevent_self_review":false,"reviewers":[{"type":"User"}]}]}`},
+			`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"required_reviewers","prevent_self_review":false,` +
+				`"reviewers":[{"type":"User"}]}]}`},
 		"dev: is deployed from each protected branch": {
 			`repos/o/r/environments/dev {"name":"dev","deployment_branch_policy":{"protected_branches":true},"protection_rules":[]}`},
 		"workflows of forks get tokens that write": {
 			`repos/o/r {"private":true}`, `repos/o/r/actions/permissions/fork-pr-workflows-private-repos {"send_write_tokens_to_workflows":true}`},
-		"main does not require the check":              {`repos/o/r/rules/branches/main [{"type":"required_status_checks","parameters":{"required_status_checks":[{"context":"check"}]}}]`},
-		"main has no CODEOWNERS":                       {"repos/o/r/codeowners/errors"},
-		"dev: is deployed and has no environment":      {"repos/o/r/environments/dev"},
-		"prod: is deployed and has no environment":     {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},
-		"dev: nobody has to approve":                   {`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"wait_timer"}]}`},
-		"dev: is deployed from any branch":             {"repos/o/r/environments/dev/deployment-branch-policies"},
-		"dev: is deployed from main\nfix":              {`repos/o/r/environments/dev/deployment-branch-policies {"branch_policies":[{"name":"main"},{"name":"fix"}]}`},
-		"dev: administrators pass":                     {`repos/o/r/environments/dev {"name":"dev","can_admins_bypass":true,"protection_rules":[]}`},
-		"its environment has no PULUMI_BACKEND_URL":    {`repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_REGION"}]}`},
-		"prod: nobody has to approve":                  {`repos/o/r/environments/prod {"name":"prod","protection_rules":[]}`},
-		"expected all_external_contributors":           {`repos/o/r/actions/permissions/fork-pr-contributor-approval {"approval_policy":"first_time_contributors"}`},
+		"main does not require the check": {`repos/o/r/rules/branches/main [{"type":"required_status_checks",` +
+			`"parameters":{"required_status_checks":[{"context":"check"}]}}]`},
+		"main has no CODEOWNERS":                   {"repos/o/r/codeowners/errors"},
+		"dev: is deployed and has no environment":  {"repos/o/r/environments/dev"},
+		"prod: is deployed and has no environment": {`repos/o/r/actions/variables/AWS_DEPLOY_STACKS {"value":"[\"dev\",\"prod\"]"}`},
+		"dev: nobody has to approve":               {`repos/o/r/environments/dev {"name":"dev","protection_rules":[{"type":"wait_timer"}]}`},
+		"dev: is deployed from any branch":         {"repos/o/r/environments/dev/deployment-branch-policies"},
+		"dev: is deployed from main\nfix": {`repos/o/r/environments/dev/deployment-branch-policies ` +
+			`{"branch_policies":[{"name":"main"},{"name":"fix"}]}`},
+		"dev: administrators pass": {`repos/o/r/environments/dev {"name":"dev","can_admins_bypass":true,` +
+			`"protection_rules":[]}`},
+		"its environment has no PULUMI_BACKEND_URL": {`repos/o/r/environments/dev/variables?per_page=30 {"variables":[{"name":"AWS_REGION"}]}`},
+		"prod: nobody has to approve":               {`repos/o/r/environments/prod {"name":"prod","protection_rules":[]}`},
+		"expected all_external_contributors": {`repos/o/r/actions/permissions/fork-pr-contributor-approval ` +
+			`{"approval_policy":"first_time_contributors"}`},
 		"2 runners of your own in a public repository": {`repos/o/r/actions/runners {"total_count":2}`},
 	} {
 		result := settings(t, answers...)
@@ -627,7 +650,8 @@ func TestTheSettingsAreShown(t *testing.T) {
 		assert.Contains(t, result.said, open)
 	}
 	// A runner of one's own is for private repositories.
-	private := settings(t, `repos/o/r {"private":true}`, `repos/o/r/actions/runners {"total_count":2}`, "repos/o/r/actions/permissions/fork-pr-contributor-approval")
+	private := settings(t, `repos/o/r {"private":true}`, `repos/o/r/actions/runners {"total_count":2}`,
+		"repos/o/r/actions/permissions/fork-pr-contributor-approval")
 	assert.Zero(t, private.code, private.said)
 	assert.NotZero(t, settings(t, "repos/o/r").code)
 }

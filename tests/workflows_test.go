@@ -226,7 +226,8 @@ func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 		for _, s := range j.Steps {
 			if s.Uses == "./.github/actions/aws" {
 				assert.Equal(t, map[string]string{
-					"role": "${{ vars.AWS_DEPLOY_ROLE_ARN }}", "region": "${{ vars.AWS_REGION }}", "backend": "${{ vars.PULUMI_BACKEND_URL }}", "seconds": "14400",
+					"role": "${{ vars.AWS_DEPLOY_ROLE_ARN }}", "region": "${{ vars.AWS_REGION }}", "backend": "${{ vars.PULUMI_BACKEND_URL }}",
+					"seconds": "14400",
 				}, s.With, where)
 				continue
 			}

@@ -40,9 +40,11 @@ func (a Account) ID() string {
 func (a Account) Check(id, stack string) error {
 	switch {
 	case len(a.AllowedIDs) > 0 && !slices.Contains(a.AllowedIDs, id):
-		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use another account's, for example with: %s", id, strings.Join(a.AllowedIDs, ", "), a.Remedy(stack))
+		return fmt.Errorf("the credentials are of account %s; aws:allowedAccountIds allows: %s; use another account's, for example with: %s", id,
+			strings.Join(a.AllowedIDs, ", "), a.Remedy(stack))
 	case slices.Contains(a.ForbiddenIDs, id):
-		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use another account's, for example with: %s", id, a.Remedy(stack))
+		return fmt.Errorf("the credentials are of account %s, which is in aws:forbiddenAccountIds; use another account's, for example with: %s",
+			id, a.Remedy(stack))
 	}
 	return nil
 }
@@ -149,7 +151,8 @@ var notOfRole = map[string]string{
 const (
 	nothingInstead = "nothing takes its place"
 	inProfile      = "replace aws:assumeRole by aws:profile, with a profile that has role_arn, source_profile and "
-	inSession      = "replace aws:assumeRole by credentials of a session, which aws sts assume-role gives: export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+	inSession      = "replace aws:assumeRole by credentials of a session, which aws sts assume-role gives: export AWS_ACCESS_KEY_ID, " +
+		"AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 )
 
 // account reads the keys that are passed on, and refuses all others of the three providers. It shows the value of none of those.
@@ -183,8 +186,10 @@ func (r *report) account(src source) (a Account) {
 		if profileName.MatchString(text) && len(text) <= 128 {
 			a.Profile = text
 		} else {
-			r.add(keyProfile, quote(text), "a profile's name of up to 128 ASCII letters, digits and _ . @ + = , : / -, not beginning with any of the last six",
-				"rename the profile in ~/.aws/config, or take it from the environment: pulumi config rm "+keyProfile+"; "+takeProfile+" (a name with spaces in quotes)")
+			r.add(keyProfile, quote(text),
+				"a profile's name of up to 128 ASCII letters, digits and _ . @ + = , : / -, not beginning with any of the last six",
+				"rename the profile in ~/.aws/config, or take it from the environment: pulumi config rm "+keyProfile+"; "+takeProfile+" (a name "+
+					"with spaces in quotes)")
 		}
 	}
 	a.RoleARN = r.assumeRole(src, region)
@@ -205,7 +210,8 @@ func (r *report) iam(c *Config) {
 	const at = "iam.permissionsBoundary"
 	arn := c.IAM.PermissionsBoundary
 	if arn == "" || !r.ok(at) ||
-		!r.match(at, arn, policyARN, 2048, "the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/NAME") || !r.ownPartition(at, arn, c.Region) {
+		!r.match(at, arn, policyARN, 2048, "the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/NAME") ||
+		!r.ownPartition(at, arn, c.Region) {
 		return
 	}
 	owner := policyARN.FindStringSubmatch(arn)[1]
@@ -248,7 +254,8 @@ func (r *report) assumeRole(src source, region string) (arn string) {
 		r.encrypted(keyAssumeRole)
 	case !isMap:
 		// The CLI sets no path within a value of another kind.
-		r.add(keyAssumeRole, "something else than a map", "a map with roleArn", removeWith(keyAssumeRole)+"; then set it with: pulumi config set --path "+at+" ARN")
+		r.add(keyAssumeRole, "something else than a map", "a map with roleArn",
+			removeWith(keyAssumeRole)+"; then set it with: pulumi config set --path "+at+" ARN")
 	case !given:
 		r.add(at, "nothing", allowed, "")
 	default:

@@ -75,7 +75,8 @@ func TestEachFieldOfARoleIsPassedOnOrRefused(t *testing.T) {
 	fields := reflect.TypeFor[aws.ProviderAssumeRoleArgs]()
 	for i := range fields.NumField() {
 		field := fields.Field(i).Tag.Get("pulumi")
-		got := problems(t, settings(t, edit{"aws:assumeRole", `{"roleArn": "arn:aws:iam::123456789012:role/a/b", "` + field + `": "` + sentinel + `"}`}))
+		got := problems(t, settings(t, edit{"aws:assumeRole",
+			`{"roleArn": "arn:aws:iam::123456789012:role/a/b", "` + field + `": "` + sentinel + `"}`}))
 		require.Len(t, got, 1, field)
 		assert.Contains(t, got[0], "aws:assumeRole."+field+": found ")
 		if field != "roleArn" {
@@ -87,12 +88,14 @@ func TestEachFieldOfARoleIsPassedOnOrRefused(t *testing.T) {
 }
 
 func TestTheAccountIsWhatTheKeysSay(t *testing.T) {
-	src := settings(t, edit{"aws:profile", "AdministratorAccess-123456789012"}, edit{"aws:assumeRole", `{"roleArn": "arn:aws:iam::123456789012:role/a/b"}`},
+	src := settings(t, edit{"aws:profile", "AdministratorAccess-123456789012"},
+		edit{"aws:assumeRole", `{"roleArn": "arn:aws:iam::123456789012:role/a/b"}`},
 		edit{"aws:allowedAccountIds", `["123456789012", "001234567890"]`})
 	c, err := parse(src)
 	require.NoError(t, err)
 	want := Account{
-		Profile: "AdministratorAccess-123456789012", RoleARN: "arn:aws:iam::123456789012:role/a/b", AllowedIDs: []string{"123456789012", "001234567890"},
+		Profile: "AdministratorAccess-123456789012", RoleARN: "arn:aws:iam::123456789012:role/a/b",
+		AllowedIDs: []string{"123456789012", "001234567890"},
 	}
 	assert.Equal(t, want, c.Account)
 
@@ -112,13 +115,17 @@ func TestCredentialsOfAnotherAccountAreRefused(t *testing.T) {
 	assert.Equal(t, "111122223333", Account{AllowedIDs: []string{"111122223333", "123456789012"}}.ID())
 	assert.Empty(t, Account{Profile: "x", ForbiddenIDs: []string{"111122223333"}}.ID())
 
-	for _, a := range []Account{{}, {Profile: "x"}, {AllowedIDs: []string{"123456789012", "111122223333"}}, {ForbiddenIDs: []string{"123456789012"}}} {
+	for _, a := range []Account{{}, {Profile: "x"}, {AllowedIDs: []string{"123456789012", "111122223333"}},
+		{ForbiddenIDs: []string{"123456789012"}}} {
 		assert.NoError(t, a.Check("111122223333", "dev"))
 	}
 	for say, a := range map[string]Account{
-		"aws:allowedAccountIds allows: 123456789012; use another account's, for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
-		"use another account's, for example with: pulumi config set aws:profile NAME --stack dev":                                                                                       {AllowedIDs: []string{"123456789012"}, Profile: "x"},
-		"which is in aws:forbiddenAccountIds; use another account's, for example with: pulumi config set --path aws:assumeRole.roleArn ARN --stack dev": {
+		"aws:allowedAccountIds allows: 123456789012; use another account's, for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY " +
+			"AWS_SESSION_TOKEN; export AWS_PROFILE=NAME": {AllowedIDs: []string{"123456789012"}},
+		"use another account's, for example with: pulumi config set aws:profile NAME --stack dev": {AllowedIDs: []string{"123456789012"},
+			Profile: "x"},
+		"which is in aws:forbiddenAccountIds; use another account's, for example with: pulumi config set --path aws:assumeRole.roleArn ARN " +
+			"--stack dev": {
 			ForbiddenIDs: []string{"111122223333"}, Profile: "x", RoleARN: "arn:aws:iam::123456789012:role/a",
 		},
 	} {
@@ -134,7 +141,8 @@ func TestCredentialsOfAnotherAccountAreRefused(t *testing.T) {
 // A role's field that is refused in plain text too is refused at once, and not after the value was set again.
 func TestAnEncryptedFieldOfARoleIsRefusedAtOnce(t *testing.T) {
 	for field := range notOfRole {
-		got := problems(t, settings(t, edit{keyAssumeRole, `{"roleArn": "` + sentinel + `", "` + field + `": "` + sentinel + `", "` + sentinel + `": 1}`}).encrypted(keyAssumeRole))
+		got := problems(t, settings(t, edit{keyAssumeRole,
+			`{"roleArn": "` + sentinel + `", "` + field + `": "` + sentinel + `", "` + sentinel + `": 1}`}).encrypted(keyAssumeRole))
 		require.Len(t, got, 1, field)
 		assert.Contains(t, got[0], "aws:assumeRole."+field+": found a field that ")
 		assert.NotContains(t, got[0], sentinel)
@@ -169,7 +177,8 @@ func TestAnEncryptedKeyOfAWSIsNotShown(t *testing.T) {
 	for _, name := range strings.Fields(passedOn) {
 		key := "aws:" + name
 		got := problems(t, settings(t, edit{key, sentinel}).encrypted(key))
-		assert.Equal(t, []string{key + ": found an encrypted value; allowed: plain text; remove it with: pulumi config rm " + key + "; then set it without --secret"}, got)
+		assert.Equal(t, []string{key + ": found an encrypted value; allowed: plain text; remove it with: pulumi config rm " + key +
+			"; then set it without --secret"}, got)
 	}
 }
 

@@ -22,7 +22,8 @@ var unroutable = slices.Concat(forVPC, []netip.Prefix{
 func (r *report) endpoint(c *Config) {
 	const (
 		path   = "cluster.publicAccessCidrs"
-		remedy = `allow your own address with: pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s https://checkip.amazonaws.com)/32"`
+		remedy = `allow your own address with: pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s ` +
+			`https://checkip.amazonaws.com)/32"`
 	)
 	cidrs := c.Cluster.PublicAccessCIDRs
 	switch {
@@ -30,7 +31,8 @@ func (r *report) endpoint(c *Config) {
 	case c.Cluster.PublicAccess && len(cidrs) == 0:
 		r.add(path, "nothing", "1 to 40 IPv4 networks that may reach the public endpoint", remedy)
 	case !c.Cluster.PublicAccess && len(cidrs) > 0:
-		r.add(path, "networks, but cluster.publicAccess is false", "nothing without a public endpoint", "set cluster.publicAccess: true, or remove them")
+		r.add(path, "networks, but cluster.publicAccess is false", "nothing without a public endpoint",
+			"set cluster.publicAccess: true, or remove them")
 	}
 	for i, text := range cidrs {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -105,7 +107,8 @@ func (r *report) cluster(c *Config) {
 			path := fmt.Sprintf("cluster.%s[%d]", list, i)
 			// A session's ARN matches nobody's access entry (https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html).
 			if m := assumedRoleARN.FindStringSubmatch(arn); m != nil {
-				r.add(path, quote(arn)+", a session of a role", "the role's own ARN", "show it with: aws iam get-role --query Role.Arn --role-name "+m[1])
+				r.add(path, quote(arn)+", a session of a role", "the role's own ARN",
+					"show it with: aws iam get-role --query Role.Arn --role-name "+m[1])
 			} else if r.match(path, arn, principalARN, 2048, "the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/NAME") {
 				r.ownPartition(path, arn, c.Region)
 			}

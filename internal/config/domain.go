@@ -42,7 +42,8 @@ func (r *report) domain(c *Config) {
 		kind = "an OpenSearch instance type such as m7g.large.search"
 	)
 	r.match(path+".name", d.Name, domainName, 28, "3 to 28 lower-case letters, digits and '-', starting with a letter")
-	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32, "OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions --region "+c.regionOr())
+	r.match(path+".engineVersion", d.EngineVersion, engineVersion, 32,
+		"OpenSearch_MAJOR.MINOR; list them with: aws opensearch list-versions --region "+c.regionOr())
 
 	if r.ok(path+".engineVersion") && slices.Compare(version(d.EngineVersion), oldestEngine) < 0 {
 		r.add(path+".engineVersion", quote(d.EngineVersion), fmt.Sprintf("OpenSearch_%d.%d or a newer one", oldestEngine[0], oldestEngine[1]), "")
@@ -57,7 +58,8 @@ func (r *report) domain(c *Config) {
 	}
 	if data != nil && r.ok(path+".engineVersion") && slices.Compare(version(d.EngineVersion), minimalVersion[data[1]]) < 0 {
 		r.add(path+".instanceType", quote(d.InstanceType)+" with "+d.EngineVersion,
-			fmt.Sprintf("%s from OpenSearch_%d.%d on, or a type such as m7g.large.search", data[1], minimalVersion[data[1]][0], minimalVersion[data[1]][1]), "")
+			fmt.Sprintf("%s from OpenSearch_%d.%d on, or a type such as m7g.large.search", data[1], minimalVersion[data[1]][0],
+				minimalVersion[data[1]][1]), "")
 	}
 
 	oneOf(r, path+".zoneCount", d.ZoneCount, []int{1, 2, 3})

@@ -29,7 +29,8 @@ func TestTheAccountIsReadAsTheCLIWritesIt(t *testing.T) {
 		"structured": structured,
 		"texts": "  aws:profile: work\n  aws:assumeRole: '{\"roleArn\": \"" + deploy + "\"}'\n" +
 			"  aws:allowedAccountIds: '[\"111122223333\", \"000011112222\"]'\n",
-		"old":                  strings.NewReplacer("aws:profile", "aws:config:profile", "aws:assumeRole", "aws:config:assumeRole").Replace(structured),
+		"old": strings.NewReplacer("aws:profile", "aws:config:profile", "aws:assumeRole",
+			"aws:config:assumeRole").Replace(structured),
 		"beside what is wrong": structured + "  expense:cluster: nonsense\n  expense:webSecret:\n    TOKEN: plain\n",
 	} {
 		got, _, err := FileAccount(write(t, keys), "dev")

@@ -82,9 +82,12 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 
 func TestAKeyThatNothingReadsIsAProblem(t *testing.T) {
 	assert.Equal(t, []string{
-		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; did you mean cluster? remove it with: pulumi config rm expense:cluter",
-		"expense:verbose: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; remove it with: pulumi config rm expense:verbose",
-	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"}, edit{"pulumi:autonaming", "{}"})))
+		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; did you mean cluster? remove it " +
+			"with: pulumi config rm expense:cluter",
+		"expense:verbose: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; remove it with: pulumi config " +
+			"rm expense:verbose",
+	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"},
+		edit{"pulumi:autonaming", "{}"})))
 }
 
 func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {
@@ -107,7 +110,8 @@ func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {
 			"webSecret.E: found no value; allowed: encrypted text; " + command,
 		},
 		`{"my key": "` + sentinel + `", "..data": "x", ".": "x", "": "x", "` + long + `": "x"}`: {
-			`webSecret.` + long + `: ` + key, `webSecret[""]: ` + key, `webSecret["."]: ` + key, `webSecret["..data"]: ` + key, `webSecret["my key"]: ` + key,
+			`webSecret.` + long + `: ` + key, `webSecret[""]: ` + key, `webSecret["."]: ` + key, `webSecret["..data"]: ` + key,
+			`webSecret["my key"]: ` + key,
 		},
 	} {
 		got := problems(t, settings(t, edit{"expense:webSecret", text}).encrypted("expense:webSecret"))
@@ -136,7 +140,8 @@ func TestASecretInAnotherSectionIsRefusedWithoutShowingIt(t *testing.T) {
 	got := problems(t, settings(t, edit{"workloads/web/settings", `{"TOKEN": "` + sentinel + `", "N": 1}`}).encrypted("expense:workloads"))
 	assert.Equal(t, []string{"workloads: " + want}, got)
 
-	inPlain := problems(t, settings(t, edit{"workloads/webSecret", `{"TOKEN": "` + sentinel + `"}`}, edit{"cluster/token", `"` + sentinel + `"`}))
+	inPlain := problems(t, settings(t, edit{"workloads/webSecret", `{"TOKEN": "` + sentinel + `"}`},
+		edit{"cluster/token", `"` + sentinel + `"`}))
 	assert.Len(t, inPlain, 2)
 	assert.NotContains(t, strings.Join(inPlain, ""), sentinel)
 }
@@ -201,14 +206,21 @@ func (noResources) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { ret
 func FuzzParse(f *testing.F) {
 	var sections map[string]json.RawMessage
 	require.NoError(f, json.Unmarshal([]byte(stack), &sections))
-	f.Add("us-east-1", string(sections["network"]), string(sections["cluster"]), string(sections["workloads"]), string(sections["logging"]), `{"A": "b"}`)
+	f.Add("us-east-1", string(sections["network"]), string(sections["cluster"]), string(sections["workloads"]), string(sections["logging"]),
+		`{"A": "b"}`)
 	f.Add("", "null", "[]", "1", `"x"`, "")
-	f.Add("us-gov-west-1", `{"zones": [null, "a", "use1-az1"]}`, `{"nodeGroups": {"": {"taints": [{}], "labels": {"/": "/"}, "instanceTypes": [""]}}, "admins": [""], "addonVersions": {"": ""}}`,
-		`{"web": {"settings": {"": ""}}, "quota": {}}`, `{"gibPerDay": 0, "retentionDays": -1, "redact": ["", "("], "fields": {"": ""}, "domain": {"zoneCount": 0, "instanceCount": 1, "masterInstanceType": ".search"}}`, "{")
-	f.Add("cn-north-1", `{"cidr": "0.0.0.0/0"}`, `{"publicAccess": true, "publicAccessCidrs": ["/", "::/0", "1.2.3.4"]}`, "{}", `{"gibPerDay": 40, "retentionDays": 365, "alarms": {"topicArn": "arn:"}, "domain": {"instanceType": "or1.x.search", "instanceCount": 0}}`, "[]")
+	f.Add("us-gov-west-1", `{"zones": [null, "a", "use1-az1"]}`,
+		`{"nodeGroups": {"": {"taints": [{}], "labels": {"/": "/"}, "instanceTypes": [""]}}, "admins": [""], "addonVersions": {"": ""}}`,
+		`{"web": {"settings": {"": ""}}, "quota": {}}`,
+		`{"gibPerDay": 0, "retentionDays": -1, "redact": ["", "("], "fields": {"": ""}, "domain": {"zoneCount": 0, "instanceCount": 1, `+
+			`"masterInstanceType": ".search"}}`, "{")
+	f.Add("cn-north-1", `{"cidr": "0.0.0.0/0"}`, `{"publicAccess": true, "publicAccessCidrs": ["/", "::/0", "1.2.3.4"]}`, "{}",
+		`{"gibPerDay": 40, "retentionDays": 365, "alarms": {"topicArn": "arn:"}, `+
+			`"domain": {"instanceType": "or1.x.search", "instanceCount": 0}}`, "[]")
 	f.Fuzz(func(t *testing.T, region, network, cluster, workloads, logging, secret string) {
 		c, err := parse(plain(map[string]string{
-			keyRegion: region, "expense:network": network, "expense:cluster": cluster, "expense:workloads": workloads, "expense:logging": logging, keySecret: secret,
+			keyRegion: region, "expense:network": network, "expense:cluster": cluster, "expense:workloads": workloads, "expense:logging": logging,
+			keySecret: secret,
 		}).encrypted(keySecret))
 		if err == nil {
 			assert.NotNil(t, c)

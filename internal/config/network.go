@@ -86,9 +86,10 @@ var zoneID = regexp.MustCompile(`^[a-z]+[1-9]-az[1-9][0-9]?$`)
 // The ranges of RFC 1918, and RFC 6598's for carrier-grade NAT, which a VPC may have too
 // (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html).
 var (
-	private = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16")}
-	shared  = netip.MustParsePrefix("100.64.0.0/10")
-	forVPC  = slices.Concat(private, []netip.Prefix{shared})
+	private = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16")}
+	shared = netip.MustParsePrefix("100.64.0.0/10")
+	forVPC = slices.Concat(private, []netip.Prefix{shared})
 )
 
 func (r *report) network(c *Config, prefix string) {
@@ -101,7 +102,8 @@ func (r *report) network(c *Config, prefix string) {
 
 	// EKS wants subnets in two zones at least (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
 	zones := fmt.Sprintf("2 to %d zone IDs such as use1-az1, in one region", subnets.MaxZones)
-	if !r.require("network.zones", zones, "list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId' --region "+c.regionOr()) {
+	if !r.require("network.zones", zones,
+		"list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId' --region "+c.regionOr()) {
 		return
 	}
 	for i, zone := range n.Zones {

@@ -20,7 +20,8 @@ var (
 	zoneGroupNameLimit = nodeGroupNameLimit - len("-usgw1-az10")
 
 	// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
-	instanceType = regexp.MustCompile(`^(?:[a-z]+|u-|mac-m)[0-9]+([a-z]*)[0-9]*(?:-[a-z0-9]+)*\.(?:nano|micro|small|medium|large|[0-9]*xlarge|metal(?:-[0-9]+xl)?)$`)
+	instanceType = regexp.MustCompile(`^(?:[a-z]+|u-|mac-m)[0-9]+([a-z]*)[0-9]*(?:-[a-z0-9]+)*\.(?:nano|micro|small|medium|large|` +
+		`[0-9]*xlarge|metal(?:-[0-9]+xl)?)$`)
 
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 	labelName  = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z])?$`)
@@ -98,7 +99,8 @@ func (r *report) nodeGroups(c *Config) {
 	if unusable {
 		// The coredns add-on stays DEGRADED, and its creation fails, until a node takes its pods
 		// (https://docs.aws.amazon.com/eks/latest/userguide/managing-coredns.html).
-		r.add(path, "only groups with taints or without nodes", "one group without NO_SCHEDULE and NO_EXECUTE taints and with a desiredSize of 1 or more", "")
+		r.add(path, "only groups with taints or without nodes",
+			"one group without NO_SCHEDULE and NO_EXECUTE taints and with a desiredSize of 1 or more", "")
 	}
 	for _, p := range c.Cluster.Crowded(func(t string) int { return published.InstanceTypes()[t].Pods() }) {
 		// How many pods all nodes hold says nothing while a group is wrong.
@@ -152,8 +154,10 @@ func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem
 		}
 	}
 	if len(problems) == 0 && known && room < anywhere {
-		problems = append(problems, Problem{nodeGroupsPath, fmt.Sprintf("nodes without taints with room for %d pods beside the add-ons' %d on each", max(room, 0), onEach),
-			fmt.Sprintf("room for the %d pods of Deployments that the program itself runs in kube-system", anywhere), "raise a desiredSize, or use larger types"})
+		problems = append(problems, Problem{nodeGroupsPath,
+			fmt.Sprintf("nodes without taints with room for %d pods beside the add-ons' %d on each", max(room, 0), onEach),
+			fmt.Sprintf("room for the %d pods of Deployments that the program itself runs in kube-system", anywhere),
+			"raise a desiredSize, or use larger types"})
 	}
 	return problems
 }
@@ -254,7 +258,8 @@ func (r *report) nodeLabel(path, key, value string) {
 		// (https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction).
 		r.add(path, "a key that a node may not give itself", "node.kubernetes.io/NAME, kubelet.kubernetes.io/NAME, or a domain of your own", "")
 	default:
-		r.match(path, value, labelValue, 63, "a label value of 1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
+		r.match(path, value, labelValue, 63,
+			"a label value of 1 to 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit")
 	}
 }
 
@@ -282,7 +287,8 @@ func (r *report) taints(path string, taints []Taint) {
 		}
 		// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/: key and effect make a taint.
 		if first := slices.IndexFunc(taints, func(o Taint) bool { return o.Key == t.Key && o.Effect == t.Effect }); first < i {
-			r.add(at, quote(t.Key)+" with effect "+t.Effect+" again", fmt.Sprintf("each pair of key and effect once; %s[%d] has it", path, first), "")
+			r.add(at, quote(t.Key)+" with effect "+t.Effect+" again",
+				fmt.Sprintf("each pair of key and effect once; %s[%d] has it", path, first), "")
 		}
 	}
 	if len(taints) > 50 {

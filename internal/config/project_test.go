@@ -92,7 +92,8 @@ func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
 }
 
 // described is a line of a section's description: the indented key, its type, and what it is if the stack says nothing.
-var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|maps)|map)(?:, (required|default [^:;,]+))?[,:]?`)
+var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|maps)|map)(?:, (required|default ` +
+	`[^:;,]+))?[,:]?`)
 
 // The descriptions are the one reference of the settings: each key, its type and its default are what the code has.
 func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {

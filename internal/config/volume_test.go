@@ -73,7 +73,8 @@ func TestMoreLogsNeverGetSmallerVolumesAndMoreNodesNeverLargerOnes(t *testing.T)
 // AWS's advice by type: 25 shards for each GiB of heap, half of the memory up to 32 GiB.
 func TestMoreShardsThanANodesMemoryIsForAreWarnedOf(t *testing.T) {
 	for instance, want := range map[string]int{
-		"t3.small": 25, "t3.medium": 50, "c7g.large": 50, "m7g.medium": 50, "m7g.large": 100, "om2.large": 100, "or1.medium": 100, "or2.large": 200,
+		"t3.small": 25, "t3.medium": 50, "c7g.large": 50, "m7g.medium": 50, "m7g.large": 100, "om2.large": 100, "or1.medium": 100,
+		"or2.large": 200,
 		"r6g.large": 200, "m5.4xlarge": 800, "r7g.16xlarge": 800, "m99.large": 0,
 	} {
 		family, size, _ := strings.Cut(instance, ".")
@@ -100,7 +101,8 @@ func TestMoreShardsThanANodesMemoryIsForAreWarnedOf(t *testing.T) {
 		{365, 6, "m7g.xlarge.search", 0},
 		{365, 1, "m99.large.search", 0}, // AWS knows
 	} {
-		stack, err := parse(settings(t, edit{"logging/retentionDays", strconv.Itoa(c.days)}, edit{"logging/domain/instanceType", `"` + c.instance + `"`},
+		stack, err := parse(settings(t, edit{"logging/retentionDays", strconv.Itoa(c.days)},
+			edit{"logging/domain/instanceType", `"` + c.instance + `"`},
 			edit{"logging/domain/instanceCount", strconv.Itoa(c.nodes)}))
 		require.NoError(t, err, "%+v", c)
 		warnings := strings.Join(stack.Warnings(quiet), "\n")
@@ -109,7 +111,8 @@ func TestMoreShardsThanANodesMemoryIsForAreWarnedOf(t *testing.T) {
 			continue
 		}
 		assert.Contains(t, warnings, fmt.Sprintf("logging.retentionDays %d makes ", c.days))
-		assert.Contains(t, warnings, fmt.Sprintf(" shards on each of %d data nodes, and AWS advises at most %d with %s: ", c.nodes, c.most, c.instance))
+		assert.Contains(t, warnings, fmt.Sprintf(" shards on each of %d data nodes, and AWS advises at most %d with %s: ", c.nodes, c.most,
+			c.instance))
 	}
 	_, err := parse(settings(t, edit{"logging/retentionDays", "366"}))
 	assert.ErrorContains(t, err, "logging.retentionDays: found 366")
@@ -139,7 +142,8 @@ func TestAFullIndexIsASmallPartOfAVolume(t *testing.T) {
 
 // OpenSearch's own families refuse a volume below 20 GiB.
 func TestVolumesHaveTheLeastSizeOfTheirFamily(t *testing.T) {
-	for instance, want := range map[string]int{"t3.small.search": 10, "m7g.large.search": 10, "or1.medium.search": 20, "or2.large.search": 20, "om2.large.search": 20} {
+	for instance, want := range map[string]int{"t3.small.search": 10, "m7g.large.search": 10, "or1.medium.search": 20, "or2.large.search": 20,
+		"om2.large.search": 20} {
 		l := Logging{GiBPerDay: 1, RetentionDays: 1, Domain: Domain{InstanceType: instance, InstanceCount: 1}}
 		assert.Equal(t, want, l.VolumeSizeGiB(), instance)
 	}
@@ -205,7 +209,8 @@ func TestWhatIsLeftOutFits(t *testing.T) {
 						l.Domain.IOPS, l.Domain.ThroughputMiB = set.IOPS, set.ThroughputMiB
 						i, mib := l.VolumeIOPS(), l.VolumeThroughputMiB()
 						if 4*mib > i || i < iops.Least || i > iops.Most || mib < throughput.Least || mib > throughput.Most {
-							t.Fatalf("%s, %d GiB, set %+v: found %d IOPS of %v, %d MiB/s of %v", l.Domain.InstanceType, l.VolumeSizeGiB(), set, i, iops, mib, throughput)
+							t.Fatalf("%s, %d GiB, set %+v: found %d IOPS of %v, %d MiB/s of %v", l.Domain.InstanceType, l.VolumeSizeGiB(), set, i, iops, mib,
+								throughput)
 						}
 						checked++
 					}

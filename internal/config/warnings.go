@@ -17,37 +17,47 @@ func (c *Config) Warnings(today time.Time) []string {
 	var out []string
 	if c.Account.ID() == "" {
 		// The provider's NotFound makes a refresh forget: https://github.com/pulumi/pulumi/issues/810.
-		out = append(out, "the settings name no account: with another one's credentials `pulumi refresh` and `pulumi up --refresh` find nothing, and forget the stack; name it, make doctor shows it, with: "+
-			"pulumi config set --path --type string 'aws:allowedAccountIds[0]' ID")
+		out = append(out,
+			"the settings name no account: with another one's credentials `pulumi refresh` and `pulumi up --refresh` find nothing, and forget "+
+				"the stack; name it, make doctor shows it, with: "+
+				"pulumi config set --path --type string 'aws:allowedAccountIds[0]' ID")
 	}
 	images := c.ContainerImages()
 	maps.DeleteFunc(images, func(_, image string) bool { return strings.Contains(image, "@") })
 	if len(images) > 0 {
-		out = append(out, strings.Join(slices.Sorted(maps.Keys(images)), ", ")+": without a digest a node runs what the registry has under the tag on the day it pulls; make doctor shows the commands that pin each")
+		out = append(out, strings.Join(slices.Sorted(maps.Keys(images)), ", ")+
+			": without a digest a node runs what the registry has under the tag on the day it pulls; make doctor shows the commands that pin each")
 	}
 	if warning := support(c.Cluster.Version, today); warning != "" {
 		out = append(out, warning)
 	}
 	if !c.Cluster.PublicAccess {
-		out = append(out, "cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created")
+		out = append(out,
+			"cluster.publicAccess is false: run pulumi from where the VPC's addresses can be reached, or nothing inside the cluster can be created")
 	}
 	if n := addressesIn(c.Cluster.PublicAccessCIDRs); n > 1<<16 {
-		out = append(out, fmt.Sprintf("cluster.publicAccessCidrs holds %d addresses, more than a /16 (65536): each of them may try to sign in to the Kubernetes API; list what you use, as /32 or a network of your own", n))
+		out = append(out,
+			fmt.Sprintf("cluster.publicAccessCidrs holds %d addresses, more than a /16 (65536): each of them may try to sign in to the "+
+				"Kubernetes API; list what you use, as /32 or a network of your own", n))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
 		g := c.Cluster.NodeGroups[name]
 		// The share of each zone must be able to grow, which it is when there is a node more for each.
 		zones := len(c.Network.Zones)
 		if room := g.MaxSize - g.DesiredSize; c.Cluster.Autoscaler.Enabled && g.PerZone && room > 0 && room < zones {
-			out = append(out, fmt.Sprintf("%s is %d, which lets the group grow in %d of %d zones: a pod whose volume is in another one gets no new node; set %d or more",
-				child(nodeGroupsPath, name)+".maxSize", g.MaxSize, room, zones, g.DesiredSize+zones))
+			out = append(out,
+				fmt.Sprintf("%s is %d, which lets the group grow in %d of %d zones: a pod whose volume is in another one gets no new node; set %d "+
+					"or more",
+					child(nodeGroupsPath, name)+".maxSize", g.MaxSize, room, zones, g.DesiredSize+zones))
 		}
 		path := child(nodeGroupsPath, name) + ".instanceTypes"
 		known := slices.DeleteFunc(slices.Clone(g.InstanceTypes), func(t string) bool { _, is := published.InstanceTypes()[t]; return !is })
 		for i, t := range g.InstanceTypes {
 			if !slices.Contains(known, t) {
-				out = append(out, fmt.Sprintf("%s[%d]: %s is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types %s --region %s",
-					path, i, t, t, c.Region))
+				out = append(out,
+					fmt.Sprintf("%s[%d]: %s is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 "+
+						"with: aws ec2 describe-instance-types --instance-types %s --region %s",
+						path, i, t, t, c.Region))
 			}
 		}
 		if g.CapacityType != Spot {
@@ -58,8 +68,9 @@ func (c *Config) Warnings(today time.Time) []string {
 				path, g.InstanceTypes[0], similarAdvice(g.InstanceTypes[0])))
 		}
 		if odd := slices.IndexFunc(known, func(t string) bool { return sizeOf(t) != sizeOf(known[0]) }); odd > 0 {
-			out = append(out, fmt.Sprintf("%s mixes sizes (%s has %s, %s has %s): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
-				path, known[0], sizeOf(known[0]), known[odd], sizeOf(known[odd])))
+			out = append(out,
+				fmt.Sprintf("%s mixes sizes (%s has %s, %s has %s): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+					path, known[0], sizeOf(known[0]), known[odd], sizeOf(known[odd])))
 		}
 	}
 	if c.Workloads.Web.Public {
@@ -69,8 +80,10 @@ func (c *Config) Warnings(today time.Time) []string {
 		out = append(out, warning)
 	}
 	if next := supportedEngine(c.Logging.Domain.EngineVersion); next != "" {
-		out = append(out, fmt.Sprintf("logging.domain.engineVersion %s: its standard support ended on 2025-11-07, and AWS adds a charge to every instance hour; use %s or newer, see docs/changes.md",
-			c.Logging.Domain.EngineVersion, next))
+		out = append(out,
+			fmt.Sprintf("logging.domain.engineVersion %s: its standard support ended on 2025-11-07, and AWS adds a charge to every instance "+
+				"hour; use %s or newer, see docs/changes.md",
+				c.Logging.Domain.EngineVersion, next))
 	}
 	return out
 }
@@ -122,7 +135,8 @@ func support(version string, today time.Time) string {
 		ends, then = "ended", "Now"
 	}
 	return fmt.Sprintf("cluster.version %s: its standard support %s on %s. %s EKS upgrades the control plane to the next version on a day "+
-		"that it does not announce, and leaves nodes and add-ons as they are; upgrade first, as docs/changes.md says under \"Kubernetes version\"",
+		"that it does not announce, and leaves nodes and add-ons as they are; upgrade first, as docs/changes.md says under "+
+		"\"Kubernetes version\"",
 		quote(version), ends, all[i].StandardEnds.Format(time.DateOnly), then)
 }
 

@@ -61,7 +61,8 @@ func TestAnImageWithoutADigestIsWarnedOf(t *testing.T) {
 	assert.Equal(t, "cluster.autoscaler.image, logging.image, workloads.images.alma, workloads.images.nginx", warning())
 	assert.Equal(t, "logging.dashboards.image, logging.image, workloads.images.alma", warning(edit{"logging/dashboards/enabled", "true"},
 		edit{"cluster/autoscaler/enabled", "false"}, edit{"workloads/images/nginx", pinned}))
-	assert.Empty(t, warning(edit{"cluster/autoscaler/image", pinned}, edit{"logging/image", pinned}, edit{"workloads/images/nginx", pinned}, edit{"workloads/images/alma", pinned}))
+	assert.Empty(t, warning(edit{"cluster/autoscaler/image", pinned}, edit{"logging/image", pinned}, edit{"workloads/images/nginx", pinned},
+		edit{"workloads/images/alma", pinned}))
 }
 
 // A prefix that is a digit short lets in a continent.
@@ -159,12 +160,16 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 		edit{"cluster/publicAccessCidrs", `["203.0.113.7/32", "0.0.0.0/0"]`}, edit{"workloads/web/public", "true"},
 		edit{"cluster/nodeGroups/expense/maxSize", "6"},
 		edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "t3.large", "m5.xlarge", "c5.large"]`},
-		edit{"cluster/nodeGroups/beta", `{"capacityType": "SPOT", "instanceTypes": ["m5.large", "c5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 3}`}))
+		edit{"cluster/nodeGroups/beta",
+			`{"capacityType": "SPOT", "instanceTypes": ["m5.large", "c5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 3}`}))
 	require.NoError(t, err)
 	want := []string{
-		"cluster.publicAccessCidrs holds 4294967296 addresses, more than a /16 (65536): each of them may try to sign in to the Kubernetes API; list what you use, as /32 or a network of your own",
-		"cluster.nodeGroups.beta.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
-		"cluster.nodeGroups.expense.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, m5.xlarge has 4 vCPUs and 16 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.publicAccessCidrs holds 4294967296 addresses, more than a /16 (65536): each of them may try to sign in to the Kubernetes " +
+			"API; list what you use, as /32 or a network of your own",
+		"cluster.nodeGroups.beta.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling " +
+			"counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.nodeGroups.expense.instanceTypes mixes sizes (m5.large has 2 vCPUs and 8 GiB, m5.xlarge has 4 vCPUs and 16 GiB): autoscaling " +
+			"counts on nodes of one size; use types of the same vCPUs and memory",
 		"workloads.web.public is true: the web workload answers everyone on the internet, over HTTP",
 	}
 	for range 20 {
@@ -172,11 +177,14 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	}
 
 	// eksctl's own list: three sizes under one word.
-	mixed, err := parse(settings(t, edit{"cluster/nodeGroups/expense/maxSize", "6"}, edit{"cluster/nodeGroups/expense/instanceTypes", `["c3.large", "c4.large", "c5.large", "c5d.large", "c5n.large", "c99z.large"]`}))
+	mixed, err := parse(settings(t, edit{"cluster/nodeGroups/expense/maxSize", "6"},
+		edit{"cluster/nodeGroups/expense/instanceTypes", `["c3.large", "c4.large", "c5.large", "c5d.large", "c5n.large", "c99z.large"]`}))
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large --region us-east-1",
-		"cluster.nodeGroups.expense.instanceTypes mixes sizes (c3.large has 2 vCPUs and 3.75 GiB, c5.large has 2 vCPUs and 4 GiB): autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
+		"cluster.nodeGroups.expense.instanceTypes[5]: c99z.large is not in the list of EC2's types of October 2026: its vCPUs, memory and " +
+			"pods are not checked; ask EC2 with: aws ec2 describe-instance-types --instance-types c99z.large --region us-east-1",
+		"cluster.nodeGroups.expense.instanceTypes mixes sizes (c3.large has 2 vCPUs and 3.75 GiB, c5.large has 2 vCPUs and 4 GiB): " +
+			"autoscaling counts on nodes of one size; use types of the same vCPUs and memory",
 	}, unusual(mixed, quiet))
 
 	private, err := parse(settings(t, edit{"cluster/publicAccess", "false"}, edit{"cluster/publicAccessCidrs", ""},
@@ -200,7 +208,8 @@ func TestAZoneThatCannotGrowIsWarnedOf(t *testing.T) {
 		return unusual(c, quiet)
 	}
 	assert.Equal(t, []string{
-		"cluster.nodeGroups.expense.maxSize is 5, which lets the group grow in 2 of 3 zones: a pod whose volume is in another one gets no new node; set 6 or more",
+		"cluster.nodeGroups.expense.maxSize is 5, which lets the group grow in 2 of 3 zones: a pod whose volume is in another one gets no new " +
+			"node; set 6 or more",
 	}, warnings())
 	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/maxSize", "6"}))
 	assert.Empty(t, warnings(edit{"cluster/nodeGroups/expense/maxSize", "3"}), "a size that never changes is meant")

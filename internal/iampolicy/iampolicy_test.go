@@ -9,7 +9,8 @@ import (
 
 func TestATrustPolicyNamesOneServiceAccount(t *testing.T) {
 	for _, issuer := range []string{"https://oidc.eks.us-east-1.amazonaws.com/id/ABC", "oidc.eks.us-east-1.amazonaws.com/id/ABC"} {
-		policy, err := ServiceAccountTrust("arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC", issuer, "project", "fluentd")
+		policy, err := ServiceAccountTrust("arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC", issuer, "project",
+			"fluentd")
 		require.NoError(t, err)
 		assert.JSONEq(t, `{
 			"Version": "2012-10-17",
@@ -30,7 +31,9 @@ func TestATrustPolicyNamesOneServiceAccount(t *testing.T) {
 func TestTrustOfServices(t *testing.T) {
 	policy, err := ServiceTrust("ec2.amazonaws.com")
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"Version":"2012-10-17","Statement":[{"Sid":"Service","Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":["sts:AssumeRole"]}]}`, policy)
+	assert.JSONEq(t,
+		`{"Version":"2012-10-17","Statement":[{"Sid":"Service","Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},`+
+			`"Action":["sts:AssumeRole"]}]}`, policy)
 }
 
 // Who may associate roles in another cluster of the account must not get this one.

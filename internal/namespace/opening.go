@@ -106,7 +106,9 @@ func peers(all []Peer) networkingv1.NetworkPolicyPeerArray {
 		peer.PodSelector = pods
 		if p.Namespace != "" {
 			// Kubernetes puts this label on each namespace.
-			peer.NamespaceSelector = metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String(p.Namespace)}}
+			peer.NamespaceSelector = metav1.LabelSelectorArgs{
+				MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String(p.Namespace)},
+			}
 		}
 		out = append(out, peer)
 	}

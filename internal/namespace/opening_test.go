@@ -41,7 +41,8 @@ func TestAnOpeningIsForItsWorkloadsOnly(t *testing.T) {
 // A peer without its namespace's selector would be a pod of the own namespace, and one without its labels every pod.
 func TestAPeerIsWhoItSays(t *testing.T) {
 	rule := Opening{To: []Peer{
-		{CIDR: "10.0.0.0/8"}, {}, {Labels: map[string]string{"app": "api"}}, {Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
+		{CIDR: "10.0.0.0/8"}, {}, {Labels: map[string]string{"app": "api"}},
+		{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
 	}, Ports: TCP(443)}.policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)
 	require.Len(t, rule, 1)
 	labels := func(key, value string) metav1.LabelSelectorArgs {
@@ -51,7 +52,8 @@ func TestAPeerIsWhoItSays(t *testing.T) {
 		networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String("10.0.0.0/8")}},
 		networkingv1.NetworkPolicyPeerArgs{PodSelector: metav1.LabelSelectorArgs{}},
 		networkingv1.NetworkPolicyPeerArgs{PodSelector: labels("app", "api")},
-		networkingv1.NetworkPolicyPeerArgs{PodSelector: labels("k8s-app", "kube-dns"), NamespaceSelector: labels("kubernetes.io/metadata.name", "kube-system")},
+		networkingv1.NetworkPolicyPeerArgs{PodSelector: labels("k8s-app", "kube-dns"),
+			NamespaceSelector: labels("kubernetes.io/metadata.name", "kube-system")},
 	}, rule[0].(networkingv1.NetworkPolicyEgressRuleArgs).To)
 	assert.Equal(t, networkingv1.NetworkPolicyPortArray{
 		networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(443)},

@@ -57,7 +57,8 @@ func TestEveryPodIsRestricted(t *testing.T) {
 
 func TestAVariableHasOneSource(t *testing.T) {
 	env := first(t, Spec{Containers: []Container{{Env: []Variable{
-		{Name: "PRICE", Text: "5$ or $(NAME)"}, {Name: "EMPTY"}, {Name: "ROLE", Output: pulumi.String("arn")}, {Name: "NODE", Field: "spec.nodeName"},
+		{Name: "PRICE", Text: "5$ or $(NAME)"}, {Name: "EMPTY"}, {Name: "ROLE", Output: pulumi.String("arn")},
+		{Name: "NODE", Field: "spec.nodeName"},
 	}}}}).Env.(corev1.EnvVarArray)
 	variable := func(i int) corev1.EnvVarArgs { return env[i].(corev1.EnvVarArgs) }
 	require.Len(t, env, 4)
@@ -72,14 +73,17 @@ func TestAVariableHasOneSource(t *testing.T) {
 
 func TestAVolumeHasOneSource(t *testing.T) {
 	volumes := Spec{Volumes: []Volume{
-		{Name: "files", ConfigMap: pulumi.String("config")}, {Name: "keys", Secret: pulumi.String("secret")}, {Name: "data", Claim: pulumi.String("claim")},
+		{Name: "files", ConfigMap: pulumi.String("config")}, {Name: "keys", Secret: pulumi.String("secret")},
+		{Name: "data", Claim: pulumi.String("claim")},
 		{Name: "tmp", Empty: &Empty{LimitMiB: 16, Memory: true}}, {Name: "token", Token: &Token{Audience: "aws", Seconds: 600, File: "token"}},
 	}}.Render().Volumes.(corev1.VolumeArray)
 	assert.Equal(t, corev1.VolumeArray{
 		corev1.VolumeArgs{Name: pulumi.String("files"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: pulumi.String("config")}},
 		corev1.VolumeArgs{Name: pulumi.String("keys"), Secret: corev1.SecretVolumeSourceArgs{SecretName: pulumi.String("secret")}},
-		corev1.VolumeArgs{Name: pulumi.String("data"), PersistentVolumeClaim: corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: pulumi.String("claim")}},
-		corev1.VolumeArgs{Name: pulumi.String("tmp"), EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("16Mi"), Medium: pulumi.String("Memory")}},
+		corev1.VolumeArgs{Name: pulumi.String("data"),
+			PersistentVolumeClaim: corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: pulumi.String("claim")}},
+		corev1.VolumeArgs{Name: pulumi.String("tmp"),
+			EmptyDir: corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("16Mi"), Medium: pulumi.String("Memory")}},
 		corev1.VolumeArgs{Name: pulumi.String("token"), Projected: corev1.ProjectedVolumeSourceArgs{Sources: corev1.VolumeProjectionArray{
 			corev1.VolumeProjectionArgs{ServiceAccountToken: corev1.ServiceAccountTokenProjectionArgs{
 				Audience: pulumi.String("aws"), ExpirationSeconds: pulumi.Int(600), Path: pulumi.String("token"),

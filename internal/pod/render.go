@@ -99,7 +99,8 @@ func (c Container) render() corev1.ContainerInput {
 		out.RestartPolicy = pulumi.String("Always")
 	}
 	if c.StopDelaySeconds > 0 {
-		out.Lifecycle = corev1.LifecycleArgs{PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(c.StopDelaySeconds)}}}
+		delay := corev1.SleepActionArgs{Seconds: pulumi.Int(c.StopDelaySeconds)}
+		out.Lifecycle = corev1.LifecycleArgs{PreStop: corev1.LifecycleHandlerArgs{Sleep: delay}}
 	}
 	if c.LogsOnFailure {
 		out.TerminationMessagePolicy = pulumi.String("FallbackToLogsOnError")

@@ -154,8 +154,7 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 	return append(requests, replicas(stream, in.Replicas)), nil
 }
 
-// check finds what would make the set-up lock the sidecars out or delete what must stay; the rest the settings' own rules
-// have checked.
+// check refuses what would let others in or lock the sidecars out. It looks at what comes from AWS: the settings are checked already.
 func (in SetupInput) check() error {
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -163,9 +162,6 @@ func (in SetupInput) check() error {
 	}
 	if in.Endpoint == "" || strings.ContainsAny(in.Endpoint, ":/") {
 		problem("endpoint %q: expected a host name without https://", in.Endpoint)
-	}
-	if in.Region == "" || in.DataStream == "" {
-		problem("region %q, data stream %q: expected both", in.Region, in.DataStream)
 	}
 	// A mapping reads * and ? as patterns: such an ARN would let others in
 	// (https://docs.opensearch.org/latest/security/access-control/users-roles/).
@@ -177,15 +173,6 @@ func (in SetupInput) check() error {
 	}
 	if in.Dashboards && in.ReaderRoleARN == "" {
 		problem("dashboards without a reader: expected the ARN of the proxy's role")
-	}
-	if in.RetentionDays < 1 {
-		problem("retention of %d days: expected at least 1", in.RetentionDays)
-	}
-	if in.RolloverMiB < 1 {
-		problem("indices of %d MiB: expected at least 1", in.RolloverMiB)
-	}
-	if in.Replicas < 0 {
-		problem("%d replicas: expected 0 or more", in.Replicas)
 	}
 	return errors.Join(problems...)
 }

@@ -8,8 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"expense/internal/config"
 )
 
 //go:embed files/dashboard.ndjson
@@ -272,7 +273,8 @@ func dataStream(stream string) setupRequest {
 // (status 429), and those that somebody has made read-only (403).
 func replicas(stream string, count int) setupRequest {
 	return setupRequest{
-		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{replicaCount: count}, Reports: acknowledged, EachIndex: true,
+		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{replicaCount: count}, Reports: acknowledged,
+		EachIndex: true,
 	}
 }
 
@@ -323,35 +325,30 @@ func indexSettings() object {
 // OpenSearch looks into no field that has no name here (dynamic: false), and keeps it with its line as it came
 // (docs/decisions/data-stream.md).
 func indexMappings(in SetupInput) object {
-	properties := object{
-		// The one field that a data stream insists on: exactly one valid date in every line.
-		"@timestamp": object{"type": "date"},
-		"bytes_sent": object{"type": "long"},
-		"connection": object{"type": "long"},
-		// What else a line holds as JSON, whose names mean something else in each application: kept, and not looked into.
-		"json":         object{"type": "object", "enabled": false},
-		"message":      object{"type": "text"},
-		"pid":          object{"type": "integer"},
-		"remote_addr":  object{"type": "ip"},
-		"request_time": object{"type": "float"},
-		"status":       object{"type": "short"},
+	properties := object{}
+	for _, name := range in.Fields {
+		properties[name] = mapping("keyword")
 	}
-	for _, name := range slices.Concat(in.Fields, []string{
-		"altered", "claimed_time", "cluster", "container", "host", "level", "method", "namespace", "node", "path", "pod", "protocol", "referer",
-		"request_id", "stream", "user_agent", "zone",
-	}) {
-		properties[name] = keyword()
-	}
-	for name, kind := range in.IndexedFields {
-		properties[name] = object{"type": kind}
-		if kind == "keyword" {
-			properties[name] = keyword()
+	for _, fields := range []map[string]string{config.DocumentFields, in.IndexedFields} {
+		for name, kind := range fields {
+			if kind != "" {
+				properties[name] = mapping(kind)
+			}
 		}
 	}
 	return object{"dynamic": false, "properties": properties}
 }
 
-func keyword() object { return object{"type": "keyword", "ignore_above": keywordLength} }
+// mapping is that of a field of a type. An object is kept and not searched.
+func mapping(kind string) object {
+	switch kind {
+	case "keyword":
+		return object{"type": kind, "ignore_above": keywordLength}
+	case "object":
+		return object{"type": kind, "enabled": false}
+	}
+	return object{"type": kind}
+}
 
 // retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its last
 // line is older than days. Each action is tried again without end, because ISM would give the index up for good otherwise. The names
@@ -397,7 +394,8 @@ func addPolicy(name, stream string) setupRequest {
 // (docs/decisions/index-retention.md).
 func changePolicy(stream string) setupRequest {
 	return setupRequest{
-		Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
+		Name: "retention of indices with a policy", Method: "POST", Path: "/_plugins/_ism/change_policy/" + stream,
+		Body: object{"policy_id": stream}, Reports: "failures",
 	}
 }
 

@@ -84,7 +84,8 @@ func (s *stack) addKubernetes() error {
 	if err != nil {
 		return err
 	}
-	class, err := cluster.NewStorageClass(s.ctx, cluster.StorageClassName, &cluster.StorageClassArgs{Driver: addons.Storage}, pulumi.Provider(s.kubernetes))
+	class, err := cluster.NewStorageClass(s.ctx, cluster.StorageClassName, &cluster.StorageClassArgs{Driver: addons.Storage},
+		pulumi.Provider(s.kubernetes))
 	if err != nil {
 		return err
 	}

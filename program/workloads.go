@@ -25,7 +25,8 @@ func (s *stack) addNamespaces() (err error) {
 }
 
 func (s *stack) newNamespace(name string, quota config.Quota, openings []namespace.Opening) (*namespace.Namespace, error) {
-	out, err := namespace.New(s.ctx, name, &namespace.Args{Environment: s.cfg.Workloads.Environment, Quota: quota, Openings: openings}, s.inCluster())
+	out, err := namespace.New(s.ctx, name, &namespace.Args{Environment: s.cfg.Workloads.Environment, Quota: quota, Openings: openings},
+		s.inCluster())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

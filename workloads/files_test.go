@@ -157,7 +157,8 @@ func nginxServer(t *testing.T, maxBytes, generations int) (client *http.Client, 
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "html", "index.html"), []byte("hello"), 0o600))
 	socket := filepath.Join(dir, "socket")
-	moves := []string{"/tmp/", dir + "/tmp/", "/var/log/app/", dir + "/logs/", "/usr/share/nginx/html", dir + "/html", "listen 8080;", "listen unix:" + socket + ";"}
+	moves := []string{"/tmp/", dir + "/tmp/", "/var/log/app/", dir + "/logs/", "/usr/share/nginx/html", dir + "/html", "listen 8080;",
+		"listen unix:" + socket + ";"}
 	config := string(file("nginx.conf"))
 	for i := 0; i < len(moves); i += 2 {
 		require.Contains(t, config, moves[i])

@@ -57,7 +57,9 @@ var nginxLogs = pod.LogSource{Container: nginxContainer, Dir: logDir, Files: []s
 
 // newNginxConfig makes the config map that every nginx here runs with. Its name changes with its content, so the pods
 // that use it roll or are replaced.
-func newNginxConfig(ctx *pulumi.Context, name string, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (*corev1.ConfigMap, error) {
+func newNginxConfig(
+	ctx *pulumi.Context, name string, namespace pulumi.StringInput, opts ...pulumi.ResourceOption,
+) (*corev1.ConfigMap, error) {
 	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: namespace},
 		Data:      pulumi.StringMap{configKey: file(configKey), rotateKey: file(rotateKey)},

@@ -26,12 +26,25 @@ var (
 	topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,256}$`)
 )
 
-// DocumentFields are the names that the sidecar gives a meaning of its own, sorted: no setting may add a field of such a name.
-// Among them are all that the set-up's index template maps by itself.
-var DocumentFields = []string{
-	"@timestamp", "_file", "_hash", "altered", "bytes_sent", "claimed_time", "cluster", "connection", "container", "host", "json", "level",
-	"message", "method", "namespace", "node", "path", "pid", "pod", "protocol", "referer", "remote_addr", "request_id", "request_time",
-	"status", "stream", "time", "user_agent", "zone",
+// DocumentFields are the fields that the sidecar sets, with their types in the index. No setting may have a field of such a name.
+var DocumentFields = map[string]string{
+	// The one field that a data stream requires: exactly one valid date in every line.
+	"@timestamp": "date",
+	// What else a line holds as JSON. Its names mean something else in each application: it is kept and not searched.
+	"json":    "object",
+	"level":   "keyword",
+	"message": "text",
+	"pid":     "integer",
+
+	"cluster": "keyword", "namespace": "keyword", "node": "keyword", "pod": "keyword", "zone": "keyword", "container": "keyword",
+	"stream": "keyword",
+	// What the filter changed in a line, and the time in it that cannot be true.
+	"altered": "keyword", "claimed_time": "keyword",
+	// Of nginx's access log.
+	"bytes_sent": "long", "connection": "long", "host": "keyword", "method": "keyword", "path": "keyword", "protocol": "keyword",
+	"referer": "keyword", "remote_addr": "ip", "request_id": "keyword", "request_time": "float", "status": "short", "user_agent": "keyword",
+	// In no document: the input's path and the output's ID, and the name under which a line has its own time.
+	"_file": "", "_hash": "", "time": "",
 }
 
 // takenFields are the names under which JSON loggers write what the sidecar moves to a field of its own, by that field.
@@ -101,11 +114,13 @@ func (r *report) indexedFields(indexed, added map[string]string) {
 	const path, allowed = "logging.indexedFields", "1 to 64 lower-case letters, digits and '_', starting with a letter"
 	for _, name := range r.fieldNames(path, indexed, indexedField, allowed) {
 		if _, twice := added[name]; twice {
-			r.add(child(path, name), "a name that logging.fields has too", "a name in one of the two", "what is added to every line can be searched without it")
+			r.add(child(path, name), "a name that logging.fields has too", "a name in one of the two",
+				"what is added to every line can be searched without it")
 			continue
 		}
 		if own := takenFields[name]; own != "" {
-			r.add(child(path, name), "a name that loggers have for "+own, "a name of the application's own", "search "+own+", to which the sidecar moves it")
+			r.add(child(path, name), "a name that loggers have for "+own, "a name of the application's own",
+				"search "+own+", to which the sidecar moves it")
 			continue
 		}
 		oneOf(r, child(path, name), indexed[name], indexedTypes)
@@ -119,9 +134,10 @@ func (r *report) fieldNames(path string, fields map[string]string, pattern *rege
 	}
 	var right []string
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		switch {
-		case slices.Contains(DocumentFields, name):
-			r.add(child(path, name), "a field of the sidecar's own", "a name other than "+strings.Join(DocumentFields, ", "), "")
+		switch _, taken := DocumentFields[name]; {
+		case taken:
+			r.add(child(path, name), "a field of the sidecar's own",
+				"a name other than "+strings.Join(slices.Sorted(maps.Keys(DocumentFields)), ", "), "")
 		case !pattern.MatchString(name):
 			r.add(child(path, name), "this name", "a name of "+allowed, "")
 		default:
@@ -147,7 +163,8 @@ var redactable = func() *regexp.Regexp {
 		limits = `\{[0-9]+,[0-9]*\}`
 		times  = `\{[0-9]+\}` // To Ruby a "?" behind it is "or not at all".
 	)
-	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + set + `|` + class + `|` + limits + `)\?*|` + times + `))+$`)
+	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + set + `|` + class + `|` + limits +
+		`)\?*|` + times + `))+$`)
 }()
 
 // readAlike says whether Ruby reads an expression of Go's as Go does. A property has no case to Ruby where (?i) is, and has to Go.
@@ -157,7 +174,8 @@ func readAlike(pattern string) bool {
 
 // properties are those of characters that both know: the general categories, but for those that hold what is not assigned yet, and the
 // most common scripts.
-const properties = `L[ulmot]?|M[nce]?|N[dlo]?|P[cdsefio]?|S[mcko]?|Z[slp]?|C[cf]|Arabic|Cyrillic|Devanagari|Greek|Han|Hangul|Hebrew|Hiragana|Katakana|Latin|Thai`
+const properties = `L[ulmot]?|M[nce]?|N[dlo]?|P[cdsefio]?|S[mcko]?|Z[slp]?|C[cf]|Arabic|Cyrillic|Devanagari|Greek|Han|Hangul|Hebrew|` +
+	`Hiragana|Katakana|Latin|Thai`
 
 // mostSteps bounds an expression. Ruby keeps, for each byte of a line of up to 512 KiB, a bit for each place in the expression, which x{n}
 // has n times (https://github.com/ruby/ruby/blob/v3_4_1/regexec.c, count_num_cache_opcodes), so this is at most 32 MiB.
@@ -165,8 +183,9 @@ const mostSteps = 512
 
 // redact checks the patterns of what must not get into a log.
 func (r *report) redact(patterns []string) {
-	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags other than (?i) at the start, " +
-		`and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, {n} in a group that has {n}, ?, * or + behind it, and &&, [, a first ], a later ^ ` +
+	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags " +
+		`other than (?i) at the start, and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, ` +
+		"{n} in a group that has {n}, ?, * or + behind it, and &&, [, a first ], a later ^ " +
 		"and a - beside a set such as \\d in a character class"
 	for i, pattern := range patterns {
 		path := fmt.Sprintf("logging.redact[%d]", i)

@@ -1,4 +1,4 @@
-// The expense platform as one Pulumi program: see program/ for what it is made of.
+// The expense platform as one Pulumi program. Package program lists its parts.
 package main
 
 import (

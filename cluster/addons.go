@@ -12,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// The service accounts in kube-system of add-ons that call AWS, constants of theirs: the EBS CSI driver's controller
+// The service accounts in kube-system that two add-ons use to call AWS: the EBS CSI driver's controller
 // (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html) and the network plugin
 // (https://docs.aws.amazon.com/eks/latest/userguide/cni-iam-role.html).
 const (
@@ -24,10 +24,10 @@ const (
 type AddonsArgs struct {
 	ClusterName string
 	Region      string
-	// Versions pins add-ons by name; the others get EKS's default version when they are created.
+	// Versions pins add-ons by name. The others get EKS's default version when they are created.
 	Versions map[string]string
-	// DependsOn is what all of the set wait for: the cluster, or nodes to run on, each as NodeGroup.Ready, since on a group
-	// that failed they would wait in vain.
+	// DependsOn is what every add-on of the set waits for: the cluster, or nodes. Nodes are given as NodeGroup.Ready, because on a
+	// failed group the add-ons would wait in vain.
 	DependsOn pulumi.ResourceArray
 }
 
@@ -35,17 +35,17 @@ type AddonsArgs struct {
 type Addons struct {
 	pulumi.ResourceState
 
-	// All are the add-ons, for what cannot work without them.
+	// All are the add-ons, for dependants.
 	All []pulumi.Resource
-	// Storage is the EBS CSI driver, nil in a set without it.
+	// Storage is the EBS CSI driver. It is nil in a set without it.
 	Storage pulumi.Resource
 
 	cameUp *pulumi.ResourceHook
 }
 
-// NewNodeAddons makes the add-ons that are DaemonSets: they are healthy without nodes, and nodes need them from their
-// first minute. vpc-cni and kube-proxy make a node Ready, the pod identity agent gives pods their roles, and the
-// monitoring agent tells node repair what the kubelet cannot see.
+// NewNodeAddons makes the add-ons that are DaemonSets. They are healthy without nodes, and nodes need them from the start: vpc-cni
+// and kube-proxy make a node Ready, the pod identity agent gives pods their roles, and the monitoring agent reports to node repair
+// what the kubelet cannot see.
 func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
 	return newAddons(ctx, name, args, opts, func(a *Addons) error {
 		agent, err := a.add(ctx, name, args, addon{name: "eks-pod-identity-agent"})
@@ -56,9 +56,9 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 		if err != nil {
 			return err
 		}
-		// With a role of its own, what runs on a node's network does not have the plugin's rights by the node's role. The agent is
-		// there first and goes last, because the plugin gets its role from it. Without the switch, NetworkPolicy objects are accepted
-		// and do nothing (docs/decisions/network-plugin.md).
+		// The plugin has a role of its own, so that the node's role does not carry its rights. It gets the role from the agent, which is
+		// created first and deleted last. Without enableNetworkPolicy, NetworkPolicy objects are accepted and do nothing
+		// (docs/decisions/network-plugin.md).
 		if _, err := a.add(ctx, name, args, addon{
 			name: "vpc-cni", values: map[string]string{"enableNetworkPolicy": "true"}, account: networkAccount, role: role,
 		}, agent, attachment); err != nil {
@@ -73,15 +73,15 @@ func NewNodeAddons(ctx *pulumi.Context, name string, args *AddonsArgs, opts ...p
 	})
 }
 
-// PodAddonsArgs describe the add-ons that run as Deployments.
+// PodAddonsArgs describe add-ons that run as Deployments.
 type PodAddonsArgs struct {
 	AddonsArgs
-	// VolumeTags are put on the volumes of claims.
+	// VolumeTags are the tags of volumes that the driver makes for claims.
 	VolumeTags map[string]string
 }
 
-// NewPodAddons makes the add-ons that run as Deployments, which EKS reports as degraded until a node runs their pods:
-// coredns, metrics-server and the EBS CSI driver with its role.
+// NewPodAddons makes the add-ons that run as Deployments: coredns, metrics-server and the EBS CSI driver with its role. EKS reports
+// them as degraded until a node runs their pods.
 func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ...pulumi.ResourceOption) (*Addons, error) {
 	if args == nil {
 		return nil, fmt.Errorf("add-ons %q: no arguments", name)
@@ -93,14 +93,14 @@ func NewPodAddons(ctx *pulumi.Context, name string, args *PodAddonsArgs, opts ..
 			}
 		}
 		role, attachment, err := a.role(ctx, name+"-ebs-csi", &args.AddonsArgs, storageAccount,
-			// Maintained with the driver, and limited to volumes that the driver tagged
+			// AWS maintains it with the driver. It is limited to volumes that the driver tagged
 			// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEBSCSIDriverPolicy.html).
 			"service-role/AmazonEBSCSIDriverPolicy")
 		if err != nil {
 			return err
 		}
-		// Behind the nodes' hop limit of 1 the driver's node pods read Kubernetes in place of the instance's metadata, so they count
-		// how many volumes a node takes without its network interfaces: too many, which one claim does not meet
+		// The nodes' hop limit of 1 keeps the driver's node pods from the instance's metadata. They read Kubernetes instead and do not
+		// subtract network interfaces from a node's volume limit. That is too many, and one claim does not reach it
 		// (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/2262).
 		a.Storage, err = a.add(ctx, name, &args.AddonsArgs, addon{
 			name: "aws-ebs-csi-driver", values: map[string]any{"controller": map[string]any{"extraVolumeTags": args.VolumeTags}},
@@ -134,9 +134,9 @@ func newAddons(
 // addon is one add-on, by AWS's name.
 type addon struct {
 	name string
-	// values are those of its configuration schema; nil leaves its defaults.
+	// values follow the add-on's configuration schema. nil keeps its defaults.
 	values any
-	// role is handed to its pods of the service account; nil is none.
+	// role is given to the add-on's pods with the service account. nil gives none.
 	account string
 	role    *iam.Role
 }
@@ -146,8 +146,8 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one add
 	resource := &eks.AddonArgs{
 		ClusterName: pulumi.String(args.ClusterName),
 		AddonName:   pulumi.String(one.name),
-		// EKS starts every cluster with copies of vpc-cni, kube-proxy and coredns that it does not manage: the add-on
-		// takes them over. Later edits of ours are kept out the same way.
+		// EKS starts every cluster with unmanaged copies of vpc-cni, kube-proxy and coredns. The add-on takes them over, and
+		// overwrites manual edits later.
 		ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 		ResolveConflictsOnUpdate: pulumi.String("OVERWRITE"),
 		Tags:                     tags.Name(name + "-" + one.name),
@@ -170,7 +170,7 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one add
 	out, err := eks.NewAddon(ctx, name+"-"+one.name, resource, pulumi.Parent(a), pulumi.DependsOn(after),
 		pulumi.DependsOnInputs(args.DependsOn),
 		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{a.cameUp}}),
-		// An add-on has no name of its own, so its successor cannot come up beside it.
+		// A cluster has an add-on once, so its successor cannot come up beside it.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("add-on %s: %w", one.name, err)
@@ -179,7 +179,7 @@ func (a *Addons) add(ctx *pulumi.Context, name string, args *AddonsArgs, one add
 	return out, nil
 }
 
-// role makes a role with one of AWS's managed policies, for one service account of an add-on.
+// role makes a role for one add-on's service account, with one of AWS's managed policies.
 func (a *Addons) role(
 	ctx *pulumi.Context, name string, args *AddonsArgs, account, policy string,
 ) (*iam.Role, *iam.RolePolicyAttachment, error) {

@@ -24,14 +24,14 @@ type AutoscalerArgs struct {
 	ClusterName string
 	Region      string
 	Image       string
-	// NodeGroups are the settings of what it sizes.
+	// NodeGroups are the settings of the groups that it sizes.
 	NodeGroups map[string]config.NodeGroup
-	// DependsOn is the pod identity agent: without it the pod starts with no role and crashes.
+	// DependsOn is the pod identity agent. Without it the pod starts without a role and crashes.
 	DependsOn []pulumi.Resource
 }
 
-// Autoscaler is the Cluster Autoscaler: it adds a node to a group when a pod finds no room, and removes a node that
-// stays nearly empty, between the group's limits.
+// Autoscaler is the Cluster Autoscaler. Within a group's limits, it adds a node when a pod finds no room and removes a node that
+// stays nearly empty.
 type Autoscaler struct {
 	pulumi.ResourceState
 }
@@ -41,7 +41,7 @@ const (
 	autoscalerNamespace = "kube-system"
 )
 
-// NewAutoscaler runs the Cluster Autoscaler in kube-system with a role that may resize this cluster's groups only.
+// NewAutoscaler runs the Cluster Autoscaler in kube-system, once in a cluster. Its role may resize only this cluster's groups.
 // The options need both providers, aws and kubernetes.
 func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts ...pulumi.ResourceOption) (*Autoscaler, error) {
 	if args == nil {
@@ -60,7 +60,7 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 		return nil, err
 	}
 	priorities, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		// The autoscaler looks for this name.
+		// The autoscaler reads the ConfigMap of this name.
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("cluster-autoscaler-priority-expander"),
 			Namespace: pulumi.String(autoscalerNamespace)},
 		Data: pulumi.StringMap{"priorities": pulumi.String(autoscalerPriorities(args.NodeGroups))},
@@ -74,9 +74,9 @@ func NewAutoscaler(ctx *pulumi.Context, name string, args *AutoscalerArgs, opts 
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
 }
 
-// identity is the IAM side: the calls in the autoscaler's source (https://github.com/kubernetes/autoscaler at cluster-autoscaler-1.35.0,
-// cluster-autoscaler/cloudprovider/aws: auto_scaling_groups.go, aws_wrapper.go), with the two writing actions limited to groups
-// that EKS tagged as this cluster's. The reading actions take no resource-level permissions, so their resource is *
+// identity makes the IAM role. It allows the calls in the autoscaler's source (https://github.com/kubernetes/autoscaler at
+// cluster-autoscaler-1.35.0, cluster-autoscaler/cloudprovider/aws: auto_scaling_groups.go, aws_wrapper.go). The two writing actions
+// are limited to groups that EKS tagged as this cluster's. The reading actions have no resource-level permissions
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html).
 func (a *Autoscaler) identity(ctx *pulumi.Context, name string, args *AutoscalerArgs) ([]pulumi.Resource, error) {
 	trust, err := iampolicy.PodIdentityTrust(args.ClusterName, autoscalerNamespace, autoscalerName)
@@ -121,7 +121,7 @@ func autoscalerPolicy(region, cluster string) (string, error) {
 			Resources: []string{"*"},
 		},
 		iampolicy.Statement{
-			// Labels and taints of a group without nodes, so that it can grow from zero.
+			// For the labels and taints of a group without nodes, so that it can grow from zero.
 			Sid:       "ReadNodeGroups",
 			Actions:   []string{"eks:DescribeNodegroup"},
 			Resources: []string{fmt.Sprintf("arn:%s:eks:%s:*:nodegroup/%s/*", partition, region, cluster)},
@@ -137,8 +137,8 @@ func autoscalerPolicy(region, cluster string) (string, error) {
 	)
 }
 
-// rbac is the Kubernetes side: read what scheduling looks at, evict pods, taint nodes, and its own lease, status and priorities.
-// The Node of an instance that it ends is deleted by Kubernetes.
+// rbac makes the permissions in Kubernetes: read what the scheduler reads, evict pods, taint nodes, and write the autoscaler's own
+// lease and status. Kubernetes deletes the Node of a terminated instance.
 func (a *Autoscaler) rbac(ctx *pulumi.Context, name string) (*corev1.ServiceAccount, []pulumi.Resource, error) {
 	meta := metav1.ObjectMetaArgs{Name: pulumi.String(autoscalerName), Namespace: pulumi.String(autoscalerNamespace)}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
@@ -239,7 +239,7 @@ func autoscalerPod(args *AutoscalerArgs, account pulumi.StringPtrInput) pod.Spec
 	}
 	return pod.Spec{
 		Name: autoscalerName,
-		// The user "nobody": the image names none by number.
+		// The user "nobody". The image names no user by number.
 		User:            65534,
 		ServiceAccount:  account,
 		CallsKubernetes: true,
@@ -248,7 +248,7 @@ func autoscalerPod(args *AutoscalerArgs, account pulumi.StringPtrInput) pod.Spec
 			Name:    autoscalerName,
 			Image:   args.Image,
 			Command: autoscalerCommand(args.ClusterName),
-			// The SDK would ask the instance's metadata, which pods cannot reach.
+			// Without it the SDK asks the instance's metadata, which pods cannot reach.
 			Env:       []pod.Variable{{Name: "AWS_REGION", Text: args.Region}},
 			Resources: pod.Resources{CPU: "100m", Memory: "300Mi", MemoryLimit: "600Mi"},
 			Liveness:  health(30),
@@ -264,25 +264,25 @@ func autoscalerCommand(cluster string) []string {
 		"--cloud-provider=aws",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/" + cluster,
 		"--balance-similar-node-groups",
-		// Groups of two zones are similar, although each has a launch template of its own and may have got another of its types
-		// for its last node (https://github.com/awsdocs/amazon-eks-user-guide/issues/411).
+		// Groups of two zones count as similar, although each has its own launch template and its last node may be of another type
+		// (https://github.com/awsdocs/amazon-eks-user-guide/issues/411).
 		"--balancing-ignore-label=eks.amazonaws.com/sourceLaunchTemplateId",
 		"--balancing-ignore-label=eks.amazonaws.com/sourceLaunchTemplateVersion",
 		"--balancing-ignore-label=node.kubernetes.io/instance-type",
 		"--balancing-ignore-label=beta.kubernetes.io/instance-type",
-		// A pod goes to spot where both would do: an equal waste is a tie, which is broken at random.
+		// Spot before on-demand where both fit. With least-waste alone, equal waste would be decided at random.
 		"--expander=priority,least-waste",
-		// The pods here use emptyDir for temporary files and for log lines that are flushed when they stop: they may move.
+		// The pods here may move: they use emptyDir for temporary files and for log lines that are flushed on stop.
 		"--skip-nodes-with-local-storage=false",
 		"--stderrthreshold=info",
 		"--v=2",
 	}
 }
 
-// autoscalerPriorities puts spot groups before all others, as YAML of priorities and regular expressions. These are about the
-// names of Auto Scaling groups, eks-NODEGROUP-UUID, where a node group's name is its entry's, its zone and the provider's unique
-// suffix (https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.35.0/cluster-autoscaler/expander/priority/readme.md).
-// Which zones there are is left open: a change of the text replaces the ConfigMap.
+// autoscalerPriorities is YAML that puts spot groups before all others
+// (https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.35.0/cluster-autoscaler/expander/priority/readme.md).
+// The regular expressions match names of Auto Scaling groups: eks-NODEGROUP-UUID, where NODEGROUP is the entry's name, the zone and
+// the provider's unique suffix. They match any zone, because a change of the text replaces the ConfigMap.
 func autoscalerPriorities(groups map[string]config.NodeGroup) string {
 	text := "10:\n- .*\n20:\n"
 	for _, name := range slices.Sorted(maps.Keys(groups)) {

@@ -1,8 +1,8 @@
-// Package cluster owns everything from the VPC to a Kubernetes API that runs pods: network, control plane, spot nodes,
-// add-ons, storage class and node autoscaling. It does not own what runs on the cluster for the users' sake.
+// Package cluster makes everything from the VPC to a cluster that runs pods: network, control plane, spot nodes, add-ons, storage
+// class and node autoscaling. It does not make the workloads.
 package cluster
 
-// Type tokens of the components. They are part of every URN: a change needs an alias, or it replaces the children.
+// Type tokens of the components. They are part of every URN: without an alias, a change replaces the children.
 const (
 	typeNetwork      = "expense:cluster:Network"
 	typeControlPlane = "expense:cluster:ControlPlane"

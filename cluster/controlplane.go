@@ -22,50 +22,48 @@ import (
 // ControlPlaneArgs describe the control plane.
 type ControlPlaneArgs struct {
 	Region string
-	// Account has the profile and the role that the kubeconfig gets its token with; without them it uses the environment's credentials.
+	// Account has the profile and the role of the kubeconfig. Without them it uses the environment's credentials.
 	Account config.Account
-	// PermissionsBoundary is the ARN of the policy that bounds the role that the component makes; empty for none.
+	// PermissionsBoundary is the ARN of the boundary for the role that the eks component makes. Empty sets none.
 	PermissionsBoundary string
 	config.Cluster
-	// PrivateSubnetIDs are one for each zone; the control plane's network interfaces go into the first two.
+	// PrivateSubnetIDs are one for each zone. The control plane's network interfaces go into the first two.
 	PrivateSubnetIDs pulumi.StringArrayInput
 	VpcID            pulumi.StringInput
 }
 
-// controlPlaneZones is how many zones the control plane has network interfaces in: EKS asks for two at least, and a cluster
-// keeps the zones that it was made with (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html), so that with all
-// of them no zone could be appended later. Nodes may be in any zone of the VPC.
+// controlPlaneZones is the number of zones with the control plane's network interfaces. EKS requires two at least, and a cluster
+// keeps the zones that it was created with (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html). With more, no zone
+// could be appended later. Nodes may be in any zone of the VPC.
 const controlPlaneZones = 2
 
-// ControlPlane is the EKS control plane with its encryption key, its log group, the people who may use it and the OIDC
-// provider through which service accounts assume IAM roles.
+// ControlPlane is the EKS control plane with its encryption key, its log group, the access entries of people, and the OIDC provider
+// through which service accounts assume IAM roles.
 type ControlPlane struct {
 	pulumi.ResourceState
 
-	// KubeconfigJSON authenticates with `aws eks get-token`: it holds no secret, and needs the aws CLI, and the profile if there is
-	// one, wherever it is used.
+	// KubeconfigJSON authenticates with `aws eks get-token`. It holds no secret. Its user needs the aws CLI, and the profile if it
+	// names one.
 	KubeconfigJSON pulumi.StringOutput `pulumi:"kubeconfigJson"`
-	// SecurityGroupID is the group that EKS makes and gives to the control plane and to every node of a managed group.
+	// SecurityGroupID is the group that EKS makes for the control plane and every node of a managed group.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
-	// OIDCProviderARN and OIDCIssuer (with https://) are what a role's trust policy for a service account needs.
+	// OIDCProviderARN and OIDCIssuer (with https://) go into a role's trust policy for a service account.
 	OIDCProviderARN pulumi.StringOutput `pulumi:"oidcProviderArn"`
 	OIDCIssuer      pulumi.StringOutput `pulumi:"oidcIssuer"`
 
-	// Name is the cluster's name: a plain string, because an output that is unknown in a preview would show everything
-	// that takes the name as replaced. Whoever uses it depends on Cluster.
+	// Name is the cluster's name. It is a plain string: an output that is unknown in a preview would show everything with the name
+	// as replaced. Resources that use it must depend on Cluster.
 	Name string
-	// Cluster is what everything inside the cluster depends on. It is a remote component, so the engine keeps the
-	// dependency whole and deletes all of its children after the dependant.
+	// Cluster is a remote component. The engine deletes all of its children after what depends on it.
 	Cluster *eks.Cluster
-	// Access are the access entries' policies: people keep their access until the workloads are gone.
+	// Access are the access entries' policies. What depends on them is gone before people lose their access.
 	Access []pulumi.Resource
 }
 
 // controlPlaneLogs are all five types (https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html).
 var controlPlaneLogs = pulumi.ToStringArray([]string{"api", "audit", "authenticator", "controllerManager", "scheduler"})
 
-// NewControlPlane makes the control plane. A change of the cluster's name or service range replaces it, and so does
-// removing its key.
+// NewControlPlane makes the control plane. A change of the cluster's name, service range or key replaces it.
 func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption) (*ControlPlane, error) {
 	if args == nil {
 		return nil, fmt.Errorf("control plane %q: no arguments", name)
@@ -78,8 +76,8 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	if err != nil {
 		return nil, err
 	}
-	// EKS writes to a group of this name, and makes one without retention if it does not find it. Created first, it is
-	// ours; deleted last, EKS has stopped writing.
+	// EKS writes to the group of this name, and makes one without retention if it finds none. So the group is created before the
+	// cluster and deleted after it.
 	logs, err := cloudwatch.NewLogGroup(ctx, name+"-control-plane", &cloudwatch.LogGroupArgs{
 		Name:            pulumi.String(config.ClusterLogGroup(args.Name)),
 		RetentionInDays: pulumi.Int(args.LogRetentionDays),
@@ -100,7 +98,7 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	c.OIDCIssuer = c.Cluster.OidcProviderUrl
 
 	provider, err := iam.NewOpenIdConnectProvider(ctx, name, &iam.OpenIdConnectProviderArgs{
-		// No thumbprints: IAM has the certificate authorities of EKS's issuers
+		// No thumbprints: IAM trusts the certificate authorities of EKS's issuers
 		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html).
 		Url:           c.OIDCIssuer,
 		ClientIdLists: pulumi.StringArray{pulumi.String("sts.amazonaws.com")},
@@ -122,8 +120,8 @@ func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs, o
 	})
 }
 
-// key makes the key of what Kubernetes stores. Since 1.28 EKS encrypts all of that with it (EncryptionConfig of the EKS API's
-// model), not Secrets alone.
+// key makes the key that encrypts what Kubernetes stores. Since 1.28 that is everything, not only Secrets (EncryptionConfig of the
+// EKS API's model).
 func (c *ControlPlane) key(ctx *pulumi.Context, name string, args *ControlPlaneArgs) (*kms.Key, error) {
 	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
 		Description:          pulumi.String("Kubernetes API data of EKS cluster " + args.Name),
@@ -135,7 +133,7 @@ func (c *ControlPlane) key(ctx *pulumi.Context, name string, args *ControlPlaneA
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	if _, err := kms.NewAlias(ctx, name, &kms.AliasArgs{
-		// A name of the program's own, because people look the key up by it.
+		// A fixed name, because people look the key up by it.
 		Name:        pulumi.String(config.ClusterKeyAlias(args.Name)),
 		TargetKeyId: key.KeyId,
 	}, pulumi.Parent(c)); err != nil {
@@ -144,15 +142,15 @@ func (c *ControlPlane) key(ctx *pulumi.Context, name string, args *ControlPlaneA
 	return key, nil
 }
 
-// clusterArgs are the component's. Nodes, add-ons and the OIDC provider are this program's own resources: the component's would
-// look versions up in AWS on every run, and no test could see them.
+// clusterArgs are the arguments of the eks component. Nodes, add-ons and the OIDC provider are this program's own resources: those of
+// the component look versions up in AWS on every run, and no test could see them.
 func clusterArgs(args *ControlPlaneArgs, key *kms.Key) *eks.ClusterArgs {
 	var publicCIDRs pulumi.StringArrayInput
 	if args.PublicAccess {
 		publicCIDRs = pulumi.ToStringArray(args.PublicAccessCIDRs)
 	}
-	// Never nil: the component would put the AWS_PROFILE of the shell into the kubeconfig of a provider of its own, and each person
-	// with another one would see a change (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, createCluster).
+	// Never nil: then the component would put the shell's AWS_PROFILE into a kubeconfig, and everyone with another profile would see
+	// a change (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, createCluster).
 	credentials := eks.KubeconfigOptionsArgs{}
 	if args.Account.Profile != "" {
 		credentials.ProfileName = pulumi.String(args.Account.Profile)
@@ -182,9 +180,9 @@ func clusterArgs(args *ControlPlaneArgs, key *kms.Key) *eks.ClusterArgs {
 	}
 }
 
-// withProfile adds a profile to the kubeconfig of the component, which hands over the role and leaves the profile out
-// (kubeconfigWithoutProfile in cluster.ts, as above). It is an argument, because the environment's keys win over AWS_PROFILE and
-// not over --profile (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#precedence).
+// withProfile adds a profile to the kubeconfig of the component. The component sets only the role (kubeconfigWithoutProfile in
+// cluster.ts, as above). The profile is an argument, because the environment's keys win over AWS_PROFILE but not over --profile
+// (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#precedence).
 func withProfile(kubeconfig, profile string) (string, error) {
 	var config map[string]any
 	if err := json.Unmarshal([]byte(kubeconfig), &config); err != nil {
@@ -201,13 +199,13 @@ func withProfile(kubeconfig, profile string) (string, error) {
 		}
 	}
 	if !added {
-		return "", fmt.Errorf("kubeconfig of the cluster: found no user that runs a command, to which to give the profile %s", profile)
+		return "", fmt.Errorf("kubeconfig of the cluster: found no user that runs a command and could take the profile %s", profile)
 	}
 	out, err := json.Marshal(config)
 	return string(out), err
 }
 
-// people gives each principal of the settings its access.
+// people makes the access of the settings' admins and readers.
 func (c *ControlPlane) people(ctx *pulumi.Context, name string, args *ControlPlaneArgs) error {
 	for _, principal := range args.Admins {
 		if err := c.access(ctx, name, args, principal, "AmazonEKSClusterAdminPolicy"); err != nil {
@@ -215,7 +213,7 @@ func (c *ControlPlane) people(ctx *pulumi.Context, name string, args *ControlPla
 		}
 	}
 	for _, principal := range args.Readers {
-		// AdminView rather than View: who is asked to look into a cluster needs its custom resources and nodes too.
+		// AdminView includes custom resources and nodes. View does not.
 		if err := c.access(ctx, name, args, principal, "AmazonEKSAdminViewPolicy"); err != nil {
 			return err
 		}
@@ -230,7 +228,7 @@ func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPla
 	entry, err := awseks.NewAccessEntry(ctx, resource, &awseks.AccessEntryArgs{
 		ClusterName:  pulumi.String(args.Name),
 		PrincipalArn: pulumi.String(principal),
-		// Without the path: a tag's value has 256 characters, and a path may have twice as many.
+		// Without the path: a tag's value has 256 characters at most, and a path may have 512.
 		Tags: tags.Name(name + "-" + path.Base(principal)),
 	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{c.Cluster}))
 	if err != nil {
@@ -249,16 +247,18 @@ func (c *ControlPlane) access(ctx *pulumi.Context, name string, args *ControlPla
 	return nil
 }
 
-// principalName makes a resource name of a principal's ARN: account and path, which are what distinguishes principals.
+// principalName is a resource name for a principal: the account and the path of its ARN.
 func principalName(arn string) string {
 	parts := strings.SplitN(arn, ":", 6)
 	return parts[len(parts)-2] + "-" + strings.ReplaceAll(parts[len(parts)-1], "/", "-")
 }
 
-// componentTransform sets inside the component what the component has no argument for. On the cluster: standard support
-// (at its end AWS upgrades the cluster, where the default, extended support, costs six times as much), time for
-// slow days beyond the provider's 30 minutes to create and 15 to delete, and that one which failed goes before its
-// successor, which has the same name. On its role: the boundary, if there is one.
+// componentTransform sets what the eks component has no argument for. On the cluster:
+//   - standard support: at its end AWS upgrades the cluster; the default, extended support, costs six times as much
+//   - longer timeouts than the provider's 30 minutes to create and 15 to delete
+//   - deletion before replacement, because the successor has the same name
+//
+// On its role: the boundary, if there is one.
 func componentTransform(boundary string) pulumi.ResourceTransform {
 	return func(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 		switch {

@@ -7,12 +7,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// What AWS made and gave up on stays in Pulumi's state: the provider reads it without a look at its status, so every later
-// `up` would be green with it, and after a replacement it would delete what works (pulumi/pulumi#17881). EKS itself refuses
-// everything in a cluster that failed; the rest is told here.
+// A resource that AWS gave up on stays in Pulumi's state. The provider reads it without looking at its status, so every later `up`
+// would succeed with it, and a replacement would delete what works (pulumi/pulumi#17881). EKS itself refuses everything in a failed
+// cluster. This file finds the other cases.
 
-// unlessFailed passes a value on unless failed says, of another output, in what state the thing is. The result has to be
-// used: the SDK drops the error of a value that nobody uses. Unknown values pass.
+// unlessFailed returns the value, or an error if failed names a state for the output "of". Unknown values pass. The result must be
+// used: the SDK drops the error of an unused value.
 func unlessFailed(what string, urn pulumi.URNOutput, value, of pulumi.StringOutput, failed func(string) string) pulumi.StringOutput {
 	return pulumi.All(value, of, urn).ApplyT(func(v []any) (string, error) {
 		if state := failed(v[1].(string)); state != "" {
@@ -23,15 +23,15 @@ func unlessFailed(what string, urn pulumi.URNOutput, value, of pulumi.StringOutp
 	}).(pulumi.StringOutput)
 }
 
-// addonUpdates are the arguments that an update of an add-on sends, and the outputs that have AWS's value of them
+// addonUpdates are the arguments that an update of an add-on sends, each with the output that has AWS's value
 // (https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/eks/addon.go, resourceAddonUpdate).
 var addonUpdates = map[string]string{
 	"addonVersion": "addonVersion", "configurationValues": "configurationValues",
 	"podIdentityAssociations": "podIdentityAssociations", "tags": "tagsAll",
 }
 
-// addonCameUp refuses an update that sends nothing. The engine asks for one only after a failure, the provider then only
-// reads, and no output of an add-on has its status.
+// addonCameUp refuses an update that sends nothing. The engine runs such an update only after a failure. The provider then only
+// reads the add-on, and no output has its status.
 func addonCameUp(region string) pulumi.ResourceHookFunction {
 	return func(args *pulumi.ResourceHookArgs) error {
 		for input, output := range addonUpdates {
@@ -47,7 +47,7 @@ func addonCameUp(region string) pulumi.ResourceHookFunction {
 	}
 }
 
-// given is a value without what the bridge notes in the objects of checked inputs: which properties it filled in
+// given is a value without "__defaults", in which the bridge notes the properties that it filled in
 // (applyDefaults in pulumi/pulumi-terraform-bridge, pkg/tfbridge/schema.go).
 func given(v resource.PropertyValue) resource.PropertyValue {
 	switch {

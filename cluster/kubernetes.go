@@ -15,21 +15,20 @@ type KubernetesProviderArgs struct {
 	Kubeconfig  pulumi.StringOutput
 	ClusterName string
 	Region      string
-	// DependsOn is all that pods need.
+	// DependsOn is everything that pods need.
 	DependsOn []pulumi.Resource
 }
 
-// NewKubernetesProvider makes the provider of everything inside the cluster. It waits for all that pods need, and so do
-// its resources: on destroy they are gone before the first add-on or node is, whose absence would leave namespaces
-// terminating, volumes without their driver and load balancers without their controller.
+// NewKubernetesProvider makes the provider of everything inside the cluster. Its resources wait for everything that pods need, and
+// are deleted first. Without nodes and add-ons, namespaces would keep terminating, and volumes and load balancers would have nobody
+// to delete them.
 func NewKubernetesProvider(ctx *pulumi.Context, name string, args *KubernetesProviderArgs) (*kubernetes.Provider, error) {
 	if args == nil {
 		return nil, fmt.Errorf("kubernetes provider %q: no arguments", name)
 	}
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
 		Kubeconfig: args.Kubeconfig,
-		// A constant: while it does not change, no preview replaces the provider and with it every object, not even one
-		// in which the kubeconfig is not known yet.
+		// A constant, so that a preview with an unknown kubeconfig does not replace the provider and every object.
 		ClusterIdentifier:     pulumi.String(args.ClusterName + "." + args.Region),
 		EnableServerSideApply: pulumi.Bool(true),
 	}, pulumi.DependsOn(args.DependsOn))
@@ -44,11 +43,11 @@ const StorageClassName = "gp3"
 
 // StorageClassArgs describe the class.
 type StorageClassArgs struct {
-	// Driver is the EBS CSI add-on, which must outlive the class's claims.
+	// Driver is the EBS CSI add-on. It must outlive the class's claims.
 	Driver pulumi.Resource
 }
 
-// NewStorageClass makes the default class. A change of its parameters replaces it, and existing volumes keep theirs.
+// NewStorageClass makes the default class. A change of its parameters replaces it. Existing volumes keep theirs.
 func NewStorageClass(
 	ctx *pulumi.Context, name string, args *StorageClassArgs, opts ...pulumi.ResourceOption,
 ) (*storagev1.StorageClass, error) {
@@ -62,7 +61,7 @@ func NewStorageClass(
 		},
 		Provisioner: pulumi.String("ebs.csi.aws.com"),
 		Parameters:  pulumi.StringMap{"type": pulumi.String("gp3"), "encrypted": pulumi.String("true")},
-		// A volume lives in one zone: it is made where its pod was scheduled.
+		// A volume is in one zone. It is made in the zone that its pod was scheduled to.
 		VolumeBindingMode:    pulumi.String("WaitForFirstConsumer"),
 		ReclaimPolicy:        pulumi.String("Delete"),
 		AllowVolumeExpansion: pulumi.Bool(true),

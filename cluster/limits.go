@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// warnOfLimits says in a preview what a change of a group's limits does to its size, and stops an update that EKS would refuse.
+// warnOfLimits warns in a preview of what new limits do to a group's size, and stops an update that EKS would refuse.
 func warnOfLimits(ctx *pulumi.Context, name string) (pulumi.ResourceOption, error) {
 	hook, err := ctx.RegisterResourceHook(name+"-limits", func(args *pulumi.ResourceHookArgs) error {
 		says, refused := limits(args.OldOutputs, args.NewInputs)
@@ -27,10 +27,10 @@ func warnOfLimits(ctx *pulumi.Context, name string) (pulumi.ResourceOption, erro
 	return pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}), nil
 }
 
-// limits says what an update does to the size of a group whose size is the autoscaler's: nothing ("") if its limits stay. The
-// provider sends the three numbers whenever one changes (expandNodegroupScalingConfig in hashicorp/terraform-provider-aws,
-// internal/service/eks/node_group.go), with the size that the state has, and requires all three; EKS refuses a size outside
-// of its limits (terraform-aws-modules/terraform-aws-eks#3521). A refresh takes the live size into the state and its inputs
+// limits says what an update does to the size of a group that the autoscaler sizes, or "" if the limits stay. Whenever one of the
+// three numbers changes, the provider sends all of them, with the size in the state (expandNodegroupScalingConfig in
+// hashicorp/terraform-provider-aws, internal/service/eks/node_group.go). EKS refuses a size outside of the limits
+// (terraform-aws-modules/terraform-aws-eks#3521). A refresh takes the live size into the state and its inputs
 // (ExtractInputsFromOutputs in pulumi/pulumi-terraform-bridge, pkg/tfbridge/schema.go).
 func limits(state, inputs resource.PropertyMap) (says string, refused bool) {
 	was, is := scaling(state), scaling(inputs)
@@ -59,7 +59,7 @@ func limits(state, inputs resource.PropertyMap) (says string, refused bool) {
 		is[bound]), true
 }
 
-// scaling are a group's three numbers, nil if they are not all known.
+// scaling is a group's three numbers. It is nil unless all are known.
 func scaling(group resource.PropertyMap) map[string]int {
 	config := group["scalingConfig"]
 	if !config.IsObject() {

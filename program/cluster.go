@@ -26,7 +26,7 @@ func (s *stack) addControlPlane() (err error) {
 	return err
 }
 
-// addNodes makes the DaemonSets that make a node Ready, and then the nodes.
+// addNodes makes the nodes after the add-ons that a node needs to become Ready.
 func (s *stack) addNodes() error {
 	role, err := cluster.NewNodeRole(s.ctx, name+"-node", &cluster.NodeRoleArgs{Region: s.cfg.Region}, s.onAWS())
 	if err != nil {
@@ -61,8 +61,7 @@ func (s *stack) addNodes() error {
 	return nil
 }
 
-// addKubernetes makes what turns a cluster with nodes into one that runs pods: the add-ons that need nodes, the provider that
-// waits for all of it, and the class of volumes.
+// addKubernetes makes what pods need beside nodes: the add-ons that run on nodes, the Kubernetes provider and the storage class.
 func (s *stack) addKubernetes() error {
 	var ready []pulumi.ResourceOutput
 	for _, g := range s.cfg.Groups() {
@@ -93,7 +92,7 @@ func (s *stack) addKubernetes() error {
 	return nil
 }
 
-// addons are the arguments of a set of add-ons that waits for others.
+// addons are the arguments of a set of add-ons.
 func (s *stack) addons(dependsOn ...pulumi.ResourceOutput) *cluster.AddonsArgs {
 	args := &cluster.AddonsArgs{ClusterName: s.controlPlane.Name, Region: s.cfg.Region, Versions: s.cfg.Cluster.AddonVersions}
 	for _, resource := range dependsOn {

@@ -91,7 +91,7 @@ func (s *stack) addSetup() (err error) {
 	return err
 }
 
-// readyForLogs is in place before anything logs or looks at logs.
+// readyForLogs must exist before anything writes or reads logs.
 func (s *stack) readyForLogs() []pulumi.Resource {
 	return slices.Concat(s.access.Policies, []pulumi.Resource{s.setup.Job})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// The names of the stack's outputs. They are an interface: scripts read them with `pulumi stack output NAME`.
+// The names of the stack's outputs. Scripts read them with `pulumi stack output NAME`, so a new name breaks scripts.
 const (
 	// OutputKubeconfig is the kubeconfig as JSON. It holds no credential: it runs `aws eks get-token`.
 	OutputKubeconfig = "kubeconfig"
@@ -20,13 +20,13 @@ const (
 	OutputRegion = "region"
 	// OutputNamespace is the namespace of the workloads.
 	OutputNamespace = "namespace"
-	// OutputNodeGroups are the groups' names on AWS, by what they start with: the name in the settings and, with perZone, the zone.
+	// OutputNodeGroups are the groups' names on AWS, by their start: the name in the settings and, with perZone, the zone.
 	OutputNodeGroups = "nodeGroups"
-	// OutputOpenSearchEndpoint is the domain's URL, which answers inside the VPC.
+	// OutputOpenSearchEndpoint is the domain's URL. It answers only inside the VPC.
 	OutputOpenSearchEndpoint = "openSearchEndpoint"
-	// OutputDashboardsURL is the URL of OpenSearch Dashboards, which answers inside the VPC.
+	// OutputDashboardsURL is the URL of OpenSearch Dashboards. It answers only inside the VPC.
 	OutputDashboardsURL = "dashboardsUrl"
-	// OutputCommands are what a person types next, by what for.
+	// OutputCommands are commands for the next steps, by purpose.
 	OutputCommands = "commands"
 )
 
@@ -58,12 +58,12 @@ func commands(cfg *config.Config) map[string]string {
 		"shell":      fmt.Sprintf("kubectl exec -it %s -n %s -c %s -- bash", workloads.MultiContainerName, namespace, workloads.AlmaContainer),
 		"web":        fmt.Sprintf("kubectl port-forward -n %s service/%s %[3]d:%[3]d", namespace, workloads.WebName, workloads.Port),
 		"logs":       fmt.Sprintf("kubectl logs -n %s deployment/%s -c %s --all-pods", namespace, workloads.WebName, logging.SidecarName),
-		// The Job stays; its pod, and what that printed, goes with its node.
+		// The Job stays. Its pod and the pod's output are lost with the node.
 		"logSetup": fmt.Sprintf("kubectl get jobs -n %[1]s && kubectl logs -n %[1]s -l app.kubernetes.io/name=%[2]s --tail=-1",
 			config.LoggingNamespace, logging.SetupName),
 	}
 	if cfg.Account.Profile != "" || cfg.Account.RoleARN != "" {
-		// What update-kubeconfig writes loses to credentials in the environment, and takes no other profile for the role.
+		// The environment's credentials win over what update-kubeconfig writes, and it takes no other profile for the role.
 		out["kubeconfig"] = fmt.Sprintf("mkdir -p ~/.kube && pulumi stack output %[1]s >~/.kube/%[2]s && export KUBECONFIG=~/.kube/%[2]s",
 			OutputKubeconfig, cfg.Cluster.Name)
 	}
@@ -75,7 +75,7 @@ func commands(cfg *config.Config) map[string]string {
 		out["dashboards"] = "pulumi config set --path 'expense:logging.dashboards.enabled' true && pulumi up"
 	}
 	if mail := cfg.Logging.Alarms.Email; mail != "" {
-		// SNS mails once, nothing waits for the answer, and a subscription without one goes away after some days
+		// SNS mails once, nothing waits for the answer, and an unconfirmed subscription is deleted after some days
 		// (https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html).
 		out["alarms"] = fmt.Sprintf("confirm the mail that SNS sends to %s: until then no alarm arrives", mail)
 	}

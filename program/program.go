@@ -1,5 +1,5 @@
-// Package program puts the stack together: settings in, cluster, logging and workloads in between, outputs out.
-// It decides what waits for what and who is told what; each part's details are the part's own.
+// Package program puts the stack together: it reads the settings, makes cluster, logging and workloads, and exports the outputs.
+// It decides the order of the parts and hands values from one to the next. Each part decides its own details.
 package program
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// name is the prefix of all logical names. It is the project's, not the cluster's: renaming a cluster replaces what must
-// be replaced and nothing else.
+// name is the prefix of all logical names. It is the project's, not the cluster's, so that renaming a cluster replaces only what
+// it must.
 const name = "expense"
 
-// stack is the stack while it is declared: each method adds a part, and finds here what it needs of the parts before it.
+// stack is the stack while it is declared. Each method adds a part and finds here what it needs from the parts before it.
 type stack struct {
 	ctx  *pulumi.Context
 	cfg  *config.Config
@@ -30,13 +30,13 @@ type stack struct {
 	aws *aws.Provider
 	// eks is the component's own plugin.
 	eks *eks.Provider
-	// kubernetes waits for all that pods need.
+	// kubernetes waits for everything that pods need.
 	kubernetes *kubernetes.Provider
 
 	network      *cluster.Network
 	controlPlane *cluster.ControlPlane
 	nodeAddons   *cluster.Addons
-	// groups are the node groups by what their names start with, and running are the groups that run.
+	// groups are the node groups by the start of their names. running are the same groups as dependencies.
 	groups       map[string]*cluster.NodeGroup
 	running      []pulumi.Resource
 	storageClass pulumi.StringOutput
@@ -47,11 +47,11 @@ type stack struct {
 	setup   *logging.Setup
 	sidecar *logging.Sidecar
 
-	// namespace is the workloads', logNamespace that of what belongs to the domain.
+	// namespace holds the workloads. logNamespace holds the domain's set-up and dashboards.
 	namespace, logNamespace *namespace.Namespace
 }
 
-// Run declares the whole stack. A setting that is missing or wrong is an error before the first resource.
+// Run declares the whole stack. It registers nothing if a setting is missing or wrong.
 func Run(ctx *pulumi.Context) error {
 	cfg, err := config.Load(ctx)
 	if err != nil {
@@ -76,9 +76,8 @@ func Run(ctx *pulumi.Context) error {
 		{"domain", s.addDomain},
 		{"alarms", s.addAlarms},
 		{"log access", s.addAccess},
-		// From here on the program waits: a component's end waits for its URN, which comes when its Kubernetes provider does
-		// (RegisterResourceOutputs of https://github.com/pulumi/pulumi/blob/master/sdk/go/pulumi/context.go). So all that needs
-		// AWS only is declared before, but for what the set-up and the autoscaler have of their own.
+		// From here on each part waits: RegisterResourceOutputs waits for the component's URN, and that waits for the Kubernetes
+		// provider (https://github.com/pulumi/pulumi/blob/master/sdk/go/pulumi/context.go). So parts that need only AWS come first.
 		{"autoscaler", s.addAutoscaler},
 		{"namespaces", s.addNamespaces},
 		{"log set-up", s.addSetup},
@@ -96,12 +95,12 @@ func Run(ctx *pulumi.Context) error {
 	return nil
 }
 
-// Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it: one filter finds all.
+// Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it. One filter finds all of them.
 func Tags(stack string) map[string]string {
 	return map[string]string{"pulumi:project": name, "pulumi:stack": stack}
 }
 
 func (s *stack) onAWS() pulumi.ResourceOption { return pulumi.Providers(s.aws) }
 
-// inCluster is for components that have resources in the cluster, and may have some on AWS.
+// inCluster is for components with resources in the cluster. They may have some on AWS too.
 func (s *stack) inCluster() pulumi.ResourceOption { return pulumi.Providers(s.kubernetes, s.aws) }

@@ -11,10 +11,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// addProviders makes the providers that need no cluster; default providers are off.
+// addProviders makes the providers that need no cluster. Default providers are disabled.
 func (s *stack) addProviders() (err error) {
 	if boundary := s.cfg.IAM.PermissionsBoundary; boundary != "" {
-		// All roles but the component's, which the control plane bounds.
+		// It does not reach the role inside the eks component: the control plane sets that one's boundary.
 		if err := s.ctx.RegisterStackTransformation(bounded(boundary)); err != nil {
 			return fmt.Errorf("permissions boundary: %w", err)
 		}
@@ -28,7 +28,7 @@ func (s *stack) addProviders() (err error) {
 	return nil
 }
 
-// bounded gives each IAM role the boundary. A service-linked role is another type, which takes none.
+// bounded gives each IAM role the boundary. A service-linked role is another type and takes none.
 func bounded(boundary string) pulumi.ResourceTransformation {
 	return func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
 		role, ok := args.Props.(*iam.RoleArgs)
@@ -41,7 +41,7 @@ func bounded(boundary string) pulumi.ResourceTransformation {
 	}
 }
 
-// providerArgs leave out what the stack does not set, so that no preview shows it.
+// providerArgs omit what the stack does not set, so that no preview shows it.
 func providerArgs(cfg *config.Config, tags map[string]string) *aws.ProviderArgs {
 	args := &aws.ProviderArgs{
 		Region:      pulumi.String(cfg.Region),

@@ -12,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// addNamespaces makes the namespace of the workloads and that of what belongs to the domain.
+// addNamespaces makes the namespaces of the workloads and of the domain's set-up and dashboards.
 func (s *stack) addNamespaces() (err error) {
 	w, private := s.cfg.Workloads, s.network.PrivateCIDRs
 	logs := logging.Opening(private, workloads.MultiContainerName, workloads.NginxName, workloads.WebName)
@@ -33,7 +33,7 @@ func (s *stack) newNamespace(name string, quota config.Quota, openings []namespa
 	return out, nil
 }
 
-// readyForPods is in place before the first workload, and until the last is gone.
+// readyForPods must exist before the first workload and until the last is gone.
 func (s *stack) readyForPods() []pulumi.Resource {
 	return slices.Concat(s.namespace.Guards, s.readyForLogs())
 }

@@ -16,13 +16,13 @@ import (
 
 // NetworkArgs describe the network.
 type NetworkArgs struct {
-	// Region names the services' endpoints.
+	// Region is part of the names of the services' endpoints.
 	Region string
 	config.Network
 }
 
-// Network is a VPC with one public and one private subnet in each zone. Nodes, the control plane's network interfaces
-// and the OpenSearch domain live in the private subnets; the public ones hold NAT gateways and public load balancers.
+// Network is a VPC with one public and one private subnet in each zone. Nodes, the control plane's network interfaces and the
+// OpenSearch domain are in the private subnets. NAT gateways and public load balancers are in the public ones.
 type Network struct {
 	pulumi.ResourceState
 
@@ -30,22 +30,21 @@ type Network struct {
 	// PrivateSubnetIDs are in the order of the zones.
 	PrivateSubnetIDs pulumi.StringArrayOutput `pulumi:"privateSubnetIds"`
 
-	// PrivateCIDRs are their ranges.
+	// PrivateCIDRs are the ranges of the private subnets.
 	PrivateCIDRs []string
 
-	// PrivateSubnets are the same by zone. Each is known without the others, so a zone that is appended changes none.
+	// PrivateSubnets are the private subnets' IDs by zone. Each is an output of its own, so an appended zone changes none.
 	PrivateSubnets map[string]pulumi.StringOutput
 
-	// Egress is what private subnets need to reach AWS and, with NAT, the internet. What boots in a private subnet
-	// depends on it: a node that comes up before its route fails to join. On destroy it goes after them.
+	// Egress is what private subnets need to reach AWS and, with NAT, the internet. Nodes depend on it: without a route they fail to
+	// join.
 	Egress []pulumi.Resource
 
 	args NetworkArgs
 	vpc  *ec2.Vpc
 }
 
-// NewNetwork makes the network. The subnets carry their zone ID in their names, so a zone that is appended to the list
-// adds resources and changes none.
+// NewNetwork makes the network. Subnets have their zone's ID in their names, so an appended zone adds resources and changes none.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	if args == nil {
 		return nil, fmt.Errorf("network %q: no arguments", name)
@@ -60,7 +59,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	}
 	n.vpc, err = ec2.NewVpc(ctx, name, &ec2.VpcArgs{
 		CidrBlock: pulumi.String(args.CIDR),
-		// EKS's private endpoint and the domain's endpoint are names that resolve inside the VPC only.
+		// The names of EKS's private endpoint and of the domain resolve only inside the VPC.
 		EnableDnsSupport:   pulumi.Bool(true),
 		EnableDnsHostnames: pulumi.Bool(true),
 		Tags:               tags.Name(name),
@@ -106,7 +105,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"vpcId": n.VpcID, "privateSubnetIds": n.PrivateSubnetIDs})
 }
 
-// internet is what public subnets reach the internet by.
+// internet is the way of public subnets to the internet.
 type internet struct {
 	gateway *ec2.InternetGateway
 	table   *ec2.RouteTable
@@ -134,7 +133,7 @@ func (n *Network) internet(ctx *pulumi.Context, name string) (out internet, err 
 	return out, nil
 }
 
-// public is a public subnet, and what it takes until it reaches the internet.
+// public is a public subnet and what it needs to reach the internet.
 type public struct {
 	subnet *ec2.Subnet
 	ready  []pulumi.Resource
@@ -154,7 +153,7 @@ func (n *Network) publicSubnet(ctx *pulumi.Context, name, zone string, cidr neti
 	return out, nil
 }
 
-// privateSubnet makes a private subnet with its route table; where there is no NAT, the gateway's ID is not used.
+// privateSubnet makes a private subnet with its route table. Without NAT it does not use natID.
 func (n *Network) privateSubnet(
 	ctx *pulumi.Context, name, zone string, cidr netip.Prefix, natID pulumi.StringOutput,
 ) (*ec2.RouteTable, error) {
@@ -190,8 +189,8 @@ func (n *Network) privateSubnet(
 }
 
 // subnet makes one subnet with the tag by which Kubernetes' load balancers find it
-// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html). No subnet hands out public addresses:
-// NAT gateways bring their own, and load balancers ask for theirs.
+// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html). No subnet assigns public addresses: NAT gateways
+// and load balancers get their own.
 func (n *Network) subnet(ctx *pulumi.Context, name, zone string, cidr netip.Prefix, roleTag string) (*ec2.Subnet, error) {
 	all := tags.Name(name)
 	all[roleTag] = pulumi.String("1")
@@ -207,9 +206,9 @@ func (n *Network) subnet(ctx *pulumi.Context, name, zone string, cidr netip.Pref
 	return subnet, nil
 }
 
-// nat makes a NAT gateway and gives its ID. The gateway is of use once its subnet reaches the internet, so it waits for that.
+// nat makes a NAT gateway, after its subnet reaches the internet, and returns its ID.
 func (n *Network) nat(ctx *pulumi.Context, name string, in public) (id pulumi.StringOutput, err error) {
-	// An address is released only while its gateway still exists, so it waits for the same resources as the NAT gateway
+	// An address can be released only while the internet gateway exists, so it has the NAT gateway's dependencies
 	// (https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html).
 	address, err := ec2.NewEip(ctx, name+"-nat", &ec2.EipArgs{
 		Domain: pulumi.String("vpc"), Tags: tags.Name(name + "-nat"),
@@ -225,9 +224,9 @@ func (n *Network) nat(ctx *pulumi.Context, name string, in public) (id pulumi.St
 	if err != nil {
 		return id, fmt.Errorf("NAT gateway %s: %w", name, err)
 	}
-	// The provider has no output for the state. The public address is that of an association
-	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGatewayAddress.html); that a gateway which failed has none
-	// is concluded from that, and was seen nowhere.
+	// The provider has no output for the state. The public address belongs to an association
+	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGatewayAddress.html), so a failed gateway should have none. Nobody
+	// has seen it.
 	return unlessFailed("NAT gateway "+name, gateway.URN(), gateway.ID().ToStringOutput(), gateway.PublicIp, func(ip string) string {
 		if ip == "" {
 			return "has no public address"
@@ -236,7 +235,7 @@ func (n *Network) nat(ctx *pulumi.Context, name string, in public) (id pulumi.St
 	}), nil
 }
 
-// s3Endpoint: ECR keeps image layers in S3; through the gateway they cost no NAT traffic, and come without NAT too.
+// s3Endpoint makes the gateway endpoint of S3, where ECR keeps image layers. They cost no NAT traffic through it, and need no NAT.
 func (n *Network) s3Endpoint(ctx *pulumi.Context, name string, tables pulumi.StringArray) error {
 	args := &ec2.VpcEndpointArgs{
 		VpcId:           n.VpcID,
@@ -246,8 +245,8 @@ func (n *Network) s3Endpoint(ctx *pulumi.Context, name string, tables pulumi.Str
 		Tags:            tags.Name(name),
 	}
 	if n.args.NAT == config.NATNone {
-		// Only where there is no other way out: beside a NAT gateway the buckets of every other region stay open, and a policy would
-		// cut off the images of public registries that keep their layers in the region's S3, as registry.k8s.io does
+		// Only without NAT. With NAT a policy would close little, because the buckets of other regions stay reachable, and it would
+		// block public registries that keep their layers in the region's S3, such as registry.k8s.io
 		// (https://github.com/kubernetes/registry.k8s.io, cmd/archeio/internal/app/buckets.go).
 		args.Policy = n.endpointPolicy("s3")
 	}
@@ -259,7 +258,7 @@ func (n *Network) s3Endpoint(ctx *pulumi.Context, name string, tables pulumi.Str
 	return nil
 }
 
-// interfaceEndpoints give services addresses in the VPC, under the services' own names.
+// interfaceEndpoints give AWS services addresses in the VPC, under their own names.
 func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, subnetIDs pulumi.StringArray) error {
 	group, err := ec2.NewSecurityGroup(ctx, name+"-endpoints", &ec2.SecurityGroupArgs{
 		VpcId:       n.VpcID,
@@ -301,8 +300,8 @@ func (n *Network) interfaceEndpoints(ctx *pulumi.Context, name string, subnetIDs
 	return nil
 }
 
-// endpointPolicy lets the account's own principals through an endpoint, with the rights that they have, so that nobody carries
-// data out with credentials of another account. The account is read off the VPC, because the program asks AWS nothing.
+// endpointPolicy admits only the account's own principals to an endpoint, so that nobody carries data out with credentials of another
+// account. The account comes from the VPC's ARN, because the program asks AWS nothing.
 func (n *Network) endpointPolicy(service string) pulumi.StringOutput {
 	return n.vpc.Arn.ApplyT(func(vpc string) (string, error) {
 		account, err := iampolicy.Account(vpc)
@@ -320,16 +319,16 @@ func endpointStatements(account, region, service string) []iampolicy.Statement {
 	}}
 	switch service {
 	case "sts":
-		// A request with an identity provider's token has no principal yet, and so none of its keys, but the account of the role
-		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). AssumeRole is not among these:
-		// with credentials of his own account a stranger would have what it carries in his own trail, whether it succeeds or not.
+		// A request with an identity provider's token has no principal and none of its keys. It has the account of the role
+		// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_vpc_endpoint_policies.html). AssumeRole is not included: with
+		// another account's credentials, its parameters would appear in that account's trail even if the call fails.
 		statements = append(statements, iampolicy.Statement{
 			Sid: "OwnRoles", Principal: iampolicy.Principal{Anyone: true}, Resources: []string{"*"},
 			Actions:    []string{"sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"},
 			Conditions: map[string]map[string]string{"StringEquals": {"aws:ResourceAccount": account}},
 		})
 	case "s3":
-		// Layers come by URLs that ECR signs, from a bucket of its own in each region
+		// ECR signs URLs of layers in a bucket of its own in each region
 		// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html, "Minimum Amazon S3 Bucket Permissions").
 		statements = append(statements, iampolicy.Statement{
 			Sid: "ImageLayers", Principal: iampolicy.Principal{Anyone: true}, Actions: []string{"s3:GetObject"},

@@ -17,35 +17,35 @@ import (
 // NodeGroupArgs describe one managed node group.
 type NodeGroupArgs struct {
 	config.NodeGroup
-	// ClusterName and Version are the control plane's: nodes follow when it is upgraded.
+	// ClusterName and Version are the control plane's. Nodes follow its upgrades.
 	ClusterName string
 	Version     string
-	// RoleARN is NodeRole's.
+	// RoleARN is the ARN of the NodeRole.
 	RoleARN   pulumi.StringInput
 	SubnetIDs pulumi.StringArrayInput
-	// Autoscaled leaves the number of nodes to the autoscaler once the group exists.
+	// Autoscaled leaves the number of nodes to the autoscaler after the group is created.
 	Autoscaled bool
-	// Tags reach instances, volumes and network interfaces, where the provider's default tags do not.
+	// Tags are for instances, volumes and network interfaces, which the provider's default tags do not reach.
 	Tags map[string]string
-	// DependsOn is what nodes need to join: routes, the role's policies, the network add-ons. On destroy it goes after them.
+	// DependsOn is what nodes need to join: routes, the role's policies, the network add-ons.
 	DependsOn []pulumi.Resource
 }
 
-// NodeGroup is a managed node group with a launch template of its own. EKS drains a spot node when EC2 announces that it
-// will be reclaimed, and replaces it.
+// NodeGroup is a managed node group with its own launch template. EKS drains and replaces a spot node when EC2 announces that it
+// reclaims it.
 type NodeGroup struct {
 	pulumi.ResourceState
 
-	// Name is the group's name on AWS, with the suffix that lets a successor come up beside it.
+	// Name is the group's name on AWS. Its unique suffix lets a successor come up beside it.
 	Name pulumi.StringOutput `pulumi:"name"`
 
-	// Group is what needs nodes depends on. Ready is the same, and an error if EKS gave the group up.
+	// Group is the dependency of what needs nodes. Ready is the same, or an error if the group's creation failed.
 	Group *eks.NodeGroup
 	Ready pulumi.ResourceOutput
 }
 
-// NewNodeGroup makes a node group. A change of capacity type, instance types, AMI type, role or subnets replaces it: the
-// successor is created first, then the old nodes are drained. A change of the root volume rolls the nodes in place.
+// NewNodeGroup makes a node group. A change of capacity type, instance types, AMI type, role or subnets replaces it: the successor is
+// created first, then the old nodes are drained. A change of the root volume rolls the nodes in place.
 func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ...pulumi.ResourceOption) (*NodeGroup, error) {
 	if args == nil {
 		return nil, fmt.Errorf("node group %q: no arguments", name)
@@ -69,7 +69,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		MetadataOptions: ec2.LaunchTemplateMetadataOptionsArgs{
 			HttpEndpoint: pulumi.String("enabled"),
 			HttpTokens:   pulumi.String("required"),
-			// One hop ends on the node: pods get their roles from their service accounts, never the node's
+			// One hop ends on the node. So pods cannot get the node's role. They get roles by their service accounts
 			// (https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html).
 			HttpPutResponseHopLimit: pulumi.Int(1),
 		},
@@ -90,8 +90,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 	}
 	group, err := eks.NewNodeGroup(ctx, name, &eks.NodeGroupArgs{
 		ClusterName: pulumi.String(args.ClusterName),
-		// A prefix, not a name: two groups of one name cannot exist side by side, so a replacement would go through
-		// zero nodes.
+		// A prefix, because two groups of one name cannot exist side by side: a replacement would go through zero nodes.
 		NodeGroupNamePrefix: pulumi.String(name + "-"),
 		Version:             pulumi.String(args.Version),
 		NodeRoleArn:         args.RoleARN,
@@ -144,10 +143,10 @@ func taints(taints []config.Taint) eks.NodeGroupTaintArray {
 	return out
 }
 
-// nodePolicies are what a node's role needs: to join and to pull images
-// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html). The network plugin has a role of its own. Without
-// AmazonSSMManagedInstanceCore nobody opens a session on a node with rights in IAM alone, and no node reads the parameters of
-// the account (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSSMManagedInstanceCore.html).
+// nodePolicies let a node join and pull images
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html). The network plugin has its own role. There is no
+// AmazonSSMManagedInstanceCore: it would let IAM users open sessions on nodes, and nodes read the account's parameters
+// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSSMManagedInstanceCore.html).
 var nodePolicies = []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodePolicy"}
 
 // NodeRoleArgs describe the nodes' role.
@@ -155,13 +154,13 @@ type NodeRoleArgs struct {
 	Region string
 }
 
-// NodeRole is the IAM role of all nodes. EKS makes its access entry, and keeps it when a group goes.
+// NodeRole is the IAM role of all nodes. EKS makes its access entry, and keeps it after a group is deleted.
 type NodeRole struct {
 	pulumi.ResourceState
 
 	ARN pulumi.StringOutput `pulumi:"arn"`
 
-	// Policies are the role's attachments: a node that boots without them fails to join.
+	// Policies are the role's attachments. A node that boots without them fails to join.
 	Policies []pulumi.Resource
 }
 

@@ -12,43 +12,42 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 )
 
-// AccessArgs describe who may talk to the domain.
+// AccessArgs describe the access to the domain.
 type AccessArgs struct {
 	DomainName pulumi.StringInput
 	DomainARN  pulumi.StringOutput
 	// OIDCProviderARN and OIDCIssuer are the cluster's.
 	OIDCProviderARN pulumi.StringOutput
 	OIDCIssuer      pulumi.StringOutput
-	// Namespace is where the sidecars run, and DashboardsNamespace where the dashboards' proxy does.
+	// Namespace is the namespace of the sidecars, and DashboardsNamespace that of the dashboards' proxy.
 	Namespace           string
 	DashboardsNamespace string
 	// MasterRoleARN is the role that sets the domain up.
 	MasterRoleARN pulumi.StringOutput
-	// DataStream, AuditLogs and Dashboards decide which calls the set-up makes, see SetupInput.
+	// DataStream, AuditLogs and Dashboards decide the calls of the set-up, see SetupInput.
 	DataStream string
 	AuditLogs  bool
 	Dashboards bool
-	// SlowResources take minutes to make and come after the cluster, as the roles do. The domain's policy waits for them, so
-	// that OpenSearch knows the roles.
+	// SlowResources take minutes to make, after the cluster. The domain's policy waits for them, so that OpenSearch knows the roles by
+	// then.
 	SlowResources []pulumi.Resource
 }
 
-// Access is the IAM roles of those who talk to the domain, and the domain's policy that admits them and nobody else: the sidecars,
-// which write, the dashboards' proxy, and the set-up. The proxy's role is there without a proxy too, and the roles are assumed by
-// IRSA (docs/decisions/access-policy.md).
+// Access has the IAM roles of the sidecars and the dashboards' proxy, and the domain's policy, which admits only them and the set-up.
+// The proxy's role exists without a proxy too. Both roles are assumed by IRSA (docs/decisions/access-policy.md).
 type Access struct {
 	pulumi.ResourceState
 
 	WriterRoleARN pulumi.StringOutput `pulumi:"writerRoleArn"`
-	// ReaderRoleARN is the proxy's, with or without one.
+	// ReaderRoleARN is the role of the dashboards' proxy.
 	ReaderRoleARN pulumi.StringOutput `pulumi:"readerRoleArn"`
 
-	// Policies admit the roles; a pod that starts before them is refused until it tries again.
+	// Policies admit the roles. The domain refuses a pod that starts before them.
 	Policies []pulumi.Resource
 }
 
-// NewAccess makes the roles and the domain's access policy. The policy is a resource of its own because the roles need
-// the cluster's OIDC provider, and the domain, the slowest of all, should not wait for the cluster.
+// NewAccess makes the roles and the domain's access policy. The policy is a separate resource: the roles need the cluster's OIDC
+// provider, and the domain, the slowest resource, should not wait for the cluster.
 func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulumi.ResourceOption) (*Access, error) {
 	if args == nil {
 		return nil, fmt.Errorf("access %q: no arguments", name)
@@ -79,11 +78,11 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"writerRoleArn": a.WriterRoleARN, "readerRoleArn": a.ReaderRoleARN})
 }
 
-// permissions are what somebody may do with the domain; in a role's own policy the principal is empty.
+// permissions are what a principal may do with the domain. In a role's own policy the principal is empty.
 type permissions func(principal iampolicy.Principal, domain string) []iampolicy.Statement
 
-// role makes a role for one service account, with the same permissions as the domain's policy gives it: within one
-// account either would do, and both together survive a mistake in one.
+// role makes a role for one service account, with the permissions that the domain's policy gives it. Within one account one of the two
+// suffices. Both together survive a mistake in one.
 func (a *Access) role(
 	ctx *pulumi.Context, name, namespace, serviceAccount string, args *AccessArgs, allow permissions,
 ) (pulumi.StringOutput, error) {
@@ -110,7 +109,7 @@ func (a *Access) role(
 	return role.Arn, nil
 }
 
-// accessPolicy is the domain's.
+// accessPolicy is the domain's access policy.
 func accessPolicy(domain string, setup SetupInput, master, writer, reader string) (string, error) {
 	statements, err := setsUp(iampolicy.Principal{AWS: master}, domain, setup)
 	if err != nil {
@@ -121,8 +120,8 @@ func accessPolicy(domain string, setup SetupInput, master, writer, reader string
 	return iampolicy.Document(statements...)
 }
 
-// writes are the calls fluentd makes: one look at the version when it connects, and bulk requests. The bulk path is the
-// only one that writes; which indices a request names in its body is beyond the grammar of IAM.
+// writes are fluentd's calls: one for the version when it connects, and bulk requests. IAM cannot restrict the indices that a bulk
+// request names in its body.
 func writes(principal iampolicy.Principal, domain string) []iampolicy.Statement {
 	return []iampolicy.Statement{
 		{Sid: "Version", Principal: principal, Actions: []string{"es:ESHttpGet"}, Resources: []string{domain + "/"}},
@@ -130,8 +129,8 @@ func writes(principal iampolicy.Principal, domain string) []iampolicy.Statement 
 	}
 }
 
-// reads are the calls that a browser makes of OpenSearch Dashboards to look at something, all below one path: pages, and
-// searches, which are POST requests. To save an object it would PUT.
+// reads are a browser's calls to OpenSearch Dashboards, all below one path: pages, and searches, which are POST requests. Saving an
+// object would be a PUT.
 func reads(principal iampolicy.Principal, domain string) []iampolicy.Statement {
 	return []iampolicy.Statement{{
 		Sid: "Dashboards", Principal: principal,

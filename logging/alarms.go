@@ -13,19 +13,19 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// AlarmsArgs describe the domain and who is told about it.
+// AlarmsArgs describe the domain and the receiver of its alarms.
 type AlarmsArgs struct {
 	DomainName pulumi.StringInput
-	// DomainARN tells the account, which is a dimension of the domain's metrics.
+	// DomainARN has the account, which is a dimension of the domain's metrics.
 	DomainARN pulumi.StringOutput
 	// VolumeSizeGiB is the size of each data node's volume.
 	VolumeSizeGiB int
-	// Replicas is how many copies an index has beside its first. Without any, OpenSearch's own indices may want copies that
-	// one node cannot hold, and a domain that is as good as it gets is yellow.
+	// Replicas is the number of copies of an index. Without any, the domain may stay yellow, because OpenSearch's own indices may want
+	// copies that one node cannot hold.
 	Replicas int
 	// DedicatedMasters says whether the domain has them.
 	DedicatedMasters bool
-	// Email is an address for a topic of the component's own, and TopicARN a topic that exists; one of them is set.
+	// Email is an address for a new topic, and TopicARN an existing topic. One of them is set.
 	Email    string
 	TopicARN string
 }
@@ -34,12 +34,12 @@ type AlarmsArgs struct {
 type Alarms struct {
 	pulumi.ResourceState
 
-	// TopicARN is the topic that the alarms go to.
+	// TopicARN is the topic of the alarms.
 	TopicARN pulumi.StringOutput `pulumi:"topicArn"`
 }
 
-// NewAlarms makes the alarms that AWS recommends for a domain, and one of our own. With an address it makes the topic too;
-// AWS mails the address once, and sends alarms only after its owner has confirmed that.
+// NewAlarms makes the alarms that AWS recommends for a domain, and requests-refused. With an address it makes a topic too. AWS mails the
+// address once, and sends alarms only after its owner has confirmed.
 func NewAlarms(ctx *pulumi.Context, name string, args *AlarmsArgs, opts ...pulumi.ResourceOption) (*Alarms, error) {
 	if args == nil {
 		return nil, fmt.Errorf("alarms %q: no arguments", name)
@@ -69,10 +69,10 @@ func NewAlarms(ctx *pulumi.Context, name string, args *AlarmsArgs, opts ...pulum
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"topicArn": a.TopicARN})
 }
 
-// topic makes a topic for the one address. SNS keeps messages on encrypted disks without being asked
-// (https://docs.aws.amazon.com/sns/latest/dg/sns-data-encryption.html). A key on top would have to be our own, with a policy
-// for CloudWatch: AWS's own key, alias/aws/sns, does not admit it, and the alarms would say nothing
-// (https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns). A message holds figures and no log line.
+// topic makes a topic for the address. SNS always encrypts its disks
+// (https://docs.aws.amazon.com/sns/latest/dg/sns-data-encryption.html). A KMS key would have to be customer-managed: AWS's own,
+// alias/aws/sns, does not admit CloudWatch (https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns). A message holds
+// figures and no log line.
 func (a *Alarms) topic(ctx *pulumi.Context, name string, args *AlarmsArgs) error {
 	topic, err := sns.NewTopic(ctx, name, &sns.TopicArgs{Tags: tags.Name(name)}, pulumi.Parent(a))
 	if err != nil {
@@ -91,7 +91,7 @@ func (a *Alarms) topic(ctx *pulumi.Context, name string, args *AlarmsArgs) error
 	return nil
 }
 
-// topicPolicy lets the alarms of the topic's own account and region publish, and nobody else
+// topicPolicy lets only alarms of the topic's account and region publish
 // (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger).
 func topicPolicy(topic string) (string, error) {
 	account, err := iampolicy.Account(topic)
@@ -111,39 +111,38 @@ func topicPolicy(topic string) (string, error) {
 	})
 }
 
-// alarm is one alarm about the domain. It goes off when the metric reaches the threshold in so many periods in a row.
+// alarm is one alarm about the domain. It goes off if the metric reaches the threshold in that many periods in a row.
 type alarm struct {
 	name string
-	// metric is in CloudWatch's namespace AWS/ES; with share, its sum is taken in percent of all requests.
+	// metric is in CloudWatch's namespace AWS/ES. With share, the value is its sum in percent of all requests.
 	metric    string
 	share     bool
 	statistic string
-	// below is an alarm for a value at or below the threshold; others are for one at or above it.
+	// below is an alarm for values at or below the threshold. Other alarms are for values at or above it.
 	below     bool
 	threshold float64
 	seconds   int
 	periods   int
 	missing   string
-	// text is what the mail says: what it means, and where to look.
+	// text is the mail: what it means, and where to look.
 	text string
 }
 
-// What a missing value stands for
+// What CloudWatch takes a missing value for
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarms-and-missing-data).
 const (
-	// silenceIsAnAlarm: a domain that reports nothing is not well. One alarm says so; more would only repeat it.
+	// silenceIsAnAlarm is for one alarm: a domain that reports nothing is broken.
 	silenceIsAnAlarm = "breaching"
-	// silenceSaysNothing: a gauge that is not read neither goes off nor recovers.
+	// silenceSaysNothing keeps an alarm as it is.
 	silenceSaysNothing = "ignore"
-	// silenceIsFine: without a request there is no share of requests.
+	// silenceIsFine is for shares of requests, because there may be no request.
 	silenceIsFine = "notBreaching"
 )
 
 // domainAlarms are the alarms. Metrics, statistics, thresholds and times are AWS's
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html), but for requests-refused:
-// AWS has none for 4xx; ours is what it says of 5xx. Of that AWS says no time: ours is three times five minutes, so that one
-// failed request in a quiet minute is no alarm. Left out is KMSKeyError, which only a key of one's own can cause: the domain
-// is encrypted with AWS's.
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html). AWS has no alarm for 4xx: ours is its
+// alarm for 5xx. AWS gives no time for it: ours is three times five minutes, so that one failed request in a quiet minute is no alarm.
+// KMSKeyError is omitted: it concerns customer-managed keys, and this domain uses AWS's.
 func domainAlarms(args *AlarmsArgs) []alarm {
 	const minute, gib = 60, 1024
 	alarms := []alarm{
@@ -210,7 +209,7 @@ func domainAlarms(args *AlarmsArgs) []alarm {
 	return alarms
 }
 
-// handbook is where the pages are that the texts name.
+// handbook is the address of the pages that the texts name.
 const handbook = "https://docs.aws.amazon.com/opensearch-service/latest/developerguide/"
 
 func (a alarm) args(name string, dimensions pulumi.StringMap, topic pulumi.StringOutput) *cloudwatch.MetricAlarmArgs {

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// DashboardsName is the name of the proxy's Deployment and service account: NewAccess gives the account its role.
+	// DashboardsName is the name of the proxy's Deployment and of its service account, whose role NewAccess makes.
 	DashboardsName = "dashboards"
-	// DashboardsPort is where the proxy listens in its pod.
+	// DashboardsPort is the proxy's port in its pod.
 	DashboardsPort = 8080
 )
 
@@ -30,14 +30,14 @@ type DashboardsArgs struct {
 	DependsOn []pulumi.Resource
 }
 
-// Dashboards is the way of a person into OpenSearch Dashboards: the domain is inside the VPC and takes signed requests only,
-// which no browser makes. The proxy signs them. It has no Service and the namespace lets nobody in, so it is reached by who
-// may use `kubectl port-forward` there, and acts as its own role whoever that is.
+// Dashboards is the way of people to OpenSearch Dashboards. The domain is inside the VPC and takes only signed requests, which no browser
+// makes. The proxy signs them as its own role. It has no Service and the namespace admits nobody, so a person needs
+// `kubectl port-forward` there.
 type Dashboards struct {
 	pulumi.ResourceState
 }
 
-// NewDashboards runs, under its name, AWS's SigV4 proxy (https://github.com/awslabs/aws-sigv4-proxy) in front of the domain.
+// NewDashboards runs AWS's SigV4 proxy (https://github.com/awslabs/aws-sigv4-proxy) in front of the domain.
 func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts ...pulumi.ResourceOption) (*Dashboards, error) {
 	if args == nil {
 		return nil, fmt.Errorf("dashboards %q: no arguments", name)
@@ -69,8 +69,8 @@ func NewDashboards(ctx *pulumi.Context, name string, args *DashboardsArgs, opts 
 
 func proxyPod(name string, args *DashboardsArgs, account pulumi.StringPtrInput) pod.Spec {
 	volume, token, env := identity("aws-token", args.Region, args.RoleARN)
-	// Whether it listens. It has no path of its own: it signs and forwards every request, one for /health too
-	// (https://github.com/awslabs/aws-sigv4-proxy/pull/201, open), and what the domain answers is no reason to restart it.
+	// The probes only check that it listens. It signs and forwards every request, even for /health
+	// (https://github.com/awslabs/aws-sigv4-proxy/pull/201, open), and the domain's answer is no reason to restart it.
 	listens := func(seconds int) *pod.Probe { return &pod.Probe{Port: DashboardsPort, PeriodSeconds: seconds} }
 	return pod.Spec{
 		Name:           name,
@@ -85,18 +85,17 @@ func proxyPod(name string, args *DashboardsArgs, account pulumi.StringPtrInput) 
 			Mounts:    []pod.Mount{token},
 			Liveness:  listens(30),
 			Readiness: listens(10),
-			// It holds each answer whole before it passes it on, and a browser asks for several at once.
+			// The proxy holds each answer in memory, and a browser asks for several at once.
 			Resources: pod.Resources{CPU: "20m", Memory: "32Mi", MemoryLimit: "256Mi"},
 		}},
 		Volumes: []pod.Volume{volume},
 	}
 }
 
-// proxyFlags are the proxy's (https://github.com/awslabs/aws-sigv4-proxy/blob/main/cmd/aws-sigv4-proxy/main.go). It signs
-// as the role of the pod's token, which AWS's SDK finds by the environment, for the service "es", whatever host the browser
-// named, and forwards over HTTPS, which is its default. The browser's other headers pass through after the signing: no
-// flag strips the cookie, in which Dashboards keeps the tenant that was chosen, nor osd-xsrf, without which it refuses
-// every change; an Authorization header of the browser's never passes, because the signature takes its place.
+// proxyFlags are the proxy's flags (https://github.com/awslabs/aws-sigv4-proxy/blob/main/cmd/aws-sigv4-proxy/main.go). It signs for the
+// service "es" as the role of the pod's token, and forwards over HTTPS. The browser's other headers pass. No flag strips the cookie, in
+// which Dashboards keeps the chosen tenant, or osd-xsrf, without which it refuses changes. The signature replaces an Authorization
+// header of the browser.
 func proxyFlags(region string, endpoint pulumi.StringInput) pulumi.StringArray {
 	return pulumi.StringArray{
 		pulumi.String("--name"), pulumi.String("es"),

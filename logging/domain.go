@@ -1,5 +1,5 @@
-// Package logging owns the path of a log line: the OpenSearch domain, who may write to it, and the fluentd sidecar that
-// any pod can be given. It does not know which pods there are.
+// Package logging makes the path of a log line: the OpenSearch domain, the access to it, and the fluentd sidecar for any pod. It does
+// not know the pods.
 package logging
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Type tokens of the components. They are part of every URN: a change needs an alias, or it replaces the children.
+// Type tokens of the components. They are part of every URN: without an alias, a change replaces the children.
 const (
 	typeDomain     = "expense:logging:Domain"
 	typeAccess     = "expense:logging:Access"
@@ -36,14 +36,13 @@ type DomainArgs struct {
 	config.Logging
 	Region string
 	VpcID  pulumi.StringInput
-	// SubnetIDs are one private subnet for each zone of the network; the domain uses the first Domain.ZoneCount of them.
+	// SubnetIDs are one private subnet for each zone of the network. The domain uses the first Domain.ZoneCount of them.
 	SubnetIDs pulumi.StringArrayOutput
-	// ClientSecurityGroupID is the one group whose members may open connections to the domain.
+	// ClientSecurityGroupID is the only group whose members may connect to the domain.
 	ClientSecurityGroupID pulumi.StringInput
-	// MasterRoleARN is the role of the one who sets the domain up: it may do everything with the domain, and make others'
-	// roles there. A change is made in place.
+	// MasterRoleARN is the role of the set-up. It may do everything with the domain. A change is made in place.
 	MasterRoleARN pulumi.StringInput
-	// SlowResources take minutes to make. The domain waits for them, so that OpenSearch knows what it refers to.
+	// SlowResources take minutes to make. The domain waits for them, so that OpenSearch knows the roles and log policies by then.
 	SlowResources []pulumi.Resource
 }
 
@@ -53,21 +52,20 @@ type Domain struct {
 
 	Name pulumi.StringOutput `pulumi:"name"`
 	ARN  pulumi.StringOutput `pulumi:"arn"`
-	// Endpoint and DashboardsEndpoint are names inside the VPC, without https://.
+	// Endpoint and DashboardsEndpoint are host names inside the VPC, without https://.
 	Endpoint           pulumi.StringOutput `pulumi:"endpoint"`
 	DashboardsEndpoint pulumi.StringOutput `pulumi:"dashboardsEndpoint"`
 }
 
-// auditLog is config.DomainLogs' log of who asked the domain. OpenSearch writes it only once its security plugin is told to, too
+// auditLog is the key of the audit log in config.DomainLogs. OpenSearch writes it only if its security plugin is configured too
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html).
 const auditLog = "audit"
 
-// NewDomain makes the domain in the private subnets. A change of its name replaces it and its data, and so does a version that
-// AWS does not offer as an upgrade; a change of instances or volumes is a blue/green move that AWS makes in place.
+// NewDomain makes the domain in the private subnets. A change of its name replaces it and its data, and so does a version that AWS does
+// not offer as an upgrade. A change of instances or volumes is a blue/green deployment in place.
 //
-// Fine-grained access control is on, with one IAM role as its master and no users of the domain's own. So an IAM policy
-// alone opens nothing inside: what a role may do there is said by the roles that the master makes. It can be turned on for a
-// domain that exists, and never off again
+// Fine-grained access control is on, with one IAM role as its master and without an internal user database. So an IAM policy alone
+// grants nothing inside the domain: the roles that the master makes do. It can be turned on for an existing domain, and never off again
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html).
 func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulumi.ResourceOption) (*Domain, error) {
 	if args == nil {
@@ -81,15 +79,14 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		return nil, err
 	}
 
-	// OpenSearch does not see new roles and log policies for a while after they were made, and the provider does not try
-	// again (https://github.com/pulumi/pulumi-aws/issues/2349 and
-	// https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1769): what takes minutes anyway fills
-	// that gap.
+	// For a while OpenSearch does not see new roles and log policies, and the provider does not try again
+	// (https://github.com/pulumi/pulumi-aws/issues/2349 and
+	// https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1769). So the domain waits for slow resources.
 	dependsOn := slices.Clone(args.SlowResources)
 	if args.CreateServiceLinkedRole {
 		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
 			AwsServiceName: pulumi.String("opensearchservice.amazonaws.com"),
-			// Other domains of the account use it too, and IAM refuses to delete it while one exists.
+			// Other domains of the account use the role too, and IAM refuses to delete it while a domain exists.
 		}, pulumi.Parent(d), pulumi.RetainOnDelete(true))
 		if err != nil {
 			return nil, fmt.Errorf("service-linked role: %w", err)
@@ -107,9 +104,9 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 
 	domain, err := opensearch.NewDomain(ctx, name, domainArgs(name, args, publishing, group),
 		pulumi.Parent(d), pulumi.DependsOn(slices.Concat(dependsOn, []pulumi.Resource{policy})), pulumi.Protect(args.Domain.Protect),
-		// Fifteen to thirty minutes are usual, one in ten has taken more than an hour
-		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After the timeout nobody waits on: the next `up`
-		// takes the domain as it is then, without its endpoint. So there is time for slow days, below the deployment's four hours.
+		// Fifteen to thirty minutes are usual, but one in ten takes more than an hour
+		// (https://github.com/hashicorp/terraform-provider-aws/issues/33897). After a timeout the next `up` does not wait and takes the
+		// domain without its endpoint. So the timeouts are long, but below the deployment's four hours.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "150m", Update: "180m", Delete: "90m"}))
 	if err != nil {
 		return nil, fmt.Errorf("OpenSearch domain: %w", err)
@@ -121,8 +118,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 	})
 }
 
-// made is an endpoint, or an error while there is none: a domain in the making has none, and an `up` after one that waited for it
-// in vain does not wait.
+// made returns an endpoint, or an error while the domain has none. An `up` after a timeout does not wait for it.
 func made(args *DomainArgs, domain *opensearch.Domain, endpoint pulumi.StringOutput) pulumi.StringOutput {
 	return pulumi.All(endpoint, domain.Endpoint).ApplyT(func(v []any) (string, error) {
 		if v[1] == "" {
@@ -157,7 +153,7 @@ func domainArgs(
 		NodeToNodeEncryption: opensearch.DomainNodeToNodeEncryptionArgs{Enabled: pulumi.Bool(true)},
 		DomainEndpointOptions: opensearch.DomainDomainEndpointOptionsArgs{
 			EnforceHttps: pulumi.Bool(true),
-			// TLS 1.2 with perfect forward secrecy and 1.3, the strictest but for those of FIPS
+			// TLS 1.2 with perfect forward secrecy and 1.3: the strictest policy except those of FIPS
 			// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DomainEndpointOptions.html).
 			TlsSecurityPolicy: pulumi.String("Policy-Min-TLS-1-2-PFS-2023-10"),
 		},
@@ -170,18 +166,19 @@ func domainArgs(
 		},
 		LogPublishingOptions: publishing,
 		AutoTuneOptions:      autoTune(args.Region, args.Domain),
-		// AWS's window is the ten hours from 22:00 of the region's time on. Its start is left to AWS, which the provider takes
-		// over without a difference. New domains have the window in any case, and it cannot be turned off
+		// AWS's window is the ten hours from 22:00 of the region's time. Its start is left to AWS, and the provider shows no difference.
+		// New domains always have the window, and it cannot be turned off
 		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/off-peak.html).
 		OffPeakWindowOptions: opensearch.DomainOffPeakWindowOptionsArgs{Enabled: pulumi.Bool(true)},
-		// A required update that stays out for long isolates a domain and at last deletes it
+		// AWS isolates and finally deletes a domain without a required update
 		// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/service-software.html).
 		SoftwareUpdateOptions: opensearch.DomainSoftwareUpdateOptionsArgs{AutoSoftwareUpdateEnabled: pulumi.Bool(true)},
 		Tags:                  tags.Name(name),
 	}
 }
 
-// clusterConfig is the shape of the domain's nodes. Three dedicated masters: with two, losing one stops the election.
+// clusterConfig describes the domain's nodes. There are three dedicated masters, because two cannot elect one after the loss of the
+// other.
 func clusterConfig(c config.Domain) opensearch.DomainClusterConfigArgs {
 	out := opensearch.DomainClusterConfigArgs{
 		InstanceType:         pulumi.String(c.InstanceType),
@@ -199,12 +196,12 @@ func clusterConfig(c config.Domain) opensearch.DomainClusterConfigArgs {
 	return out
 }
 
-// burstable are the types whose domains refuse Auto-Tune, even when asked to leave it off
+// burstable are types whose domains refuse the setting of Auto-Tune, even to turn it off
 // (https://github.com/hashicorp/terraform-provider-aws/issues/30205).
 var burstable = regexp.MustCompile(`^t[0-9]`)
 
-// autoTune lets OpenSearch Service set memory and queues to the load, in the off-peak window where that needs a blue/green
-// move; nil where there is no Auto-Tune, on burstable types and outside of the commercial regions
+// autoTune lets OpenSearch Service adapt memory and queues to the load, in the off-peak window if that needs a blue/green deployment.
+// It is nil on burstable types and outside of the commercial regions, where there is no Auto-Tune
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/auto-tune.html).
 func autoTune(region string, c config.Domain) opensearch.DomainAutoTuneOptionsPtrInput {
 	if burstable.MatchString(c.InstanceType) || iampolicy.Partition(region) != "aws" {
@@ -213,7 +210,7 @@ func autoTune(region string, c config.Domain) opensearch.DomainAutoTuneOptionsPt
 	return opensearch.DomainAutoTuneOptionsArgs{DesiredState: pulumi.String("ENABLED"), UseOffPeakWindow: pulumi.Bool(true)}
 }
 
-// firstSubnets: a domain takes exactly one subnet for each of its zones.
+// firstSubnets are the domain's subnets, exactly one for each of its zones.
 func firstSubnets(ids []string, count int) ([]string, error) {
 	if len(ids) < count {
 		return nil, fmt.Errorf("domain over %d zones: the network has %d private subnets", count, len(ids))
@@ -221,10 +218,10 @@ func firstSubnets(ids []string, count int) ([]string, error) {
 	return ids[:count], nil
 }
 
-// logs makes a log group for each of the domain's logs, and lets this one domain write to them. Audit logs are named when they
-// are off too: OpenSearch goes on with a log that is left out (https://github.com/hashicorp/terraform-provider-aws/issues/5752),
-// and a new domain takes them as off (integ.opensearch.disable-logging.ts of aws/aws-cdk, which AWS deploys). CloudWatch encrypts
-// the groups with a key of its own: one of ours would cost 1 USD a month and could be disabled, and then the logs stop.
+// logs makes a log group for each of the domain's logs, and lets only this domain write to them. Audit logs are named even if they are
+// off: OpenSearch would go on with an omitted log (https://github.com/hashicorp/terraform-provider-aws/issues/5752), and a new domain
+// accepts them as off (integ.opensearch.disable-logging.ts of aws/aws-cdk, which AWS deploys). CloudWatch encrypts the groups with its
+// own key. A customer-managed one costs 1 USD a month, and disabling it would stop the logs.
 func (d *Domain) logs(
 	ctx *pulumi.Context, name string, args *DomainArgs,
 ) (opensearch.DomainLogPublishingOptionArray, *cloudwatch.LogResourcePolicy, error) {
@@ -254,14 +251,12 @@ func (d *Domain) logs(
 	return options, policy, nil
 }
 
-// logPolicy lets OpenSearch write to the domain's groups, for this domain only: the conditions keep another account's domain
-// from using the service as its deputy
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
-// That page's logs:PutLogEventsBatch is no action (https://github.com/awsdocs/amazon-opensearch-service-developer-guide/pull/62).
+// logPolicy lets OpenSearch write to the domain's groups. The conditions keep other accounts' domains from using the service as their
+// deputy (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html).
+// The page's logs:PutLogEventsBatch is no action (https://github.com/awsdocs/amazon-opensearch-service-developer-guide/pull/62).
 //
-// It takes the account from the ARN of a role and names no group, so it is there before them and does not change: a policy that
-// changes seconds before the domain is one that OpenSearch does not know yet. When the domain is renamed, it is older than the
-// new one by the deletion of the old one.
+// It takes the account from a role's ARN and does not depend on the groups. So it exists before them and does not change shortly before
+// the domain is made: OpenSearch would not know the change yet. When the domain is renamed, the old one is deleted in between.
 func logPolicy(region, domain, role string) (string, error) {
 	account, err := iampolicy.Account(role)
 	if err != nil {
@@ -282,7 +277,7 @@ func logPolicy(region, domain, role string) (string, error) {
 	})
 }
 
-// securityGroup admits HTTPS from the cluster's group, and lets nothing out: the domain answers, it does not call.
+// securityGroup admits HTTPS from the cluster's group and lets nothing out, because the domain opens no connections.
 func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArgs) (*ec2.SecurityGroup, error) {
 	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
 		VpcId:       args.VpcID,
@@ -292,7 +287,7 @@ func (d *Domain) securityGroup(ctx *pulumi.Context, name string, args *DomainArg
 	if err != nil {
 		return nil, fmt.Errorf("security group: %w", err)
 	}
-	// A resource beside the group, so that the domain does not wait for the cluster.
+	// The rule is a separate resource, so that the domain does not wait for the cluster.
 	if _, err := vpc.NewSecurityGroupIngressRule(ctx, name+"-cluster", &vpc.SecurityGroupIngressRuleArgs{
 		SecurityGroupId:           group.ID(),
 		ReferencedSecurityGroupId: args.ClientSecurityGroupID,

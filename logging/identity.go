@@ -11,17 +11,16 @@ import (
 const (
 	tokenDir  = "/var/run/secrets/aws"
 	tokenFile = "token"
-	// tokenSeconds of what runs for long are a day, as EKS's own webhooks ask for; the kubelet renews the token long before.
+	// tokenSeconds are a day, as in EKS's own webhooks. The kubelet renews the token long before.
 	tokenSeconds = 86400
-	// podIdentityAgent is where the agent of each node answers, and podIdentityURL where it hands out credentials
+	// podIdentityAgent is the address of each node's agent, and podIdentityURL where it hands out credentials
 	// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
 	podIdentityAgent = "169.254.170.23"
 	podIdentityURL   = "http://" + podIdentityAgent + "/v1/credentials"
 )
 
-// identity is what one container needs to assume a role with its pod's service account: the token that IAM accepts, in a
-// volume for this container alone, and the variables by which AWS's SDKs find it. EKS's webhook would add the same to every
-// container of the pod, and leave it out when it is down.
+// identity is what one container needs to assume a role with its pod's service account: a token that IAM accepts, and the variables by
+// which AWS's SDKs find it. EKS's webhook would add the same to every container of the pod, and nothing while it is down.
 func identity(volume, region string, roleARN pulumi.StringInput) (pod.Volume, pod.Mount, []pod.Variable) {
 	source, token := audienceToken(volume, "sts.amazonaws.com", tokenSeconds)
 	return source, token, []pod.Variable{
@@ -33,9 +32,9 @@ func identity(volume, region string, roleARN pulumi.StringInput) (pod.Volume, po
 	}
 }
 
-// podIdentity is what one container needs to get the role that EKS Pod Identity has for its pod's service account. EKS's
-// webhook would add the same to every container of the pod, once it knows of the association. The token is good for the given
-// seconds, 600 at least (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/).
+// podIdentity is what one container needs to get a role from EKS Pod Identity. EKS's webhook would add the same to every container of
+// the pod, but only after it knows of the association. The token is valid for the given seconds, at least 600
+// (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/).
 func podIdentity(volume string, seconds int) (pod.Volume, pod.Mount, []pod.Variable) {
 	source, token := audienceToken(volume, "pods.eks.amazonaws.com", seconds)
 	return source, token, []pod.Variable{

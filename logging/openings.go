@@ -2,8 +2,8 @@ package logging
 
 import "expense/internal/namespace"
 
-// Opening lets the pods of workloads reach the domain and STS, which has their roles' credentials. Both have addresses in the
-// private subnets that are not known before they are made.
+// Opening lets the pods of workloads reach the domain, and STS for their roles' credentials. Both have addresses in the private subnets.
+// Nobody knows which before AWS makes them.
 func Opening(privateCIDRs []string, workloads ...string) namespace.Opening {
 	out := namespace.Opening{Name: "allow-opensearch", Workloads: workloads, Ports: namespace.TCP(443)}
 	for _, cidr := range privateCIDRs {
@@ -12,8 +12,7 @@ func Opening(privateCIDRs []string, workloads ...string) namespace.Opening {
 	return out
 }
 
-// SetupOpening lets the set-up ask its node's pod identity agent for credentials. The agent answers only service accounts that
-// have a role.
+// SetupOpening lets the set-up ask its node's pod identity agent for credentials. The agent answers only service accounts with a role.
 var SetupOpening = namespace.Opening{
 	Name: "allow-pod-identity", To: []namespace.Peer{{CIDR: podIdentityAgent + "/32"}}, Ports: namespace.TCP(80),
 }

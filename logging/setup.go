@@ -17,23 +17,22 @@ import (
 var savedObjects []byte
 
 const (
-	// setupWaitSeconds is how long the domain may take to answer. AWS has reported it as active before the set-up begins, so
-	// that more than a few minutes mean that something is in the way.
+	// setupWaitSeconds is how long the domain may take to answer. AWS has reported it as active before the set-up begins, so more than
+	// a few minutes mean that something is wrong.
 	setupWaitSeconds = 15 * 60
-	// setupDeniedSeconds is how long it may refuse the set-up's role: IAM and the domain's policy take moments to spread.
+	// setupDeniedSeconds is how long it may refuse the set-up's role: IAM and the domain's policy need moments to take effect.
 	setupDeniedSeconds = 5 * 60
-	// keywordLength is the longest value in characters that is indexed. Lucene refuses a term above 32766 bytes, and the
-	// line with it; a longer value stays readable in its line
+	// keywordLength is the longest value in characters that is indexed. Longer values stay readable in their lines. Lucene refuses a
+	// line with a term above 32766 bytes
 	// (https://docs.opensearch.org/latest/field-types/supported-field-types/keyword/).
 	keywordLength = 1024
-	// priority is that of the index template and of the policy's template. Of those that match a name only the highest applies, and
-	// two of one priority may not match the same (https://docs.opensearch.org/latest/im-plugin/index-templates/). It is above what
-	// somebody makes without thinking of it, 0 or AWS's example of 100, and above 100 to 344: those are what this program has left
-	// for project-* and the like on domains that it set up with daily indices.
+	// priority is the priority of the index template and of the policy's template. Only the highest one that matches a name applies, and
+	// two of one priority may not match the same name (https://docs.opensearch.org/latest/im-plugin/index-templates/). It is above usual
+	// ones, 0 or AWS's example of 100, and above 100 to 344, which this program gave templates of daily indices before.
 	priority = 500
 )
 
-// SetupInput is what the documents of the domain depend on.
+// SetupInput is the input of the set-up's document.
 type SetupInput struct {
 	// Endpoint is the domain's, without https://.
 	Endpoint string
@@ -42,64 +41,63 @@ type SetupInput struct {
 	WriterRoleARN string
 	// ReaderRoleARN is the IAM role of the dashboards' proxy; empty without one.
 	ReaderRoleARN string
-	// DataStream is the name of the data stream that the lines go to, and of all that is made for it.
+	// DataStream is the name of the data stream of the lines. It starts the names of what is made for it.
 	DataStream string
-	// Fields are the names of the fields that are added to every line, and IndexedFields those that applications declare, with
-	// their OpenSearch types. No name is in both or has a type of its own in the template.
+	// Fields are the names of the fields that are added to every line. IndexedFields are the applications' fields with their OpenSearch
+	// types. No name is in both or in config.DocumentFields.
 	Fields        []string
 	IndexedFields map[string]string
-	// RetentionDays is how many days a line is kept at least, and one more at most.
+	// RetentionDays is the number of days that a line is kept at least. It is kept for one more at most.
 	RetentionDays int
 	// RolloverMiB is the size at which an index is full before its day is over.
 	RolloverMiB int
-	// Replicas is the number of copies of each index beside the first: 0 on one node, 1 or 2 on more.
+	// Replicas is the number of copies of each index: 0 on one node, 1 or 2 on more.
 	Replicas int
-	// AuditLogs configures what the domain publishes as its audit log.
+	// AuditLogs configures the domain's audit log.
 	AuditLogs bool
-	// Dashboards loads the saved objects; it needs ReaderRoleARN.
+	// Dashboards loads the saved objects. It needs ReaderRoleARN.
 	Dashboards bool
 }
 
-// acknowledged is the key by which OpenSearch says that what was asked for has become part of its state.
+// acknowledged is the key by which OpenSearch says that a change is part of its state.
 const acknowledged = "acknowledged"
 
 // object is a JSON object. The encoder sorts its keys, so the same input gives the same bytes.
 type object = map[string]any
 
-// setupRequest is one call that the set-up makes; they are made in their order, and each may be made again.
+// setupRequest is one of the set-up's calls. They are made in order, and each may be repeated.
 type setupRequest struct {
-	// Name is what the set-up calls it when it fails.
+	// Name is the call's name in error messages.
 	Name   string `json:"name"`
 	Method string `json:"method"`
 	Path   string `json:"path"`
 	Body   object `json:"body,omitempty"`
-	// Versioned is what OpenSearch replaces only for who names the version that is replaced.
+	// Versioned is for what OpenSearch replaces only if the request names the current version.
 	Versioned bool `json:"versioned,omitempty"`
-	// Exists is the type of the error that says that what is asked for is there already, which is a success.
+	// Exists is the type of the error for something that exists already, which is a success.
 	Exists string `json:"exists,omitempty"`
-	// Reports is the key of the answer that has to be true; "failures" has to be false, or to be of those that leave an index as it
-	// has to be, and "success" may be false if all that failed is there already. Without it a status of 2xx says it all.
+	// Reports is the key of the answer that must be true. "failures" must be false, or only have failures that leave an index as it should
+	// be. "success" may be false if everything that failed exists already. Without Reports a status of 2xx suffices.
 	Reports string `json:"reports,omitempty"`
-	// Unless keeps it from being sent while the index that is written has a shape, and has the shape looked at after it.
+	// Unless skips the request if the newest index has the shape. After the request the shape is checked.
 	Unless *writtenShape `json:"unless,omitempty"`
-	// EachIndex has it sent to each index of the data stream whose settings the path shows and that has others than the body. One that
-	// is blocked stays as it is.
+	// EachIndex sends the request to each index of the data stream whose settings differ from the body. A blocked index stays as it is.
 	EachIndex bool `json:"each_index,omitempty"`
-	// Objects are sent in place of a body, as the file of an import.
+	// Objects are sent as the file of an import, instead of a body.
 	Objects []object `json:"objects,omitempty"`
 }
 
-// writtenShape is what the newest index of a data stream is made after.
+// writtenShape is the shape that the newest index of a data stream should have.
 type writtenShape struct {
-	// Path is that of the mappings of the data stream.
+	// Path is the path of the data stream's mappings.
 	Path string `json:"path"`
-	// Shape is the note that they have to have.
+	// Shape is the note that the mappings should have.
 	Shape string `json:"shape"`
 }
 
-// SetupDocument is everything that the set-up Job sends to the domain, as the JSON that its script reads: roles and who
-// has them, the data stream with its template and its retention, and, where asked for, audit logs and saved objects. The same input gives
-// the same bytes, whose hash names the Job.
+// SetupDocument is everything that the set-up Job sends to the domain, as JSON for its script: roles and their mappings, the data stream
+// with its template and retention, and optionally audit logs and saved objects. The same input gives the same bytes. Their hash is in
+// the Job's name.
 func SetupDocument(in SetupInput) ([]byte, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -117,7 +115,7 @@ func SetupDocument(in SetupInput) ([]byte, error) {
 	}{"https://" + in.Endpoint, in.Region, setupWaitSeconds, setupDeniedSeconds, requests})
 }
 
-// setupRequests are the calls in their order. Which calls they are does not depend on what only AWS knows.
+// setupRequests are the calls in their order. Their methods and paths do not depend on AWS's outputs.
 func setupRequests(in SetupInput) ([]setupRequest, error) {
 	stream := in.DataStream
 	template, shape, err := indexTemplate(in)
@@ -131,10 +129,10 @@ func setupRequests(in SetupInput) ([]setupRequest, error) {
 		roleMapping(stream+"-reader", in.ReaderRoleARN),
 		template,
 		withoutHistory(),
-		// Before the first index, which gets its policy from it.
+		// Before the first index, which gets its policy from this template.
 		retentionPolicy(stream, in.RetentionDays, in.RolloverMiB),
 		dataStream(stream),
-		// Before what an index that is blocked stops: a new index, and copies.
+		// Before the calls that a blocked index stops: the roll-over and the replicas.
 		addPolicy("retention of indices without a policy", stream),
 		changePolicy(stream),
 		rollover(stream, shape),
@@ -164,7 +162,7 @@ func (in SetupInput) check() error {
 	if in.Endpoint == "" || strings.ContainsAny(in.Endpoint, ":/") {
 		problem("endpoint %q: expected a host name without https://", in.Endpoint)
 	}
-	// A mapping reads * and ? as patterns: such an ARN would let others in
+	// A mapping reads * and ? as patterns, so such an ARN would let others in
 	// (https://docs.opensearch.org/latest/security/access-control/users-roles/).
 	if !strings.HasPrefix(in.WriterRoleARN, "arn:") || strings.ContainsAny(in.WriterRoleARN, "*?") {
 		problem("writer %q: expected the ARN of one role", in.WriterRoleARN)
@@ -178,8 +176,8 @@ func (in SetupInput) check() error {
 	return errors.Join(problems...)
 }
 
-// writerRole lets the sidecars add lines to the data stream and do nothing else. OpenSearch's action groups are too wide for that
-// (docs/decisions/opensearch-roles.md). The bulk action has a star because the names behind it vary.
+// writerRole lets the sidecars only add lines to the data stream. OpenSearch's action groups allow more
+// (docs/decisions/opensearch-roles.md). The bulk action has a star because the actions below it vary.
 func writerRole(stream string) setupRequest {
 	return role(stream+"-writer", object{
 		"description":         "The log sidecars: add lines to the data stream " + stream,
@@ -192,8 +190,8 @@ func writerRole(stream string) setupRequest {
 	})
 }
 
-// readerRole lets the dashboards' proxy search the data stream, and see what is saved in OpenSearch Dashboards without changing it.
-// It takes the place of AWS's opensearch_dashboards_user, which may write (docs/decisions/opensearch-roles.md).
+// readerRole lets the dashboards' proxy search the data stream and read the saved objects of OpenSearch Dashboards. AWS's
+// opensearch_dashboards_user may also write (docs/decisions/opensearch-roles.md).
 func readerRole(stream string) setupRequest {
 	return role(stream+"-reader", object{
 		"description":         "The dashboards' proxy: search the data stream " + stream + " and see what is saved for all",
@@ -220,9 +218,9 @@ func role(name string, body object) setupRequest {
 	return setupRequest{Name: "role " + name, Method: "PUT", Path: "/_plugins/_security/api/roles/" + name, Body: body}
 }
 
-// roleMapping says which IAM role has the role, which is a backend role to OpenSearch, known by its ARN
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html#fgac-access-control). It replaces the
-// mapping as a whole: whoever had the role before loses it, and with an empty ARN nobody has it.
+// roleMapping gives the role to one IAM role, which OpenSearch knows as a backend role by its ARN
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html#fgac-access-control). It replaces the whole mapping,
+// so others lose the role. With an empty ARN nobody has it.
 func roleMapping(name, roleARN string) setupRequest {
 	backendRoles := []string{}
 	if roleARN != "" {
@@ -234,10 +232,9 @@ func roleMapping(name, roleARN string) setupRequest {
 	}
 }
 
-// indexTemplate is what every new index of the data stream is made from
-// (https://docs.opensearch.org/latest/im-plugin/data-streams/), and the note in it that tells indices of this shape from others:
-// the one that is written shows by it whether it was made from this template. The replicas are no part of the shape, because those of
-// an index that exists can be changed.
+// indexTemplate is the template of new indices of the data stream
+// (https://docs.opensearch.org/latest/im-plugin/data-streams/), and the shape: a note in it that identifies indices of this template. The
+// replicas are not part of the shape, because those of an existing index can be changed.
 func indexTemplate(in SetupInput) (setupRequest, string, error) {
 	settings, mappings := indexSettings(), indexMappings(in)
 	text, err := json.Marshal([]object{settings, mappings})
@@ -260,17 +257,17 @@ func indexTemplate(in SetupInput) (setupRequest, string, error) {
 }
 
 // dataStream makes the data stream with its first index, .ds-STREAM-000001
-// (https://docs.opensearch.org/latest/im-plugin/data-streams/). AWS's guide lets the first line make it, which nobody here may.
+// (https://docs.opensearch.org/latest/im-plugin/data-streams/). In AWS's guide the first line makes it, but the writer may not.
 func dataStream(stream string) setupRequest {
 	return setupRequest{
 		Name: "data stream", Method: "PUT", Path: "/_data_stream/" + stream, Exists: "resource_already_exists_exception", Reports: acknowledged,
 	}
 }
 
-// replicas gives the indices that exist as many copies as new ones get, so that a second node guards what was written before it
-// (https://docs.opensearch.org/latest/api-reference/index-apis/update-settings/). It goes to one index at a time: of several that
-// are named together, one that is blocked keeps the others from it. Blocked are all while the disk is too full for a copy anyway
-// (status 429), and those that somebody has made read-only (403).
+// replicas gives existing indices as many copies as new ones get, so that a second node protects older lines too
+// (https://docs.opensearch.org/latest/api-reference/index-apis/update-settings/). It is sent to one index at a time, because a blocked
+// index would stop a request for several. All are blocked while the disk is too full for a copy (status 429), and an index that
+// somebody has made read-only (403).
 func replicas(stream string, count int) setupRequest {
 	return setupRequest{
 		Name: "replicas", Method: "PUT", Path: "/" + stream + "/_settings", Body: object{replicaCount: count}, Reports: acknowledged,
@@ -278,8 +275,8 @@ func replicas(stream string, count int) setupRequest {
 	}
 }
 
-// withoutHistory keeps the index management from writing down what it did in an index a day, more than the indices of most stacks
-// (docs/decisions/data-stream.md). AWS lets one change this setting, in this form
+// withoutHistory turns off the index management's history, which would be one index a day: more than all others of most stacks
+// (docs/decisions/data-stream.md). AWS allows this setting in this form
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings and
 // supported-operations.html#version_api_notes-cs).
 func withoutHistory() setupRequest {
@@ -289,9 +286,8 @@ func withoutHistory() setupRequest {
 	}
 }
 
-// rollover gives the data stream a new index to write to, which is the way of a changed template into a data stream that is
-// there. The indices before it stay as they are, and searches go on to find their lines
-// (https://docs.opensearch.org/latest/im-plugin/data-streams/).
+// rollover begins a new index in the data stream, so that a changed template takes effect. Older indices stay as they are, and searches
+// still find their lines (https://docs.opensearch.org/latest/im-plugin/data-streams/).
 func rollover(stream, shape string) setupRequest {
 	return setupRequest{
 		Name: "index of the template's shape", Method: "POST", Path: "/" + stream + "/_rollover", Reports: acknowledged,
@@ -299,31 +295,30 @@ func rollover(stream, shape string) setupRequest {
 	}
 }
 
-// replicaCount is the setting of an index's copies beside the first.
+// replicaCount is the setting with the number of an index's copies.
 const replicaCount = "index.number_of_replicas"
 
-// indexSettings are an index's settings but for its replicas
+// indexSettings are an index's settings without its replicas
 // (https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/index-settings/).
 func indexSettings() object {
 	return object{
-		// AWS's default is five, and a shard costs memory whether it is full or not; of logs one holds up to 50 GiB
+		// AWS's default is five. Each shard costs memory, and one holds up to 50 GiB of logs
 		// (https://docs.aws.amazon.com/wellarchitected/latest/amazon-opensearch-service-lens/aosperf01-bp01.html).
 		"index.number_of_shards": 1,
-		// How late a line shows in a search. Each refresh makes a segment that must be merged later: AWS advises a minute where
-		// much is written (https://repost.aws/knowledge-center/opensearch-indexing-performance), the default is a second.
+		// The delay of lines in searches. Each refresh makes a segment that must be merged later. AWS advises a minute for heavy writing
+		// (https://repost.aws/knowledge-center/opensearch-indexing-performance). The default is a second.
 		"index.refresh_interval": "10s",
-		// Smaller on disk for some CPU. The zstd codecs are faster, but 1.x and 2.x before 2.9 have none
+		// It saves disk for some CPU. The zstd codecs are faster, but versions before 2.9 lack them
 		// (https://docs.opensearch.org/latest/im-plugin/index-codecs/).
 		"index.codec": "best_compression",
-		// The sidecar sends what fits. Should a value be no number, date or address where the mapping says so, it is left out of
-		// the index, and not its line refused (https://docs.opensearch.org/latest/field-types/mapping-parameters/ignore-malformed/).
+		// The sidecar sends values that fit. A value that still does not is not indexed, and its line is not refused
+		// (https://docs.opensearch.org/latest/field-types/mapping-parameters/ignore-malformed/).
 		"index.mapping.ignore_malformed": true,
 	}
 }
 
-// indexMappings are the fields that can be searched: the sidecar's own, and what the settings name. No line can bring another:
-// OpenSearch looks into no field that has no name here (dynamic: false), and keeps it with its line as it came
-// (docs/decisions/data-stream.md).
+// indexMappings are the fields that can be searched: the sidecar's own and the settings'. A line cannot add one: OpenSearch keeps other
+// fields with their line and does not index them (dynamic: false, docs/decisions/data-stream.md).
 func indexMappings(in SetupInput) object {
 	properties := object{}
 	for _, name := range in.Fields {
@@ -350,9 +345,9 @@ func mapping(kind string) object {
 	return object{"type": kind}
 }
 
-// retentionPolicy rolls the data stream over to a new index every day, or when the index is full, and deletes an index when its last
-// line is older than days. Each action is tried again without end, because ISM would give the index up for good otherwise. The names
-// of states and actions must stay, or indices that are there do not change to a new policy (docs/decisions/index-retention.md).
+// retentionPolicy rolls the data stream over to a new index every day or when the index is full, and deletes an index when its last line
+// is older than days. Each action is retried without end, because otherwise ISM gives an index up for good. The names of states and
+// actions must stay, or existing indices do not change to a new policy (docs/decisions/index-retention.md).
 func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	action := func(name string, arguments object) []object {
 		return []object{{name: arguments, "retry": object{"count": 100_000, "backoff": "constant", "delay": "10m"}}}
@@ -382,15 +377,15 @@ func retentionPolicy(stream string, days, rolloverMiB int) setupRequest {
 	}
 }
 
-// addPolicy gives the policy to indices that have none: somebody took it away, or they were made a moment before it
-// (docs/decisions/index-retention.md). The answer is 200 with a list of the indices that were left alone.
+// addPolicy gives the policy to indices without one: somebody removed it, or they were made a moment before it
+// (docs/decisions/index-retention.md). The answer is 200 with a list of the indices that it skipped.
 func addPolicy(name, stream string) setupRequest {
 	return setupRequest{
 		Name: name, Method: "POST", Path: "/_plugins/_ism/add/" + stream, Body: object{"policy_id": stream}, Reports: "failures",
 	}
 }
 
-// changePolicy moves the indices that have the policy to its newest version: an index keeps the version that it was given
+// changePolicy moves indices with the policy to its newest version. An index keeps the version that it got
 // (docs/decisions/index-retention.md).
 func changePolicy(stream string) setupRequest {
 	return setupRequest{
@@ -399,12 +394,12 @@ func changePolicy(stream string) setupRequest {
 	}
 }
 
-// auditLogs makes the domain's audit log say who was refused, who changed which index and who changed the security settings. It
-// replaces the configuration as a whole. What is granted is left out: every line that is sent, and every search. The fields that can
-// only be read must be there with these values (docs/decisions/audit-logs.md).
+// auditLogs logs who was refused, who changed which index and who changed the security settings. It replaces the whole configuration.
+// Granted requests are not logged: they are every line and every search. Read-only fields must have these values
+// (docs/decisions/audit-logs.md).
 func auditLogs() setupRequest {
 	granted := []string{"AUTHENTICATED", "GRANTED_PRIVILEGES"}
-	// Dashboards' own user, who reads its saved objects all the time.
+	// Dashboards' own user. It reads the saved objects all the time.
 	server := []string{"kibanaserver"}
 	return setupRequest{
 		Name: "audit logs", Method: "PUT", Path: "/_plugins/_security/api/audit/config",
@@ -415,7 +410,7 @@ func auditLogs() setupRequest {
 				"disabled_rest_categories":      granted,
 				"enable_transport":              true,
 				"disabled_transport_categories": granted,
-				// Bodies hold what people search for and what applications log.
+				// Bodies hold searches and log lines.
 				"log_request_body":          false,
 				"resolve_bulk_requests":     false,
 				"resolve_indices":           true,
@@ -439,10 +434,10 @@ func auditLogs() setupRequest {
 	}
 }
 
-// dashboardObjects are the saved objects of the file, one a line, with the index pattern's title set to the data stream
-// (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of fields:
-// Dashboards asks the indices for it at every visit, so that what the settings declare is there too. That it may not save the list as
-// the reader only shows in the browser's console (index_patterns.ts in https://github.com/opensearch-project/OpenSearch-Dashboards).
+// dashboardObjects are the saved objects of the file, one a line, with the data stream as the index pattern's title
+// (https://docs.opensearch.org/latest/dashboards/management/index-patterns/). The index pattern has no list of fields: at every visit
+// Dashboards asks the indices, so the settings' fields are there too. The reader may not save the list, which shows only in the
+// browser's console (index_patterns.ts in https://github.com/opensearch-project/OpenSearch-Dashboards).
 func dashboardObjects(file []byte, stream string) ([]object, error) {
 	var objects []object
 	for number, line := range bytes.Split(bytes.TrimSpace(file), []byte("\n")) {

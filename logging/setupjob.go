@@ -24,20 +24,19 @@ import (
 )
 
 const (
-	// SetupName is the set-up's service account and the label of its pods, and starts the names of its Job and its config map.
+	// SetupName is the name of the set-up's service account and pods. It starts the names of its Job and its ConfigMap.
 	SetupName   = "log-setup"
 	setupDir    = "/opt/setup"
 	setupVolume = "setup"
 	setupScript = "setup.rb"
 	setupFile   = "setup.json"
-	// setupDeadlineSeconds is when the Job gives up for good, after as many pods as it takes.
+	// setupDeadlineSeconds is when the Job gives up for good.
 	setupDeadlineSeconds = 2 * setupWaitSeconds
 	// nobody is the user of the set-up and of the proxy. No file in their images belongs to it.
 	nobody = 65534
 )
 
-// Quota is that of the namespace of what belongs to the domain: the set-up's pod and the proxy, each beside its successor, and
-// some room for pods that failed.
+// Quota is the quota of the set-up's and the proxy's namespace. It holds both pods, each beside its successor, and some failed pods.
 var Quota = config.Quota{Pods: 8, CPU: 1, MemoryGiB: 2}
 
 //go:embed files/setup.rb
@@ -46,14 +45,14 @@ var setupRuby string
 // MasterArgs describe the domain's master user.
 type MasterArgs struct {
 	ClusterName string
-	// Namespace is where the set-up Job runs.
+	// Namespace is the namespace of the set-up Job.
 	Namespace string
 }
 
-// Master is the domain's master user, which may do everything with it: the role of the set-up Job, and nobody else.
+// Master is the domain's master user: the role of the set-up Job. It may do everything with the domain.
 //
-// The role is handed out by EKS Pod Identity, unlike those of the sidecars and the proxy: its trust policy then needs no
-// OIDC provider, so the domain, which takes a quarter of an hour or more, does not wait for the cluster.
+// Unlike the roles of the sidecars and the proxy, it comes from EKS Pod Identity. So its trust policy needs no OIDC provider, and the
+// domain, which takes a quarter of an hour or more, does not wait for the cluster.
 type Master struct {
 	pulumi.ResourceState
 
@@ -62,7 +61,7 @@ type Master struct {
 	role *iam.Role
 }
 
-// NewMaster makes the role. What it may call is added by NewSetup, once the domain is there.
+// NewMaster makes the role. NewSetup adds its permissions after the domain is made.
 func NewMaster(ctx *pulumi.Context, name string, args *MasterArgs, opts ...pulumi.ResourceOption) (*Master, error) {
 	if args == nil {
 		return nil, fmt.Errorf("master %q: no arguments", name)
@@ -87,35 +86,33 @@ func NewMaster(ctx *pulumi.Context, name string, args *MasterArgs, opts ...pulum
 
 // SetupArgs describe the set-up of a domain.
 type SetupArgs struct {
-	// Image has Ruby and AWS's signer: the sidecar's.
+	// Image is the sidecar's image. It has Ruby and AWS's signer.
 	Image       string
 	ClusterName string
-	// Namespace is the master's, as an output of what made it.
+	// Namespace is the name of the master's namespace.
 	Namespace pulumi.StringInput
 	Master    *Master
 	DomainARN pulumi.StringOutput
-	// Settings are the set-up's input without what only AWS knows.
+	// Settings are the set-up's input without AWS's outputs.
 	Settings SetupInput
 	Endpoint pulumi.StringOutput
-	// WriterRoleARN and ReaderRoleARN are mapped to what they may do in the domain, the reader's only where Settings has
-	// dashboards.
+	// WriterRoleARN and ReaderRoleARN get roles inside the domain, the reader only with Settings.Dashboards.
 	WriterRoleARN pulumi.StringOutput
 	ReaderRoleARN pulumi.StringOutput
 	// DependsOn are the namespace's guards and the policies that admit the master.
 	DependsOn []pulumi.Resource
 }
 
-// Setup is the domain's inside, which no AWS API reaches: who may do what, how indices are made, and when they are deleted.
+// Setup configures the inside of the domain, which no AWS API reaches: roles, the data stream and its retention.
 type Setup struct {
 	pulumi.ResourceState
 
-	// Job has set the domain up; what logs before it is refused, or makes indices of the wrong shape.
+	// Job has set the domain up. Before it, log lines would be refused.
 	Job pulumi.Resource
 }
 
-// NewSetup runs the set-up as a Job and waits until it has succeeded. The Job's name carries a hash of all that it does: a
-// change of it runs a new Job, and a stack that did not change runs none.
-// The options need both providers, aws and kubernetes.
+// NewSetup runs the set-up as a Job and waits for its success. The Job's name has a hash of its script and document, so a change runs a
+// new Job. The options need both providers, aws and kubernetes.
 func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.ResourceOption) (*Setup, error) {
 	if args == nil {
 		return nil, fmt.Errorf("setup %q: no arguments", name)
@@ -169,7 +166,7 @@ func NewSetup(ctx *pulumi.Context, name string, args *SetupArgs, opts ...pulumi.
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
-// identity lets the master's role call what the set-up calls, and gives it to the Job's service account.
+// identity gives the master's role its permissions, and the role to the Job's service account.
 func (s *Setup) identity(ctx *pulumi.Context, name string, args *SetupArgs) ([]pulumi.Resource, error) {
 	policy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 		Role: args.Master.role.Name,
@@ -190,7 +187,7 @@ func (s *Setup) identity(ctx *pulumi.Context, name string, args *SetupArgs) ([]p
 		ServiceAccount: pulumi.String(SetupName),
 		RoleArn:        args.Master.RoleARN,
 		Tags:           tags.Name(name),
-		// The cluster's name is plain text: the cluster comes with the namespace's guards.
+		// The cluster's name is plain text. The dependency on the cluster is in the namespace's guards.
 	}, pulumi.Parent(s), pulumi.DependsOn(args.DependsOn))
 	if err != nil {
 		return nil, fmt.Errorf("pod identity: %w", err)
@@ -198,8 +195,7 @@ func (s *Setup) identity(ctx *pulumi.Context, name string, args *SetupArgs) ([]p
 	return []pulumi.Resource{policy, association}, nil
 }
 
-// setsUp are the calls of the set-up, read off its requests: the master may do everything inside the domain, but IAM lets
-// it say nothing else.
+// setsUp allows exactly the calls of the set-up's requests. Inside the domain the master may do everything.
 func setsUp(principal iampolicy.Principal, domain string, in SetupInput) ([]iampolicy.Statement, error) {
 	requests, err := setupRequests(in)
 	if err != nil {
@@ -235,14 +231,14 @@ func setsUp(principal iampolicy.Principal, domain string, in SetupInput) ([]iamp
 	return out, nil
 }
 
-// setupHashName is the name of the Job that sends the document: eight digits of a hash tell changes of one stack apart.
+// setupHashName is the name of the Job that sends the document. Eight digits of a hash distinguish the changes of one stack.
 func setupHashName(document string) string {
 	sum := sha256.Sum256([]byte(setupRuby + "\x00" + document))
 	return fmt.Sprintf("%s-%x", SetupName, sum[:4])
 }
 
-// setupJob is one pod that ends. A pod that fails is looked at, not restarted: the next one starts with what EKS has made of
-// the role's association meanwhile. A pod whose spot node goes does not count
+// setupJob runs one pod that ends. A failed pod is kept, not restarted: a new one may get the role that its predecessor was too early
+// for. A pod that is lost with its spot node does not count
 // (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
 func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpecArgs {
 	return batchv1.JobSpecArgs{
@@ -271,7 +267,7 @@ func setupPod(image string, files, account pulumi.StringPtrInput) pod.Spec {
 			Command: []string{"ruby", path.Join(setupDir, setupScript), path.Join(setupDir, setupFile)},
 			Env:     env,
 			Mounts:  []pod.Mount{{Volume: setupVolume, Path: setupDir, ReadOnly: true}, tokenMount},
-			// They become the pod's status, which Pulumi prints with the error of the Job
+			// The last lines become the pod's status, which Pulumi prints with the Job's error
 			// (https://github.com/pulumi/cloud-ready-checks/blob/master/pkg/kubernetes/pod/check.go).
 			LogsOnFailure: true,
 			Resources:     pod.Resources{CPU: "50m", Memory: "64Mi", MemoryLimit: "256Mi"},

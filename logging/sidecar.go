@@ -17,8 +17,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// ServiceAccount is the account of every pod with a sidecar. The account by itself gives a pod nothing: the token that
-// IAM accepts is mounted into the sidecar alone.
+// ServiceAccount is the account of every pod with a sidecar. Only the sidecar mounts the token that IAM accepts.
 const ServiceAccount = "fluentd"
 
 // The names that the sidecar adds to a pod.
@@ -37,16 +36,16 @@ const (
 
 // The paths in a pod's containers.
 const (
-	// logsDir is where the sidecar sees the folders of all containers.
+	// logsDir has the log folders of all containers, in the sidecar.
 	logsDir  = "/var/log/pod"
 	stateDir = "/var/lib/fluentd"
-	// outputDir is the folder of a container that writes no files of its own, and outputFile what its output is copied to.
+	// outputDir is the log folder of a container that writes no files. outputFile is the copy of its output.
 	outputDir   = "/var/log/output"
 	outputFile  = "output.log"
 	capturePath = "/opt/fluentd/" + captureKey
 )
 
-// The keys of the config map, which are the names of the files.
+// The keys of the ConfigMap are the names of the files.
 const (
 	configKey  = "fluent.conf"
 	inputKey   = "in_expense.rb"
@@ -55,22 +54,22 @@ const (
 	captureKey = "capture-output.sh"
 )
 
-// The bounds of what a pod keeps on its node's disk. An emptyDir's limit is not a quota but the size at which the kubelet
-// evicts the pod, so each is twice what its content can reach.
+// The bounds of a pod's logs on its node's disk. The kubelet evicts a pod whose emptyDir exceeds its limit, so each limit is twice the
+// content's largest size.
 const (
 	mib = 1 << 20
-	// rotateMiB is the size at which a log file is renamed, and generations how many renamed ones are kept.
+	// rotateMiB is the size at which a log file is renamed, and generations the number of renamed files that are kept.
 	rotateMiB   = 16
 	generations = 3
-	// bufferMiB is the sidecar's buffer: what it read and could not send yet.
+	// bufferMiB is the size of the sidecar's buffer of lines that are read and not sent.
 	bufferMiB     = 128
 	stateLimitMiB = 2 * bufferMiB
 )
 
-// logsLimitMiB is the bound of the volume that so many log files are in.
+// logsLimitMiB is the limit of the volume of that many log files.
 func logsLimitMiB(files int) int { return 2 * rotateMiB * (generations + 1) * files }
 
-// logFile is the name of a file that fluentd reads: its folder and its name without the ending are fields of each line.
+// logFile matches the names of files that fluentd reads. The folder and the name without its ending become fields of each line.
 var logFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*\.log$`)
 
 var (
@@ -91,31 +90,30 @@ type SidecarArgs struct {
 	Image       string
 	Region      string
 	ClusterName string
-	// DataStream is the name of the data stream that the lines go to.
+	// DataStream is the name of the data stream of the lines.
 	DataStream string
-	// Namespace is the name of the namespace that the pods are in.
+	// Namespace is the name of the pods' namespace.
 	Namespace pulumi.StringInput
 	// Endpoint is the domain's, without https://.
 	Endpoint pulumi.StringOutput
 	RoleARN  pulumi.StringInput
-	// Fields are added to every line, over what the application calls so. The names that the sidecar itself adds (cluster,
-	// namespace, pod, node, zone, container, stream) win over them. Empty adds none.
+	// Fields are added to every line. They replace the application's fields of the same name, and not the sidecar's own (cluster,
+	// namespace, pod, node, zone, container, stream).
 	Fields map[string]string
-	// IndexedFields are the fields of an application's JSON that can be searched, with their types. Empty declares none.
+	// IndexedFields are the fields of an application's JSON that can be searched, with their types.
 	IndexedFields map[string]string
-	// DropLevels are levels whose lines are not sent, in upper or lower case, such as "debug": of nginx's errors and of JSON
-	// objects with a field level, severity or lvl. Empty drops none.
+	// DropLevels are levels whose lines are not sent, such as "debug", in upper or lower case. nginx's errors have a level, and JSON
+	// objects with a field level, severity or lvl.
 	DropLevels []string
-	// Redact are regular expressions that Ruby takes, see config.Logging; what one matches in a line is replaced by
-	// "[redacted]", after what is always removed: authorization headers, cookies, passwords, tokens. One that does not compile
-	// keeps the sidecar from starting. Empty adds none.
+	// Redact are regular expressions, see config.Logging. What they match is replaced by "[redacted]", beside authorization headers,
+	// cookies, passwords and tokens, which always are. With one that Ruby cannot compile the sidecar does not start.
 	Redact []string
-	// BytesPerDay is how much of a pod's logs is read in a day, each line with 64 bytes more; the first day's may be read at
-	// once. It keeps one pod from filling the domain for all. What is above waits in the files, as long as rotation keeps them.
+	// BytesPerDay is the most of a pod's logs that is read in a day. Each line counts 64 bytes more. A whole day's may be read at once.
+	// It keeps one pod from filling the domain. More lines wait in the files, as long as rotation keeps them.
 	BytesPerDay int
 }
 
-// Sidecar is what every pod with a fluentd sidecar shares: its configuration and its service account.
+// Sidecar has what all pods with a fluentd sidecar share: the configuration and the service account.
 type Sidecar struct {
 	pulumi.ResourceState
 
@@ -124,8 +122,8 @@ type Sidecar struct {
 	serviceAccount pulumi.StringPtrInput
 }
 
-// NewSidecar makes the shared objects. A change of the files gives the config map a new name, and so rolls or replaces the
-// pods, as a change of the arguments does.
+// NewSidecar makes the shared objects. A change of the files gives the ConfigMap a new name. That rolls or replaces the pods, and so does
+// a change of the arguments.
 func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pulumi.ResourceOption) (*Sidecar, error) {
 	if args == nil {
 		return nil, fmt.Errorf("sidecar %q: no arguments", name)
@@ -156,15 +154,13 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
-// Add returns the pod with a sidecar that ships what the sources' containers write. The log folders of all containers are
-// one volume, of which each container is given its own; it finds its path in LOG_DIR, and the bounds for its rotation in
-// LOG_MAX_BYTES and LOG_GENERATIONS. Where a source has Output, the container's command is run by a script that copies its
-// output. The pod that was passed in is not changed.
+// Add returns the pod with a sidecar that ships the sources' logs. It does not change the given pod. One volume has the log folders of
+// all containers. Each container finds its folder in LOG_DIR, and the bounds of its rotation in LOG_MAX_BYTES and LOG_GENERATIONS. For a
+// source with Output, a script runs the container's command and copies its output.
 //
-// It refuses, with all that is wrong: no source, one that has nothing to ship, files that are not NAME.log, a folder that
-// is not absolute, a container that the pod does not have or that is named twice, one without a command whose output is
-// asked for; a pod that has one of the names it adds, another service account, no user (the token and the log files are
-// shared through its group) or a grace period below 90 seconds (the last lines are sent after the application has stopped).
+// Add returns an error with everything that is wrong. A pod needs a source, a user (the token and the log files are shared through its
+// group) and a grace period of 90 seconds (the last lines are sent after the application has stopped), and none of the names that the
+// sidecar adds. A source names one container of the pod, an absolute folder and files NAME.log, or Output and a command.
 func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error) {
 	var found problems
 	found.pod(spec)
@@ -192,19 +188,19 @@ func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 	files := logFiles(sources)
 	limit := logsLimitMiB(len(files))
 	spec.Containers = containers
-	// First of all: the sidecar then stops after everything else.
+	// The first init container stops last.
 	spec.InitContainers = slices.Concat([]pod.Container{s.files(files), s.fluentd(files, limit)}, spec.InitContainers)
 	spec.Volumes = slices.Concat(spec.Volumes, s.volumes(limit))
 	spec.ServiceAccount = s.serviceAccount
 	return spec, nil
 }
 
-// problems are what keeps a pod from having a sidecar.
+// problems are reasons why a pod cannot have a sidecar.
 type problems []error
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
 
-// pod notes what the pod lacks, and what it has under a name that the sidecar adds.
+// pod notes what the pod lacks, and which of its names the sidecar needs.
 func (p *problems) pod(spec pod.Spec) {
 	if spec.GraceSeconds < minGraceSeconds {
 		p.add("grace period %d: expected at least %d seconds", spec.GraceSeconds, minGraceSeconds)
@@ -227,7 +223,7 @@ func (p *problems) pod(spec pod.Spec) {
 	}
 }
 
-// attach is the container with its folder, and with the script around its command where its output is asked for.
+// attach returns the container with its log folder, and with Output with the script before its command.
 func (p *problems) attach(c pod.Container, source pod.LogSource) pod.Container {
 	fail := func(format string, args ...any) {
 		p.add("container %q: "+format, append([]any{source.Container}, args...)...)
@@ -281,8 +277,8 @@ func (p *problems) attach(c pod.Container, source pod.LogSource) pod.Container {
 	return c
 }
 
-// files makes the folders and the log files before the application starts, as the pod's user and writable for its group: a
-// folder that the kubelet has to make for a subPath is root's.
+// files makes the log folders and files before the application starts, as the pod's user and writable for its group. The kubelet would
+// make the folder of a subPath as root.
 func (s *Sidecar) files(files []string) pod.Container {
 	return pod.Container{
 		Name:      logFilesName,
@@ -295,7 +291,7 @@ func (s *Sidecar) files(files []string) pod.Container {
 
 const makeFiles = `umask 002; cd "$0" || exit; for file; do mkdir -p "${file%/*}"; touch "$file"; done`
 
-// fluentd is the sidecar, which is started before and stopped after the application.
+// fluentd is the sidecar. It starts before the application and stops after it.
 func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return pod.Container{
@@ -303,10 +299,10 @@ func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 		Image:   s.args.Image,
 		Sidecar: true,
 		Env: slices.Concat(aws, []pod.Variable{
-			// Read by the image's entrypoint. One process instead of two: the kubelet restarts it.
+			// The image's entrypoint reads these two. No supervisor is needed, because the kubelet restarts fluentd.
 			{Name: "FLUENTD_CONF", Text: configKey},
 			{Name: "FLUENTD_OPT", Text: "--no-supervisor"},
-			// Ruby's memory stays lower with the allocator that the image has but does not load.
+			// Ruby needs less memory with this allocator. The image has it and does not load it.
 			{Name: "LD_PRELOAD", Text: "/usr/lib/libjemalloc.so.2"},
 			{Name: "LOG_DIR", Text: logsDir},
 			{Name: "LOG_FILES", Text: jsonText(files, "[]")},
@@ -323,7 +319,7 @@ func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 			{Name: "POD_NAME", Field: "metadata.name"},
 			{Name: "POD_NAMESPACE", Field: "metadata.namespace"},
 			{Name: "NODE_NAME", Field: "spec.nodeName"},
-			// Copied from the node to the pod since Kubernetes 1.35, empty before
+			// Kubernetes copies it from the node since 1.35. Before, it is empty
 			// (https://www.kubernetes.dev/resources/keps/4742/).
 			{Name: "NODE_ZONE", Field: "metadata.labels['topology.kubernetes.io/zone']"},
 		}),
@@ -333,16 +329,16 @@ func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 			{Volume: stateVolume, Path: stateDir},
 			{Volume: tmpVolume, Path: "/tmp"},
 			token,
-			// The folders that the image's entrypoint names.
+			// The image's entrypoint names these folders.
 			configFile(configKey, "/fluentd/etc/"+configKey),
 			configFile(inputKey, "/fluentd/plugins/"+inputKey),
 			configFile(filterKey, "/fluentd/plugins/"+filterKey),
 			configFile(outputKey, "/fluentd/plugins/"+outputKey),
 		},
-		// Generous, and no readiness probe: a domain that is away must neither restart the sidecar nor take the application out of
-		// service. in_expense.rb itself sees whether the reading goes on.
+		// An unreachable domain must neither restart the sidecar nor take the application out of service. So the probe has long times,
+		// and there is no readiness probe. in_expense.rb itself sees whether the reading goes on.
 		Liveness: &pod.Probe{Path: "/metrics", Port: metricsPort, DelaySeconds: 30, PeriodSeconds: 30, TimeoutSeconds: 10, Failures: 4},
-		// docs/logging.md has the peaks that make fluentd prints: 95 MiB under load, 185 with what is worst. No CPU limit, because a
+		// make fluentd measured 95 MiB under load and 185 in the worst case (docs/logging.md). There is no CPU limit, because a
 		// throttled start takes half a minute.
 		Resources: pod.Resources{CPU: "50m", Memory: "128Mi", MemoryLimit: "384Mi", StorageMiB: logsLimitMiB + stateLimitMiB},
 	}
@@ -353,14 +349,14 @@ func (s *Sidecar) volumes(logsLimitMiB int) []pod.Volume {
 	return []pod.Volume{
 		{Name: logsVolume, Empty: &pod.Empty{LimitMiB: logsLimitMiB}},
 		{Name: stateVolume, Empty: &pod.Empty{LimitMiB: stateLimitMiB}},
-		// In memory, because only such a volume has the sticky bit that Ruby asks of a temporary directory.
+		// In memory, because only such a volume has the sticky bit that Ruby requires of a temporary directory.
 		{Name: tmpVolume, Empty: &pod.Empty{LimitMiB: 16, Memory: true}},
 		{Name: configVolume, ConfigMap: s.config},
 		token,
 	}
 }
 
-// logFiles are the files of all sources, in the volume of the logs.
+// logFiles are the files of all sources, by their paths in the volume.
 func logFiles(sources []pod.LogSource) []string {
 	var files []string
 	for _, source := range sources {
@@ -374,19 +370,19 @@ func logFiles(sources []pod.LogSource) []string {
 	return files
 }
 
-// jsonText is how fluentd takes a list or a map as one parameter. A null it would take for a list with "null" in it.
+// jsonText is a list or a map as one of fluentd's parameters. fluentd would read null as a list with "null" in it.
 func jsonText[T map[string]string | []string](value T, empty string) string {
 	if len(value) == 0 {
 		return empty
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // strings can always be marshalled
+		panic(err) // cannot happen: strings always have JSON
 	}
 	return string(text)
 }
 
-// configFile is one file of the config map. It does not change under a mount of its own, and need not: the map is immutable.
+// configFile mounts one file of the ConfigMap. Such a mount gets no updates, and needs none: the ConfigMap is immutable.
 func configFile(key, file string) pod.Mount {
 	return pod.Mount{Volume: configVolume, Path: file, SubPath: key, ReadOnly: true}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// MultiContainerName is the name of the pod, and AlmaContainer that of its container with a shell.
+	// MultiContainerName is the name of the pod. AlmaContainer is its container with a shell.
 	MultiContainerName = "multi-container"
 	AlmaContainer      = "alma"
 	pageVolume         = "page"
@@ -27,7 +27,7 @@ type MultiContainerArgs struct {
 	Namespace  pulumi.StringInput
 	NginxImage string
 	AlmaImage  string
-	// VolumeSizeGiB is the claim's size; it can grow in place.
+	// VolumeSizeGiB is the claim's size. It can grow in place.
 	VolumeSizeGiB int
 	// StorageClass is the class of the claim's volume.
 	StorageClass pulumi.StringInput
@@ -36,14 +36,14 @@ type MultiContainerArgs struct {
 	DependsOn []pulumi.Resource
 }
 
-// MultiContainer is the single pod "multi-container": what its container alma writes to the shared volume, its container
-// nginx serves. The volume is a claim of its own and outlives the pod; `pulumi destroy` deletes both.
+// MultiContainer is the single pod "multi-container". Its container alma writes a page to a shared volume, and nginx serves it. The
+// volume has a claim and outlives the pod. `pulumi destroy` deletes both.
 type MultiContainer struct {
 	pulumi.ResourceState
 }
 
-// NewMultiContainer makes the claim and the pod of that name. Nearly every change replaces the pod, and the page count goes on; a
-// change of the class replaces the claim and its data.
+// NewMultiContainer makes the claim and the pod with the given name. Nearly every change replaces the pod, and the page count goes on.
+// A change of the class replaces the claim and its data.
 func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArgs, opts ...pulumi.ResourceOption) (*MultiContainer, error) {
 	if args == nil {
 		return nil, fmt.Errorf("multi-container %q: no arguments", name)
@@ -68,7 +68,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 		Metadata: pod.Meta(name, args.Namespace),
 		Spec: corev1.PersistentVolumeClaimSpecArgs{
 			StorageClassName: args.StorageClass,
-			// EBS volumes attach to one node.
+			// An EBS volume attaches to one node.
 			AccessModes: pulumi.StringArray{pulumi.String("ReadWriteOnce")},
 			Resources: corev1.VolumeResourceRequirementsArgs{
 				Requests: pulumi.StringMap{"storage": pulumi.Sprintf("%dGi", args.VolumeSizeGiB)},
@@ -102,8 +102,8 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-// alma writes the page, and says so on its output. The probe looks for what it writes: a writer that hangs is restarted.
-// It has no readiness probe: it serves nobody, and nginx's tells whether the pod answers.
+// alma writes the page, and a line on its output. The liveness probe looks at the page's age, so a writer that hangs is restarted.
+// alma serves nobody and has no readiness probe. nginx has one.
 func alma(image string) pod.Container {
 	return pod.Container{
 		Name:    AlmaContainer,

@@ -21,13 +21,13 @@ type NginxArgs struct {
 	DependsOn []pulumi.Resource
 }
 
-// Nginx is the single pod "nginx". Nothing brings a bare pod back when its node goes, until the next
-// `pulumi up --refresh`: what must stay up is Web.
+// Nginx is the single pod "nginx". After its node is gone, only `pulumi up --refresh` brings a bare pod back. Web is the workload that
+// heals itself.
 type Nginx struct {
 	pulumi.ResourceState
 }
 
-// NewNginx makes the pod of that name. Nearly every change replaces it, with a gap, because the name is fixed.
+// NewNginx makes the pod with the given name. Nearly every change replaces it, with a gap, because the name is fixed.
 func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.ResourceOption) (*Nginx, error) {
 	if args == nil {
 		return nil, fmt.Errorf("nginx %q: no arguments", name)

@@ -11,17 +11,17 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Port is where nginx listens: below 1024 an unprivileged user may not.
+// Port is nginx's port. An unprivileged user may not listen below 1024.
 const Port = 8080
 
 const (
 	portName       = "http"
 	nginxContainer = "nginx"
-	// logDir is where nginx.conf writes the files that are shipped.
+	// logDir is where nginx.conf writes the log files.
 	logDir = "/var/log/app"
-	// user is the official nginx image's unprivileged user. All containers of a pod run as it, so that they can share files.
+	// user is the official nginx image's unprivileged user. All containers of a pod run as this user and can share files.
 	user = 101
-	// graceSeconds is how long a pod may take to stop: nginx ends within 30 seconds, the rest is for its last log lines.
+	// graceSeconds is how long a pod may take to stop. nginx ends within 30 seconds. The rest is for its last log lines.
 	graceSeconds = 90
 
 	configVolume = "nginx-config"
@@ -30,7 +30,7 @@ const (
 	rotatePath   = "/opt/nginx/" + rotateKey
 )
 
-// The keys of nginx's config map, which are the names of the files.
+// The keys of nginx's ConfigMap are the names of the files.
 const (
 	configKey = "nginx.conf"
 	rotateKey = "rotate-logs.sh"
@@ -39,7 +39,7 @@ const (
 //go:embed files
 var files embed.FS
 
-// file is the text of an embedded file; a name that does not exist is a mistake of this package.
+// file is the text of an embedded file. It panics for a name that does not exist.
 func file(name string) pulumi.String {
 	data, err := files.ReadFile("files/" + name)
 	if err != nil {
@@ -48,15 +48,14 @@ func file(name string) pulumi.String {
 	return pulumi.String(data)
 }
 
-// Ship returns the pod with what ships the logs that its containers write. A container that writes files finds the bounds
-// for its rotation in LOG_MAX_BYTES and LOG_GENERATIONS, and its folder in LOG_DIR.
+// Ship returns the pod with a sidecar that ships its containers' logs. A container that writes files finds its folder in LOG_DIR and
+// the bounds of its rotation in LOG_MAX_BYTES and LOG_GENERATIONS.
 type Ship func(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 
-// nginxLogs are what nginx.conf writes: requests as JSON, and errors.
+// nginxLogs are the files of nginx.conf: requests as JSON, and errors.
 var nginxLogs = pod.LogSource{Container: nginxContainer, Dir: logDir, Files: []string{"access.log", "error.log"}}
 
-// newNginxConfig makes the config map that every nginx here runs with. Its name changes with its content, so the pods
-// that use it roll or are replaced.
+// newNginxConfig makes the ConfigMap of an nginx. Its name changes with its content, so a change rolls or replaces the pods.
 func newNginxConfig(
 	ctx *pulumi.Context, name string, namespace pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) (*corev1.ConfigMap, error) {
@@ -71,8 +70,8 @@ func newNginxConfig(
 	return config, nil
 }
 
-// nginx is the container that all three workloads have: the official image as an unprivileged user on a read-only file
-// system, with a probe for each question: has it started, does it live, may it be sent traffic.
+// nginx is the container of all three workloads: the official image as an unprivileged user on a read-only file system, with startup,
+// liveness and readiness probes.
 func nginx(image string, mounts ...pod.Mount) pod.Container {
 	probe := func(period, failures int) *pod.Probe {
 		return &pod.Probe{Path: "/healthz", Port: Port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2}
@@ -80,13 +79,12 @@ func nginx(image string, mounts ...pod.Mount) pod.Container {
 	return pod.Container{
 		Name:  nginxContainer,
 		Image: image,
-		// In place of the image's entrypoint, which goes on when it passes over a script: it starts those that are executable,
-		// and none where it finds links only, as in a config map's folder
-		// (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit files,
-		// which a read-only root forbids.
+		// Not the image's entrypoint: it starts only executable scripts, ignores links as in a ConfigMap's folder, and starts nginx
+		// all the same (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit
+		// files, which a read-only root forbids.
 		Command: []string{"sh", rotatePath, "nginx", "-g", "daemon off;"},
 		Ports:   []pod.Port{{Name: portName, Number: Port}},
-		// One file each, a regular one, in a folder that keeps the image's other files.
+		// Each mount is one regular file, so that the folder keeps the image's other files.
 		Mounts: append([]pod.Mount{
 			{Volume: configVolume, Path: configPath, SubPath: configKey, ReadOnly: true},
 			{Volume: configVolume, Path: rotatePath, SubPath: rotateKey, ReadOnly: true},
@@ -95,13 +93,13 @@ func nginx(image string, mounts ...pod.Mount) pod.Container {
 		Startup:   probe(2, 30),
 		Liveness:  probe(10, 3),
 		Readiness: probe(5, 2),
-		// Endpoints and load balancers need a moment to hear that the pod is going: until then it still answers.
+		// Endpoints and load balancers learn only after a moment that the pod stops. Until then it still answers.
 		StopDelaySeconds: 5,
 		Resources:        pod.Resources{CPU: "100m", Memory: "64Mi", MemoryLimit: "128Mi"},
 	}
 }
 
-// nginxVolumes are what nginx mounts.
+// nginxVolumes are the volumes that nginx mounts.
 func nginxVolumes(config *corev1.ConfigMap) []pod.Volume {
 	return []pod.Volume{
 		{Name: configVolume, ConfigMap: config.Metadata.Name().Elem()},

@@ -28,24 +28,24 @@ type WebArgs struct {
 	config.Web
 	Namespace pulumi.StringInput
 	Image     string
-	// Secret is mounted at /var/run/secrets/NAME, a file for each key; nil is none.
+	// Secret is mounted at /var/run/secrets/NAME, one file for each key. nil mounts none.
 	Secret pulumi.StringMapInput
 	Ship   Ship
 	// DependsOn are the namespace's guards.
 	DependsOn []pulumi.Resource
 }
 
-// Web is the self-healing workload: a Deployment over zones and nodes, replaced when it fails and scaled by its CPU use,
-// behind a Service, with its configuration in a ConfigMap and a Secret.
+// Web is the self-healing workload: a Deployment spread over zones and nodes and scaled by its CPU use, behind a Service, with its
+// configuration in a ConfigMap and a Secret.
 type Web struct {
 	pulumi.ResourceState
 
-	// ServiceName is the name under which the pods of the namespace reach it, on Port.
+	// ServiceName is the name by which pods of the namespace reach it, on Port.
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
-// NewWeb makes the workload, whose objects have its name. A change of the settings or the secret makes a new ConfigMap or Secret, and
-// rolls the pods to it. A change of Public changes the Service's type in place; its name stays.
+// NewWeb makes the workload. Its objects have its name. A change of the settings or the secret makes a new ConfigMap or Secret and
+// rolls the pods. A change of Public changes the Service's type in place.
 func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.ResourceOption) (*Web, error) {
 	if args == nil {
 		return nil, fmt.Errorf("web %q: no arguments", name)
@@ -61,7 +61,7 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: pod.Meta(name, args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
-			// No replicas: their number is the autoscaler's, and every `up` would set it back
+			// No replicas: every `up` would reset the number that the autoscaler sets
 			// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
 			Selector: pod.Selector(name),
 			Strategy: appsv1.DeploymentStrategyArgs{
@@ -94,7 +94,7 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"serviceName": w.ServiceName})
 }
 
-// scaling decides how many pods there are: by their load, and how few a node's end may leave.
+// scaling scales the number of pods by their load, and bounds how many of them a drained node may stop at once.
 func (w *Web) scaling(ctx *pulumi.Context, name string, args *WebArgs, deployment *appsv1.Deployment) error {
 	meta := pod.Meta(name, args.Namespace)
 	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
@@ -102,7 +102,7 @@ func (w *Web) scaling(ctx *pulumi.Context, name string, args *WebArgs, deploymen
 		Spec: policyv1.PodDisruptionBudgetSpecArgs{
 			Selector:       pod.Selector(name),
 			MaxUnavailable: pulumi.Int(1),
-			// A pod that does not work may not keep a node from being drained.
+			// A broken pod must not block the draining of a node.
 			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 		},
 	}, pulumi.Parent(w)); err != nil {
@@ -117,7 +117,7 @@ func (w *Web) scaling(ctx *pulumi.Context, name string, args *WebArgs, deploymen
 			MinReplicas: pulumi.Int(args.MinReplicas),
 			MaxReplicas: pulumi.Int(args.MaxReplicas),
 			Metrics: autoscalingv2.MetricSpecArray{autoscalingv2.MetricSpecArgs{
-				// The container's use, not the pod's: a busy sidecar is no reason for another web server.
+				// The container's use, not the pod's: a busy sidecar does not need another web server.
 				Type: pulumi.String("ContainerResource"),
 				ContainerResource: autoscalingv2.ContainerResourceMetricSourceArgs{
 					Container: pulumi.String(nginxContainer),
@@ -159,7 +159,7 @@ func (w *Web) pod(ctx *pulumi.Context, name string, args *WebArgs) (pod.Spec, er
 		if err != nil {
 			return pod.Spec{}, fmt.Errorf("secret: %w", err)
 		}
-		// Files, not environment variables, which end up in crash reports and child processes.
+		// Files, because environment variables end up in crash reports and child processes.
 		volumes = append(volumes, pod.Volume{Name: secretVolume, Secret: secret.Metadata.Name()})
 		mounts = append(mounts, pod.Mount{Volume: secretVolume, Path: path.Join(secretsDir, name), ReadOnly: true})
 	}
@@ -175,8 +175,7 @@ func (w *Web) pod(ctx *pulumi.Context, name string, args *WebArgs) (pod.Spec, er
 	}, nginxLogs)
 }
 
-// WebOpenings let the pods of the namespace connect to web, and with public everybody: the load balancer keeps its clients'
-// addresses.
+// WebOpenings admit the pods of the namespace to web, and with public everybody. The load balancer keeps its clients' addresses.
 func WebOpenings(public bool) []namespace.Opening {
 	openings := []namespace.Opening{{
 		Name: "allow-web", From: namespace.Neighbours, To: namespace.Neighbours, Ports: namespace.TCP(Port),
@@ -190,9 +189,9 @@ func WebOpenings(public bool) []namespace.Opening {
 	return openings
 }
 
-// servicePorts: inside the cluster the Service has the container's port, because the VPC CNI's network policies match a
-// Service only where the two are the same (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html).
-// From outside, where the load balancer has translated it already, it is the port that browsers use.
+// servicePorts are the Service's ports. Inside the cluster it has the container's port, because the VPC CNI's network policies match a
+// Service only if the two are equal (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html). Outside it also has
+// port 80: the load balancer has translated it before the policy applies.
 func servicePorts(public bool) corev1.ServicePortArray {
 	ports := corev1.ServicePortArray{corev1.ServicePortArgs{
 		Name: pulumi.String(portName), Port: pulumi.Int(Port), TargetPort: pulumi.String(portName),
@@ -212,9 +211,8 @@ func serviceType(public bool) string {
 	return "ClusterIP"
 }
 
-// serviceMeta asks EKS's own controller for a network load balancer. It is internet-facing unless told otherwise, and goes
-// into the subnets that are tagged for it, the public ones
-// (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
+// serviceMeta asks EKS's own controller for a network load balancer. By default it is internet-facing and in the public subnets, by
+// their tag (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
 func serviceMeta(meta metav1.ObjectMetaArgs, public bool) metav1.ObjectMetaArgs {
 	if public {
 		meta.Annotations = pulumi.StringMap{

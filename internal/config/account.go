@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Account is what a stack's aws: keys say of the credentials, and of the account that they must be of. Pulumi hands these keys
-// to default providers, of which this program has none (https://github.com/pulumi/pulumi-aws/issues/3259): what is here, the
-// program passes on itself, and make doctor and make leftovers follow it. Every other key is refused. The zero value takes the
-// credentials of the environment, of whatever account they are.
+// Account has a stack's aws: keys: which credentials it uses, and which accounts they may belong to. Pulumi passes such keys only to
+// default providers (https://github.com/pulumi/pulumi-aws/issues/3259), and this program has none. So the program passes these keys to
+// its provider, and make doctor and make leftovers follow them. Other keys are refused. The zero value takes the environment's
+// credentials, of any account.
 type Account struct {
-	// Profile is aws:profile, a profile of the aws CLI's configuration, which wins over the environment's credentials. Whoever runs
-	// Pulumi needs a profile of that name, a workflow too. Default none.
+	// Profile is aws:profile, a profile of the aws CLI's configuration. It wins over the environment's credentials. Everyone who runs
+	// Pulumi needs a profile of that name, and so does a workflow. Default none.
 	Profile string
-	// RoleARN is aws:assumeRole.roleArn, a role that the credentials assume before they do anything. Default none.
+	// RoleARN is aws:assumeRole.roleArn, a role that the credentials assume first. Default none.
 	RoleARN string
 	// AllowedIDs is aws:allowedAccountIds: the provider refuses credentials of any other account. Default all.
 	AllowedIDs []string
@@ -25,7 +25,7 @@ type Account struct {
 	ForbiddenIDs []string
 }
 
-// ID is the account that the settings name, by its role or as the first that is allowed; empty if they name none.
+// ID is the account of the role, or else the first allowed account. It is empty if the settings name no account.
 func (a Account) ID() string {
 	switch {
 	case a.RoleARN != "":
@@ -36,7 +36,7 @@ func (a Account) ID() string {
 	return ""
 }
 
-// Check is an error if credentials are of an account that the settings of a stack rule out.
+// Check returns an error if a stack's settings forbid the account of the credentials.
 func (a Account) Check(id, stack string) error {
 	switch {
 	case len(a.AllowedIDs) > 0 && !slices.Contains(a.AllowedIDs, id):
@@ -49,7 +49,7 @@ func (a Account) Check(id, stack string) error {
 	return nil
 }
 
-// Remedy is the command that leads to other credentials than those in use, for a stack.
+// Remedy is the command that changes the credentials of a stack.
 func (a Account) Remedy(stack string) string {
 	switch {
 	case a.RoleARN != "":
@@ -60,7 +60,7 @@ func (a Account) Remedy(stack string) string {
 	return takeProfile
 }
 
-// SignIn is how credentials are got that AWS accepts, where those in use are none or have expired.
+// SignIn says how to get credentials if there are none or they have expired.
 func (a Account) SignIn() string {
 	if a.Profile != "" {
 		return "aws sso login --profile " + a.Profile + ", or aws configure --profile " + a.Profile
@@ -68,13 +68,12 @@ func (a Account) SignIn() string {
 	return "aws sso login, or aws configure; then, because keys in the environment win over both: " + takeProfile
 }
 
-// takeProfile takes keys out of the environment first, because they win over AWS_PROFILE (resolveCredentialChain in
+// takeProfile unsets the environment's keys first, because they win over AWS_PROFILE (resolveCredentialChain in
 // https://github.com/aws/aws-sdk-go-v2/blob/config/v1.33.18/config/resolve_credentials.go, and
 // https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#precedence).
 const takeProfile = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME"
 
-// ReadAccount reads the aws: keys among a stack's settings, and nothing else, as Read does. It is for whoever must find the
-// account of a stack whose other settings are wrong.
+// ReadAccount is Read for the aws: keys only. It works for a stack whose other settings are wrong.
 func ReadAccount(values map[string]string, encrypted []string) (Account, error) {
 	r := &report{given: map[string]bool{}}
 	a := r.account(file(values, encrypted))
@@ -87,7 +86,7 @@ const (
 	keyAllowed    = "aws:allowedAccountIds"
 	keyForbidden  = "aws:forbiddenAccountIds"
 
-	// passedOn are the keys of the aws provider that the program takes, in the order of the alphabet.
+	// passedOn are the keys of the aws provider that the program takes, sorted.
 	passedOn = "allowedAccountIds assumeRole forbiddenAccountIds profile region"
 )
 
@@ -95,11 +94,11 @@ var (
 	// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
 	roleARN   = arnOf("role")
-	// The name becomes an argument of the aws CLI and a word of a command that people copy.
+	// The name becomes an argument of the aws CLI, and part of commands that people copy.
 	profileName = regexp.MustCompile(`^[A-Za-z0-9_.@][A-Za-z0-9_.@+=,:/-]*$`)
 )
 
-// notPassedOn are the other keys of the aws provider, each with what takes its place. The variables are read by the provider
+// notPassedOn are the other keys of the aws provider, each with its replacement. The variables are read by the provider
 // (go/aws/provider.go of github.com/pulumi/pulumi-aws/sdk/v6 6.83.4), the AWS SDK of make doctor and make leftovers
 // (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html) and the aws CLI of the kubeconfig alike.
 var notPassedOn = map[string]string{
@@ -133,10 +132,10 @@ var notPassedOn = map[string]string{
 	"useFipsEndpoint":                "export AWS_USE_FIPS_ENDPOINT=true instead",
 }
 
-// notOfRole are the fields of aws:assumeRole that `aws eks get-token` cannot be told, in a kubeconfig of pulumi-eks at least
-// (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, generateKubeconfig: --role and --profile),
-// each with what takes its place: what a profile can hold
-// (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#using-aws-iam-roles), or credentials of a session.
+// notOfRole are the fields of aws:assumeRole that the kubeconfig of pulumi-eks cannot pass to `aws eks get-token`
+// (https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/cluster/cluster.ts, generateKubeconfig: --role and --profile). Each has
+// its replacement: a field of a profile
+// (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html#using-aws-iam-roles), or a session's credentials.
 var notOfRole = map[string]string{
 	"duration":          inProfile + "duration_seconds",
 	"externalId":        inProfile + "external_id",
@@ -155,7 +154,7 @@ const (
 		"AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 )
 
-// account reads the keys that are passed on, and refuses all others of the three providers. It shows the value of none of those.
+// account reads the keys that are passed on, and refuses all others of the three providers without showing their values.
 func (r *report) account(src source) (a Account) {
 	known := strings.Fields(passedOn)
 	for _, key := range src.keys {
@@ -205,7 +204,7 @@ func (r *report) account(src source) (a Account) {
 // characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
 var policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,128}$`)
 
-// iam checks that the boundary is a policy that the stack's roles can have: AWS takes one of their own account, or its own.
+// iam checks that the boundary is a policy of the stack's account or of AWS. AWS takes no other.
 func (r *report) iam(c *Config) {
 	const at = "iam.permissionsBoundary"
 	arn := c.IAM.PermissionsBoundary
@@ -222,12 +221,12 @@ func (r *report) iam(c *Config) {
 
 func removeWith(key string) string { return "remove it with: pulumi config rm " + key }
 
-// encrypted notes an encrypted key: its value goes into plain resource properties and into errors.
+// encrypted notes an encrypted key. Its value would appear in plain resource properties and in errors.
 func (r *report) encrypted(key string) {
 	r.add(key, "an encrypted value", "plain text", removeWith(key)+"; then set it without --secret")
 }
 
-// assumeRole reads the one field of aws:assumeRole that everybody can follow.
+// assumeRole reads aws:assumeRole.roleArn, the only field that provider, kubeconfig and tools all support.
 func (r *report) assumeRole(src source, region string) (arn string) {
 	const (
 		at      = keyAssumeRole + ".roleArn"
@@ -249,11 +248,11 @@ func (r *report) assumeRole(src source, region string) (arn string) {
 		}
 	}
 	switch arnText, given := fields["roleArn"]; {
-	case encrypted && refused: // What would be refused in plain text too is no better without --secret.
+	case encrypted && refused: // It is refused in plain text too.
 	case encrypted:
 		r.encrypted(keyAssumeRole)
 	case !isMap:
-		// The CLI sets no path within a value of another kind.
+		// The CLI sets a path only within a map.
 		r.add(keyAssumeRole, "something else than a map", "a map with roleArn",
 			removeWith(keyAssumeRole)+"; then set it with: pulumi config set --path "+at+" ARN")
 	case !given:
@@ -267,7 +266,7 @@ func (r *report) assumeRole(src source, region string) (arn string) {
 	return ""
 }
 
-// accountIDs reads a list of accounts. An empty one would look like a safeguard and be none.
+// accountIDs reads a list of accounts. It refuses an empty list, which would only look like a safeguard.
 func (r *report) accountIDs(src source, key string) (ids []string) {
 	const allowed = "an account ID of 12 digits, in quotes"
 	text, ok := src.get(key)
@@ -286,7 +285,7 @@ func (r *report) accountIDs(src source, key string) (ids []string) {
 	for i, element := range list {
 		at := fmt.Sprintf("%s[%d]", key, i)
 		if id, isText := element.(string); !isText {
-			// Without quotes YAML drops zeros in front, or reads an octal number: what is shown would be another ID.
+			// Without quotes YAML drops leading zeros or reads an octal number, so the value may be another ID.
 			r.add(at, kindOf(element), allowed, set(i))
 		} else if r.match(at, id, accountID, 12, allowed) {
 			ids = append(ids, id)

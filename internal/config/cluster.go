@@ -12,7 +12,7 @@ import (
 	"expense/internal/published"
 )
 
-// unroutable are ranges that no address of the internet is in.
+// unroutable are ranges without addresses of the internet.
 var unroutable = slices.Concat(forVPC, []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("224.0.0.0/3"),
 })
@@ -37,8 +37,8 @@ func (r *report) endpoint(c *Config) {
 	for i, text := range cidrs {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		prefix, ok := r.cidr(at, text, 0, 32, nil, "")
-		// EKS refuses a network with reserved addresses in it (https://docs.aws.amazon.com/eks/latest/userguide/config-cluster-endpoint.html),
-		// but for the network of all: who comes from a private address uses the private endpoint.
+		// EKS refuses a network with reserved addresses, except 0.0.0.0/0
+		// (https://docs.aws.amazon.com/eks/latest/userguide/config-cluster-endpoint.html). Private addresses use the private endpoint.
 		if ok && prefix.Bits() > 0 && slices.ContainsFunc(unroutable, prefix.Overlaps) {
 			r.add(at, quote(text)+", in which are addresses that are not on the internet", "the public addresses that requests come from", remedy)
 		}
@@ -60,14 +60,14 @@ var (
 )
 
 // arnOf matches ARNs of IAM's kinds
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns), of a path of up to 512 and a
-// name of up to 64 characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns). A path has up to 512 characters, a
+// name up to 64 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
 func arnOf(kinds string) *regexp.Regexp {
 	return regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(?:` + kinds + `)/(?:[\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}$`)
 }
 
-// ownPartition notes a problem for an ARN of another partition than a region that is right: nobody of one partition is known
-// in another (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
+// ownPartition notes a problem for an ARN of another partition than the region's. A partition does not know the principals of another
+// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html).
 func (r *report) ownPartition(path, arn, region string) bool {
 	own := "arn:" + iampolicy.Partition(region) + ":"
 	if _, known := zonePrefix(region); !known || !r.ok(keyRegion) || strings.HasPrefix(arn, own) {
@@ -88,8 +88,8 @@ func (r *report) cluster(c *Config) {
 	k := c.Cluster
 	r.match("cluster.name", k.Name, clusterName, 100, "1 to 100 letters, digits, '-' and '_', starting with a letter or digit")
 
-	// Native sidecars, which carry the logs, are stable since 1.33
-	// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/). Newer versions than today's are welcome.
+	// Native sidecars, which ship the logs, are stable since 1.33
+	// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/). Versions newer than today's are allowed.
 	const version = `a minor version from "1.33" on that EKS offers, in quotes`
 	if r.require("cluster.version", version, "list them with: aws eks describe-cluster-versions --region "+c.regionOr()) {
 		if m := kubernetesVersion.FindStringSubmatch(k.Version); m == nil || m[1] < "33" {
@@ -105,7 +105,7 @@ func (r *report) cluster(c *Config) {
 	for list, arns := range map[string][]string{"admins": k.Admins, "readers": k.Readers} {
 		for i, arn := range arns {
 			path := fmt.Sprintf("cluster.%s[%d]", list, i)
-			// A session's ARN matches nobody's access entry (https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html).
+			// The ARN of a session never matches an access entry (https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html).
 			if m := assumedRoleARN.FindStringSubmatch(arn); m != nil {
 				r.add(path, quote(arn)+", a session of a role", "the role's own ARN",
 					"show it with: aws iam get-role --query Role.Arn --role-name "+m[1])
@@ -116,7 +116,7 @@ func (r *report) cluster(c *Config) {
 		r.unique("cluster."+list, arns)
 	}
 	for i, arn := range k.Readers {
-		// EKS has one access entry for a principal (access-entries, as above).
+		// EKS has only one access entry for a principal (access-entries, as above).
 		if slices.Contains(k.Admins, arn) {
 			r.add(fmt.Sprintf("cluster.readers[%d]", i), quote(arn)+", which is in cluster.admins", "each principal in one of the two lists", "")
 		}

@@ -1,13 +1,12 @@
-// Package config owns the stack's settings: what may be set, the defaults, and every rule
-// that can be checked before AWS is asked. It registers no resource; the packages that do
-// receive these plain values and trust them.
+// Package config has the stack's settings, their defaults, and every rule that can be checked without AWS. It registers no resource.
+// The packages that do get these plain values and trust them.
 package config
 
 import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 // Config is one stack's settings, complete and checked.
 type Config struct {
-	// Region is the AWS region, from aws:region: a commercial one or one of GovCloud's. A change replaces every resource.
+	// Region is aws:region, a commercial region or one of GovCloud's. A change replaces every resource.
 	Region    string
 	Account   Account
 	IAM       IAM
@@ -15,14 +14,14 @@ type Config struct {
 	Cluster   Cluster
 	Workloads Workloads
 	Logging   Logging
-	// WebSecret holds the key-value pairs of expense:webSecret, always a secret output; nil when the key is not set.
+	// WebSecret is expense:webSecret, always a secret output. It is nil if the key is not set.
 	WebSecret pulumi.StringMapInput
 }
 
 // IAM is expense:iam.
 type IAM struct {
-	// PermissionsBoundary is the ARN of an IAM policy that each role of the stack gets as its boundary, the component's too: the most
-	// that it can do, whatever its own policies say
+	// PermissionsBoundary is the ARN of the IAM policy that is the boundary of each of the stack's roles, the eks component's too. A role
+	// can do no more than its boundary allows
 	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html). Default none. A change is made in place.
 	PermissionsBoundary string `json:"permissionsBoundary"`
 }
@@ -31,12 +30,12 @@ type IAM struct {
 type NAT string
 
 const (
-	// NATSingle is one NAT gateway, in the first zone: cheapest, and the zone's outage cuts all zones off.
+	// NATSingle is one NAT gateway in the first zone. It is the cheapest. An outage of the zone disconnects all zones.
 	NATSingle NAT = "single"
 	// NATPerZone is one NAT gateway in each zone.
 	NATPerZone NAT = "perZone"
-	// NATNone is no NAT gateway: nodes reach AWS through interface endpoints, and images must come from a private ECR repository.
-	// A few regions lack an endpoint for EKS and refuse it.
+	// NATNone is no NAT gateway. Nodes reach AWS through interface endpoints, and images must be in a private ECR repository. It is
+	// refused in the few regions without an endpoint for EKS.
 	NATNone NAT = "none"
 )
 
@@ -44,8 +43,8 @@ const (
 type Network struct {
 	// CIDR is the VPC's IPv4 range, /16 to /22. Default 192.168.0.0/16. A change replaces the VPC and all in it.
 	CIDR string `json:"cidr"`
-	// Zones are the availability zones by ID (use1-az1), 2 to 6, without those EKS refuses. Required.
-	// The position decides the subnets' ranges: append new zones, do not reorder.
+	// Zones are 2 to 6 availability zones by ID (use1-az1), without those that EKS refuses. Required. The position decides the subnets'
+	// ranges: append new zones, do not reorder.
 	Zones []string `json:"zones"`
 	// NAT is single (default), perZone or none.
 	NAT NAT `json:"nat"`
@@ -60,25 +59,24 @@ type Cluster struct {
 	// ServiceCIDR is the range of Service addresses, /12 to /24, private and outside the VPC. Default 172.20.0.0/16. A change
 	// replaces the cluster.
 	ServiceCIDR string `json:"serviceCidr"`
-	// PublicAccess opens the Kubernetes API endpoint to PublicAccessCIDRs. Default false: reachable from the VPC only.
+	// PublicAccess opens the Kubernetes API endpoint to PublicAccessCIDRs. Default false: only the VPC reaches it.
 	PublicAccess bool `json:"publicAccess"`
-	// PublicAccessCIDRs are the ranges that may reach the public endpoint, at most 40. Required with PublicAccess; there is no default.
+	// PublicAccessCIDRs are the ranges that may reach the public endpoint, at most 40. Required with PublicAccess.
 	PublicAccessCIDRs []string `json:"publicAccessCidrs"`
-	// Admins are the ARNs of IAM principals with AmazonEKSClusterAdminPolicy. The principal that creates the cluster is admin
-	// already and must not be listed.
+	// Admins are the ARNs of IAM principals with AmazonEKSClusterAdminPolicy. The principal that creates the cluster already is admin
+	// and must not be listed.
 	Admins []string `json:"admins"`
-	// Readers are the ARNs of IAM principals with AmazonEKSAdminViewPolicy, which reads everything, Secrets included, and writes nothing.
+	// Readers are the ARNs of IAM principals with AmazonEKSAdminViewPolicy. They read everything, Secrets included, and write nothing.
 	Readers []string `json:"readers"`
 	// LogRetentionDays is how long CloudWatch keeps the control plane's logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
 	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
 	KeyDeletionDays int `json:"keyDeletionDays"`
-	// NodeGroups are the managed node groups by name, at least one; what they are on AWS is Config.Groups. A name has at most 25
-	// characters, and 36 if PerZone is false.
+	// NodeGroups are the managed node groups by name, at least one. Config.Groups are the groups on AWS. A name has at most 25 characters,
+	// and 36 if PerZone is false.
 	NodeGroups map[string]NodeGroup `json:"nodeGroups"`
-	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). An add-on not listed gets EKS's default version
-	// when it is created, and keeps it.
-	// One that is no longer listed stays as it is.
+	// AddonVersions pins EKS add-ons by name ("vpc-cni": "v1.20.4-eksbuild.1"). Another add-on gets EKS's default version when it is
+	// created, and keeps it. An add-on that is no longer listed keeps its version.
 	AddonVersions map[string]string `json:"addonVersions"`
 	Autoscaler    Autoscaler        `json:"autoscaler"`
 }
@@ -97,18 +95,17 @@ const (
 type NodeGroup struct {
 	// CapacityType is SPOT or ON_DEMAND. Required. A change replaces the group.
 	CapacityType CapacityType `json:"capacityType"`
-	// InstanceTypes are the EC2 types that may be used, 1 to 20, all of AMIType's architecture and none nano or micro.
-	// Required. A change replaces the group.
+	// InstanceTypes are 1 to 20 EC2 types, all of AMIType's architecture and none nano or micro. Required. A change replaces the group.
 	InstanceTypes []string `json:"instanceTypes"`
 	// AMIType is the image family. Default AL2023_x86_64_STANDARD. A change replaces the group.
 	AMIType string `json:"amiType"`
-	// PerZone makes one group on AWS for each zone of the network, where false makes one over all zones. Default true: a volume is in
-	// one zone, and the autoscaler does not know in which zone a group over several gets its next node
+	// PerZone makes one group on AWS for each zone of the network. false makes one over all zones. Default true: a volume is in one zone,
+	// and the autoscaler does not know in which zone a group over several zones gets its next node
 	// (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html). A change replaces the group.
 	PerZone bool `json:"perZone"`
-	// MinSize, DesiredSize and MaxSize are numbers of nodes in all zones, 0 <= min <= desired <= max, max >= 1 or, with PerZone,
-	// the number of zones. Required. With the autoscaler on, DesiredSize counts only when the group is created. A change
-	// of the others then also sets the size that Pulumi's state has, which is the live one after a refresh.
+	// MinSize, DesiredSize and MaxSize are numbers of nodes in all zones: 0 <= min <= desired <= max, and max at least 1 or, with PerZone,
+	// the number of zones. Required. With the autoscaler, DesiredSize counts only when the group is created. A change of the other two
+	// then also sets the size in Pulumi's state. After a refresh that is the live size.
 	MinSize     int `json:"minSize"`
 	DesiredSize int `json:"desiredSize"`
 	MaxSize     int `json:"maxSize"`
@@ -128,7 +125,7 @@ type NodeGroup struct {
 type Taint struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
-	// Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE, EKS's spelling.
+	// Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
 	Effect string `json:"effect"`
 }
 
@@ -136,13 +133,13 @@ type Taint struct {
 type Autoscaler struct {
 	// Enabled defaults to true.
 	Enabled bool `json:"enabled"`
-	// Image defaults to the first release for the cluster's minor version. Its maintainers test a minor version of both together.
+	// Image defaults to the first release for the cluster's minor version. Its maintainers test equal minor versions together.
 	Image string `json:"image"`
 }
 
 // Workloads is expense:workloads.
 type Workloads struct {
-	// Namespace holds all of the workloads, and is not LoggingNamespace. Default "project". A change replaces all of them.
+	// Namespace is the namespace of all workloads. It is not LoggingNamespace. Default "project". A change replaces all of them.
 	Namespace string `json:"namespace"`
 	// Environment is the value of the namespace's label "environment". Default "dev".
 	Environment string `json:"environment"`
@@ -168,9 +165,9 @@ type Web struct {
 	MaxReplicas int `json:"maxReplicas"`
 	// TargetCPUPercent is the CPU use, in percent of the request, that the autoscaler aims at, 1 to 100. Default 60.
 	TargetCPUPercent int `json:"targetCpuPercent"`
-	// Public makes the Service an internet-facing network load balancer. Default false: reachable inside the namespace only.
+	// Public makes the Service an internet-facing network load balancer. Default false: only the namespace reaches it.
 	Public bool `json:"public"`
-	// Settings are environment variables of the web container, kept in a ConfigMap; none that its start reads, such as PATH.
+	// Settings are environment variables of the web container, in a ConfigMap. Variables that its start reads, such as PATH, are refused.
 	// A change rolls the pods.
 	Settings map[string]string `json:"settings"`
 }
@@ -189,57 +186,53 @@ type Quota struct {
 
 // Logging is expense:logging.
 type Logging struct {
-	// GiBPerDay is how much is logged in a day in all, before it is indexed, 1 to 40 GiB. Required. With RetentionDays it gives
-	// the size of the domain's volumes, see VolumeSizeGiB. One shard takes all lines at a time, 45 GiB at most (RolloverMiB): who logs
-	// more in a day needs another design.
+	// GiBPerDay is the size of all logs of a day before indexing, 1 to 40 GiB. Required. It gives the size of the domain's volumes, with
+	// RetentionDays: see VolumeSizeGiB. One shard takes all lines at a time, 45 GiB at most (RolloverMiB). More logs need another design.
 	GiBPerDay int `json:"gibPerDay"`
-	// RetentionDays is how long every line is kept at least, 1 to 365 days, with a warning of more than the data nodes' memory is for: AWS
-	// advises 25 shards for each GiB of heap. Required. An index takes the lines of a day, and is deleted when its last line is
-	// older than that.
+	// RetentionDays is how long every line is kept at least, 1 to 365 days. Required. An index has the lines of a day, and is deleted when
+	// its last line is older. There is a warning if AWS advises more memory: it advises 25 shards at most for each GiB of heap.
 	RetentionDays int    `json:"retentionDays"`
 	Domain        Domain `json:"domain"`
-	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs once before its first domain in a VPC.
-	// Required, because only the account's owner knows: true where the role is missing, false where it exists (AWS refuses a second one).
+	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs before its first domain in a VPC. AWS
+	// refuses a second one. Required: true if the account has no such role, false if it has.
 	CreateServiceLinkedRole bool `json:"createServiceLinkedRole"`
 	// Image is fluentd with the OpenSearch plugin.
 	Image string `json:"image"`
-	// DataStream is the name of the data stream that all lines go to, and of all that the set-up makes for it in the domain: up to
-	// 244 lower-case letters, digits, "-", "_" and ".". Default: the namespace and "-logs". A change begins a new one and rolls the
-	// pods; the lines of the former stay for RetentionDays.
+	// DataStream is the name of the data stream of all lines, and starts the names of what the set-up makes for it: up to 244 lower-case
+	// letters, digits, "-", "_" and ".". Default: the namespace and "-logs". A change begins a new one and rolls the pods. The lines of
+	// the former stay for RetentionDays.
 	DataStream string `json:"dataStream"`
 	// LogRetentionDays is how long CloudWatch keeps the domain's own logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
-	// Fields are added to every line: up to 50 names of up to 63 letters, digits and _ that start with a letter, none of
-	// DocumentFields or that OpenSearch keeps for itself, with values of up to 256 printable characters. A change rolls the pods.
+	// Fields are added to every line: up to 50 names with values of up to 256 printable characters. A name has up to 63 letters, digits
+	// and _, starts with a letter and is none of DocumentFields. A change rolls the pods.
 	Fields map[string]string `json:"fields"`
-	// IndexedFields are the fields of the applications' JSON lines that can be searched, by the type that OpenSearch has for them:
-	// keyword, text, boolean, long, float, double, date or ip. Up to 50 names of up to 64 lower-case letters, digits and _, starting
-	// with a letter, none of DocumentFields or Fields, nor asctime, lvl, msg, severity, timestamp or ts, which become @timestamp,
-	// level and message. A value that does not fit the type stays below "json" with all other fields, to be read and not searched.
-	// A change rolls the pods, and holds for lines that are written after it.
+	// IndexedFields are the fields of JSON lines that can be searched, with OpenSearch's types: keyword, text, boolean, long, float,
+	// double, date or ip. There are up to 50. A name has up to 64 lower-case letters, digits and _, starts with a letter and is none of
+	// DocumentFields or Fields. It is none of asctime, lvl, msg, severity, timestamp and ts, which become @timestamp, level and message.
+	// A value of another type stays below "json" with all other fields, and is not searched. A change rolls the pods, and holds for
+	// lines that are written after it.
 	IndexedFields map[string]string `json:"indexedFields"`
-	// DropLevels are the levels whose lines are not shipped, such as debug. A change rolls the pods.
+	// DropLevels are levels whose lines are not shipped, such as debug. A change rolls the pods.
 	DropLevels []string `json:"dropLevels"`
-	// Redact are up to 20 regular expressions of 1 to 256 characters; what they match is blotted out before a line leaves the
-	// pod. A change rolls the pods.
-	//
-	// They are Go's, and those that Ruby, which fluentd is written in, reads in the same way and in linear time
-	// (docs/decisions/redact-expressions.md).
+	// Redact are up to 20 regular expressions of 1 to 256 characters. What they match is redacted before a line leaves the pod. Go and
+	// Ruby must read them alike, and Ruby, in which fluentd is written, in linear time (docs/decisions/redact-expressions.md). A change
+	// rolls the pods.
 	Redact     []string   `json:"redact"`
 	Alarms     Alarms     `json:"alarms"`
 	Dashboards Dashboards `json:"dashboards"`
 }
 
-// Alarms is logging.alarms, where CloudWatch's alarms about the domain go: at most one of the two. Without either there are
-// no alarms.
+// Alarms is logging.alarms, the receiver of CloudWatch's alarms about the domain. It has at most one of the two. Without either there
+// are no alarms.
 type Alarms struct {
-	// Email is an address that gets a mail for each alarm, once its owner has answered the one that AWS sends first.
+	// Email is an address that gets a mail for each alarm, after its owner has confirmed AWS's first mail.
 	Email string `json:"email"`
-	// TopicARN is a standard SNS topic of the stack's region that exists and lets CloudWatch publish.
+	// TopicARN is an existing standard SNS topic in the stack's region that lets CloudWatch publish.
 	TopicARN string `json:"topicArn"`
 }
 
-// Wanted says whether anybody is told.
+// Wanted says whether there are alarms.
 func (a Alarms) Wanted() bool { return a != Alarms{} }
 
 // Dashboards is logging.dashboards, a signing proxy through which a person with kubectl reaches OpenSearch Dashboards.
@@ -264,15 +257,15 @@ type Domain struct {
 	// ZoneCount spreads the data nodes over the first 1, 2 or 3 zones of the network. Default 1. A change between 1 and more
 	// replaces nothing but moves all data.
 	ZoneCount int `json:"zoneCount"`
-	// MasterInstanceType is the type of the three dedicated masters; empty (default) is none.
+	// MasterInstanceType is the type of the three dedicated masters. Default empty: there are none.
 	MasterInstanceType string `json:"masterInstanceType"`
-	// IOPS is that of each data node's volume, within Logging.VolumePerformance. Default 0, the least that AWS takes: see
+	// IOPS are those of each data node's volume, within Logging.VolumePerformance. Default 0: the least that AWS takes, see
 	// Logging.VolumeIOPS. A change replaces nothing.
 	IOPS int `json:"iops"`
-	// ThroughputMiB is that of each volume in MiB/s, within Logging.VolumePerformance and at most a quarter of IOPS. Default
-	// 0, the least that AWS takes: see Logging.VolumeThroughputMiB. A change replaces nothing.
+	// ThroughputMiB is each volume's throughput in MiB/s, within Logging.VolumePerformance and at most a quarter of IOPS. Default 0: the
+	// least that AWS takes, see Logging.VolumeThroughputMiB. A change replaces nothing.
 	ThroughputMiB int `json:"throughputMiB"`
-	// Protect keeps Pulumi from deleting or replacing the domain until it is false again. Default false: destroy asks nothing.
+	// Protect keeps Pulumi from deleting or replacing the domain until it is false again. Default false.
 	Protect bool `json:"protect"`
 	// AuditLogs writes to CloudWatch who signed in to the domain and who was denied. Default false.
 	AuditLogs bool `json:"auditLogs"`

@@ -12,11 +12,11 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// defaulter is a type with defaults other than zero. Its value gets them before it is decoded.
+// defaulter is a type with defaults. They are set before a value is decoded.
 type defaulter interface{ setDefaults() }
 
-// section decodes the JSON that Pulumi makes of one structured key into out, a pointer to a struct. encoding/json would
-// stop at the first problem and names Go types; this notes all of them under the names that the user wrote.
+// section decodes one structured key from Pulumi's JSON into out, a pointer to a struct. encoding/json stops at the first problem and
+// names Go types. This notes all problems, with the names that the user wrote.
 func (r *report) section(path, text string, out any) {
 	if value, ok := parseJSON(text); ok {
 		r.decode(path, value, reflect.ValueOf(out).Elem())
@@ -109,8 +109,7 @@ func (r *report) decodeStruct(path string, entries map[string]any, out reflect.V
 	}
 }
 
-// unknown notes a key that nothing reads, with the known one that it may be meant to be. It does not show the value,
-// which may be a secret in the wrong place.
+// unknown notes an unknown key, and the known key that may be meant. It does not show the value, which may be a misplaced secret.
 func (r *report) unknown(path, key string, known []string) {
 	var remedies []string
 	nearest := slices.MinFunc(known, func(a, b string) int { return distance(key, a) - distance(key, b) })
@@ -168,7 +167,7 @@ func kindOf(in any) string {
 	}
 }
 
-// quote shows a text of the user's in an error.
+// quote is a user's text for an error.
 func quote(s string) string { return strconv.Quote(shorten(s)) }
 
 func shorten(s string) string {

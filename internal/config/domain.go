@@ -14,20 +14,20 @@ import (
 var (
 	// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_CreateDomain.html
 	domainName = regexp.MustCompile(`^[a-z][a-z0-9-]{2,27}$`)
-	// All of OpenSearch's versions have fine-grained access control, audit logs and Auto-Tune; Elasticsearch's have not
+	// All of OpenSearch's versions have fine-grained access control, audit logs and Auto-Tune. Some of Elasticsearch's lack them
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/features-by-version.html).
 	engineVersion = regexp.MustCompile(`^OpenSearch_([1-9][0-9]?)\.([0-9]{1,2})$`)
 	searchType    = regexp.MustCompile(`^(([a-z]{1,9})[0-9]{1,2}([a-z]{0,5}))\.(small|medium|large|[0-9]{0,2}xlarge)\.search$`)
-	// Families that keep data on disks of their own, or have no gp3 volume or no encryption at rest, all of which the domain
-	// uses (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html and
+	// Families with local disks, or without gp3 volumes or encryption at rest, which the domain uses
+	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html and
 	// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource).
 	unsuitedFamily = regexp.MustCompile(`^(i[0-9]+[a-z]*|im[0-9]+[a-z]*|oi[0-9]+|r[0-9]+gd|d2|t2|m3|m4|c4|r3|r4|ultrawarm[0-9]+)$`)
-	// Families that AWS lists without the role of a master in `aws opensearch list-instance-type-details` (of
-	// OpenSearch_2.19 in us-east-1, September 2026), and those without encryption at rest.
+	// Families that `aws opensearch list-instance-type-details` lists without the role of a master (OpenSearch_2.19, us-east-1,
+	// September 2026), and those without encryption at rest.
 	neverMaster = regexp.MustCompile(`^(o[a-z]+[0-9]+|i7i|i8ge?|r[78]gd|ultrawarm[0-9]+|t2|r3)$`)
 )
 
-// oldestEngine is the first OpenSearch version, major and minor, that deletes an index by the age of its roll-over, min_rollover_age
+// oldestEngine is the first OpenSearch version, major and minor, with min_rollover_age, by which indices are deleted
 // (Transition.kt in https://github.com/opensearch-project/index-management/tree/1.3).
 var oldestEngine = []int{1, 3}
 
@@ -73,7 +73,7 @@ func (r *report) domain(c *Config) {
 	r.volume(c.Logging, data)
 }
 
-// version is the major and minor number of an engine version of the right form.
+// version is the major and minor number of a valid engine version.
 func version(engine string) []int {
 	m := engineVersion.FindStringSubmatch(engine)
 	major, _ := strconv.Atoi(m[1])
@@ -81,7 +81,8 @@ func version(engine string) []int {
 	return []int{major, minor}
 }
 
-// dataNodes checks their number (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#clusterresource).
+// dataNodes checks the number of data nodes
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#clusterresource).
 func (r *report) dataNodes(c *Config, path string, data []string) {
 	d := c.Logging.Domain
 	limit := 80
@@ -108,19 +109,19 @@ func (r *report) dataNodes(c *Config, path string, data []string) {
 	}
 }
 
-// addresses is how many addresses the smallest of the domain's subnets has to give. AWS keeps five of each
-// (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html). OpenSearch Service reserves three for each data
-// node (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#reserving-ip-vpc-endpoints).
+// addresses is the number of usable addresses in the smallest of the domain's subnets. AWS keeps five in each
+// (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html). OpenSearch Service reserves three for each data node
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#reserving-ip-vpc-endpoints).
 func addresses(vpc netip.Prefix, zones int) int {
 	plan := subnets.Plan(vpc, zones)
 	return 1<<(32-plan[zones-1].Private.Bits()) - 5
 }
 
-// masters checks the dedicated masters, of which there are three or none
+// masters checks the dedicated masters. A domain has three or none
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-dedicatedmasternodes.html).
 func (r *report) masters(d Domain, path string, data []string, kind string) {
 	if !d.HasMasters() {
-		// AWS makes no larger domain without them (limits.html#clusterresource, as above).
+		// AWS requires them in a larger domain (limits.html#clusterresource, as above).
 		if r.ok("logging.domain.instanceCount") && d.InstanceCount > 10 {
 			r.add(path, "nothing", "with more than 10 data nodes, a type of dedicated masters such as m7g.large.search", "")
 		}
@@ -140,7 +141,7 @@ func (r *report) masters(d Domain, path string, data []string, kind string) {
 	}
 }
 
-// searchType notes a type that is not one of OpenSearch's, and otherwise returns the parts of it.
+// searchType returns the parts of an OpenSearch instance type. It notes any other type.
 func (r *report) searchType(path, text, allowed string) []string {
 	m := searchType.FindStringSubmatch(text)
 	if m == nil {
@@ -153,11 +154,11 @@ func (r *report) searchType(path, text, allowed string) []string {
 	return m
 }
 
-// isARMFamily says whether the parts are of a Graviton type: a "g" follows the generation. OpenSearch's own families are
-// all Graviton (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/or1.html).
+// isARMFamily says whether the parts are of a Graviton type. It has a "g" after the generation. OpenSearch's own families are all
+// Graviton (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/or1.html).
 func isARMFamily(parts []string) bool { return strings.HasPrefix(parts[3], "g") || parts[2][0] == 'o' }
 
-// supportedEngine is where to go from a version whose standard support has ended, "" for others. AWS has announced no other end
+// supportedEngine is the version to upgrade to if standard support has ended, and "" otherwise. AWS has announced no other end
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html#choosing-version, by
 // https://endoflife.date/amazon-opensearch).
 func supportedEngine(engine string) string {

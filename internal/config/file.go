@@ -10,8 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// File reads Pulumi.STACK.yaml in the project's folder as the CLI does: the texts of all keys, and which of the keys are encrypted.
-// What is encrypted stays so, and is blinded: the rules look at whether it is, not at what it says.
+// File reads Pulumi.STACK.yaml in the project's folder as the CLI does. It returns the texts of all keys, and the keys with an
+// encrypted part. Encrypted texts are blinded: the rules do not look at them.
 func File(project, stack string) (values map[string]string, encrypted []string, err error) {
 	name := "Pulumi." + stack + ".yaml"
 	if _, err := os.Stat(filepath.Join(project, name)); errors.Is(err, os.ErrNotExist) {
@@ -41,7 +41,7 @@ func File(project, stack string) (values map[string]string, encrypted []string, 
 	return values, encrypted, nil
 }
 
-// FileAccount reads the aws: keys alone; region is "" where the file has none. What is wrong with the others is a Problems.
+// FileAccount reads only the aws: keys. region is "" if the file has none. An error in the other keys is a Problems.
 func FileAccount(project, stack string) (account Account, region string, err error) {
 	values, encrypted, err := File(project, stack)
 	if err != nil {

@@ -19,16 +19,15 @@ const (
 	secretRemedy = "set each value with: pulumi config set --secret --path '" + keySecret + ".KEY'"
 )
 
-// sections are the structured keys, with where their settings go.
+// sections are the structured keys with the fields that take their settings.
 func (c *Config) sections() map[string]any {
 	return map[string]any{"iam": &c.IAM, "network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging}
 }
 
-// Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Settings that are wrong
-// give one Problems with all that is wrong.
+// Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Its error is a Problems with
+// everything that is wrong.
 //
-// A key that nothing reads is found only in a program that the Pulumi CLI started, because the SDK has no list of keys: it
-// comes from the variable in which the CLI hands over the configuration.
+// It finds unknown keys only if the Pulumi CLI started the program: the SDK has no list of keys, so they come from the CLI's variable.
 func Load(ctx *pulumi.Context) (*Config, error) {
 	return parse(source{get: ctx.GetConfig, secret: ctx.IsConfigSecret, keys: keys(os.Getenv(pulumi.EnvConfig))})
 }
@@ -39,17 +38,17 @@ type source struct {
 	get func(key string) (value string, ok bool)
 	// secret says whether any part of a key's value is encrypted in the stack's file.
 	secret func(key string) bool
-	// keys are all keys that are set, in any order, as far as they are known.
+	// keys are all keys that are set, in any order. They may be unknown.
 	keys []string
 }
 
-// Read is Load for whoever has a stack's file and no program that runs: values are the texts of all keys with their namespaces,
-// JSON for structured ones, and encrypted are the keys of which a part is.
+// Read is Load for a stack's file. values are the texts of all keys with their namespaces, JSON for structured ones. encrypted are the
+// keys with an encrypted part.
 func Read(values map[string]string, encrypted []string) (*Config, error) {
 	return parse(file(values, encrypted))
 }
 
-// file is the source that is a stack's file.
+// file is the source of a stack's file.
 func file(values map[string]string, encrypted []string) source {
 	return source{
 		get:    func(key string) (string, bool) { value, ok := values[key]; return value, ok },
@@ -67,7 +66,7 @@ func keys(environment string) []string {
 	return slices.Collect(maps.Keys(all))
 }
 
-// parse turns settings into a Config or into all that is wrong with them.
+// parse turns settings into a Config, or into a Problems.
 func parse(src source) (*Config, error) {
 	c, r := Defaults(), &report{given: map[string]bool{}}
 
@@ -78,7 +77,7 @@ func parse(src source) (*Config, error) {
 		switch {
 		case !ok:
 		case src.secret(namespace + ":" + name):
-			// Its values go into plain resource properties and into errors.
+			// Its values would appear in plain resource properties and in errors.
 			r.add(name, "an encrypted value", "plain settings", "keep secrets in "+keySecret+": "+secretRemedy)
 		default:
 			r.section(name, text, sections[name])
@@ -105,7 +104,7 @@ func parse(src source) (*Config, error) {
 	return c, nil
 }
 
-// webSecret reads expense:webSecret without ever putting a value into a report.
+// webSecret reads expense:webSecret. It never puts a value into a report.
 func (r *report) webSecret(src source) pulumi.StringMapInput {
 	text, ok := src.get(keySecret)
 	if !ok {
@@ -140,7 +139,7 @@ func (r *report) webSecret(src source) pulumi.StringMapInput {
 	return pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
 }
 
-// Defaults are the settings of a stack that sets nothing, without what follows from others.
+// Defaults are the settings of a stack that sets nothing, without those that derive adds.
 func Defaults() *Config {
 	c := &Config{}
 	for _, section := range c.sections() {
@@ -149,7 +148,7 @@ func Defaults() *Config {
 	return c
 }
 
-// The defaults. What widens access, costs a decision or is bound to an account has none.
+// The defaults. A setting that widens access, needs a decision or belongs to an account has none.
 
 func (i *IAM) setDefaults() { *i = IAM{} }
 
@@ -169,7 +168,7 @@ func (g *NodeGroup) setDefaults() {
 func (w *Workloads) setDefaults() {
 	*w = Workloads{
 		Namespace: "project", Environment: "dev",
-		// The public gallery's copies of Docker's official images: pulls from it have no rate limit that a cluster meets
+		// The public gallery's copies of Docker's official images. A cluster does not reach the gallery's rate limits
 		// (https://docs.aws.amazon.com/AmazonECR/latest/public/public-service-quotas.html).
 		Images: Images{
 			Nginx: "public.ecr.aws/docker/library/nginx:1.30.5",
@@ -191,7 +190,7 @@ func (l *Logging) setDefaults() {
 	}
 }
 
-// derive fills in the defaults that follow from other settings.
+// derive sets the defaults that follow from other settings.
 func (c *Config) derive() {
 	if c.Cluster.Autoscaler.Image == "" {
 		c.Cluster.Autoscaler.Image = "registry.k8s.io/autoscaling/cluster-autoscaler:v" + c.Cluster.Version + ".0"

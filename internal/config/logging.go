@@ -16,8 +16,8 @@ import (
 var (
 	// Names of indices: https://docs.opensearch.org/latest/api-reference/index-apis/create-index/.
 	dataStream = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-	// OpenSearch's own begin with "_" (https://docs.opensearch.org/latest/field-types/metadata-fields/index/), and plugins and data
-	// streams bring more of them, such as _data_stream_timestamp and _size. A document that has one is refused.
+	// OpenSearch's own fields begin with "_" (https://docs.opensearch.org/latest/field-types/metadata-fields/index/). Plugins and data
+	// streams add more, such as _data_stream_timestamp and _size. OpenSearch refuses documents with such a field.
 	fieldName    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
 	indexedField = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 	// What mail servers accept in practice (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address).
@@ -47,26 +47,26 @@ var DocumentFields = map[string]string{
 	"_file": "", "_hash": "", "time": "",
 }
 
-// takenFields are the names under which JSON loggers write what the sidecar moves to a field of its own, by that field.
+// takenFields are names that JSON loggers use, each with the field to which the sidecar moves it.
 var takenFields = map[string]string{
 	"asctime": "@timestamp", "timestamp": "@timestamp", "ts": "@timestamp", "lvl": "level", "severity": "level", "msg": "message",
 }
 
 // indexedTypes are the types that a declared field may have
-// (https://docs.opensearch.org/latest/field-types/supported-field-types/index/). Those of whole documents are left out:
-// flat_object refuses a long value with its line, and 600 levels of nesting end a node.
+// (https://docs.opensearch.org/latest/field-types/supported-field-types/index/). flat_object is not among them: a long value would
+// refuse its line, and 600 levels of nesting end a node.
 var indexedTypes = []string{"boolean", "date", "double", "float", "ip", "keyword", "long", "text"}
 
-// mostFields bounds each of fields and indexedFields: every field is in the state that all nodes hold, once for each index, and a
-// search over all fields has one clause for each.
+// mostFields limits fields and indexedFields. The cluster state holds each field once for each index, and a search over all fields has
+// one clause for each.
 const mostFields = 50
 
-// levels are those of nginx (https://nginx.org/en/docs/ngx_core_module.html#error_log) and the other common ones.
+// levels are the levels of nginx (https://nginx.org/en/docs/ngx_core_module.html#error_log) and other common ones.
 var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "crit", "fatal", "alert", "emerg"}
 
 func (r *report) logging(c *Config) {
 	l := c.Logging
-	// One shard takes the lines of a day, with its overhead of a tenth, where a volume is large enough for it: see RolloverMiB.
+	// At 40 GiB, one shard still takes the lines of a day with their overhead of a tenth: see RolloverMiB.
 	if r.require("logging.gibPerDay", "1 to 40 GiB a day", "when in doubt start with 1 and look at the domain's FreeStorageSpace") {
 		r.between("logging.gibPerDay", l.GiBPerDay, 1, 40, " GiB a day")
 	}
@@ -74,7 +74,7 @@ func (r *report) logging(c *Config) {
 		r.between("logging.retentionDays", l.RetentionDays, 1, 365, " days")
 	}
 	r.domain(c)
-	// An account has this role once, and a second creation fails
+	// An account has this role only once, and a second creation fails
 	// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/slr.html).
 	r.require("logging.createServiceLinkedRole", "true or false",
 		"false if this command finds the role, true if not: aws iam get-role --role-name AWSServiceRoleForAmazonOpenSearchService")
@@ -83,7 +83,7 @@ func (r *report) logging(c *Config) {
 		r.image(c, "logging.dashboards.image", l.Dashboards.Image)
 	}
 	if r.ok("workloads.namespace") {
-		// The name of an index has 255 bytes at most, and those of a data stream are .ds-NAME-000001 and so on.
+		// An index's name has 255 bytes at most. The indices of a data stream are .ds-NAME-000001 and so on.
 		r.match("logging.dataStream", l.DataStream, dataStream, 255-len(".ds-")-len("-000001"),
 			"up to 244 lower-case letters, digits, '-', '_' and '.', starting with a letter or digit")
 	}
@@ -99,7 +99,7 @@ func (r *report) logging(c *Config) {
 	r.alarms(c.Region, l.Alarms)
 }
 
-// fields checks the fields that are added to each line.
+// fields checks the fields that are added to every line.
 func (r *report) fields(fields map[string]string) {
 	for _, name := range r.fieldNames("logging.fields", fields, fieldName, "1 to 63 letters, digits and '_', starting with a letter") {
 		value := fields[name]
@@ -109,7 +109,7 @@ func (r *report) fields(fields map[string]string) {
 	}
 }
 
-// indexedFields checks the fields of the applications' that can be searched.
+// indexedFields checks the applications' fields that can be searched.
 func (r *report) indexedFields(indexed, added map[string]string) {
 	const path, allowed = "logging.indexedFields", "1 to 64 lower-case letters, digits and '_', starting with a letter"
 	for _, name := range r.fieldNames(path, indexed, indexedField, allowed) {
@@ -127,7 +127,7 @@ func (r *report) indexedFields(indexed, added map[string]string) {
 	}
 }
 
-// fieldNames checks the names of fields, and returns those that are right, sorted.
+// fieldNames checks names of fields. It returns the right ones, sorted.
 func (r *report) fieldNames(path string, fields map[string]string, pattern *regexp.Regexp, allowed string) []string {
 	if len(fields) > mostFields {
 		r.add(path, fmt.Sprintf("%d names", len(fields)), fmt.Sprintf("at most %d", mostFields), "")
@@ -147,41 +147,40 @@ func (r *report) fieldNames(path string, fields map[string]string, pattern *rege
 	return right
 }
 
-// redactable are the regular expressions that Go's and Ruby's libraries read alike; see Logging.Redact. A group's start is
-// never followed by "?", which would make it another kind of group, and (?i) is only at the start: further on, Ruby ends an
-// alternative there. In a class, a "-" is between two characters, or the first or the last.
+// redactable matches regular expressions that Go and Ruby read alike, see Logging.Redact. Groups are plain, (?:...) or (?i:...). (?i)
+// is only at the start, because Ruby would end an alternative there. In a class, "-" is between two characters, first or last.
 var redactable = func() *regexp.Regexp {
 	const (
 		open   = `\(\?i?:|\(`
 		plain  = `[^\\[({?\pC]`
-		ascii  = `\\x[0-7][0-9A-Fa-f]` // Beyond it, Go takes a character and Ruby a byte.
+		ascii  = `\\x[0-7][0-9A-Fa-f]` // Beyond it, Go reads a character and Ruby a byte.
 		set    = `\\[dDsSwW]|\\[pP]\{(?:` + properties + `)\}`
 		escape = `\\[^QEpPxdDsSwW0-9\pC]|` + ascii
 		single = `[^\\\[\]&^\pC-]|` + escape
 		member = `(?:` + single + `)(?:-(?:` + single + `))?|` + set + `|\[:\^?[a-z]+:\]`
 		class  = `\[\^?(?:-?(?:&?(?:` + member + `))+(?:&|-)?|&|-)\]`
 		limits = `\{[0-9]+,[0-9]*\}`
-		times  = `\{[0-9]+\}` // To Ruby a "?" behind it is "or not at all".
+		times  = `\{[0-9]+\}` // Ruby reads a "?" behind it as "or not at all".
 	)
 	return regexp.MustCompile(`^(?:\(\?i\))?(?:(?:` + open + `)*(?:(?:` + plain + `|` + escape + `|` + set + `|` + class + `|` + limits +
 		`)\?*|` + times + `))+$`)
 }()
 
-// readAlike says whether Ruby reads an expression of Go's as Go does. A property has no case to Ruby where (?i) is, and has to Go.
+// readAlike says whether Ruby reads Go's expression as Go does. With (?i), a property ignores case in Ruby only.
 func readAlike(pattern string) bool {
 	return redactable.MatchString(pattern) && !(strings.Contains(pattern, "(?i") && strings.Contains(strings.ToLower(pattern), `\p{`))
 }
 
-// properties are those of characters that both know: the general categories, but for those that hold what is not assigned yet, and the
-// most common scripts.
+// properties are the character properties that Go and Ruby share: the general categories of assigned characters and the most common
+// scripts.
 const properties = `L[ulmot]?|M[nce]?|N[dlo]?|P[cdsefio]?|S[mcko]?|Z[slp]?|C[cf]|Arabic|Cyrillic|Devanagari|Greek|Han|Hangul|Hebrew|` +
 	`Hiragana|Katakana|Latin|Thai`
 
-// mostSteps bounds an expression. Ruby keeps, for each byte of a line of up to 512 KiB, a bit for each place in the expression, which x{n}
-// has n times (https://github.com/ruby/ruby/blob/v3_4_1/regexec.c, count_num_cache_opcodes), so this is at most 32 MiB.
+// mostSteps limits the size of an expression, in which x{n} counts n times. For each byte of a line of up to 512 KiB, Ruby keeps a bit
+// for each place of the expression (https://github.com/ruby/ruby/blob/v3_4_1/regexec.c, count_num_cache_opcodes): at most 32 MiB.
 const mostSteps = 512
 
-// redact checks the patterns of what must not get into a log.
+// redact checks the patterns of secrets.
 func (r *report) redact(patterns []string) {
 	const allowed = "a regular expression of 1 to 256 characters without look-around, back-references, named groups and flags " +
 		`other than (?i) at the start, and without \Q, \x{...}, \x80 and above, \123, \pN, rare scripts, \p with (?i), {n}?, ` +
@@ -211,7 +210,7 @@ func (r *report) redact(patterns []string) {
 	}
 }
 
-// steps is how long an expression is when all that counts is written out. The expression is one that compiles.
+// steps is the length of an expression with all its counts written out. It is 0 if the expression does not compile.
 func steps(pattern string) int {
 	expression, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -224,9 +223,8 @@ func steps(pattern string) int {
 	return len(program.Inst)
 }
 
-// countsInside says whether the expression has {n} in a group that may come more or less often than once. For those Ruby does not promise
-// that the time is in proportion to the text (count_num_cache_opcodes_inner in
-// https://github.com/ruby/ruby/blob/v3_4_1/regexec.c), and the filter takes none without that promise.
+// countsInside says whether the expression has {n} in a group that may repeat or be absent. Ruby does not match such expressions in
+// linear time (count_num_cache_opcodes_inner in https://github.com/ruby/ruby/blob/v3_4_1/regexec.c), and the filter refuses them.
 func countsInside(pattern string) bool {
 	expression, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -241,14 +239,14 @@ func countsInside(pattern string) bool {
 	return counted(expression, false)
 }
 
-// matchesNothing says whether the expression has a match without a character, in an empty text or at the edge of a word.
+// matchesNothing says whether the expression matches an empty text or the edge of a word.
 func matchesNothing(expression *regexp.Regexp) bool {
 	return slices.ContainsFunc([]string{"", "a"}, func(text string) bool {
 		return slices.ContainsFunc(expression.FindAllStringIndex(text, -1), func(at []int) bool { return at[0] == at[1] })
 	})
 }
 
-// alarms checks where alarms go.
+// alarms checks the receiver of alarms.
 func (r *report) alarms(region string, a Alarms) {
 	const email, topic = "logging.alarms.email", "logging.alarms.topicArn"
 	if a.Email != "" && a.TopicARN != "" {
@@ -263,7 +261,7 @@ func (r *report) alarms(region string, a Alarms) {
 		return
 	}
 	const kind = "the ARN of a standard SNS topic, such as arn:aws:sns:us-east-1:123456789012:NAME"
-	// An alarm's actions are in its own region (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html).
+	// An alarm's actions must be in its region (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html).
 	own := "arn:" + iampolicy.Partition(region) + ":sns:" + region + ":"
 	if r.match(topic, a.TopicARN, topicARN, 2048, kind) && r.ok(keyRegion) && !strings.HasPrefix(a.TopicARN, own) {
 		r.add(topic, quote(a.TopicARN), "a topic of the stack's region, whose ARN starts with "+own, "")

@@ -10,20 +10,20 @@ import (
 	"expense/internal/subnets"
 )
 
-// compass are the directions in a region's name as they appear in the IDs of its zones.
+// compass has the directions in a region's name, as they appear in zone IDs.
 var compass = map[string]string{
 	"central": "c", "north": "n", "south": "s", "east": "e", "west": "w",
 	"northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
 }
 
-// The regions of AWS's partitions, after regionRegex in botocore's data/partitions.json (PyPI): the commercial ones and
-// GovCloud; and China, the European Sovereign Cloud and the isolated ones.
+// The regions of AWS's partitions, after regionRegex in botocore's data/partitions.json (PyPI). regionName matches the commercial ones
+// and GovCloud, otherPartition those of China, the European Sovereign Cloud and the isolated partitions.
 var (
 	regionName     = regexp.MustCompile(`^(us-gov|us|eu|ap|sa|ca|me|af|il|mx)-([a-z]+)-([1-9])$`)
 	otherPartition = regexp.MustCompile(`^(cn|eusc|[a-z]{2}-iso[a-z]?)-`)
 )
 
-// zonePrefix derives how the zone IDs of a region start: us-east-1 is use1, us-gov-west-1 is usgw1
+// zonePrefix is the start of a region's zone IDs: use1 for us-east-1, usgw1 for us-gov-west-1
 // (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html).
 func zonePrefix(region string) (prefix string, ok bool) {
 	m := regionName.FindStringSubmatch(region)
@@ -33,9 +33,9 @@ func zonePrefix(region string) (prefix string, ok bool) {
 	return strings.Replace(m[1], "-gov", "g", 1) + compass[m[2]] + m[3], true
 }
 
-// region checks the region and gives the start of its zone IDs. In the other partitions some endpoint services have other
-// names, and in most the principal of EC2 (eksctl-io/eksctl pkg/apis/eksctl.io/v1alpha5/partitions.go and endpoint_service.go,
-// aws/aws-cdk packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts), and the default images' registries may be out of reach.
+// region checks the region and returns the start of its zone IDs. In other partitions some endpoint services have other names, and in
+// most of them EC2's principal (eksctl-io/eksctl pkg/apis/eksctl.io/v1alpha5/partitions.go and endpoint_service.go,
+// aws/aws-cdk packages/aws-cdk-lib/aws-ec2/lib/vpc-endpoint.ts). The default images' registries may be out of reach there.
 func (r *report) region(region string) (prefix string) {
 	const allowed = "a commercial or GovCloud region such as us-east-1"
 	prefix, known := zonePrefix(region)
@@ -49,14 +49,13 @@ func (r *report) region(region string) (prefix string) {
 	return prefix
 }
 
-// EndpointServices are the AWS services that the private subnets reach through interface endpoints, as in
-// com.amazonaws.REGION.SERVICE. STS always: pods fetch their roles' credentials there, and may then be forbidden to talk to
-// anything outside. Without NAT also what nodes and pods call: joining and volumes (ec2), images (ecr.*), pod roles
-// (eks-auth), the node autoscaler (autoscaling, and eks for a group's labels when it has no node).
+// EndpointServices are the AWS services with interface endpoints in the private subnets, as in com.amazonaws.REGION.SERVICE. STS always
+// has one: pods get their roles' credentials there, and need no other address outside. Without NAT, nodes and pods also need ec2 to
+// join and for volumes, ecr.* for images, eks-auth for pod roles, autoscaling for the autoscaler, and eks for the labels of a group
+// without nodes.
 //
-// https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html lists what a cluster may need. Of that,
-// elasticloadbalancing is for the AWS Load Balancer Controller, logs and xray for agents, ssm and its messages for Session
-// Manager, none of which the program runs.
+// https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html lists what a cluster may need. The program does not run what
+// needs the others: the AWS Load Balancer Controller (elasticloadbalancing), agents (logs, xray) and Session Manager (ssm).
 func (n Network) EndpointServices() []string {
 	if n.NAT != NATNone {
 		return []string{"sts"}
@@ -64,8 +63,8 @@ func (n Network) EndpointServices() []string {
 	return []string{"autoscaling", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "sts"}
 }
 
-// EndpointZones are the zones that have interface endpoints: all, or with one NAT gateway only its own, which costs as
-// little as the gateway does and is as much bound to the zone.
+// EndpointZones are the zones with interface endpoints: all zones, or only the first one if that has the single NAT gateway. Like the
+// gateway, the endpoints then cost less and depend on one zone.
 func (n Network) EndpointZones() []string {
 	if n.NAT == NATSingle {
 		return n.Zones[:1]
@@ -73,7 +72,7 @@ func (n Network) EndpointZones() []string {
 	return n.Zones
 }
 
-// withoutEKSEndpoint are the regions in which the EKS API has no interface endpoint
+// withoutEKSEndpoint are the regions without an interface endpoint for the EKS API
 // (https://docs.aws.amazon.com/eks/latest/userguide/vpc-interface-endpoints.html, "Regional Availability").
 var withoutEKSEndpoint = []string{"ap-east-2", "ap-southeast-5", "ap-southeast-7", "mx-central-1"}
 
@@ -83,7 +82,7 @@ var refusedZones = []string{"use1-az3", "usw1-az2", "cac1-az3"}
 
 var zoneID = regexp.MustCompile(`^[a-z]+[1-9]-az[1-9][0-9]?$`)
 
-// The ranges of RFC 1918, and RFC 6598's for carrier-grade NAT, which a VPC may have too
+// The ranges of RFC 1918, and the one of RFC 6598 for carrier-grade NAT. A VPC may have either
 // (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html).
 var (
 	private = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
@@ -100,7 +99,7 @@ func (r *report) network(c *Config, prefix string) {
 		r.add("network.nat", quote(string(n.NAT))+" in "+c.Region+", where AWS has no VPC endpoint for the EKS API", "single, perZone", "")
 	}
 
-	// EKS wants subnets in two zones at least (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
+	// EKS requires subnets in two zones at least (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
 	zones := fmt.Sprintf("2 to %d zone IDs such as use1-az1, in one region", subnets.MaxZones)
 	if !r.require("network.zones", zones,
 		"list them with: aws ec2 describe-availability-zones --query 'AvailabilityZones[].ZoneId' --region "+c.regionOr()) {
@@ -126,7 +125,8 @@ func (r *report) network(c *Config, prefix string) {
 	}
 }
 
-// cidr notes what is wrong with an IPv4 network whose size, and place unless within is empty, have limits.
+// cidr notes what is wrong with an IPv4 network. Its size must be from largest to smallest. Unless within is empty, the network must be
+// inside one of those.
 func (r *report) cidr(path, text string, largest, smallest int, within []netip.Prefix, where string) (netip.Prefix, bool) {
 	allowed := "an IPv4 network such as 203.0.113.7/32"
 	if len(within) > 0 {
@@ -149,7 +149,7 @@ func (r *report) cidr(path, text string, largest, smallest int, within []netip.P
 	return netip.Prefix{}, false
 }
 
-// insideAny says whether one of the networks holds all of inner.
+// insideAny says whether one of the networks contains all of inner.
 func insideAny(networks []netip.Prefix, inner netip.Prefix) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Bits() <= inner.Bits() && n.Contains(inner.Addr()) })
 }

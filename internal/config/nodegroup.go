@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html: 63 characters at most. Of these a hyphen
-	// and the provider's suffix of 26 are taken (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk), and in
-	// a group of a zone the longest zone ID with its hyphen.
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html: 63 characters at most. A hyphen and
+	// the provider's suffix take 27 (id.UniqueIDSuffixLength in github.com/hashicorp/terraform-plugin-sdk). In a group of one zone, the
+	// longest zone ID takes its hyphen and 10 more.
 	nodeGroupName      = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]*$`)
 	nodeGroupZone      = regexp.MustCompile(`-[a-z]+[1-9]-az[1-9][0-9]?$`)
 	nodeGroupNameLimit = 63 - 26 - len("-")
@@ -29,7 +29,7 @@ var (
 	labelValue = labelName
 )
 
-// amiTypes are the image families whose root device is the launch template's, each with its processors' architecture
+// amiTypes are the image families with the launch template's root device. true is ARM
 // (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
 var amiTypes = map[string]bool{
 	"AL2023_x86_64_STANDARD": false, "AL2023_x86_64_NVIDIA": false, "AL2023_x86_64_NEURON": false,
@@ -40,16 +40,16 @@ const nodeGroupsPath = "cluster.nodeGroups"
 
 // Group is one node group on AWS.
 type Group struct {
-	// Name is what its name on AWS starts with.
+	// Name is the start of its name on AWS.
 	Name string
-	// Zones are where its nodes are, by ID.
+	// Zones are the zones of its nodes, by ID.
 	Zones []string
-	// NodeGroup is the entry that it is of, with this group's share of the sizes.
+	// NodeGroup is its entry of the settings, with this group's share of the sizes.
 	NodeGroup
 }
 
-// Groups are the node groups on AWS. An entry of cluster.nodeGroups that is PerZone is one in each zone, named after both. The
-// zones share its sizes, and what cannot be divided goes to the first ones.
+// Groups are the node groups on AWS. An entry of cluster.nodeGroups with PerZone is one group in each zone, named after both. The zones
+// share its sizes, and the remainder goes to the first ones.
 func (c *Config) Groups() []Group {
 	var out []Group
 	zones := c.Network.Zones
@@ -97,25 +97,25 @@ func (r *report) nodeGroups(c *Config) {
 		unusable = unusable && r.ok(at, at+".desiredSize") && (g.tainted() || g.DesiredSize == 0)
 	}
 	if unusable {
-		// The coredns add-on stays DEGRADED, and its creation fails, until a node takes its pods
+		// The creation of the coredns add-on fails unless a node takes its pods
 		// (https://docs.aws.amazon.com/eks/latest/userguide/managing-coredns.html).
 		r.add(path, "only groups with taints or without nodes",
 			"one group without NO_SCHEDULE and NO_EXECUTE taints and with a desiredSize of 1 or more", "")
 	}
 	for _, p := range c.Cluster.Crowded(func(t string) int { return published.InstanceTypes()[t].Pods() }) {
-		// How many pods all nodes hold says nothing while a group is wrong.
+		// The number of pods on all nodes means nothing while a group is wrong.
 		if p.Path != path || !slices.ContainsFunc(r.problems, func(q Problem) bool { return strings.HasPrefix(q.Path, path) }) {
 			r.add(p.Path, p.Found, p.Allowed, p.Remedy)
 		}
 	}
 }
 
-// tainted says whether the group keeps away the pods that run anywhere.
+// tainted says whether the group's taints keep away pods without tolerations.
 func (g NodeGroup) tainted() bool {
 	return slices.ContainsFunc(g.Taints, func(t Taint) bool { return t.Effect == "NO_SCHEDULE" || t.Effect == "NO_EXECUTE" })
 }
 
-// OwnPods are those that the program runs before any workload: the add-ons' on each node, and those of the add-ons and the
+// OwnPods are the pods that the program runs before any workload: the add-ons' pods on each node, and the pods of add-ons and
 // autoscaler that run anywhere.
 func (k Cluster) OwnPods() (onEach, anywhere int) {
 	for _, addon := range published.Addons() {
@@ -128,14 +128,14 @@ func (k Cluster) OwnPods() (onEach, anywhere int) {
 	return onEach, anywhere
 }
 
-// Crowded are the problems of nodes that hold too few pods for those that the program runs by itself. pods is how many a node
-// of a type holds, 0 for a type that is not known and not judged.
+// Crowded are the problems of nodes with too little room for OwnPods. pods is the number of pods that a node of a type holds. Types
+// with 0 are unknown and not checked.
 func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem) {
 	onEach, anywhere := k.OwnPods()
 	room, known := 0, true
 	for _, name := range slices.Sorted(maps.Keys(k.NodeGroups)) {
 		at, g := child(nodeGroupsPath, name), k.NodeGroups[name]
-		// Every node of a group holds as many as its smallest type
+		// Every node of a group holds as many pods as one of its smallest type
 		// (https://docs.aws.amazon.com/eks/latest/userguide/create-managed-node-group.html).
 		least := 0
 		for i, t := range g.InstanceTypes {
@@ -195,7 +195,7 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 	}
 
 	r.sizes(path, g)
-	// A gp3 volume's limit (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html); AL2023's image has 20 GiB.
+	// gp3's limit (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html). AL2023's image has 20 GiB.
 	r.between(path+".diskSizeGiB", g.DiskSizeGiB, 20, 65536, " GiB")
 	r.between(path+".maxUnavailablePercentage", g.MaxUnavailablePercentage, 1, 100, "")
 
@@ -205,7 +205,7 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 	r.taints(path+".taints", g.Taints)
 }
 
-// sizes checks how many nodes a group has (https://docs.aws.amazon.com/eks/latest/APIReference/API_NodegroupScalingConfig.html).
+// sizes checks a group's numbers of nodes (https://docs.aws.amazon.com/eks/latest/APIReference/API_NodegroupScalingConfig.html).
 func (r *report) sizes(path string, g NodeGroup) {
 	low, want, high := path+".minSize", path+".desiredSize", path+".maxSize"
 	hasLow := r.require(low, "a number of nodes from 0 to desiredSize", "")
@@ -229,8 +229,8 @@ func (r *report) sizes(path string, g NodeGroup) {
 	}
 }
 
-// isARM says whether an instance type's processor is AWS's Graviton: a "g" follows the generation, or it is the first one, a1
-// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html); or NVIDIA's Grace, beside its GPUs.
+// isARM says whether an instance type has ARM processors. Graviton has a "g" after the generation, or is the first one, a1
+// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html). NVIDIA's Grace has "-gb".
 func isARM(t string) bool {
 	m := instanceType.FindStringSubmatch(t)
 	return m != nil && (strings.HasPrefix(t, "a1.") || strings.HasPrefix(m[1], "g") || strings.Contains(t, "-gb"))
@@ -243,7 +243,7 @@ func architecture(arm bool) string {
 	return "x86_64"
 }
 
-// nodeLabel checks one label. EKS limits both sides to 63 characters and wants a value
+// nodeLabel checks one label. EKS limits key and value to 63 characters and requires a value
 // (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
 func (r *report) nodeLabel(path, key, value string) {
 	domain, _, hasDomain := strings.Cut(key, "/")
@@ -254,7 +254,7 @@ func (r *report) nodeLabel(path, key, value string) {
 	case hasDomain && within("eks.amazonaws.com"):
 		r.add(path, "a key of EKS", "a key outside of eks.amazonaws.com, which EKS sets itself", "")
 	case hasDomain && (within("kubernetes.io") || within("k8s.io")) && domain != "node.kubernetes.io" && domain != "kubelet.kubernetes.io":
-		// The kubelet refuses to start with others
+		// The kubelet refuses to start with other keys of Kubernetes
 		// (https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction).
 		r.add(path, "a key that a node may not give itself", "node.kubernetes.io/NAME, kubelet.kubernetes.io/NAME, or a domain of your own", "")
 	default:
@@ -263,7 +263,7 @@ func (r *report) nodeLabel(path, key, value string) {
 	}
 }
 
-// qualifiedName says whether s is a Kubernetes name with an optional domain, of the length that EKS accepts.
+// qualifiedName says whether s is a Kubernetes name with an optional domain, and short enough for EKS.
 func qualifiedName(s string) bool {
 	domain, name, hasDomain := strings.Cut(s, "/")
 	if !hasDomain {
@@ -285,7 +285,7 @@ func (r *report) taints(path string, taints []Taint) {
 		if r.require(at+".effect", "NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE", "") {
 			oneOf(r, at+".effect", t.Effect, []string{"NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"})
 		}
-		// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/: key and effect make a taint.
+		// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/: key and effect identify a taint.
 		if first := slices.IndexFunc(taints, func(o Taint) bool { return o.Key == t.Key && o.Effect == t.Effect }); first < i {
 			r.add(at, quote(t.Key)+" with effect "+t.Effect+" again",
 				fmt.Sprintf("each pair of key and effect once; %s[%d] has it", path, first), "")

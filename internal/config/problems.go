@@ -10,14 +10,14 @@ import (
 
 // Problem is one thing that is wrong with the stack's settings.
 type Problem struct {
-	// Path is where, in the form of "pulumi config set --path" without the project's name: cluster.nodeGroups.expense.minSize
-	// or cluster.nodeGroups.expense.labels["example.com/team"].
+	// Path is the setting's path as for "pulumi config set --path", without the project's name: cluster.nodeGroups.expense.minSize or
+	// cluster.nodeGroups.expense.labels["example.com/team"].
 	Path string
-	// Found is what is there. It never holds a value of expense:webSecret.
+	// Found is the wrong value. It never holds a value of expense:webSecret.
 	Found string
-	// Allowed is what may be there.
+	// Allowed is what the setting takes.
 	Allowed string
-	// Remedy is the next step; empty when Allowed says it all.
+	// Remedy is the next step. It is empty if Allowed suffices.
 	Remedy string
 }
 
@@ -30,8 +30,7 @@ func (p Problem) String() string {
 	return line
 }
 
-// Problems are all that is wrong with the stack's settings, sorted by path. It is the error that Load returns for settings
-// that are wrong.
+// Problems are everything that is wrong with the stack's settings, sorted by path. Load returns them as its error.
 type Problems []Problem
 
 // Error lists every problem, one to a line.
@@ -46,7 +45,7 @@ func (ps Problems) Error() string {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// child is the path of a map's entry. Other keys than plain ones are quoted: they may hold dots.
+// child is the path of a map's entry. Keys that are not plain are quoted, because they may contain dots.
 func child(path, key string) string {
 	if plainKey.MatchString(key) {
 		return path + "." + key
@@ -61,15 +60,15 @@ type report struct {
 	given map[string]bool
 }
 
-// add notes a problem, unless its path or a parent has one: what could not be decoded is a zero value, and judging that
-// too would only confuse.
+// add notes a problem, unless its path or a parent has one. What could not be decoded is a zero value, and a second problem about it
+// would only confuse.
 func (r *report) add(path, found, allowed, remedy string) {
 	if r.ok(path) {
 		r.problems = append(r.problems, Problem{Path: path, Found: found, Allowed: allowed, Remedy: remedy})
 	}
 }
 
-// ok says whether all of the paths and their parents are without a problem, so that rules over several of them make sense.
+// ok says whether the paths and their parents have no problem. Rules that read several settings ask first.
 func (r *report) ok(paths ...string) bool {
 	return !slices.ContainsFunc(r.problems, func(p Problem) bool {
 		return slices.ContainsFunc(paths, func(path string) bool {
@@ -79,7 +78,7 @@ func (r *report) ok(paths ...string) bool {
 	})
 }
 
-// require notes a problem when the stack does not set the path, and says whether there is a decoded value to look at.
+// require notes a problem if the stack does not set the path. It says whether there is a decoded value.
 func (r *report) require(path, allowed, remedy string) bool {
 	if !r.given[path] {
 		r.add(path, "nothing", allowed, remedy)
@@ -87,17 +86,17 @@ func (r *report) require(path, allowed, remedy string) bool {
 	return r.given[path] && r.ok(path)
 }
 
-// regionOr is the stack's region for a command, whatever the shell's is, or the word to replace by it.
+// regionOr is the stack's region for use in a command, or a placeholder.
 func (c *Config) regionOr() string { return cmp.Or(c.Region, "REGION") }
 
-// between notes a problem when n is outside of low to high. unit follows the numbers, as in " GiB".
+// between notes a problem if n is outside of low to high. unit follows the numbers, as in " GiB".
 func (r *report) between(path string, n, low, high int, unit string) {
 	if n < low || n > high {
 		r.add(path, fmt.Sprint(n), fmt.Sprintf("%d to %d%s", low, high, unit), "")
 	}
 }
 
-// sorted returns the problems in the order of their paths, or nil when there are none.
+// sorted returns the problems in the order of their paths, or nil.
 func (r *report) sorted() error {
 	if len(r.problems) == 0 {
 		return nil

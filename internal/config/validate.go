@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// validate notes every broken rule. The rules are those of AWS, EKS and Kubernetes that can be known without asking them,
-// each with its source; what AWS alone knows (quotas, names taken, versions offered) is left to AWS.
+// validate notes every broken rule of AWS, EKS and Kubernetes that can be checked without asking them. Only AWS knows quotas, taken
+// names and offered versions.
 func (r *report) validate(c *Config) {
 	r.iam(c)
 	r.network(c, r.region(c.Region))
@@ -19,7 +19,7 @@ func (r *report) validate(c *Config) {
 	r.logging(c)
 }
 
-// match notes a problem for text that does not match, or is longer than limit.
+// match notes a problem for text that does not match or is longer than limit.
 func (r *report) match(path, text string, pattern *regexp.Regexp, limit int, allowed string) bool {
 	if pattern.MatchString(text) && len(text) <= limit {
 		return true
@@ -28,7 +28,7 @@ func (r *report) match(path, text string, pattern *regexp.Regexp, limit int, all
 	return false
 }
 
-// oneOf notes a problem for a value that is not in the list.
+// oneOf notes a problem for a value outside of the list.
 func oneOf[T comparable](r *report, path string, value T, allowed []T) bool {
 	if slices.Contains(allowed, value) {
 		return true
@@ -41,7 +41,7 @@ func oneOf[T comparable](r *report, path string, value T, allowed []T) bool {
 	return false
 }
 
-// unique notes every element that was there before.
+// unique notes every repeated element.
 func (r *report) unique(path string, list []string) {
 	for i, element := range list {
 		if first := slices.Index(list, element); first < i {

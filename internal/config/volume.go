@@ -7,29 +7,28 @@ import (
 	"expense/internal/published"
 )
 
-// FreeStoragePercent is how much of a data node's volume stays free as long as no more is logged than GiBPerDay says. With
-// less AWS advises to raise an alarm
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html).
+// FreeStoragePercent is the share of a data node's volume that stays free while no more than GiBPerDay is logged. AWS advises an alarm
+// if less is free (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html).
 const FreeStoragePercent = 25
 
-// VolumeSizeGiB is the size in GiB of each data node's volume, 10 (EBS's minimum on OpenSearch Service) or more, for logs
-// of gibPerDay GiB a day that are kept for retentionDays whole days:
+// VolumeSizeGiB is the size in GiB of each data node's volume for logs of gibPerDay GiB a day that are kept for retentionDays whole
+// days. It is at least 10, EBS's minimum on OpenSearch Service:
 //
 //	shards = ceil((retentionDays + 1) * (1 + replicas) / dataNodes)   on the fullest node
 //	need   = shards * gibPerDay * 1.1
 //	size   = the smallest with  0.95 * size - reserve - need >= 0.25 * size,  reserve = min(0.2 * 0.95 * size, 20)
 //
-// An index has one shard, takes the lines of one day and is deleted retentionDays after the next one took over. Linux and OpenSearch
-// Service reserve some of a volume, and FreeStoragePercent stays free (docs/decisions/volumes.md).
+// An index has one shard and the lines of one day. It is deleted retentionDays after the next one took over. Linux and OpenSearch
+// Service reserve a part of the volume, and FreeStoragePercent stays free (docs/decisions/volumes.md).
 func VolumeSizeGiB(gibPerDay, retentionDays, replicas, dataNodes int) int {
 	const (
 		linux   = 95               // percent of a volume
 		service = linux * 80 / 100 // percent of a volume, where the reserve is a share
 		most    = 20               // GiB, where it is not
 	)
-	// In whole tenths of a GiB, because floating point rounds in another way on another processor.
+	// In whole tenths of a GiB, because floating point may round differently on another processor.
 	need := 11 * ceil((retentionDays+1)*(1+replicas), dataNodes) * gibPerDay
-	// The reserve is the smaller of its two bounds, so the size is the smaller of what each would ask for.
+	// The reserve is the smaller of its two bounds. So the size is the smaller of the two sizes that they need.
 	return max(smallestVolume, min(
 		ceil(10*need, service-FreeStoragePercent),
 		ceil(10*(need+10*most), linux-FreeStoragePercent),
@@ -39,8 +38,8 @@ func VolumeSizeGiB(gibPerDay, retentionDays, replicas, dataNodes int) int {
 // ceil is a / b rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// VolumeSizeGiB is the size in GiB of each data node's gp3 volume, which follows from the volume of logs, the days they are
-// kept and the data nodes. A change is a blue/green move, in either direction.
+// VolumeSizeGiB is the size in GiB of each data node's gp3 volume. It follows from the logs of a day, the retention and the data nodes.
+// A change in either direction is a blue/green deployment.
 func (l Logging) VolumeSizeGiB() int {
 	size := VolumeSizeGiB(l.GiBPerDay, l.RetentionDays, l.Domain.Replicas(), l.Domain.InstanceCount)
 	if m := searchType.FindStringSubmatch(l.Domain.InstanceType); m != nil && minimalVersion[m[1]] != nil {
@@ -59,8 +58,8 @@ func (l Logging) RolloverMiB() int {
 // HasMasters says whether the domain has dedicated masters.
 func (d Domain) HasMasters() bool { return d.MasterInstanceType != "" }
 
-// Replicas is how many copies an index has beside its first: one, so that a node's loss costs nothing, but none where there
-// is one node, because OpenSearch puts no copy beside its original.
+// Replicas is the number of copies of an index: one, so that no line is lost with a node. With one node it is none, because OpenSearch
+// puts no copy on the node of its original.
 func (d Domain) Replicas() int {
 	if d.InstanceCount > 1 {
 		return 1
@@ -69,7 +68,7 @@ func (d Domain) Replicas() int {
 }
 
 // volumeLimits are the largest gp3 volumes in GiB by instance family and size
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource). Of other types, AWS knows.
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource). Other types are left to AWS.
 var volumeLimits = map[string]map[string]int{
 	"t3":  {"small": 100, "medium": 200},
 	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
@@ -84,7 +83,7 @@ var volumeLimits = map[string]map[string]int{
 	"c8g": computeOptimized,
 	"r5":  {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "12xlarge": 24576},
 	"r6g": {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576},
-	// The page says 1.5 TiB of some of these and 1532 GiB of others that are alike: the smaller is right for all.
+	// The page says 1.5 TiB for some of these and 1532 GiB for similar ones. The smaller value is safe for all.
 	"r7g": memoryOptimized,
 	"r7i": memoryOptimized,
 	"r8g": memoryOptimized,
@@ -93,7 +92,7 @@ var volumeLimits = map[string]map[string]int{
 	"om2": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
 }
 
-// Families of one class have the same limits since their seventh generation; not each family has each size.
+// Since the seventh generation, families of one class have the same limits. Some families lack some of the sizes.
 var (
 	generalPurpose = map[string]int{
 		"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576,
@@ -106,23 +105,23 @@ var (
 	}
 )
 
-// shardsPerNode is how many shards the fullest data node holds: the days that are kept, the one that is written and one that is
-// being deleted, and their copies.
+// shardsPerNode is the number of shards on the fullest data node: of the days that are kept, the one that is written and the one that
+// is being deleted, and their copies.
 func (l Logging) shardsPerNode() int {
 	return ceil((l.RetentionDays+2)*(1+l.Domain.Replicas()), l.Domain.InstanceCount)
 }
 
-// ec2Families are EC2's of the same memory as OpenSearch's own.
+// ec2Families maps OpenSearch's own families to EC2's with the same memory.
 var ec2Families = strings.NewReplacer("or1", "r6g", "or2", "r7g", "om2", "m7g")
 
-// mostShards is how many shards AWS advises a data node of a type to hold at most: 25 for each GiB of heap, which is half of the
-// memory and at most 32 GiB. 0 is a type unknown here. OpenSearch itself stops later (docs/decisions/volumes.md).
+// mostShards is the number of shards on a data node that AWS advises at most: 25 for each GiB of heap, which is half of the memory and
+// at most 32 GiB. It is 0 for an unknown type. OpenSearch's own limit is higher (docs/decisions/volumes.md).
 func mostShards(family, size string) int {
 	memory := published.InstanceTypes()[ec2Families.Replace(family)+"."+size].MemoryMiB
 	return 25 * min(memory/2, 32*1024) / 1024
 }
 
-// shards warns of more on each data node than AWS advises.
+// shards warns of more shards on each data node than AWS advises.
 func (l Logging) shards() string {
 	data := searchType.FindStringSubmatch(l.Domain.InstanceType)
 	if data == nil {
@@ -137,13 +136,13 @@ func (l Logging) shards() string {
 		"or instanceType", l.RetentionDays, found, l.Domain.InstanceCount, most, l.Domain.InstanceType)
 }
 
-// smallestVolume and smallestOptimized are the least GiB of any type and of OpenSearch's own families (same page).
+// smallestVolume and smallestOptimized are the smallest GiB of any type and of OpenSearch's own families (same page).
 const smallestVolume, smallestOptimized = 10, 20
 
-// Range is what AWS takes of something, both ends included.
+// Range has the least and the most that AWS takes.
 type Range struct{ Least, Most int }
 
-// String names the ends, or the one value there is.
+// String names both ends, or the only value.
 func (r Range) String() string {
 	if r.Least == r.Most {
 		return fmt.Sprint(r.Most)
@@ -151,14 +150,14 @@ func (r Range) String() string {
 	return fmt.Sprintf("%d to %d", r.Least, r.Most)
 }
 
-// VolumePerformance is what AWS takes as IOPS and as throughput in MiB/s of each data node's gp3 volume; it follows from
-// VolumeSizeGiB and the instance type. Beside that, throughput is at most a quarter of IOPS.
+// VolumePerformance has the IOPS and the throughput in MiB/s that AWS takes for each data node's gp3 volume. They follow from
+// VolumeSizeGiB and the instance type. Throughput is also at most a quarter of IOPS.
 func (l Logging) VolumePerformance() (iops, throughputMiB Range) {
 	return volumePerformance(l.VolumeSizeGiB(), l.Domain.InstanceType)
 }
 
-// volumePerformance agrees with what AWS answered to others, internal/published/volumes.csv. The least is what AWS includes in the
-// volume's price, and the most is the instance type's and gp3's own (docs/decisions/volumes.md).
+// volumePerformance agrees with AWS's published answers, internal/published/volumes.csv. The least is included in the volume's price.
+// The most is that of the instance type and of gp3 (docs/decisions/volumes.md).
 func volumePerformance(size int, instanceType string) (iops, throughput Range) {
 	volumes := ceil(size, 3000)
 	iops = Range{max(3000, 3*size), min(500*size, 80000*volumes)}
@@ -175,8 +174,8 @@ func volumePerformance(size int, instanceType string) (iops, throughput Range) {
 	return iops, throughput
 }
 
-// VolumeIOPS is the IOPS of each data node's volume: Domain.IOPS, or the least that AWS takes with the throughput. A change
-// replaces nothing.
+// VolumeIOPS is the IOPS of each data node's volume: Domain.IOPS, or the least that AWS takes with the throughput. A change replaces
+// nothing.
 func (l Logging) VolumeIOPS() int {
 	if l.Domain.IOPS != 0 {
 		return l.Domain.IOPS
@@ -198,8 +197,8 @@ func (l Logging) VolumeThroughputMiB() int {
 // performance is in IOPS and MiB/s.
 type performance struct{ iops, throughput int }
 
-// performanceLimits are the most that OpenSearch Service takes by instance family and size: those of EC2's instance of the same type,
-// an inference that agrees with every published answer (docs/decisions/volumes.md). EC2 has none of or1, or2 and om2.
+// performanceLimits are the most that OpenSearch Service takes, by instance family and size. They are those of EC2's same types, which
+// is inferred and agrees with every published answer (docs/decisions/volumes.md). EC2 has no or1, or2 and om2.
 var performanceLimits = map[string]map[string]performance{
 	"t3": {"small": {11800, 260}, "medium": {11800, 260}},
 	"m5": fifthGeneration,

@@ -12,11 +12,11 @@ import (
 	"expense/internal/published"
 )
 
-// Warnings are the things that are allowed but worth a sentence each today, always in the same order.
+// Warnings are sentences about settings that are allowed but risky today, always in the same order.
 func (c *Config) Warnings(today time.Time) []string {
 	var out []string
 	if c.Account.ID() == "" {
-		// The provider's NotFound makes a refresh forget: https://github.com/pulumi/pulumi/issues/810.
+		// A refresh forgets what the provider does not find: https://github.com/pulumi/pulumi/issues/810.
 		out = append(out,
 			"the settings name no account: with another one's credentials `pulumi refresh` and `pulumi up --refresh` find nothing, and forget "+
 				"the stack; name it, make doctor shows it, with: "+
@@ -42,7 +42,7 @@ func (c *Config) Warnings(today time.Time) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
 		g := c.Cluster.NodeGroups[name]
-		// The share of each zone must be able to grow, which it is when there is a node more for each.
+		// Each zone's group must be able to grow by a node.
 		zones := len(c.Network.Zones)
 		if room := g.MaxSize - g.DesiredSize; c.Cluster.Autoscaler.Enabled && g.PerZone && room > 0 && room < zones {
 			out = append(out,
@@ -88,7 +88,7 @@ func (c *Config) Warnings(today time.Time) []string {
 	return out
 }
 
-// ContainerImages are the images of all pods of the stack's own, by the paths of their settings.
+// ContainerImages are the images of the stack's pods, by the paths of their settings.
 func (c *Config) ContainerImages() map[string]string {
 	images := map[string]string{
 		"workloads.images.nginx": c.Workloads.Images.Nginx, "workloads.images.alma": c.Workloads.Images.Alma, "logging.image": c.Logging.Image,
@@ -103,7 +103,7 @@ func (c *Config) ContainerImages() map[string]string {
 	return images
 }
 
-// addressesIn counts those of IPv4 networks, each once.
+// addressesIn is the number of addresses in IPv4 networks, each counted once.
 func addressesIn(cidrs []string) (n uint64) {
 	var networks []netip.Prefix
 	for _, cidr := range cidrs {
@@ -113,17 +113,17 @@ func addressesIn(cidrs []string) (n uint64) {
 	}
 	slices.SortFunc(networks, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
 	for i, p := range networks {
-		if !slices.ContainsFunc(networks[:i], p.Overlaps) { // an earlier one is not smaller, so it holds all of this one
+		if !slices.ContainsFunc(networks[:i], p.Overlaps) { // earlier ones are not smaller: one that overlaps contains this one
 			n += 1 << (32 - p.Bits())
 		}
 	}
 	return n
 }
 
-// support warns of a Kubernetes version 60 days before its standard support ends, which is when EKS announces the end at the
-// latest, and from then on. With upgradePolicy STANDARD, which the program sets, EKS upgrades the control plane then, and neither
-// nodes nor add-ons (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html#version-faqs and
-// view-upgrade-policy.html). Of a version that is not in the table nothing is said.
+// support warns of a Kubernetes version from 60 days before the end of its standard support, which is when EKS announces it at the
+// latest. The program sets upgradePolicy STANDARD, so EKS then upgrades the control plane, but neither nodes nor add-ons
+// (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html#version-faqs and view-upgrade-policy.html). There is no
+// warning for a version that is not in the table.
 func support(version string, today time.Time) string {
 	all := published.KubernetesVersions()
 	i := slices.IndexFunc(all, func(v published.KubernetesVersion) bool { return v.Version == version })
@@ -140,7 +140,7 @@ func support(version string, today time.Time) string {
 		quote(version), ends, all[i].StandardEnds.Format(time.DateOnly), then)
 }
 
-// alike are instance families that have the same vCPUs and memory in each of the sizes of alikeSizes
+// alike are instance families with the same vCPUs and memory in each of alikeSizes
 // (https://aws.amazon.com/ec2/instance-types/), the most available first.
 var alike = [][]string{
 	{"m5", "m5a", "m5d", "m5n", "m6i", "m6a", "m7i", "m7a"},
@@ -153,7 +153,7 @@ var alike = [][]string{
 
 var alikeSizes = []string{"large", "xlarge", "2xlarge", "4xlarge"}
 
-// similarAdvice names up to five types of the same vCPUs and memory
+// similarAdvice names up to five types with the same vCPUs and memory
 // (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html#managed-node-group-capacity-types).
 func similarAdvice(t string) string {
 	family, size, _ := strings.Cut(t, ".")
@@ -172,7 +172,7 @@ func similarAdvice(t string) string {
 	return "add types of the same vCPUs, memory and architecture"
 }
 
-// sizeOf is what the nodes of a published type have.
+// sizeOf says the vCPUs and memory of a published type.
 func sizeOf(t string) string {
 	s := published.InstanceTypes()[t]
 	return fmt.Sprintf("%d vCPUs and %g GiB", s.VCPU, float64(s.MemoryMiB)/1024)

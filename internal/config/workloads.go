@@ -11,14 +11,14 @@ import (
 var (
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	// What every program can read as an environment variable:
+	// Names that every program can read as environment variables:
 	// https://kubernetes.io/docs/tasks/configure-pod-container/configure-pod-configmap/
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	secretKey    = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 )
 
-// startVariables are read by what starts nginx, workloads/files/rotate-logs.sh, and by nginx and its libraries: NGINX would hand
-// it sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
+// startVariables are read by workloads/files/rotate-logs.sh, which starts nginx, and by nginx and its libraries. NGINX would give it
+// sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
 var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE",
 	"OPENSSL_CONF", "PATH"}
 
@@ -85,8 +85,8 @@ var (
 	privateRegistry = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$`)
 )
 
-// image checks that an image can be pulled, and is not one that is meant to change. A tag can be pushed anew all the same: Warnings
-// tells of images without a digest.
+// image checks that an image can be pulled and has a fixed tag or a digest. Even a fixed tag can be pushed anew, so Warnings names
+// images without a digest.
 func (r *report) image(c *Config, path, ref string) {
 	m := imageReference.FindStringSubmatch(ref)
 	if m == nil {

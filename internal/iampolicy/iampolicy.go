@@ -1,5 +1,4 @@
-// Package iampolicy builds IAM policy documents from typed values.
-// It knows the grammar of policies, not what any component needs.
+// Package iampolicy builds IAM policy documents from typed values. It knows the grammar of policies, and no component.
 package iampolicy
 
 import (
@@ -8,33 +7,33 @@ import (
 	"strings"
 )
 
-// Statement is one statement that allows. The documents here deny nothing: what is not allowed is denied already.
+// Statement is one statement that allows. IAM denies what no statement allows.
 type Statement struct {
-	// Sid names the statement within its document: letters and digits only.
+	// Sid names the statement within its document. It has letters and digits only.
 	Sid string
-	// Principal is empty in policies attached to a role, and required in trust and resource policies.
+	// Principal is empty in a role's own policies, and required in trust and resource policies.
 	Principal Principal
 	Actions   []string
 	// Resources is empty in trust policies only.
 	Resources []string
-	// Conditions are operator -> condition key -> value, all of which must match.
+	// Conditions are values by operator and condition key. All of them must match.
 	Conditions map[string]map[string]string
 }
 
-// Principal is who a trust or resource policy speaks of; exactly one field is set.
+// Principal is whom a trust or resource policy allows something. Exactly one field is set.
 type Principal struct {
-	// Service is a service principal, as eks.amazonaws.com.
+	// Service is a service principal, such as eks.amazonaws.com.
 	Service string `json:",omitempty"`
 	// AWS is the ARN of a role or user.
 	AWS string `json:",omitempty"`
 	// Federated is the ARN of an OIDC provider.
 	Federated string `json:",omitempty"`
-	// Anyone is everybody, who has credentials and who has none; for VPC endpoints, whose policies give nobody a right.
+	// Anyone is everybody, with or without credentials. It is for VPC endpoints, whose policies grant no rights.
 	Anyone bool `json:"-"`
 }
 
-// MarshalJSON writes everybody as the text "*": that is what a gateway endpoint takes, and what includes callers without
-// credentials (https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html).
+// MarshalJSON writes Anyone as "*". A gateway endpoint takes only this form, and it includes callers without credentials
+// (https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html).
 func (p *Principal) MarshalJSON() ([]byte, error) {
 	if p.Anyone {
 		return []byte(`"*"`), nil
@@ -77,9 +76,9 @@ func ServiceTrust(service string) (string, error) {
 	return Document(Statement{Sid: "Service", Principal: Principal{Service: service}, Actions: []string{"sts:AssumeRole"}})
 }
 
-// PodIdentityTrust is the trust policy of a role that EKS Pod Identity hands to the pods of one Kubernetes service account of
-// one cluster. EKS tags the session with where it comes from, so sts:TagSession is needed beside sts:AssumeRole, and the
-// tags keep an association of another cluster or account from handing the role on
+// PodIdentityTrust is the trust policy of a role that EKS Pod Identity gives to the pods of one service account of one cluster. EKS
+// tags the session with cluster, namespace and service account, which needs sts:TagSession. The conditions on these tags keep other
+// clusters and accounts from using the role
 // (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html).
 func PodIdentityTrust(cluster, namespace, serviceAccount string) (string, error) {
 	return Document(Statement{
@@ -94,8 +93,8 @@ func PodIdentityTrust(cluster, namespace, serviceAccount string) (string, error)
 	})
 }
 
-// ServiceAccountTrust is the trust policy of a role for one Kubernetes service account, through the cluster's OIDC provider.
-// Both conditions are needed: without sub any pod of the cluster could assume the role
+// ServiceAccountTrust is the trust policy of a role for one Kubernetes service account, through the cluster's OIDC provider. Without
+// the condition on sub, any pod of the cluster could assume the role
 // (https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html).
 // The issuer is the provider's URL with or without https://.
 func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount string) (string, error) {
@@ -111,8 +110,8 @@ func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount string) 
 	})
 }
 
-// Partition is the partition that a region belongs to: aws, or for GovCloud aws-us-gov
-// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html). Settings allow no others.
+// Partition is the partition of a region: aws, or aws-us-gov for GovCloud
+// (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html). The settings allow no others.
 func Partition(region string) string {
 	if strings.HasPrefix(region, "us-gov-") {
 		return "aws-us-gov"
@@ -125,7 +124,7 @@ func ManagedPolicy(region, name string) string {
 	return fmt.Sprintf("arn:%s:iam::aws:policy/%s", Partition(region), name)
 }
 
-// Account is the account ID in an ARN, and an error for anything that has none.
+// Account is the account ID in an ARN. An ARN without one is an error.
 func Account(arn string) (string, error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || len(parts[4]) != 12 {

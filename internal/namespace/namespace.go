@@ -1,5 +1,5 @@
-// Package namespace makes a namespace that is closed but for what is opened by name: pods meet Pod Security's level
-// "restricted", stay within a quota, and talk to nobody but DNS and those for whom there is an Opening.
+// Package namespace makes a closed namespace. Its pods must meet Pod Security's level "restricted", stay within a quota, and reach only
+// DNS and the peers of an Opening.
 package namespace
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// typeNamespace is the component's type token. It is part of every URN: a change needs an alias, or it replaces the children.
+// typeNamespace is the component's type token. It is part of every URN: without an alias, a change replaces the children.
 const typeNamespace = "expense:workloads:Namespace"
 
 // Args describe the namespace.
@@ -21,26 +21,25 @@ type Args struct {
 	// Environment is the value of the label "environment".
 	Environment string
 	Quota       config.Quota
-	// Openings are known before the first pod: policies come before what they protect.
+	// Openings exist before the first pod.
 	Openings []Opening
 }
 
 // Namespace is the namespace with its guard rails.
 //
-// Its service account "default" is left as Kubernetes makes it. A pod that somebody starts without an account of its own
-// mounts that one's token, unless it says automountServiceAccountToken: false, as all pods here do. The token has no rights
-// but those of everybody who is signed in. To change the account, the program would have to patch what a controller makes
-// a moment after the namespace, and the first `pulumi up` would fail where it is not there yet.
+// Its service account "default" stays as Kubernetes makes it. Pods with this account mount its token unless they set
+// automountServiceAccountToken: false, as all pods here do. The token has only the rights of every signed-in user. A controller makes
+// the account a moment after the namespace, so a patch of it would fail in some first runs of `pulumi up`.
 type Namespace struct {
 	pulumi.ResourceState
 
 	Name pulumi.StringOutput `pulumi:"name"`
 
-	// Guards are in force before the first pod, and until the last is gone.
+	// Guards must exist before the first pod and until the last is gone.
 	Guards []pulumi.Resource
 }
 
-// New makes the namespace of that name. A change of the name replaces it and everything in it.
+// New makes the namespace with the given name. A change of the name replaces it and everything in it.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Namespace, error) {
 	if args == nil {
 		return nil, fmt.Errorf("namespace %q: no arguments", name)
@@ -55,7 +54,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			Labels: pulumi.StringMap{
 				"name":        pulumi.String(name),
 				"environment": pulumi.String(args.Environment),
-				// The strictest of the three levels; a pod that does not meet it is refused
+				// The strictest of the three levels. The API server refuses a pod that does not meet it
 				// (https://kubernetes.io/docs/concepts/security/pod-security-admission/).
 				"pod-security.kubernetes.io/enforce": pulumi.String("restricted"),
 				"pod-security.kubernetes.io/warn":    pulumi.String("restricted"),
@@ -83,7 +82,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"name": n.Name})
 }
 
-// bounds are the most that the namespace and each of its containers get.
+// bounds makes the limits of the namespace and of each of its containers.
 func (n *Namespace) bounds(ctx *pulumi.Context, name string, args *Args) error {
 	balancers, ports := 0, 0
 	for _, opening := range args.Openings {
@@ -99,7 +98,7 @@ func (n *Namespace) bounds(ctx *pulumi.Context, name string, args *Args) error {
 			"requests.cpu":     pulumi.Sprintf("%d", args.Quota.CPU),
 			"limits.memory":    pulumi.Sprintf("%dGi", args.Quota.MemoryGiB),
 			"requests.storage": pulumi.Sprintf("%dGi", args.Quota.StorageGiB),
-			// A load balancer costs money and opens a door, a port of every node for each of its own: as many as are asked for.
+			// A load balancer costs money, and each of its ports opens one on every node. So only those of the openings are allowed.
 			"services.loadbalancers": pulumi.Sprintf("%d", balancers),
 			"services.nodeports":     pulumi.Sprintf("%d", ports),
 		}},
@@ -111,7 +110,7 @@ func (n *Namespace) bounds(ctx *pulumi.Context, name string, args *Args) error {
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: n.Name},
 		Spec: corev1.LimitRangeSpecArgs{Limits: corev1.LimitRangeItemArray{corev1.LimitRangeItemArgs{
 			Type: pulumi.String("Container"),
-			// For containers that say nothing: the quota would refuse them. No default CPU limit, which only throttles.
+			// For containers without requests, which the quota would refuse. There is no default CPU limit: it would only throttle.
 			DefaultRequest: pulumi.StringMap{"cpu": pulumi.String("50m"), "memory": pulumi.String("64Mi")},
 			Default:        pulumi.StringMap{"memory": pulumi.String("256Mi")},
 			Max:            pulumi.StringMap{"memory": pulumi.String("4Gi")},

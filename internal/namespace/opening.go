@@ -10,33 +10,33 @@ import (
 
 // Opening lets others connect to pods, or pods to others. It is one network policy, and policies add up.
 //
-// EKS's network plugin applies policies to pods that have an owner, such as a Deployment, and not to bare pods
-// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html): nginx and multi-container stay open.
+// EKS's network plugin applies policies only to pods with an owner, such as a Deployment
+// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html). So the bare pods nginx and multi-container stay open.
 type Opening struct {
-	// Name is the policy's.
+	// Name is the policy's name.
 	Name string
-	// Workloads are the names of those whose pods it is for; none is every pod of the namespace.
+	// Workloads are the names of the workloads whose pods it selects. Empty selects every pod of the namespace.
 	Workloads []string
 	// From may connect to Ports of these pods, and these pods may connect to Ports of To.
 	From, To []Peer
 	Ports    []Port
-	// LoadBalancerPorts is how many ports the load balancer has through which From connects; 0 is no load balancer.
+	// LoadBalancerPorts is the number of ports of the load balancer in front of the pods. 0 is no load balancer.
 	LoadBalancerPorts int
 }
 
-// Peer is the other end of a connection: a range of addresses, or pods.
+// Peer is the other end of a connection: addresses or pods.
 type Peer struct {
 	CIDR string
-	// Namespace is the name of the pods' namespace, if it is another one.
+	// Namespace is the pods' namespace. Empty is the opening's own.
 	Namespace string
-	// Labels are those of the pods; none is every pod.
+	// Labels select the pods. Empty selects every pod.
 	Labels map[string]string
 }
 
-// Neighbours are all pods of the namespace itself.
+// Neighbours are all pods of the opening's namespace.
 var Neighbours = []Peer{{}}
 
-// Port is a port of the end that is connected to.
+// Port is a port of the server's end.
 type Port struct {
 	Protocol string
 	Number   int
@@ -45,7 +45,7 @@ type Port struct {
 // TCP is one port of TCP.
 func TCP(number int) []Port { return []Port{{"TCP", number}} }
 
-// Every namespace is closed, and has DNS.
+// Every namespace is closed and can reach DNS.
 var (
 	closed = Opening{Name: "default-deny"}
 	dns    = Opening{
@@ -55,7 +55,7 @@ var (
 	}
 )
 
-// policy is the opening in Pulumi's types. A direction without peers is opened for nobody; an opening without any closes both.
+// policy is the opening in Pulumi's types. It applies to the directions that have peers. An opening without peers closes both.
 func (o Opening) policy() networkingv1.NetworkPolicySpecArgs {
 	out := networkingv1.NetworkPolicySpecArgs{PodSelector: selector(o.Workloads)}
 	var types []string
@@ -105,7 +105,7 @@ func peers(all []Peer) networkingv1.NetworkPolicyPeerArray {
 		}
 		peer.PodSelector = pods
 		if p.Namespace != "" {
-			// Kubernetes puts this label on each namespace.
+			// Kubernetes sets this label on each namespace.
 			peer.NamespaceSelector = metav1.LabelSelectorArgs{
 				MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String(p.Namespace)},
 			}

@@ -1,26 +1,26 @@
-// Package pod is a pod as plain values, and their one rendering into Pulumi's types. A value that only a resource knows, such
-// as the name of a config map, may be an output; everything else can be read, compared and changed before it is rendered.
+// Package pod describes a pod with plain values and renders them into Pulumi's types. Values can be read, compared and changed before
+// they are rendered. Only what a resource makes, such as the name of a ConfigMap, is an output.
 //
-// No pod has a privilege: a rendered one meets Pod Security's level "restricted"
-// (https://kubernetes.io/docs/concepts/security/pod-security-standards/), and nobody writes to its root file system.
+// A rendered pod has no privilege: it meets Pod Security's level "restricted"
+// (https://kubernetes.io/docs/concepts/security/pod-security-standards/), and its root file system is read-only.
 package pod
 
 import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 // Spec is a pod.
 type Spec struct {
-	// Name is the workload's, by which its pods are selected.
+	// Name is the workload's name. Selectors find its pods by it.
 	Name string
-	// User is the number of the user and the group that all containers run as, by which they share files. It is not root's.
+	// User is the number of the user and group of all containers, so that they can share files. It is not 0.
 	User int
-	// ServiceAccount is the name of the pod's account; nil is the namespace's "default".
+	// ServiceAccount is the name of the pod's account. nil is the namespace's "default".
 	ServiceAccount pulumi.StringPtrInput
-	// CallsKubernetes mounts the account's token; a pod without it cannot talk to the Kubernetes API.
+	// CallsKubernetes mounts the account's token, with which a pod calls the Kubernetes API.
 	CallsKubernetes bool
-	// PriorityClass and RestartPolicy are Kubernetes' defaults where they are empty.
+	// PriorityClass and RestartPolicy are Kubernetes' defaults if empty.
 	PriorityClass string
 	RestartPolicy string
-	// GraceSeconds is how long the pod may take to stop; 0 is Kubernetes' default of 30.
+	// GraceSeconds is how long the pod may take to stop. 0 is Kubernetes' default, 30.
 	GraceSeconds int
 	// Spread spreads the pods of a Deployment over zones first and nodes second.
 	Spread bool
@@ -34,33 +34,33 @@ type Spec struct {
 type Container struct {
 	Name  string
 	Image string
-	// Command replaces the image's entrypoint, and Args its arguments; none leaves the image's.
+	// Command replaces the image's entrypoint, and Args its arguments. Empty keeps the image's.
 	Command []string
 	Args    []pulumi.StringInput
 	Env     []Variable
-	// EnvFrom are the names of config maps that are added to the environment.
+	// EnvFrom are the names of ConfigMaps whose entries become variables.
 	EnvFrom []pulumi.StringPtrInput
 	Ports   []Port
 	Mounts  []Mount
 
 	Startup, Liveness, Readiness *Probe
 
-	// Sidecar keeps an init container running beside the containers: it is started before and stopped after them
+	// Sidecar keeps an init container running beside the containers. It starts before them and stops after them
 	// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
 	Sidecar bool
-	// StopDelaySeconds is how long the container goes on before it is told to stop.
+	// StopDelaySeconds is how long the container goes on before it gets the signal to stop.
 	StopDelaySeconds int
-	// LogsOnFailure makes the last lines of a container that failed its termination message.
+	// LogsOnFailure makes the last lines of a failed container its termination message.
 	LogsOnFailure bool
 	Resources     Resources
 }
 
-// Variable is one variable of a container's environment. It has one of Text, Output and Field.
+// Variable is one variable of a container's environment. It has Text, Output or Field.
 type Variable struct {
 	Name string
-	// Text is the value as it is: Kubernetes replaces nothing in it.
+	// Text is a literal value. Kubernetes expands nothing in it.
 	Text string
-	// Output is a value without a "$", which Kubernetes would read.
+	// Output is a value without "$", which Kubernetes would expand.
 	Output pulumi.StringInput
 	// Field is the path of a field of the pod.
 	Field string
@@ -80,10 +80,10 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// Volume is one volume of a pod. It has one of the sources.
+// Volume is one volume of a pod, with one of the sources.
 type Volume struct {
 	Name string
-	// ConfigMap, Secret and Claim are the names of such objects.
+	// ConfigMap, Secret and Claim are the names of objects.
 	ConfigMap pulumi.StringPtrInput
 	Secret    pulumi.StringPtrInput
 	Claim     pulumi.StringInput
@@ -91,7 +91,7 @@ type Volume struct {
 	Token     *Token
 }
 
-// Empty is a folder that lives as long as the pod. The kubelet evicts a pod whose folder passes its limit.
+// Empty is a folder that lives as long as the pod. The kubelet evicts a pod whose folder exceeds its limit.
 type Empty struct {
 	LimitMiB int
 	// Memory keeps the folder in memory.
@@ -102,12 +102,11 @@ type Empty struct {
 type Token struct {
 	Audience string
 	Seconds  int
-	// File is the token's name in the volume.
+	// File is the token's file name in the volume.
 	File string
 }
 
-// Probe asks whether a container works: by Command, or by an HTTP request for Path, or by a connection to Port. Times of 0 are
-// Kubernetes' defaults.
+// Probe checks a container by Command, by an HTTP request for Path, or by a connection to Port. Numbers of 0 are Kubernetes' defaults.
 type Probe struct {
 	Command []string
 	Path    string
@@ -119,11 +118,10 @@ type Probe struct {
 	Failures       int
 }
 
-// Resources are what a container asks for, and the most memory that it gets. There is no limit of the CPU, which would only
-// throttle.
+// Resources are a container's requests, and its limit of memory. There is no CPU limit, because it would only throttle.
 type Resources struct {
 	CPU, Memory string
 	MemoryLimit string
-	// StorageMiB is disk of the node; 0 asks for none.
+	// StorageMiB is disk of the node. 0 requests none.
 	StorageMiB int
 }

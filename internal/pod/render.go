@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// NameLabel is the label that has a workload's name.
+// NameLabel is the label with a workload's name.
 const NameLabel = "app.kubernetes.io/name"
 
 // Labels are on a workload's objects and its pods.
@@ -22,12 +22,12 @@ func Selector(workload string) metav1.LabelSelectorArgs {
 	return metav1.LabelSelectorArgs{MatchLabels: Labels(workload)}
 }
 
-// Meta is the metadata of an object that has its workload's name.
+// Meta is the metadata of an object with its workload's name.
 func Meta(workload string, namespace pulumi.StringInput) metav1.ObjectMetaArgs {
 	return metav1.ObjectMetaArgs{Name: pulumi.String(workload), Namespace: namespace, Labels: Labels(workload)}
 }
 
-// Template is the pod for what makes pods.
+// Template is the pod as a template, for Deployments and Jobs.
 func (s Spec) Template() corev1.PodTemplateSpecArgs {
 	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: Labels(s.Name)}, Spec: s.Render()}
 }
@@ -52,7 +52,7 @@ func (s Spec) Render() corev1.PodSpecArgs {
 		Volumes:        corev1.VolumeArray(each(s.Volumes, Volume.render)),
 	}
 	if !s.CallsKubernetes {
-		// One variable for each Service of the namespace, which nobody reads.
+		// They are variables for each Service of the namespace, which nobody reads.
 		out.EnableServiceLinks = pulumi.Bool(false)
 	}
 	if s.Spread {
@@ -67,10 +67,10 @@ func (s Spec) spread(topology string) corev1.TopologySpreadConstraintArgs {
 	return corev1.TopologySpreadConstraintArgs{
 		TopologyKey: pulumi.String(topology),
 		MaxSkew:     pulumi.Int(1),
-		// When a zone has no spot capacity, a second pod in another zone is better than one that waits.
+		// If a zone has no spot capacity, a second pod in another zone is better than a pod that waits.
 		WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
 		LabelSelector:     Selector(s.Name),
-		// Counts the pods of one revision, so that a rollout is spread too.
+		// It counts the pods of one revision, so that a rollout is spread too.
 		MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
 	}
 }
@@ -112,16 +112,16 @@ func (v Variable) render() corev1.EnvVarInput {
 	out := corev1.EnvVarArgs{Name: pulumi.String(v.Name)}
 	switch {
 	case v.Field != "":
-		// The version is what the API server would fill in. It compares a fieldRef as a whole
-		// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy, structType atomic), so without it an
-		// `up` that finds a pod which a killed one had begun would end in a field conflict.
+		// The API server would fill in this version. It compares a fieldRef as a whole
+		// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy, structType atomic). Without the version, an
+		// `up` after a killed one would end in a field conflict over the pod that it left.
 		out.ValueFrom = corev1.EnvVarSourceArgs{
 			FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String(v.Field)},
 		}
 	case v.Output != nil:
 		out.Value = v.Output
 	default:
-		// Of "$$" Kubernetes makes "$", and of "$(NAME)" another variable's value
+		// Kubernetes replaces "$$" by "$", and "$(NAME)" by another variable's value
 		// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/third_party/forked/golang/expansion/expand.go, Expand).
 		out.Value = pulumi.String(strings.ReplaceAll(v.Text, "$", "$$"))
 	}
@@ -200,7 +200,7 @@ func (r Resources) render() corev1.ResourceRequirementsArgs {
 	return corev1.ResourceRequirementsArgs{Requests: requests, Limits: pulumi.StringMap{"memory": pulumi.String(r.MemoryLimit)}}
 }
 
-// each renders the items; of none it makes nil, which Pulumi leaves out.
+// each renders the items. Without items it returns nil, which Pulumi omits.
 func each[T, I any](items []T, render func(T) I) []I {
 	var out []I
 	for _, item := range items {
@@ -213,7 +213,7 @@ func words(command []string) pulumi.StringArray {
 	return pulumi.StringArray(each(command, func(word string) pulumi.StringInput { return pulumi.String(word) }))
 }
 
-// text and number leave out what is not set.
+// text and number omit what is not set.
 func text(value string) pulumi.StringPtrInput {
 	if value == "" {
 		return nil

@@ -1,5 +1,5 @@
-// Package published is data that AWS or others published, with the sources in the files. The settings and the rehearsal's
-// model read instance types, add-ons and the support of Kubernetes versions here; their tests are held against the other rows.
+// Package published has data that AWS or others published. The files name the sources. The settings and the rehearsal's model read
+// instance types, add-ons and the support of Kubernetes versions. Tests compare with the other tables.
 package published
 
 import (
@@ -26,25 +26,25 @@ var addons string
 //go:embed kubernetes-versions.csv
 var kubernetesVersions string
 
-// Regions are AWS's: name, partition, and how its zones' IDs start, of the partitions that are allowed.
+// Regions are AWS's regions in the allowed partitions: name, partition and the start of zone IDs.
 func Regions() [][]string { return rows(regions) }
 
-// Volumes are answers of OpenSearch Service to others: instance type without ".search", GiB, IOPS and MiB/s of a gp3 volume
-// ("" is left to AWS), and the answer.
+// Volumes are published answers of OpenSearch Service: instance type without ".search", GiB, IOPS and MiB/s of a gp3 volume ("" leaves
+// it to AWS), and the answer.
 func Volumes() [][]string { return rows(volumes) }
 
-// InstanceType is what one of EC2's types has.
+// InstanceType describes one of EC2's types.
 type InstanceType struct {
 	VCPU, MemoryMiB int
-	// Interfaces are those of the default network card, each with so many IPv4 Addresses.
+	// Interfaces is the number of interfaces of the default network card. Each has so many IPv4 Addresses.
 	Interfaces, Addresses int
 	// Arch is amd64 or arm64.
 	Arch string
 }
 
-// Pods is how many pods EKS lets a node of the type hold, 0 if the type is not known. Each interface keeps its first address,
-// and two pods use the node's own (github.com/aws/amazon-vpc-cni-k8s misc/eni-max-pods.txt); managed node groups have a limit besides
-// (https://docs.aws.amazon.com/eks/latest/userguide/choosing-instance-type.html, "How maxPods is determined").
+// Pods is the number of pods that EKS lets a node of the type hold. It is 0 for an unknown type. Each interface keeps its first
+// address, and two pods use the node's own (github.com/aws/amazon-vpc-cni-k8s misc/eni-max-pods.txt). Managed node groups have one
+// more limit (https://docs.aws.amazon.com/eks/latest/userguide/choosing-instance-type.html, "How maxPods is determined").
 func (t InstanceType) Pods() int {
 	if t.Interfaces == 0 {
 		return 0
@@ -56,7 +56,7 @@ func (t InstanceType) Pods() int {
 	return min(t.Interfaces*(t.Addresses-1)+2, limit)
 }
 
-// InstanceTypes are EC2's by their names. A type that is not there may be newer.
+// InstanceTypes are EC2's types by name. Newer types may be missing.
 var InstanceTypes = sync.OnceValue(func() map[string]InstanceType {
 	out := map[string]InstanceType{}
 	for _, r := range rows(instanceTypes) {
@@ -65,10 +65,10 @@ var InstanceTypes = sync.OnceValue(func() map[string]InstanceType {
 	return out
 })
 
-// Addon is what one of EKS's add-ons runs: pods OnEach node, and Replicas of Deployments.
+// Addon is the number of pods of one of EKS's add-ons: OnEach node, and in Deployments.
 type Addon struct{ OnEach, Replicas int }
 
-// Addons are those that the program installs, by their names.
+// Addons are the add-ons that the program installs, by name.
 var Addons = sync.OnceValue(func() map[string]Addon {
 	out := map[string]Addon{}
 	for _, r := range rows(addons) {
@@ -85,13 +85,13 @@ func number(text string) int {
 	return n
 }
 
-// KubernetesVersion is a minor version that EKS has or had, with the first days without its support.
+// KubernetesVersion is a minor version that EKS has or had, with the first day after each support.
 type KubernetesVersion struct {
 	Version                    string
 	StandardEnds, ExtendedEnds time.Time
 }
 
-// KubernetesVersions are EKS's, the oldest first.
+// KubernetesVersions are the versions of EKS, the oldest first.
 func KubernetesVersions() []KubernetesVersion {
 	var all []KubernetesVersion
 	for _, row := range rows(kubernetesVersions) {
@@ -108,7 +108,7 @@ func day(text string) time.Time {
 	return t
 }
 
-// rows panics on a broken file: it is part of the program's text.
+// rows panics on a broken file, because the file is part of the program.
 func rows(text string) [][]string {
 	list := csv.NewReader(strings.NewReader(text))
 	list.Comment = '#'

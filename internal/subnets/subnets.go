@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// MaxZones is how many zones a plan has room for.
+	// MaxZones is the number of zones that fit into a plan.
 	MaxZones = 6
-	// Largest and Smallest are the bits of the VPCs that can be planned: AWS has none above a /16
-	// (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html), and below a /22 six zones' subnets have not the 16
-	// addresses that EKS advises (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
+	// Largest and Smallest are the prefix lengths of VPCs that can be planned. AWS takes none larger than a /16
+	// (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html). In a VPC smaller than a /22, subnets in six zones would
+	// have fewer than the 16 addresses that EKS advises (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
 	Largest, Smallest = 16, 22
-	// wideZones is how many zones get the large subnets. Three pairs of /19 fill six eighths of a /16, and three zones are
-	// what a highly available cluster uses; the last two eighths hold smaller subnets for three zones more.
+	// wideZones is the number of zones with large subnets. Three zones suffice for a highly available cluster. Their pairs of /19 fill
+	// six eighths of a /16. The last two eighths hold smaller subnets for three more zones.
 	wideZones = 3
 )
 
@@ -23,9 +23,9 @@ type Zone struct {
 	Public, Private netip.Prefix
 }
 
-// Plan derives the ranges of up to MaxZones zones from a VPC's, which has Largest to Smallest bits; config has checked both. The
-// first three zones get one public and one private range of an eighth of the VPC each (/19 of a /16), zones four to six a
-// quarter of that (/21 of a /16). A zone's ranges depend on its position alone, so a zone that is appended moves nothing.
+// Plan divides a VPC of Largest to Smallest bits into the ranges of up to MaxZones zones. The settings have checked both. Each of the
+// first three zones gets a public and a private range of an eighth of the VPC (/19 of a /16), zones four to six a quarter of that
+// (/21). A zone's ranges depend only on its position, so an appended zone moves nothing.
 func Plan(vpc netip.Prefix, zones int) []Zone {
 	wide, narrow := vpc.Bits()+3, vpc.Bits()+5
 	out := make([]Zone, zones)
@@ -34,7 +34,7 @@ func Plan(vpc netip.Prefix, zones int) []Zone {
 			out[i] = Zone{Public: block(vpc, wide, 2*i), Private: block(vpc, wide, 2*i+1)}
 			continue
 		}
-		// The narrow ranges start where the wide ones end; four of them fit in a wide one.
+		// The narrow ranges start where the wide ones end. Four of them fit into a wide one.
 		first := 2 * wideZones * 4
 		out[i] = Zone{Public: block(vpc, narrow, first+2*(i-wideZones)), Private: block(vpc, narrow, first+2*(i-wideZones)+1)}
 	}

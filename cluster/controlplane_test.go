@@ -10,8 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Mocks do not run transforms, so this is where the transform is tested; that it reaches the cluster and the role inside the
-// component is seen in the rehearsal.
+// Mocks do not run transforms. The rehearsal shows that this one reaches the cluster and the role inside the component.
 func TestTheClusterGetsStandardSupportAndTime(t *testing.T) {
 	result := componentTransform("")(context.Background(), &pulumi.ResourceTransformArgs{
 		Type: "aws:eks/cluster:Cluster", Props: pulumi.Map{"name": pulumi.String("expense")},

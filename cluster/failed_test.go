@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An update that sends nothing follows a failure. That the engine calls the hook is seen in the rehearsal.
+// An update that sends nothing follows a failure. The rehearsal shows that the engine calls the hook.
 func TestAnUpdateOfAnAddonThatSendsNothingIsRefused(t *testing.T) {
 	type in = map[string]any
 	identity := func(role string) []any { return []any{in{"roleArn": role, "serviceAccount": "a"}} }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// That the engine asks, and that EKS and the provider do as is said here, is seen in the rehearsal.
+// The rehearsal shows that the engine calls the hook, and how EKS and the provider behave.
 func TestWhatAChangeOfLimitsDoesToTheSize(t *testing.T) {
 	sizes := func(least, size, most any) resource.PropertyMap {
 		return resource.NewPropertyMapFromMap(map[string]any{

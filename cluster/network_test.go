@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Credentials of another account do not pass, whichever service they are for. What has no credentials of the account passes
-// for two things only: a role of the account, and a layer of an image.
+// An endpoint admits the account's credentials only. Two requests need none: for a role of the account, and for a layer of an image.
 func TestEndpointsAreForTheOwnAccount(t *testing.T) {
 	const own = `{"Sid":"OwnAccount","Effect":"Allow","Principal":"*","Action":["*"],"Resource":["*"],` +
 		`"Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333"}}}`

@@ -12,7 +12,7 @@ import (
 
 const domainARN = "arn:aws:es:us-east-1:111122223333:domain/expense"
 
-// project is the set-up of a stack whose settings ask for nothing more.
+// project is the set-up of a stack with the least settings.
 var project = SetupInput{Region: "us-east-1", DataStream: "project-logs", RetentionDays: 3, RolloverMiB: 1280}
 
 // calls are the actions that a policy allows a principal, by resource.
@@ -46,7 +46,7 @@ func TestTheWriterOnlyWrites(t *testing.T) {
 	}, calls(t, policy, "writer"))
 }
 
-// The proxy reaches the dashboards, and no index, below whose name a request could write.
+// The proxy reaches the dashboards, and no index: a request below an index's name could write.
 func TestTheReaderStaysBelowTheDashboards(t *testing.T) {
 	policy, err := accessPolicy(domainARN, project, "master", "writer", "reader")
 	require.NoError(t, err)

@@ -99,7 +99,7 @@ func TestASmallDomainHasNoAlarmsAboutMastersAndCopies(t *testing.T) {
 	assert.Equal(t, 2560.0, alarms["free-storage"]["threshold"].NumberValue())
 }
 
-// An alarm that nobody gets, or that does not say what to do, is none.
+// An alarm is useless if nobody gets it or it does not say what to do.
 func TestEveryAlarmSaysWhatToDoToTheOneTopic(t *testing.T) {
 	for _, topic := range []string{"", "arn:aws:sns:us-east-1:111122223333:ops"} {
 		args, want := AlarmsArgs{VolumeSizeGiB: 194, Replicas: 1, DedicatedMasters: true, TopicARN: topic}, topic
@@ -124,7 +124,7 @@ func TestEveryAlarmSaysWhatToDoToTheOneTopic(t *testing.T) {
 	}
 }
 
-// Who could publish to the topic could send mail in our name.
+// A stranger who could publish to the topic could send mail in our name.
 func TestOnlyTheAccountsAlarmsMayPublish(t *testing.T) {
 	_, aws := alarmsWith(t, AlarmsArgs{VolumeSizeGiB: 10, Email: "ops@example.com"})
 	in := aws.inputs["aws:sns/topicPolicy:TopicPolicy expense-alarms"]

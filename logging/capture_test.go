@@ -46,7 +46,7 @@ func captured(t *testing.T, shell string, maxBytes int, command ...string) (*exe
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	c := exec.CommandContext(ctx, shell, append([]string{"files/capture-output.sh"}, command...)...)
 	c.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes), "LOG_GENERATIONS=3")
-	// A group of its own, so that what the command leaves behind ends with it.
+	// The command gets its own process group, so that its leftover children end with it.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	t.Cleanup(func() {
@@ -85,7 +85,7 @@ func output(t *testing.T, c *exec.Cmd, dir string) (container, file string, stat
 	return string(said), file, c.ProcessState.ExitCode()
 }
 
-// kubectl logs and fluentd see the same bytes, whatever they are, in the order in which they were written.
+// kubectl logs and fluentd see the same bytes, in the order in which they were written.
 func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
 	var bytes strings.Builder
 	for b := 1; b < 256; b++ {

@@ -231,7 +231,7 @@ func TestOnlyATimeNearNowIsBelieved(t *testing.T) {
 		`{"time":"2026/11/32 03:00:00"}`:                          {read},
 		`{"time":"1/Nov/2026:03:00:00"}`:                          {read},
 		`{"time":"20/Nov/2026:03:00:00 +0000"}`:                   {read, "20/Nov/2026:03:00:00 +0000"},
-		// What cannot be true is kept, as it was written.
+		// A time that cannot be true is kept as it was written.
 		`{"time":"2026-11-23T03:00:59Z"}`:       {read, "2026-11-23T03:00:59Z"},
 		`{"time":"2026-11-25T04:01:01Z"}`:       {read, "2026-11-25T04:01:01Z"},
 		`{"time":86400}`:                        {read, "86400"},
@@ -239,7 +239,7 @@ func TestOnlyATimeNearNowIsBelieved(t *testing.T) {
 		`{"@timestamp":"1999-01-01T00:00:00Z"}`: {read, "1999-01-01T00:00:00Z"},
 		`{"@timestamp":4102444800000}`:          {read, "4102444800000"},
 		`{"timestamp":"9999-12-31T23:59:59Z"}`:  {read, "9999-12-31T23:59:59Z"},
-		// What is no time stays where it is.
+		// A value that is not a time stays where it is.
 		`{"time":0}`: {read}, `{"time":-1}`: {read}, `{"time":1e300}`: {read}, `{"time":1e400}`: {read}, `{"time":"now"}`: {read},
 		`{"time":null}`:          {read},
 		`{"@timestamp":{"a":1}}`: {read}, `{"@timestamp":[1,2]}`: {read}, `{"time":true}`: {read}, `{"time":"2026-11-32T00:00:00Z"}`: {read},
@@ -444,7 +444,7 @@ func TestSettingsThatCannotWorkKeepFluentdFromStarting(t *testing.T) {
 	}
 }
 
-// The settings as the sidecar writes them are what the filter reads.
+// The filter reads the settings in the form in which the sidecar writes them.
 func TestTheFilterTakesTheSidecarsSettings(t *testing.T) {
 	s := sidecar()
 	s.args.Fields, s.args.DropLevels, s.args.Redact = map[string]string{"team": `a "quoted" <name>`, "price": "5$$ or $(LOG_DIR)$é$"},

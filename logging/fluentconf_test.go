@@ -263,7 +263,7 @@ func TestTheLastFlushGoesOn(t *testing.T) {
 	assert.JSONEq(t, `[0, 0, 0, 0, 1, 1, 2]`, said, "only what is always refused is left")
 }
 
-// ruby is what a script prints.
+// ruby returns what a script prints.
 func ruby(t *testing.T, script string) string {
 	t.Helper()
 	path, err := exec.LookPath("ruby")

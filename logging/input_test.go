@@ -28,10 +28,10 @@ type logFolder struct {
 	said    *bufio.Scanner
 }
 
-// bytesPerDay is what the input reads in a day: a hundred a second.
+// bytesPerDay is the limit of the input: a hundred bytes a second.
 const bytesPerDay = 86_400 * 100
 
-// inputEvent is what the input hands to the filter.
+// inputEvent is an event that the input hands to the filter.
 type inputEvent struct {
 	Tag    string         `json:"tag"`
 	Time   int64          `json:"time"`
@@ -224,7 +224,7 @@ func TestRotatedFilesAreReadOnce(t *testing.T) {
 	assert.NotContains(t, ids(before), after[0].Record["_hash"])
 }
 
-// Whatever kills the sidecar loses no line, and what is read again is the same document; two equal lines are two.
+// A killed sidecar loses no line. A line that is read again is the same document, and two equal lines are two documents.
 func TestALineReadTwiceIsOneDocument(t *testing.T) {
 	f := folder(t, "app/output.log", "app/access.log")
 	f.write("app/output.log", "same\nsame\nsame\nopen\n with")

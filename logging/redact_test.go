@@ -135,7 +135,7 @@ func TestAPrivateKeyOfManyMessagesIsRedacted(t *testing.T) {
 	}
 }
 
-// What is around a secret stays readable, whatever is in the secret.
+// The text around a secret stays readable, whatever the secret contains.
 func TestSecretsAreRedacted(t *testing.T) {
 	texts := map[string]string{
 		"Authorization: Bearer s3cret.s3cret":                                 "Authorization: [redacted]",
@@ -222,7 +222,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 }
 
-// A password may begin with what is no secret, and so may what is named like something about one.
+// A password may begin with a word that is not secret, and so may a value whose name only mentions a secret.
 func TestWhatOnlyLooksHarmlessIsRedacted(t *testing.T) {
 	var texts []string
 	for _, name := range []string{"password", "token", "secrets", "Authorization", "Cookie"} {
@@ -418,7 +418,7 @@ var ordinary = map[string][]string{
 	},
 }
 
-// What is no secret arrives as it was: none of ten thousand ordinary lines loses a value.
+// Text without secrets is unchanged: none of ten thousand ordinary lines loses a value.
 func TestOrdinaryLinesKeepEveryValue(t *testing.T) {
 	random := rand.New(rand.NewPCG(15, 1))
 	words := []string{"orders", "alpha", "Checkout", "worker", "item", "payment", "Invoice", "cart", "session", "author", "public", "assets",

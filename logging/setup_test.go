@@ -42,7 +42,7 @@ func largeSetup() SetupInput {
 	return in
 }
 
-// sentRequest is what the script reads of a request.
+// sentRequest has the fields of a request that the script reads.
 type sentRequest struct {
 	Name, Method, Path string
 	Body               map[string]any
@@ -145,7 +145,7 @@ func TestSetupNamesEachRequestOnceAndOnlyChangesWhatItOwns(t *testing.T) {
 	assert.Len(t, requestsOf(t, smallSetup()), 13)
 }
 
-// securityRole is what the security plugin reads.
+// securityRole has the fields that the security plugin reads.
 type securityRole struct {
 	Cluster []string `json:"cluster_permissions"`
 	Index   []struct {
@@ -749,7 +749,7 @@ func TestDashboardObjectsAreWholeThoughNoRealDashboardsHasLoadedThem(t *testing.
 	}
 }
 
-// What an aggregation can work on (https://docs.opensearch.org/latest/aggregations/).
+// Types that an aggregation takes (https://docs.opensearch.org/latest/aggregations/).
 var aggregates = map[string][]string{
 	"count": {""}, "filters": {""},
 	"date_histogram": {"date"},

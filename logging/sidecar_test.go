@@ -160,7 +160,7 @@ func TestOnlyTheSidecarHasTheToken(t *testing.T) {
 	assert.Equal(t, 1, holders)
 }
 
-// The kubelet evicts a pod whose emptyDir passes its limit: the limit is twice what rotation and buffer can reach.
+// The kubelet evicts a pod whose emptyDir exceeds its limit, so the limit is twice the size of all files and the buffer.
 func TestTheVolumesHoldTwiceWhatIsWritten(t *testing.T) {
 	for _, c := range []struct {
 		sources   []pod.LogSource
@@ -281,7 +281,7 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever has three mistakes should not need three previews to see them.
+// One preview shows all mistakes.
 func TestAllThatIsWrongWithAPodIsSaidAtOnce(t *testing.T) {
 	spec := app()
 	spec.User, spec.ServiceAccount, spec.GraceSeconds = 0, pulumi.String("mine"), 0

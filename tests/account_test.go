@@ -71,7 +71,7 @@ func TestTheAccountOfTheStackReachesEveryProvider(t *testing.T) {
 
 			provider := map[string]any{}
 			for key, value := range one(t, r.all, "pulumi:providers:aws", "expense").Inputs {
-				// The SDK always sets the last two, to what the provider does without them.
+				// The SDK always sets the last two, to the provider's defaults.
 				if !slices.Contains([]string{"region", "defaultTags", "version", "skipCredentialsValidation", "skipRegionValidation"}, key) {
 					provider[key] = decoded(t, value)
 				}

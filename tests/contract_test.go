@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// floors are the product's folders from the top down. A package imports what is on a floor below its own; beside each other are
-// only those of internal.
+// floors are the product's folders, the highest on top. A package imports only from lower floors. Packages of internal may also import
+// each other.
 var floors = map[string]int{".": 4, "program": 3, "cluster": 2, "workloads": 2, "logging": 2, "internal": 1}
 
 // source is one of the product's Go files, tests excepted.
@@ -81,7 +81,7 @@ func TestImportsFlowOneWay(t *testing.T) {
 	assert.Greater(t, checked, 30)
 }
 
-// Who reads a function should see all of it, and who calls it should not count arguments: a value is one.
+// A reader sees a function whole, and a caller does not count arguments.
 func TestFunctionsFitAScreen(t *testing.T) {
 	t.Parallel()
 	const lines, parameters = 80, 6
@@ -101,7 +101,7 @@ func TestFunctionsFitAScreen(t *testing.T) {
 	assert.Greater(t, checked, 200)
 }
 
-// A component's fields with a name are its outputs: what it registers under the name is the field, and nothing else is.
+// A component registers exactly its tagged fields as outputs, each under its tag.
 func TestComponentsRegisterTheirOutputs(t *testing.T) {
 	t.Parallel()
 	declared := map[string]map[string]string{} // by folder and type: the fields by the names in their tags
@@ -188,7 +188,7 @@ func entries(t *testing.T, literal ast.Expr) map[string]string {
 	return out
 }
 
-// A field of the settings' that the sidecar sets too would be lost, or put its own in a pod's name.
+// A setting's field that the sidecar sets too would be lost, or would replace the sidecar's.
 func TestAFieldCannotTakeThePlaceOfWhatTheSidecarSets(t *testing.T) {
 	t.Parallel()
 	conf, err := os.ReadFile("../logging/files/fluent.conf")

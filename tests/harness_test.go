@@ -43,7 +43,7 @@ type registered struct {
 // String is how failures name the resource.
 func (r registered) String() string { return r.Type + " " + r.Name }
 
-// kubeconfig is what the component hands over, as far as anything looks at it.
+// kubeconfig has the parts of the component's kubeconfig that are read.
 const kubeconfig = `{"kind":"Config","users":[{"name":"aws","user":{"exec":{"command":"aws","args":["eks","get-token"]}}}]}`
 
 // recorder answers registrations with outputs in AWS's shapes, and keeps them. It fails on what it does not know, so that
@@ -189,7 +189,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	return entry.ID, out, nil
 }
 
-// Call fails: the program makes no function calls, which is why a preview of an unchanged commit shows nothing.
+// Call fails: the program calls no functions, so a preview of an unchanged commit shows nothing.
 func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return nil, fmt.Errorf("the program called %s: it must not look anything up", args.Token)
 }
@@ -319,7 +319,7 @@ func one(t testing.TB, all []registered, typ, name string) registered {
 	return registered{}
 }
 
-// at follows a path such as "spec.template.spec" through inputs; nil where there is nothing.
+// at follows a path such as "spec.template.spec" through inputs. It is nil if there is nothing.
 func at(value any, path string) any {
 	for _, key := range strings.Split(path, ".") {
 		object, ok := value.(map[string]any)
@@ -331,7 +331,7 @@ func at(value any, path string) any {
 	return value
 }
 
-// list is an array of objects; empty where there is none.
+// list is an array of objects. It is empty if there is none.
 func list(value any) []map[string]any {
 	items, _ := value.([]any)
 	var out []map[string]any

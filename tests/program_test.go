@@ -42,7 +42,7 @@ func names(all []registered) []string {
 	return out
 }
 
-// An error of any resource ends the run. Which resource it was, the engine says: registrations fail after the program has gone on.
+// An error of any resource ends the run. The engine names the resource, because registrations fail after the program has gone on.
 func TestAFailureOfAnyTypeSurfaces(t *testing.T) {
 	t.Parallel()
 	settings := stackFile(t, "prod")
@@ -103,7 +103,7 @@ func TestNoRunIsGreenWithWhatFailed(t *testing.T) {
 	}
 }
 
-// A name that is not in the list breaks whoever reads it, and one that is missing too.
+// Scripts read the outputs by these names.
 func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
 	t.Parallel()
 	exported := map[string]pulumi.Input{}
@@ -185,7 +185,7 @@ func TestTheAutoscalerOwnsTheNumberOfNodes(t *testing.T) {
 	assert.Empty(t, of(all, "expense:cluster:Autoscaler"))
 }
 
-// What a pod needs in AWS or in the cluster exists before it, and is deleted after it.
+// A resource is created after what it needs, and deleted before it.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	all, err := run(t, "dev", stackFile(t, "dev"))

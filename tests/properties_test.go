@@ -49,7 +49,7 @@ func withoutNAT(region string) map[string]any {
 	}
 }
 
-// sweep runs a check over every resource that it applies to, and fails if that is none.
+// sweep runs a check over every resource that it applies to. It fails if there is none.
 func sweep(t *testing.T, applies func(registered) bool, check func(t *testing.T, shape string, r registered)) {
 	t.Parallel()
 	visited := 0
@@ -334,7 +334,7 @@ func bounded(t *testing.T, r registered, container map[string]any) {
 	assert.Regexp(t, `^[^:@]+(/[^:@]+)*(:[^:@/]*[0-9][^:@/]*|@sha256:[0-9a-f]{64})$`, container["image"], label)
 }
 
-// Each container writes to its part of what the sidecar reads, and the sidecar alone sees the token.
+// Each container writes to its folder of the log volume, and only the sidecar sees the token.
 func TestEveryWorkloadShipsItsLogs(t *testing.T) {
 	sweep(t, func(r registered) bool {
 		return runsPods(r) && r.Name != "expense-autoscaler" && r.Name != "dashboards" && r.Name != "expense-log-setup"
@@ -382,7 +382,7 @@ func TestEveryWorkloadShipsItsLogs(t *testing.T) {
 	})
 }
 
-// A secret in plain text would be in the state file, and on the screen of whoever previews.
+// A secret in plain text would be in the state file and in previews.
 func TestTheSecretIsSecretWhereverItGoes(t *testing.T) {
 	holders := map[string]int{}
 	sweep(t, every, func(t *testing.T, shape string, r registered) {

@@ -649,7 +649,7 @@ func TestTheSettingsAreShown(t *testing.T) {
 		assert.Contains(t, result.said, "OPEN")
 		assert.Contains(t, result.said, open)
 	}
-	// A runner of one's own is for private repositories.
+	// Self-hosted runners are for private repositories.
 	private := settings(t, `repos/o/r {"private":true}`, `repos/o/r/actions/runners {"total_count":2}`,
 		"repos/o/r/actions/permissions/fork-pr-contributor-approval")
 	assert.Zero(t, private.code, private.said)
@@ -701,7 +701,7 @@ esac`, "pulumi": "", "make": "", "git": "",
 	}, "ANSWERS="+strings.ReplaceAll(protected, "o/r", "OWNER/NAME"))
 	require.Zero(t, result.code, result.said)
 
-	// What the commands hand to AWS are the documents that the tests of the permissions evaluate.
+	// The commands pass AWS the documents that the tests of the permissions evaluate.
 	fill := filling(t, "dev")
 	fill["STATE_BUCKET"], fill["GITHUB_SUBJECT"], fill["GITHUB_REPOSITORY"] = "a-name-of-your-own", "repo:OWNER@1/NAME@2", "OWNER/NAME"
 	texts, _ := documents(t, fill)

@@ -106,7 +106,7 @@ func TestPermissionsAreTheJobsOwn(t *testing.T) {
 	t.Parallel()
 	flows, _ := workflows(t)
 	visited := 0
-	// What a job may have beyond reading the code; every other job has less.
+	// The permissions of jobs that need more than reading the code.
 	may := map[string][]string{
 		"aws-preview.yml: preview": {"id-token"}, "deploy.yml: up": {"id-token"}, "destroy.yml: destroy": {"id-token"},
 		"drift.yml: drift": {"id-token", "issues"}, "comment.yml: comment": {"pull-requests"},
@@ -282,7 +282,7 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 	assert.Equal(t, 4, signedIn)
 }
 
-// Where there is no role nothing is pretended: another job of the workflow says so.
+// Without a role a job does not run, and another job of the workflow says so.
 func TestWhereThereIsNoRoleAJobSaysSo(t *testing.T) {
 	t.Parallel()
 	flows, _ := workflows(t)

@@ -41,7 +41,7 @@ func start(t *testing.T, command *exec.Cmd, writers ...io.Writer) {
 	})
 }
 
-// rotating is a command under the script that the container runs it with, the logs of which are in a folder.
+// rotating runs a command with the container's script, which rotates the logs in a folder.
 func rotating(dir, pidFile string, maxBytes, generations int, command ...string) *exec.Cmd {
 	c := exec.Command("sh", append([]string{"files/rotate-logs.sh"}, command...)...)
 	c.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes),
@@ -53,7 +53,7 @@ func exists(path string) func() bool {
 	return func() bool { _, err := os.Stat(path); return err == nil }
 }
 
-// Disk is bounded by size x (generations + 1) for each file, and the newest lines are the ones that stay.
+// Each file takes at most size x (generations + 1) of disk, and the newest lines stay.
 func TestRotationKeepsItsGenerationsAndNoMore(t *testing.T) {
 	dir := t.TempDir()
 	start(t, rotating(dir, filepath.Join(dir, "pid"), 100, 2, "sleep", "infinity"))
@@ -92,7 +92,7 @@ func TestRotationSaysWhatItMisses(t *testing.T) {
 	}
 }
 
-// nginx is what the container's signals reach, and its end is the container's, whatever the loop does.
+// The container's signals reach nginx, and the container ends with nginx, whether the loop ends or not.
 func TestNginxTakesThePlaceOfTheScript(t *testing.T) {
 	c := rotating(t.TempDir(), "", 100, 2, "sh", "-c", `echo "$$"; exit 3`)
 	// The loop has this test's pipe open as long as the container would live.
@@ -257,7 +257,7 @@ func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
 	assert.Len(t, ids, 2)
 }
 
-// What a request carries to prove who it is from is in no log, nor is a query, which may hold the same.
+// No log has a request's credentials, or its query, which may hold some.
 func TestNginxLogsNothingThatARequestKeepsSecret(t *testing.T) {
 	client, logs := nginxServer(t, 1<<20, 1)
 	secrets := []string{

@@ -70,7 +70,7 @@ func TestEachKeyOfAProviderIsPassedOnOrRefused(t *testing.T) {
 	t.Logf("visited %d keys", visited)
 }
 
-// What the provider takes of a role and the kubeconfig cannot, is refused and not lost.
+// Fields of a role that only the provider takes, and not the kubeconfig, are refused and not lost.
 func TestEachFieldOfARoleIsPassedOnOrRefused(t *testing.T) {
 	fields := reflect.TypeFor[aws.ProviderAssumeRoleArgs]()
 	for i := range fields.NumField() {
@@ -99,7 +99,7 @@ func TestTheAccountIsWhatTheKeysSay(t *testing.T) {
 	}
 	assert.Equal(t, want, c.Account)
 
-	// The account is known, whatever else is wrong, and not when it is wrong itself.
+	// The account is known if other settings are wrong, and unknown if it is wrong itself.
 	got, err := ReadAccount(map[string]string{"aws:profile": "x", "expense:cluster": "nonsense"}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, Account{Profile: "x"}, got)

@@ -133,7 +133,7 @@ func TestATextInPlaceOfASectionIsAProblem(t *testing.T) {
 	assert.NotContains(t, got, "logging.")
 }
 
-// What is encrypted anywhere else would come out in plain resource properties.
+// An encrypted value of another key would end up in plain resource properties.
 func TestASecretInAnotherSectionIsRefusedWithoutShowingIt(t *testing.T) {
 	const want = "found an encrypted value; allowed: plain settings; keep secrets in expense:webSecret: " +
 		"set each value with: pulumi config set --secret --path 'expense:webSecret.KEY'"
@@ -146,7 +146,7 @@ func TestASecretInAnotherSectionIsRefusedWithoutShowingIt(t *testing.T) {
 	assert.NotContains(t, strings.Join(inPlain, ""), sentinel)
 }
 
-// Load reads what the CLI hands to the program: its environment.
+// Load reads the environment, in which the CLI passes the configuration.
 func TestLoadReadsWhatTheCLIHandsOver(t *testing.T) {
 	src := settings(t, edit{"expense:webSecret", `{"TOKEN": "` + sentinel + `"}`})
 	load := func() (c *Config, err error) {

@@ -25,7 +25,7 @@ func project(t *testing.T) *workspace.Project {
 	return p
 }
 
-// Who may reach the Kubernetes API is the one thing that nobody can choose for the user.
+// Only the user can choose who may reach the Kubernetes API.
 func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 	const command = `pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s https://checkip.amazonaws.com)/32"`
 	for stack, check := range map[string]func(*Config){
@@ -74,7 +74,7 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 	}
 }
 
-// An undeclared key has no description, and a declared key that nothing reads only looks as if it did something.
+// An undeclared key has no description, and an unread key only seems to have an effect.
 func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
 	p := project(t)
 	assert.Equal(t, namespace, p.Name.String())
@@ -95,7 +95,7 @@ func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
 var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|maps)|map)(?:, (required|default ` +
 	`[^:;,]+))?[,:]?`)
 
-// The descriptions are the one reference of the settings: each key, its type and its default are what the code has.
+// The descriptions are the reference of the settings: each key, type and default agrees with the code.
 func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
 	p := project(t)
 	var c Config
@@ -137,7 +137,7 @@ func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
 	}
 	assert.Greater(t, checked, 55)
 
-	// What is described as required, and nothing else, is missing in a stack that says nothing.
+	// A stack without settings misses exactly the keys that are described as required.
 	var missing []string
 	for _, p := range problems(t, plain(map[string]string{
 		"aws:region": "us-east-1", "expense:cluster": `{"nodeGroups": {"NAME": {"taints": [{}]}}}`,

@@ -45,7 +45,7 @@ func TestEachRuleNamesWhatIsWrongAndNothingElse(t *testing.T) {
 	}
 }
 
-// The limits belong to what is allowed: a rule that is stricter than AWS stops people for nothing.
+// Values at the limits are allowed: a rule must not be stricter than AWS.
 func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 	group := func(name, rest string) edit {
 		return edit{"cluster/nodeGroups/" + name,
@@ -170,7 +170,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 	}
 }
 
-// Who sets up a stack should not have to run once for each mistake.
+// One run shows all mistakes.
 func TestProblemsOfAllSectionsComeTogether(t *testing.T) {
 	_, err := parse(settings(t,
 		edit{"aws:region", ""}, edit{"network/nat", "1"}, edit{"cluster/nodeGroups/expense/minSize", `"3"`}, edit{"cluster/keyDeletionDays", "1"},

@@ -191,7 +191,7 @@ func TestWhatAWSAnsweredToOthersIsWhatTheSettingsSay(t *testing.T) {
 	}
 }
 
-// Nobody has to set either of the two: what is left out fits the volume, the type and what is set.
+// Both settings are optional: a default fits the volume, the type and the other setting.
 func TestWhatIsLeftOutFits(t *testing.T) {
 	checked := 0
 	for family, sizes := range volumeLimits {

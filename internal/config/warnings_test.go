@@ -116,7 +116,7 @@ func TestAKubernetesVersionIsWarnedOfWhenItsSupportEnds(t *testing.T) {
 	assert.Empty(t, unusual(newer, quiet.AddDate(9, 0, 0)), "nobody has published its days")
 }
 
-// A spot group with one type is what the smallest stack asks for, and what fails when EC2 runs out of that type.
+// A spot group with one type gets no nodes when EC2 runs out of that type.
 func TestASpotGroupOfOneTypeIsToldSimilarOnes(t *testing.T) {
 	for instance, want := range map[string]string{
 		"m5.large":   "add similar ones: m5a.large, m5d.large, m5n.large, m6i.large, m6a.large",
@@ -195,7 +195,7 @@ func TestWhatOpensTheStackOrStarvesItIsWarnedOf(t *testing.T) {
 	}, unusual(private, quiet))
 }
 
-// The zones share a group's sizes. A zone whose share is full has no node to give to a pod whose volume is there.
+// The zones share a group's sizes. A zone with a full share gets no more nodes for pods with a volume there.
 func TestAZoneThatCannotGrowIsWarnedOf(t *testing.T) {
 	warnings := func(edits ...edit) []string {
 		c, err := parse(settings(t, append(edits, edit{"cluster/nodeGroups/expense/instanceTypes", `["m5.large", "m5a.large"]`})...))

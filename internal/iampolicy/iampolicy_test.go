@@ -36,7 +36,7 @@ func TestTrustOfServices(t *testing.T) {
 			`"Action":["sts:AssumeRole"]}]}`, policy)
 }
 
-// Who may associate roles in another cluster of the account must not get this one.
+// A person who may associate roles in another cluster of the account must not get this role.
 func TestPodIdentityTrustsOneServiceAccountOfOneCluster(t *testing.T) {
 	policy, err := PodIdentityTrust("expense", "kube-system", "ebs-csi-controller-sa")
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A policy closes the directions that it names, so one that names a direction too many cuts pods off, and one too few opens.
+// A policy closes the directions that it names. One direction too many cuts pods off, and one too few leaves them open.
 func TestAnOpeningIsForItsDirectionsOnly(t *testing.T) {
 	for _, c := range []struct {
 		opening Opening
@@ -38,7 +38,7 @@ func TestAnOpeningIsForItsWorkloadsOnly(t *testing.T) {
 	}}}, Opening{Workloads: []string{"api", "web"}}.policy().PodSelector)
 }
 
-// A peer without its namespace's selector would be a pod of the own namespace, and one without its labels every pod.
+// Without its namespace's selector a peer would be a pod of the opening's namespace, and without its labels every pod.
 func TestAPeerIsWhoItSays(t *testing.T) {
 	rule := Opening{To: []Peer{
 		{CIDR: "10.0.0.0/8"}, {}, {Labels: map[string]string{"app": "api"}},

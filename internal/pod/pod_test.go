@@ -17,7 +17,7 @@ func first(t *testing.T, spec Spec) corev1.ContainerArgs {
 	return all[0].(corev1.ContainerArgs)
 }
 
-// Whoever leaves something out gets Kubernetes' default: an empty value would be another one, or refused.
+// An omitted field gets Kubernetes' default. An empty value would be another one, or refused.
 func TestWhatIsNotSetIsLeftOut(t *testing.T) {
 	spec := Spec{User: 1000, Containers: []Container{{Name: "app", Image: "example.com/app:1", Liveness: &Probe{Port: 80}}}}
 	out := spec.Render()
@@ -40,7 +40,7 @@ func TestWhatIsNotSetIsLeftOut(t *testing.T) {
 	assert.Equal(t, corev1.ProbeArgs{TcpSocket: corev1.TCPSocketActionArgs{Port: pulumi.Int(80)}}, app.LivenessProbe)
 }
 
-// There is no field by which a pod could ask for a privilege.
+// No field of Spec asks for a privilege.
 func TestEveryPodIsRestricted(t *testing.T) {
 	out := Spec{User: 1000, Containers: []Container{{Name: "app"}}, CallsKubernetes: false}.Render()
 	assert.Equal(t, pulumi.Bool(false), out.AutomountServiceAccountToken)
@@ -92,7 +92,7 @@ func TestAVolumeHasOneSource(t *testing.T) {
 	}, volumes)
 }
 
-// Selector and template of a workload agree, or its pods are nobody's.
+// Without the template's labels a selector would find no pods.
 func TestTheSelectorFindsThePods(t *testing.T) {
 	spec := Spec{Name: "web", Spread: true}
 	assert.Equal(t, Selector("web").MatchLabels, spec.Template().Metadata.(metav1.ObjectMetaArgs).Labels)

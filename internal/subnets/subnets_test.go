@@ -42,7 +42,7 @@ func TestSubnetsLieInTheVPCWithoutOverlap(t *testing.T) {
 	assert.Equal(t, 6*2*(1+2+3+4+5+6), checked)
 }
 
-// A subnet whose range changes is replaced, and everything in it with it.
+// A change of its range replaces a subnet and everything in it.
 func TestAppendingAZoneMovesNoSubnet(t *testing.T) {
 	vpc := netip.MustParsePrefix("192.168.0.0/16")
 	all := Plan(vpc, MaxZones)

@@ -56,8 +56,7 @@ func TestTheReaderStaysBelowTheDashboards(t *testing.T) {
 	assert.Len(t, calls(t, policy, "reader"), 2)
 }
 
-// The master may do everything inside the domain, so IAM lets it make the calls of the set-up and no other: it reads no
-// line, and deletes nothing.
+// The master may do everything inside the domain, so IAM allows it only the calls of the set-up. It cannot read lines or delete anything.
 func TestTheMasterSetsUpAndDoesNothingElse(t *testing.T) {
 	in := project
 	in.AuditLogs, in.Dashboards = true, true

@@ -246,8 +246,7 @@ func TestCapturingEndsWithTheCommand(t *testing.T) {
 	})
 }
 
-// Whatever the command, or the one before it, puts in the place of the files: its lines go on into output.log and nowhere else,
-// and it is not ended by it.
+// A command may put anything in the place of the files: its lines still go into output.log and nowhere else, and it goes on.
 func TestTheCaptureKeepsToItsFiles(t *testing.T) {
 	for name, place := range map[string]string{
 		"removed":          `rm -f $LOG_DIR/NAME`,

@@ -144,8 +144,8 @@ func from(stream string, fields map[string]any) map[string]any {
 	return out
 }
 
-// An access log's fields can be searched, at the line's own time. What else an object has is below "json", as are all fields of
-// other streams but for the level and the message.
+// An access log's fields can be searched, at the line's own time. Other fields are below "json". Of other streams only the level and
+// the message are not.
 func TestDocumentsHaveTheFieldsOfTheTemplate(t *testing.T) {
 	got := documents(t, "access", nil, nginxAccess, `{"severity":"WARN","msg":"slow","team":"a","a":{"b":[1]}}`, "no object")
 	assert.Equal(t, "id-0", got[0]["_hash"], "the input's")

@@ -279,8 +279,8 @@ func TestWhatIsReadAgainHasItsID(t *testing.T) {
 	assert.Equal(t, prefix(first[0])+"-6", second[0].Record["_hash"], "and the position is the line's")
 }
 
-// Only regular files that were asked for are read, whatever an application puts in their place: the sidecar's token is not
-// shipped, nothing waits for a writer, and each thing is said once.
+// The input reads only the regular files of its list. An application that puts links or pipes in their place cannot have the sidecar's
+// token shipped, or block the reading, and each case is logged once.
 func TestALogFolderNeedNotBeHonest(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(secret, []byte("s3cret\n"), 0o600))
@@ -379,8 +379,8 @@ func TestMessagesHaveABound(t *testing.T) {
 	assert.Equal(t, []int{bound - 2, len(" continued"), len("short"), bound - 2}, []int{len(got[0]), len(got[1]), len(got[2]), len(got[3])})
 }
 
-// What was removed before it was read takes no more room than rotation's files: the oldest goes, and how much is said, also in
-// a document.
+// Files that are removed before they are read take no more room than rotated ones. The oldest is dropped, and a log line and a document
+// say how much.
 func TestFilesThatAreGoneAreBounded(t *testing.T) {
 	f := folder(t, "a/x.log", "b/y.log")
 	f.step("full")

@@ -204,8 +204,8 @@ var foreignIndices = []string{
 	".opendistro-ism-config", ".tasks",
 }
 
-// What the security plugin checks for GET / and for a bulk request that creates lines, and what it must go on refusing. It gives
-// the indices of a data stream the permissions of its name.
+// The writer has the permissions that the security plugin checks for GET / and for bulk requests that create lines, and no others. The
+// indices of a data stream have the permissions of its name.
 func TestSetupLetsTheWriterAddLinesAndNothingElse(t *testing.T) {
 	writer := roleOf(t, largeSetup(), "project-logs-writer")
 	for _, action := range []string{"cluster:monitor/main", "indices:data/write/bulk"} {
@@ -352,8 +352,8 @@ func TestSetupMapsEveryFieldThatTheSidecarsSend(t *testing.T) {
 	}
 }
 
-// A setting's field in the place of one that the sidecar sets would change its type, or be lost. The names that no index has are
-// those of fluent.conf's keys, and the one that a line may have its time under.
+// A setting's field with the name of one that the sidecar sets would change its type, or be lost. The unmapped names are fluent.conf's
+// keys, and the name of a line's own time.
 func TestTheSettingsKnowEachFieldThatTheSidecarSets(t *testing.T) {
 	var unmapped []string
 	for name, kind := range config.DocumentFields {

@@ -325,8 +325,8 @@ func (c container) reads(t *testing.T, file string) {
 // absolute are the paths in a command, a value, a script or a configuration.
 var absolute = regexp.MustCompile(`(^|[\s"'=;,(>])(/[A-Za-z0-9._][A-Za-z0-9._/-]*)`)
 
-// paths are all that the program names to a container: in its command, its environment, its probes, and in what is mounted
-// of scripts and of configurations. Ruby and JSON are left out: theirs come from the environment and the arguments.
+// paths are the paths that the program gives a container: in its command, environment and probes, and in mounted scripts and
+// configurations. Ruby and JSON files are not searched, because their paths come from the environment and the arguments.
 func (c container) paths(t *testing.T) []string {
 	texts := slices.Concat(c.command, slices.Collect(maps.Values(c.env)))
 	for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
@@ -477,8 +477,8 @@ func pods(t *testing.T) (all []container, sizes map[string]string) {
 	return all, sizes
 }
 
-// What the kubelet mounts and what an image looks for must meet: every file that the program names to a container is there,
-// is a file, and may be used by the container's user; none of the image's that it needs is covered.
+// Mounts agree with images: every file that the program gives a container exists and may be used by the container's user, and no mount
+// covers a file that the image needs.
 func TestEveryContainerFindsWhatItIsTold(t *testing.T) {
 	all, _ := pods(t)
 	known, mounts, named := map[string]bool{}, 0, 0

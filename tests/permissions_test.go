@@ -22,7 +22,7 @@ import (
 
 const iamFolder = "../.github/iam"
 
-// componentRole is the one role that pulumi-eks makes, in a process of its own where mocks do not see it: ServiceRole in
+// componentRole is the role that pulumi-eks makes. Mocks do not see it, because the component is another process: ServiceRole in
 // https://github.com/pulumi/pulumi-eks/blob/v3.9.1/nodejs/eks/servicerole.ts. EKS assumes it.
 const (
 	componentRole   = "expense-eksRole-role"
@@ -500,8 +500,7 @@ func TestWhatIsNotTheStacksIsRefused(t *testing.T) {
 	assert.Greater(t, len(questions), 200)
 }
 
-// The boundary of the roles that the program makes has all that they call: what AWS's policies have for them, and what the program's
-// own policies have.
+// The boundary of the program's roles allows all calls that their policies allow, AWS's and the program's own.
 func TestTheBoundaryLetsTheProgramsRolesWork(t *testing.T) {
 	t.Parallel()
 	rows := rows(t)

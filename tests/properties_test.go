@@ -84,8 +84,7 @@ func TestEveryResourceHasANameOfItsOwn(t *testing.T) {
 	}
 }
 
-// A resource without a component is one that a reader does not find in the tree. The providers and the one
-// class of volumes stand for themselves.
+// A reader finds resources in the tree by their components. Only the providers and the storage class have none.
 func TestEveryResourceHasAComponent(t *testing.T) {
 	alone := []string{"pulumi:providers:aws", "pulumi:providers:eks", "pulumi:providers:kubernetes",
 		"kubernetes:storage.k8s.io/v1:StorageClass"}
@@ -440,8 +439,8 @@ func TestServicesHaveTheContainersPort(t *testing.T) {
 	assert.NotEmpty(t, services)
 }
 
-// HTTPS out of a pod goes to the private subnets, where the domain and STS are, and out of those pods only that need them: all
-// with a token for AWS, which are all that there are today.
+// HTTPS from pods goes only to the private subnets, where the domain and STS are, and only from pods with a token for AWS. Today these
+// are all pods.
 func TestPodsReachAWSInThePrivateSubnetsOnly(t *testing.T) {
 	const openings, subnets = "kubernetes:networking.k8s.io/v1:NetworkPolicy", "aws:ec2/subnet:Subnet"
 	open, private, pods := map[string][]any{}, map[string][]any{}, map[string][]any{} // by shape, the last by namespace too

@@ -15,8 +15,8 @@ import (
 
 const group = "aws:eks/nodeGroup:NodeGroup"
 
-// A volume is in one zone. The Cluster Autoscaler takes one node of a group for all that it will get, and EC2 picks the zone of
-// the next: only a group of one zone gives a pod a node where its volume is.
+// A volume is in one zone. The Cluster Autoscaler assumes that all nodes of a group are alike, and EC2 picks the zone of the next one. So
+// only a group of one zone gives a pod a node in its volume's zone.
 func TestEachZoneHasASpotGroupOfItsOwnThatCanGrow(t *testing.T) {
 	t.Parallel()
 	for _, stack := range []string{"dev", "prod"} {
@@ -107,7 +107,7 @@ func TestThePriorityOfSpotIsAboveThatOfOnDemand(t *testing.T) {
 		"spec.template.spec.containers"))[0]["command"]
 	assert.Contains(t, command, "--expander=priority,least-waste")
 	assert.Contains(t, command, "--balance-similar-node-groups")
-	// What EKS labels the nodes of two zones with, and the autoscaler's own list lacks
+	// Labels of EKS that differ between the nodes of two zones and that the autoscaler's own list lacks
 	// (cluster-autoscaler/processors/nodegroupset/aws_nodegroups.go).
 	for _, label := range []string{"eks.amazonaws.com/sourceLaunchTemplateId", "eks.amazonaws.com/sourceLaunchTemplateVersion",
 		"node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"} {

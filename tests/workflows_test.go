@@ -206,8 +206,8 @@ func TestNothingInterruptsAnUpdate(t *testing.T) {
 	assert.Equal(t, 2, changing)
 }
 
-// Whoever has write access may set the repository's variables. Where a deployment runs is in its file, which has to be reviewed;
-// with what role, from which state and where to is the environment's, and which stack is behind the environment's rules.
+// Everyone with write access may set the repository's variables. So a deployment's runner is in its reviewed file, and its role, state
+// and region are the environment's, whose rules protect the stack.
 func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 	variable := regexp.MustCompile(`vars\.([A-Z_]+)`)
 	deployments, others := 0, 0

@@ -235,8 +235,8 @@ func accessLines(t *testing.T, dir string, expected int) []map[string]any {
 	return lines
 }
 
-// What fluentd and OpenSearch rely on: one JSON object a line whatever a client sends, numbers as numbers, an ID for each
-// request, and no line for the kubelet's probes.
+// fluentd and OpenSearch rely on this: one JSON object a line for any request, numbers as numbers, an ID for each request, and no line
+// for the kubelet's probes.
 func TestNginxWritesJSONThatLoggingCanUse(t *testing.T) {
 	client, logs := nginxServer(t, 1<<20, 1)
 	assert.Equal(t, 200, get(t, client, "/", `quote " and backslash \`))

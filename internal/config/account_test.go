@@ -39,8 +39,8 @@ func keysOf(t *testing.T, importPath, provider string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Pulumi takes every key of a provider without a word, and this program's providers are its own: whatever is neither passed on
-// nor refused has no effect, and nobody is told.
+// Pulumi accepts every key of a provider, but passes none to this program's own providers. A key that is neither passed on nor refused
+// would silently have no effect.
 func TestEachKeyOfAProviderIsPassedOnOrRefused(t *testing.T) {
 	visited := 0
 	for provider, importPath := range map[string]string{

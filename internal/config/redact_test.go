@@ -14,9 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fluentd is written in Ruby. Whatever the settings may hold must mean there what it means here, or a secret is shipped that
-// the settings forbid: so expressions of random parts are tried in both. The parts of which Logging.Redact says that they
-// differ, and texts in which they would, are left out.
+// fluentd is written in Ruby. An allowed expression must match the same in Go and Ruby, or a secret is shipped that the settings redact.
+// The test tries expressions of random parts in both, without the parts that Logging.Redact excludes.
 func TestExpressionsOfRedactMeanTheSameToRuby(t *testing.T) {
 	ruby, err := exec.LookPath("ruby")
 	if err != nil {

@@ -363,6 +363,9 @@ func TestTheSettingsKnowEachFieldThatTheSidecarSets(t *testing.T) {
 	}
 	filter := plugin(t, "expense").params
 	assert.ElementsMatch(t, []string{"time", filter["path_key"], filter["id_key"]}, unmapped)
+	for name := range templateOf(t, smallSetup()).Template.Mappings.Properties {
+		assert.Contains(t, config.DocumentFields, name)
+	}
 }
 
 // One shard holds a day; a copy on a domain of one node would never find a place, and the domain would stay yellow. With more nodes

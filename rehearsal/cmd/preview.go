@@ -81,21 +81,16 @@ func compare(ctx context.Context, project, base, stack string) (result change.Re
 		return result, err
 	}
 	result.Base = commit
-	var data, html bytes.Buffer
-	if err := errors.Join(result.JSON(&data), previewed(result).HTML(&html)); err != nil {
+	var data bytes.Buffer
+	if err := result.JSON(&data); err != nil {
 		return result, err
 	}
-	for name, content := range map[string][]byte{
-		"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes(), "report.html": html.Bytes(),
-	} {
+	for name, content := range map[string][]byte{"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes()} {
 		if err := os.WriteFile(filepath.Join(project, previews, name), content, 0o600); err != nil {
 			return result, err
 		}
 	}
-	if err := result.Text(os.Stdout); err != nil {
-		return result, err
-	}
-	fmt.Printf("\nWritten to %s: report.html to look at, preview.md for a comment, preview.json. It took %.0f s.\n",
-		previews, time.Since(start).Seconds())
+	fmt.Print(result.Text())
+	fmt.Printf("\nWritten to %s: preview.md for a comment, preview.json. It took %.0f s.\n", previews, time.Since(start).Seconds())
 	return result, nil
 }

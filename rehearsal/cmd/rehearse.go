@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -19,7 +18,7 @@ import (
 	"expense/rehearsal/internal/stage"
 )
 
-// rehearsals is where the report is written, and where a rehearsal that is left up says how to reach it.
+// rehearsals is where a rehearsal that is left up says how to reach it.
 var rehearsals = filepath.Join(written, "rehearse")
 
 // rehearseCommand plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a real Kubernetes
@@ -71,33 +70,16 @@ func rehearse(ctx context.Context, options stage.Options, keep bool) error {
 		err = p.Use(ctx)
 	}
 	if keep && err == nil {
-		if err := write(p, options.Project); err != nil {
-			return err
-		}
 		return stay(ctx, s, p, options.Project)
 	}
 	if ctx.Err() == nil {
-		// After a failure too: what can be destroyed is part of the picture.
+		// After a failure too: what can be destroyed belongs to the answer.
 		err = errors.Join(err, p.Destroy(ctx))
 	}
 	if !p.Summary(os.Stdout) && err == nil {
 		err = errors.New("a step failed")
 	}
-	return errors.Join(err, write(p, options.Project))
-}
-
-// write writes the report.
-func write(p *play.Play, project string) error {
-	var html bytes.Buffer
-	if err := played(p).HTML(&html); err != nil {
-		return err
-	}
-	file := filepath.Join(project, rehearsals, "report.html")
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, html.Bytes(), 0o600)); err != nil {
-		return err
-	}
-	fmt.Printf("\nReport: %s\n", filepath.Join(rehearsals, "report.html"))
-	return nil
+	return err
 }
 
 // stay says how to look at the stack, lets the parent go, and waits to be ended.
@@ -108,6 +90,7 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 		return err
 	}
 	if err := errors.Join(
+		os.MkdirAll(filepath.Dir(pid), 0o700),
 		os.WriteFile(kubeconfig, data, 0o600),
 		os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())), 0o600),
 	); err != nil {

@@ -24,20 +24,8 @@ const (
 	Create  Operation = "create"
 )
 
-// operations has a sign for each operation, in the order of lists.
-var operations = []struct {
-	operation Operation
-	sign      string
-}{{Delete, "-"}, {Replace, "+-"}, {Update, "~"}, {Create, "+"}}
-
-func rank(operation Operation) int {
-	for i, o := range operations {
-		if o.operation == operation {
-			return i
-		}
-	}
-	panic("change: no such operation: " + operation)
-}
+// operations are in the order of lists.
+var operations = []Operation{Delete, Replace, Update, Create}
 
 // Texts that stand for a value which is not shown.
 const (
@@ -73,25 +61,26 @@ type Change struct {
 // Resource names the resource for people: its type and its name in the program.
 func (c Change) Resource() string { return c.Type + " " + c.Name }
 
-// Cause says in one line what happens and, of a replacement, which properties force it. An acknowledgement repeats it.
-func (c Change) Cause() string {
+// how is the operation and, of a replacement, its order.
+func (c Change) how() string {
 	if c.Operation != Replace {
 		return string(c.Operation)
 	}
-	text := "replace, successor first"
-	if c.DeletedFirst {
-		text = "replace, deleted first"
-	}
+	return "replace, " + map[bool]string{false: "successor first", true: "deleted first"}[c.DeletedFirst]
+}
+
+// Cause says in one line what happens and, of a replacement, which properties force it. An acknowledgement repeats it.
+func (c Change) Cause() string {
 	var forcing []string
 	for _, p := range c.Properties {
-		if p.Forces {
+		if c.Operation == Replace && p.Forces {
 			forcing = append(forcing, p.String())
 		}
 	}
-	if len(forcing) > 0 {
-		text += ": " + strings.Join(forcing, "; ")
+	if len(forcing) == 0 {
+		return c.how()
 	}
-	return text
+	return c.how() + ": " + strings.Join(forcing, "; ")
 }
 
 // String is the property with its values.
@@ -117,9 +106,7 @@ type Stack struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Diff is what `pulumi preview --diff` printed.
 	Diff string `json:"diff"`
-	// Resources are those that are there after the change.
-	Resources []estimate.Resource `json:"-"`
-	// Estimate is what the stack costs and how long AWS takes for it, before the change and after it; nil if nobody asked.
+	// Estimate is what the stack costs and how long AWS takes for it, before and after the change. It can be nil in tests.
 	Estimate *estimate.Comparison `json:"estimate,omitempty"`
 }
 
@@ -139,22 +126,28 @@ func (s Stack) Counts() string {
 	}
 	var parts []string
 	for _, o := range operations {
-		n := 0
-		for _, c := range s.Changes {
-			if c.Operation == o.operation {
-				n++
-			}
-		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d to %s", n, o.operation))
+		if n := s.count(o); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d to %s", n, o))
 		}
 	}
 	return strings.Join(append(parts, fmt.Sprintf("%d unchanged", s.Unchanged)), ", ")
 }
 
+func (s Stack) count(operation Operation) (n int) {
+	for _, c := range s.Changes {
+		if c.Operation == operation {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *Stack) sort() {
 	slices.SortStableFunc(s.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(rank(a.Operation), rank(b.Operation)), cmp.Compare(a.follows(), b.follows()), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(
+			cmp.Compare(slices.Index(operations, a.Operation), slices.Index(operations, b.Operation)),
+			cmp.Compare(a.follows(), b.follows()), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name),
+		)
 	})
 }
 

@@ -21,19 +21,15 @@ const stackType = "pulumi:pulumi:Stack"
 
 // Read makes the list of changes from the event log of one `pulumi preview`. A replacement is a creation and a deletion
 // there, in the order in which the engine will do them.
-func Read(events io.Reader) (Stack, error) {
+func Read(log io.Reader) (Stack, error) {
 	stack := Stack{Changes: []Change{}}
 	successors, deletedFirst := map[string]bool{}, map[string]bool{} // by URN
 	made := map[string]string{}
 	finished := false
-	for decoder := json.NewDecoder(events); ; {
-		var event apitype.EngineEvent
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return Stack{}, fmt.Errorf("event log: %w", err)
-		}
+	for event, err := range state.Events(log) {
 		switch {
+		case err != nil:
+			return Stack{}, err
 		case event.ResourcePreEvent != nil:
 			step := event.ResourcePreEvent.Metadata
 			note(made, step)
@@ -53,11 +49,11 @@ func Read(events io.Reader) (Stack, error) {
 				deletedFirst[step.URN] = !successors[step.URN]
 			case apitype.OpReplace: // says of the two others that they belong together
 			default:
-				return Stack{}, fmt.Errorf("event log: %s: operation %q is none that a preview of this program has", step.URN, step.Op)
+				return Stack{}, fmt.Errorf("event log: %s: a preview of this program has no operation %q", step.URN, step.Op)
 			}
-		case event.ResOutputsEvent != nil && event.ResOutputsEvent.Metadata.Type == stackType && event.ResOutputsEvent.Metadata.Op == apitype.OpSame:
+		case event.ResOutputsEvent != nil:
 			step := event.ResOutputsEvent.Metadata
-			if stack.add(changeOf(step, Update, outputs(step))) {
+			if step.Type == stackType && step.Op == apitype.OpSame && stack.add(changeOf(step, Update, outputs(step))) {
 				stack.Unchanged--
 			}
 		case event.DiagnosticEvent != nil && event.DiagnosticEvent.Severity == "warning":
@@ -69,10 +65,15 @@ func Read(events io.Reader) (Stack, error) {
 	if !finished {
 		return Stack{}, errors.New("event log: it has no summary: the preview did not finish")
 	}
+	name := func(v any) (any, bool) {
+		text, ok := v.(string)
+		name, known := made[text]
+		return name, ok && known
+	}
 	for i, c := range stack.Changes {
 		stack.Changes[i].DeletedFirst = c.Operation == Replace && deletedFirst[c.URN]
 		for j, p := range c.Properties {
-			c.Properties[j].Old, c.Properties[j].New = readable(p.Old, made), readable(p.New, made)
+			c.Properties[j].Old, c.Properties[j].New = state.Replace(p.Old, name), state.Replace(p.New, name)
 		}
 	}
 	stack.sort()
@@ -81,15 +82,12 @@ func Read(events io.Reader) (Stack, error) {
 
 // Order reads from the event log of an update when the engine began with each resource and when it was done, by URN, as
 // places in the log. Of several steps of a resource the last counts.
-func Order(events io.Reader) (began, done map[string]int, err error) {
+func Order(log io.Reader) (began, done map[string]int, err error) {
 	began, done = map[string]int{}, map[string]int{}
-	decoder := json.NewDecoder(events)
-	for i := 0; ; i++ {
-		var event apitype.EngineEvent
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			return began, done, nil
-		} else if err != nil {
-			return nil, nil, fmt.Errorf("event log: %w", err)
+	i := 0
+	for event, err := range state.Events(log) {
+		if err != nil {
+			return nil, nil, err
 		}
 		if e := event.ResourcePreEvent; e != nil {
 			began[e.Metadata.URN] = i
@@ -97,7 +95,9 @@ func Order(events io.Reader) (began, done map[string]int, err error) {
 		if e := event.ResOutputsEvent; e != nil {
 			done[e.Metadata.URN] = i
 		}
+		i++
 	}
+	return began, done, nil
 }
 
 // add adds a change of what the engine calls the same, if there is one.
@@ -219,58 +219,13 @@ func note(made map[string]string, step apitype.StepEventMetadata) {
 	}
 }
 
-// readable puts resources' names in the place of what AWS calls them.
-func readable(v any, made map[string]string) any {
-	switch v := v.(type) {
-	case string:
-		if name, ok := made[v]; ok {
-			return name
-		}
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = readable(e, made)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = readable(e, made)
-		}
-		return out
-	}
-	return v
-}
-
-// at is the value at a path, nil if there is none. What is inside of a secret or an unknown value is one.
+// at is the value at a path in Pulumi's notation.
 func at(properties map[string]any, path string) any {
 	keys, err := resource.ParsePropertyPath(path)
 	if err != nil {
 		keys = resource.PropertyPath{path}
 	}
-	var v any = properties
-	for _, key := range keys {
-		if text, ok := state.Plain(v).(string); ok {
-			if text == Secret || text == Unknown {
-				return text
-			}
-			return nil
-		}
-		switch container := v.(type) {
-		case map[string]any:
-			name, _ := key.(string)
-			v = container[name]
-		case []any:
-			index, ok := key.(int)
-			if !ok || index < 0 || index >= len(container) {
-				return nil
-			}
-			v = container[index]
-		default:
-			return nil
-		}
-	}
-	return state.Plain(v)
+	return state.At(properties, keys...)
 }
 
 // value writes a value on one line.

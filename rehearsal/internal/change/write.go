@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"expense/rehearsal/internal/page"
 )
 
 // JSON writes the whole result.
@@ -15,56 +17,122 @@ func (r Result) JSON(out io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// Text writes the result for a terminal: the whole difference first, because the last lines are those that are read.
-func (r Result) Text(out io.Writer) error {
-	var b strings.Builder
+// Text is the result for a terminal: the whole difference first, because the last lines are those that are read.
+func (r Result) Text() string {
+	var p page.Page
 	for _, stack := range r.Stacks {
-		if len(stack.Changes) > 0 {
-			fmt.Fprintf(&b, "== The whole difference of stack %s\n\n%s\n", stack.Name, stack.Diff)
-		}
+		stack.difference(&p)
 	}
-	fmt.Fprintf(&b, "== Compared with %s\n", r.Base)
+	p.Heading("Compared with %s", r.Base)
 	for _, stack := range r.Stacks {
-		fmt.Fprintf(&b, "\nStack %s: %s\n", stack.Name, stack.Counts())
+		p.Heading("Stack %s: %s", stack.Name, stack.Counts())
 		if stack.New {
-			fmt.Fprintln(&b, "  The base does not have it: everything is new.")
+			p.Say("The base does not have it: everything is new.")
 		} else {
-			for _, c := range stack.Changes {
-				fmt.Fprintf(&b, "  %-2s %s%s\n", sign(c.Operation), c.Resource(), remark(c))
-				for _, p := range c.summary() {
-					fmt.Fprintf(&b, "       %s\n", p)
-				}
-			}
+			p.Add(stack.table())
 		}
-		for _, warning := range stack.Warnings {
-			fmt.Fprintf(&b, "  warning: %s\n", warning)
-		}
+		warnings(&p, stack)
 		if stack.Estimate != nil {
-			if err := stack.Estimate.Text(&b); err != nil {
-				return err
-			}
+			p.Add(stack.Estimate.Page())
 		}
 	}
-	b.WriteString(r.Verdict.text())
-	_, err := io.WriteString(out, b.String())
-	return err
+	p.Add(r.Verdict.page())
+	return p.Text()
 }
 
-func sign(operation Operation) string { return operations[rank(operation)].sign }
+// commentLimit is in bytes. The workflow that writes the comment cuts it at 60,000, and adds characters before.
+const commentLimit = 50_000
 
-// remark is what the sign does not say.
-func remark(c Change) string {
-	var remarks []string
-	if c.Operation == Replace {
-		remarks = append(remarks, map[bool]string{false: "successor first", true: "deleted first"}[c.DeletedFirst])
+// Markdown is the result for a comment on a pull request: the summary first, the rest folded, cut to what a comment holds.
+func (r Result) Markdown() string {
+	var p page.Page
+	p.Heading("What this change does")
+	p.Say("Compared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.", page.Code(r.Base))
+	p.Add(r.summary())
+	p.Add(r.Verdict.page())
+	warnings(&p, r.Stacks...)
+	changes := 0
+	for _, stack := range r.Stacks {
+		if len(stack.Changes) > 0 {
+			p.Fold(stack.Name+": "+stack.Counts(), stack.table())
+		}
+		changes += len(stack.Changes)
 	}
-	if c.Protected && (c.Operation == Replace || c.Operation == Delete) {
-		remarks = append(remarks, "protected: `pulumi up` refuses")
+	if changes == 0 {
+		p.Say("Nothing changes.")
 	}
-	if len(remarks) == 0 {
-		return ""
+	for _, stack := range r.Stacks {
+		stack.difference(&p)
 	}
-	return " (" + strings.Join(remarks, "; ") + ")"
+	for _, stack := range r.Stacks {
+		if stack.Estimate != nil {
+			p.Fold(stack.Name+": cost and time", stack.Estimate.Page())
+		}
+	}
+	return p.Markdown(commentLimit)
+}
+
+// summary has a row for each stack.
+func (r Result) summary() (p page.Page) {
+	columns := []page.Column{{Name: "stack"}}
+	for _, o := range operations {
+		columns = append(columns, page.Column{Name: string(o), Number: true})
+	}
+	columns = append(columns, page.Column{Name: "unchanged", Number: true}, page.Column{Name: "cost and time, estimated"})
+	var rows [][]string
+	for _, stack := range r.Stacks {
+		row := []string{stack.Name}
+		if stack.New {
+			row[0] += " (new)"
+		}
+		for _, o := range operations {
+			row = append(row, fmt.Sprint(stack.count(o)))
+		}
+		row = append(row, fmt.Sprint(stack.Unchanged), "")
+		if stack.Estimate != nil {
+			row[len(row)-1] = stack.Estimate.Summary()
+		}
+		rows = append(rows, row)
+	}
+	p.Table(columns, rows)
+	return p
+}
+
+// difference is what the engine printed.
+func (s Stack) difference(p *page.Page) {
+	if len(s.Changes) > 0 {
+		var diff page.Page
+		diff.Code("", s.Diff)
+		p.Fold(s.Name+": the whole difference", diff)
+	}
+}
+
+// warnings are what the program says of the stacks.
+func warnings(p *page.Page, stacks ...Stack) {
+	var lines []string
+	for _, stack := range stacks {
+		for _, warning := range stack.Warnings {
+			lines = append(lines, stack.Name+": "+strings.Join(strings.Fields(warning), " "))
+		}
+	}
+	if len(lines) > 0 {
+		p.Say("The program warns:")
+		p.Code("", strings.Join(lines, "\n"))
+	}
+}
+
+// table has a row for each change.
+func (s Stack) table() (p page.Page) {
+	var rows [][]string
+	for _, c := range s.Changes {
+		how := c.how()
+		if c.Protected && (c.Operation == Replace || c.Operation == Delete) {
+			how += ", protected: pulumi up refuses"
+		}
+		rows = append(rows, []string{how, c.Resource(), strings.Join(c.summary(), "\n")})
+	}
+	p.Table([]page.Column{{Name: "change"}, {Name: "resource", Code: true}, {Name: "properties", Code: true, Below: true}}, rows)
+	return p
 }
 
 // summary are the properties that matter most: what forces a replacement, or else the first ones.
@@ -78,7 +146,7 @@ func (c Change) summary() []string {
 		case len(out) == most:
 			rest++
 		default:
-			out = append(out, short(p.String(), width))
+			out = append(out, page.Short(p.String(), width))
 		}
 	}
 	if rest > 0 {
@@ -87,205 +155,44 @@ func (c Change) summary() []string {
 	return out
 }
 
-// short is the text on one line, cut to a width.
-func short(text string, width int) string {
-	runes := []rune(strings.Join(strings.Fields(text), " "))
-	if len(runes) <= width {
-		return string(runes)
-	}
-	return string(runes[:width-1]) + "…"
-}
+const stops = "The guard stops this change: "
 
-const (
-	guide   = "docs/changes.md"
-	toGoOn  = "To go on all the same, add to " + AcknowledgementsFile + ", with a reason for each:"
-	toClear = "entries of " + AcknowledgementsFile + " acknowledge what does not happen, take them out:"
-)
-
-func (v Verdict) text() string {
-	var b strings.Builder
-	for _, f := range v.Acknowledged {
-		fmt.Fprintf(&b, "\nAcknowledged: stack %s, %s %s\n  %s\n  Reason: %s\n", f.Stack, f.Kind, f.Resource, f.Cause, f.Reason)
-	}
-	if len(v.Stopped) > 0 {
-		fmt.Fprintf(&b, "\n== The guard stops this change: %d that hold data or carry the platform are at stake\n", len(v.Stopped))
-		for i, f := range v.Stopped {
-			if i == 0 || f.Kind != v.Stopped[i-1].Kind {
-				fmt.Fprintf(&b, "\n%s: %s\n(%s)\n", f.Kind, f.Meanwhile, f.Source)
-			}
-			fmt.Fprintf(&b, "  stack %s, %s\n    %s\n", f.Stack, f.Resource, f.Cause)
-		}
-		fmt.Fprintf(&b, "\nHow to make each of these changes safely: %s\n%s\n\n%s", guide, toGoOn, entries(v.Stopped))
-	}
-	if len(v.Unused) > 0 {
-		fmt.Fprintf(&b, "\n== The guard stops this change: %s\n\n", toClear)
-		for _, a := range v.Unused {
-			fmt.Fprintf(&b, "  stack %s, %s: %s\n", a.Stack, a.Resource, a.Change)
-		}
-	}
-	return b.String()
-}
-
-// Markdown limits, in bytes, which are never fewer than the characters that GitHub counts: a comment has 65,536 at most
-// (https://github.com/dead-claudia/github-limits). What the rest leaves goes to the differences.
-const (
-	markdownLimit  = 65_000
-	verdictLimit   = 20_000
-	warningsLimit  = 5_000  // of all stacks together
-	tablesLimit    = 20_000 // of all stacks together
-	estimatesLimit = 12_000 // of all stacks together
-)
-
-// Markdown is the result for a comment on a pull request: the summary first, the rest folded, cut to what a comment holds.
-func (r Result) Markdown() string {
-	var head strings.Builder
-	fmt.Fprintf(&head, "### What this change does\n\nCompared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.\n\n", code(r.Base))
-	head.WriteString("| stack | delete | replace | update | create | unchanged | cost and time, estimated |\n|---|---|---|---|---|---|---|\n")
-	for _, stack := range r.Stacks {
-		counts := map[Operation]int{}
-		for _, c := range stack.Changes {
-			counts[c.Operation]++
-		}
-		name := stack.Name
-		if stack.New {
-			name += " (new)"
-		}
-		fmt.Fprintf(&head, "| %s | %d | %d | %d | %d | %d | %s |\n", name, counts[Delete], counts[Replace], counts[Update], counts[Create], stack.Unchanged, stack.summary())
-	}
-	head.WriteString(r.Verdict.markdown())
-
-	var changed []Stack
-	var warnings, estimates strings.Builder
-	for _, stack := range r.Stacks {
-		for _, warning := range stack.Warnings {
-			fmt.Fprintf(&warnings, "%s: %s\n", stack.Name, strings.Join(strings.Fields(warning), " "))
-		}
-		if len(stack.Changes) > 0 {
-			changed = append(changed, stack)
-		}
-		if stack.Estimate == nil {
-			continue
-		}
-		estimate := cut(strings.Split(stack.Estimate.Markdown(), "\n"), estimatesLimit/len(r.Stacks), "… %d more lines: see the job's output")
-		fmt.Fprintf(&estimates, "\n<details><summary>%s: cost and time</summary>\n\n%s\n</details>\n", stack.Name, estimate)
-	}
-	if fence := fenceOf(warnings.String()); warnings.Len() > 0 {
-		lines := strings.Split(strings.TrimSpace(warnings.String()), "\n")
-		fmt.Fprintf(&head, "\nThe program warns:\n\n%s\n%s%s\n", fence, cut(lines, warningsLimit, "… %d more lines: see the job's output"), fence)
-	}
-	if len(changed) == 0 {
-		return head.String() + "\nNothing changes.\n" + estimates.String()
-	}
-	var tables []string
-	room := markdownLimit - head.Len() - estimates.Len()
-	for _, stack := range changed {
-		lines := []string{"| | resource | properties |", "|---|---|---|"}
-		for _, c := range stack.Changes {
-			properties := c.summary()
-			for i := range properties {
-				properties[i] = code(properties[i])
-			}
-			lines = append(lines, fmt.Sprintf("| %s | %s%s | %s |", code(sign(c.Operation)), code(c.Resource()), remark(c), strings.Join(properties, "<br>")))
-		}
-		table := cut(lines, tablesLimit/len(changed), "| | … %d more | |")
-		tables = append(tables, table)
-		room -= len(table)
-	}
-	var b strings.Builder
-	b.WriteString(head.String())
-	for i, stack := range changed {
-		lines := strings.Split(strings.Trim(stack.Diff, "\n"), "\n")
-		fence := fenceOf(stack.Diff)
-		diff := cut(lines, room/len(changed)-400-2*len(fence), "… %d more lines: see the job's output")
-		fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n%s\n</details>\n", stack.Name, stack.Counts(), tables[i])
-		fmt.Fprintf(&b, "\n<details><summary>%s: the whole difference</summary>\n\n%s\n%s%s\n</details>\n", stack.Name, fence, diff, fence)
-	}
-	return b.String() + estimates.String()
-}
-
-// summary is the estimate on one line.
-func (s Stack) summary() string {
-	if s.Estimate == nil {
-		return ""
-	}
-	return s.Estimate.Summary()
-}
-
-func (v Verdict) markdown() string {
-	if v.Passes() && len(v.Acknowledged) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	if len(v.Stopped) > 0 {
-		fmt.Fprintf(&b, "\n**The guard stops this change: %d that hold data or carry the platform are at stake.**\n\n", len(v.Stopped))
-		var lines []string
-		for i, f := range v.Stopped {
-			if i == 0 || f.Kind != v.Stopped[i-1].Kind {
-				lines = append(lines, fmt.Sprintf("- **%s**: %s ([source](%s))", f.Kind, f.Meanwhile, f.Source))
-			}
-			lines = append(lines, fmt.Sprintf("  - %s: %s<br>%s", f.Stack, code(f.Resource), code(short(f.Cause, 300))))
-		}
-		b.WriteString(cut(lines, verdictLimit/2, "- … %d more lines"))
-		list := entries(v.Stopped)
-		fence := fenceOf(list)
-		fmt.Fprintf(&b, "\nHow to make each of these changes safely: `%s`.\n\n<details><summary>%s</summary>\n\n%syaml\n%s%s\n</details>\n",
-			guide, toGoOn, fence, cut(strings.Split(strings.TrimSpace(list), "\n"), verdictLimit/2, "# … %d more lines: see the job's output"), fence)
-	}
-	if len(v.Unused) > 0 {
-		fmt.Fprintf(&b, "\n**The guard stops this change:** %s\n\n", toClear)
-		var lines []string
-		for _, a := range v.Unused {
-			lines = append(lines, fmt.Sprintf("- %s: %s, %s", a.Stack, code(a.Resource), code(short(a.Change, 300))))
-		}
-		b.WriteString(cut(lines, verdictLimit/4, "- … and %d more"))
-	}
+func (v Verdict) page() (p page.Page) {
+	stack, resource, how := page.Column{Name: "stack"}, page.Column{Name: "resource", Code: true}, page.Column{Name: "change", Code: true, Below: true}
 	if len(v.Acknowledged) > 0 {
-		b.WriteString("\nAcknowledged:\n\n")
-		var lines []string
+		var rows [][]string
 		for _, f := range v.Acknowledged {
-			lines = append(lines, fmt.Sprintf("- %s: %s %s, %s: %s", f.Stack, f.Kind, code(f.Resource), code(short(f.Cause, 300)), code(short(f.Reason, 300))))
+			rows = append(rows, []string{f.Stack, f.Kind, f.Resource, f.Reason, f.Cause})
 		}
-		b.WriteString(cut(lines, verdictLimit/4, "- … and %d more"))
+		p.Heading("Acknowledged")
+		p.Table([]page.Column{stack, {Name: "kind"}, resource, {Name: "reason", Code: true}, how}, rows)
 	}
-	return b.String()
-}
-
-// cut is as many of the lines as fit, and a note on the rest.
-func cut(lines []string, room int, note string) string {
-	var b strings.Builder
-	for i, line := range lines {
-		if b.Len()+len(line)+len(note)+10 > room {
-			fmt.Fprintf(&b, note+"\n", len(lines)-i)
-			break
+	if len(v.Stopped) > 0 {
+		p.Heading(stops+"%d that hold data or carry the platform are at stake", len(v.Stopped))
+		for _, kind := range Kinds {
+			var rows [][]string
+			for _, f := range v.Stopped {
+				if f.Kind == kind.Name {
+					rows = append(rows, []string{f.Stack, f.Resource, f.Cause})
+				}
+			}
+			if len(rows) > 0 {
+				p.Say("%s: %s ([source](%s))", kind.Name, kind.Meanwhile, kind.Source)
+				p.Table([]page.Column{stack, resource, how}, rows)
+			}
 		}
-		b.WriteString(line + "\n")
+		p.Say("How to make each of these changes safely: docs/changes.md")
+		var list page.Page
+		list.Code("yaml", entries(v.Stopped))
+		p.Fold("To go on all the same, add to "+AcknowledgementsFile+", with a reason for each:", list)
 	}
-	return b.String()
-}
-
-// code is the text as code, which nothing in it can end; also in a table.
-func code(text string) string {
-	fence := strings.Repeat("`", longestRun(text)+1)
-	text = strings.ReplaceAll(short(text, 400), "|", `\|`)
-	if len(fence) > 1 {
-		return fence + " " + text + " " + fence
-	}
-	return fence + text + fence
-}
-
-// fenceOf is a fence that the text cannot end.
-func fenceOf(text string) string { return strings.Repeat("`", max(3, longestRun(text)+1)) }
-
-// longestRun is the length of the longest run of backticks.
-func longestRun(text string) int {
-	longest, run := 0, 0
-	for _, r := range text {
-		if r != '`' {
-			run = 0
-			continue
+	if len(v.Unused) > 0 {
+		var rows [][]string
+		for _, a := range v.Unused {
+			rows = append(rows, []string{a.Stack, a.Resource, a.Change})
 		}
-		run++
-		longest = max(longest, run)
+		p.Heading(stops+"entries of %s acknowledge what does not happen, take them out", AcknowledgementsFile)
+		p.Table([]page.Column{stack, resource, how}, rows)
 	}
-	return longest
+	return p
 }

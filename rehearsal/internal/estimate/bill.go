@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"expense/rehearsal/internal/state"
 )
 
 // spotShare is the assumed price of a spot node in parts of the same on demand. AWS only says "up to 90 %" off
@@ -137,7 +139,7 @@ func (b *biller) controlPlane(r Resource) {
 		note = fmt.Sprintf("when the standard support of Kubernetes %s ends is not known here; after it, it is 438 USD", version)
 	case b.day.Format(time.DateOnly) < end:
 		note = fmt.Sprintf("Kubernetes %s is in standard support until %s", version, end)
-	case at(r.Inputs, "upgradePolicy", "supportType") == "STANDARD":
+	case state.At(r.Inputs, "upgradePolicy", "supportType") == "STANDARD":
 		note = fmt.Sprintf("Kubernetes %s is past its standard support, which ended on %s: EKS upgrades this cluster by itself, as its upgrade policy says. Upgrade it before", version, end)
 	default:
 		key = "eks.control-plane-extended"
@@ -148,7 +150,7 @@ func (b *biller) controlPlane(r Resource) {
 
 // nodes are the group's nodes at its desired size, and their disks. Of several types the mean is taken: EC2 chooses.
 func (b *biller) nodes(r Resource) {
-	size, _ := at(r.Inputs, "scalingConfig", "desiredSize").(float64)
+	size, _ := state.At(r.Inputs, "scalingConfig", "desiredSize").(float64)
 	types := list(r.Inputs, "instanceTypes")
 	item := Item{Name: "nodes " + r.Name, Verified: true}
 	var unpriced []string
@@ -168,7 +170,7 @@ func (b *biller) nodes(r Resource) {
 		item.Quantity, item.Monthly = fmt.Sprintf("%g x %s, spot", size, kinds(types)), spotShare*item.OnDemand
 		item.Note = fmt.Sprintf("spot at an assumed %.0f %% of on demand", spotShare*100)
 	}
-	if least, most := at(r.Inputs, "scalingConfig", "minSize"), at(r.Inputs, "scalingConfig", "maxSize"); least != most {
+	if least, most := state.At(r.Inputs, "scalingConfig", "minSize"), state.At(r.Inputs, "scalingConfig", "maxSize"); least != most {
 		item.Note = strings.TrimPrefix(fmt.Sprintf("%s; the autoscaler may make it %v to %v nodes", item.Note, least, most), "; ")
 	}
 	if len(unpriced) > 0 {
@@ -181,10 +183,8 @@ func (b *biller) nodes(r Resource) {
 			continue
 		}
 		for _, disk := range list(other.Inputs, "blockDeviceMappings") {
-			if ebs, ok := disk.(map[string]any); ok {
-				gib, _ := at(ebs, "ebs", "volumeSize").(float64)
-				b.item(r, "disks of nodes", int(gib*size), "ebs.gp3", "")
-			}
+			gib, _ := state.At(disk, "ebs", "volumeSize").(float64)
+			b.item(r, "disks of nodes", int(gib*size), "ebs.gp3", "")
 		}
 	}
 }
@@ -198,13 +198,13 @@ func kinds(types []any) string {
 
 func (b *biller) domain(r Resource) {
 	family := func(v any) string { return "opensearch." + strings.TrimSuffix(fmt.Sprint(v), ".search") }
-	count, _ := at(r.Inputs, "clusterConfig", "instanceCount").(float64)
-	b.item(r, "data nodes of domain", int(count), family(at(r.Inputs, "clusterConfig", "instanceType")), "")
-	if at(r.Inputs, "clusterConfig", "dedicatedMasterEnabled") == true {
-		masters, _ := at(r.Inputs, "clusterConfig", "dedicatedMasterCount").(float64)
-		b.item(r, "masters of domain", int(masters), family(at(r.Inputs, "clusterConfig", "dedicatedMasterType")), "")
+	count, _ := state.At(r.Inputs, "clusterConfig", "instanceCount").(float64)
+	b.item(r, "data nodes of domain", int(count), family(state.At(r.Inputs, "clusterConfig", "instanceType")), "")
+	if state.At(r.Inputs, "clusterConfig", "dedicatedMasterEnabled") == true {
+		masters, _ := state.At(r.Inputs, "clusterConfig", "dedicatedMasterCount").(float64)
+		b.item(r, "masters of domain", int(masters), family(state.At(r.Inputs, "clusterConfig", "dedicatedMasterType")), "")
 	}
-	gib, _ := at(r.Inputs, "ebsOptions", "volumeSize").(float64)
+	gib, _ := state.At(r.Inputs, "ebsOptions", "volumeSize").(float64)
 	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS and throughput above the least for the size, and above 16000 and 1000 MiB/s")
 }
 
@@ -223,7 +223,7 @@ func (b *biller) logs(r Resource) {
 
 // claim is the volume that the claim gets. Sizes are written as Kubernetes writes them: 1Gi.
 func (b *biller) claim(r Resource) {
-	size, _ := at(r.Inputs, "spec", "resources", "requests", "storage").(string)
+	size, _ := state.At(r.Inputs, "spec", "resources", "requests", "storage").(string)
 	gib, err := strconv.Atoi(strings.TrimSuffix(size, "Gi"))
 	if err != nil {
 		b.Unpriced = append(b.Unpriced, fmt.Sprintf("claim %s: a size of %q is not understood, only whole Gi are", r.Name, size))
@@ -234,30 +234,21 @@ func (b *biller) claim(r Resource) {
 
 // service is a load balancer if the Service asks for one.
 func (b *biller) service(r Resource) {
-	if at(r.Inputs, "spec", "type") != "LoadBalancer" {
+	if state.At(r.Inputs, "spec", "type") != "LoadBalancer" {
 		return
 	}
 	key := "elb.classic"
-	if at(r.Inputs, "metadata", "annotations", "service.beta.kubernetes.io/aws-load-balancer-type") != nil {
+	if state.At(r.Inputs, "metadata", "annotations", "service.beta.kubernetes.io/aws-load-balancer-type") != nil {
 		key = "elb.network"
 	}
 	b.item(r, "load balancer", 1, key, "without traffic")
 	zones := map[any]bool{}
 	for _, other := range b.resources {
-		if other.Type == "aws:ec2/subnet:Subnet" && at(other.Inputs, "tags", "kubernetes.io/role/elb") != nil {
+		if other.Type == "aws:ec2/subnet:Subnet" && state.At(other.Inputs, "tags", "kubernetes.io/role/elb") != nil {
 			zones[other.Inputs["availabilityZoneId"]] = true
 		}
 	}
 	b.item(r, "public addresses of load balancer", len(zones), "ec2.address", "one in each zone")
-}
-
-// at is the value at a path, nil if there is none.
-func at(v any, path ...string) any {
-	for _, key := range path {
-		container, _ := v.(map[string]any)
-		v = container[key]
-	}
-	return v
 }
 
 // list is a property that is a list.

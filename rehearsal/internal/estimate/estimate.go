@@ -109,8 +109,8 @@ func (c Comparison) Rows() []Row {
 		return rows
 	}
 	for _, item := range c.Before.Bill.Items {
-		if i := slices.IndexFunc(rows, func(row Row) bool { return row.Name == item.Name }); i >= 0 {
-			rows[i].Before += item.Monthly
+		if i := slices.IndexFunc(rows, func(row Row) bool { return row.Name == item.Name && row.Before == 0 }); i >= 0 {
+			rows[i].Before = item.Monthly
 		} else {
 			rows = append(rows, Row{Item: item, Before: item.Monthly})
 		}

@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -228,7 +229,7 @@ func TestATypeWithoutDurationsIsListed(t *testing.T) {
 	assert.Equal(t, []string{"aws:rds/instance:Instance"}, Destroy(resources).Untimed)
 	var text bytes.Buffer
 	require.NoError(t, Comparison{After: Of(resources, today)}.Text(&text))
-	assert.Contains(t, text.String(), "not in it: aws:rds/instance:Instance, of which no duration is known")
+	assert.Contains(t, text.String(), "not in it: aws:rds/instance:Instance, no duration of this type is known")
 	assert.Contains(t, text.String(), "not in it: aws:rds/instance:Instance a: nothing is known of what this type costs")
 }
 
@@ -243,9 +244,40 @@ func TestBothBillsStandBesideEachOther(t *testing.T) {
 	}
 	assert.InDelta(t, c.After.Bill.Monthly-c.Before.Bill.Monthly, sum, 0.001)
 	assert.True(t, math.Abs(sum-(-0.9)) < 0.001)
-	assert.Contains(t, c.Markdown(), `| alarm a\|b | 1 | 0.00 | 0.10 | 0.10 |`)
-	assert.Contains(t, c.Markdown(), "| KMS key gone | 1 | 1.00 | 0.00 | 0.00 |")
+	assert.Contains(t, c.Page().Markdown(10_000), `| alarm a\|b | 1 | 0.00 | 0.10 | 0.10 |`)
+	assert.Contains(t, c.Page().Markdown(10_000), "| KMS key gone | 1 | 1.00 | 0.00 | 0.00 |")
 	assert.Contains(t, c.Summary(), "33 USD a month (-0.90)")
+}
+
+func TestABillPairsItemsOfOneName(t *testing.T) {
+	before := Estimate{Bill: Bill{Monthly: 30, Items: []Item{{Name: "a", Monthly: 10}, {Name: "a", Monthly: 15}, {Name: "gone", Monthly: 5}}}}
+	after := Estimate{Bill: Bill{Monthly: 28, Items: []Item{{Name: "new", Monthly: 1}, {Name: "a", Monthly: 12}, {Name: "a", Monthly: 15}}}}
+	var got []string
+	for _, row := range (Comparison{Before: &before, After: after}).Rows() {
+		got = append(got, fmt.Sprintf("%s %g %g", row.Name, row.Before, row.After))
+	}
+	assert.Equal(t, []string{"new 0 1", "a 10 12", "a 15 15", "gone 5 0"}, got)
+}
+
+// A price that nobody saw in its source is marked in its row, and its source is named once.
+func TestAPriceThatWasNotSeenIsMarked(t *testing.T) {
+	domain := map[string]any{"clusterConfig": map[string]any{"instanceType": "m7g.large.search", "instanceCount": 2.}, "ebsOptions": map[string]any{"volumeSize": 10.}}
+	p := Comparison{After: Of([]Resource{res("aws:opensearch/domain:Domain", "logs", domain), res("aws:kms/key:Key", "key", nil)}, today)}.Page()
+	for name, text := range map[string]string{"text": p.Text(), "Markdown": p.Markdown(10_000)} {
+		marked := 0
+		for line := range strings.Lines(text) {
+			switch {
+			case strings.Contains(line, "nodes of domain logs"), strings.Contains(line, "volumes of domain logs"):
+				assert.Contains(t, line, "price not seen in its source", name)
+				marked++
+			case strings.Contains(line, "KMS key"):
+				assert.NotContains(t, line, "not seen", name)
+				marked++
+			}
+		}
+		assert.Equal(t, 3, marked, name)
+		assert.Equal(t, 1, strings.Count(text, "https://aws.amazon.com/opensearch-service/pricing/"), name)
+	}
 }
 
 func TestSecretsAreNotKept(t *testing.T) {

@@ -2,9 +2,9 @@ package estimate
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +12,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
 
 const stackType = "pulumi:pulumi:Stack"
@@ -23,9 +24,13 @@ func FromState(deployment apitype.DeploymentV3) []Resource {
 		if r.Type == stackType || r.Delete {
 			continue
 		}
+		parent := string(r.Parent)
+		if r.Parent.IsValid() && r.Parent.Type() == stackType {
+			parent = ""
+		}
 		resources = append(resources, Resource{
-			URN: string(r.URN), Type: string(r.Type), Name: r.URN.Name(), Parent: parent(string(r.Parent)), Custom: r.Custom,
-			Dependencies: needs(r.Dependencies, r.PropertyDependencies, r.Provider), Inputs: state.Plain(r.Inputs).(map[string]any),
+			URN: string(r.URN), Type: string(r.Type), Name: r.URN.Name(), Parent: parent, Custom: r.Custom,
+			Dependencies: needs(r), Inputs: state.Plain(r.Inputs).(map[string]any),
 		})
 	}
 	return resources
@@ -33,18 +38,15 @@ func FromState(deployment apitype.DeploymentV3) []Resource {
 
 // FromPreview reads the event log and the plan of one `pulumi preview`: the resources that would be there after it. The
 // log has their inputs, the plan what they depend on.
-func FromPreview(events io.Reader, plan []byte) ([]Resource, error) {
+func FromPreview(log io.Reader, plan []byte) ([]Resource, error) {
 	var planned apitype.DeploymentPlanV1
 	if err := json.Unmarshal(plan, &planned); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
-	var resources []Resource
-	for decoder := json.NewDecoder(events); ; {
-		var event apitype.EngineEvent
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			return resources, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("event log: %w", err)
+	var after apitype.DeploymentV3
+	for event, err := range state.Events(log) {
+		if err != nil {
+			return nil, err
 		}
 		if event.ResourcePreEvent == nil {
 			continue
@@ -52,36 +54,27 @@ func FromPreview(events io.Reader, plan []byte) ([]Resource, error) {
 		step := event.ResourcePreEvent.Metadata
 		goal := planned.ResourcePlans[resource.URN(step.URN)].Goal
 		// A replacement has a step for the new resource, and others for the old one and for both.
-		if step.New == nil || step.Type == stackType || step.Op == apitype.OpReplace || goal == nil {
+		if step.New == nil || step.Op == apitype.OpReplace || goal == nil {
 			continue
 		}
-		resources = append(resources, Resource{
-			URN: step.URN, Type: step.Type, Name: resource.URN(step.URN).Name(), Parent: parent(step.New.Parent), Custom: step.New.Custom,
-			Dependencies: needs(goal.Dependencies, goal.PropertyDependencies, goal.Provider), Inputs: state.Plain(step.New.Inputs).(map[string]any),
+		after.Resources = append(after.Resources, apitype.ResourceV3{
+			URN: resource.URN(step.URN), Type: tokens.Type(step.Type), Parent: resource.URN(step.New.Parent), Custom: step.New.Custom,
+			Inputs: step.New.Inputs, Dependencies: goal.Dependencies, PropertyDependencies: goal.PropertyDependencies, Provider: goal.Provider,
 		})
 	}
-}
-
-func parent(urn string) string {
-	if resource.URN(urn).IsValid() && resource.URN(urn).Type() == stackType {
-		return ""
-	}
-	return urn
+	return FromState(after), nil
 }
 
 // needs are all dependencies. A provider is referred to by its URN and its ID.
-func needs(dependencies []resource.URN, properties map[resource.PropertyKey][]resource.URN, provider string) []string {
+func needs(r apitype.ResourceV3) []string {
 	var out []string
-	for _, urn := range dependencies {
-		out = append(out, string(urn))
-	}
-	for _, urns := range properties {
+	for _, urns := range append(slices.Collect(maps.Values(r.PropertyDependencies)), r.Dependencies) {
 		for _, urn := range urns {
 			out = append(out, string(urn))
 		}
 	}
-	if i := strings.LastIndex(provider, "::"); i > 0 {
-		out = append(out, provider[:i])
+	if i := strings.LastIndex(r.Provider, "::"); i > 0 {
+		out = append(out, r.Provider[:i])
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/state"
 )
 
 // durations of one type's operations.
@@ -32,7 +33,7 @@ func durationsOf(r Resource) (d durations, known bool) {
 	case !r.Custom || strings.HasPrefix(r.Type, "pulumi:"):
 		return d, true
 	case strings.HasPrefix(r.Type, "kubernetes:"):
-		if at(r.Inputs, "spec", "type") == "LoadBalancer" {
+		if state.At(r.Inputs, "spec", "type") == "LoadBalancer" {
 			return balanced, true
 		}
 		if d, known = inCluster[r.Type]; !known {

@@ -34,8 +34,7 @@ type Play struct {
 	Stack string
 	// Steps are those that were played.
 	Steps []Step
-	// Made are the stack's resources once it is up, and Estimate is what they cost and how long they take on AWS.
-	Made     []estimate.Resource
+	// Estimate is what the stack costs and how long it takes on AWS, once it is up.
 	Estimate *estimate.Comparison
 
 	stage *stage.Stage
@@ -93,8 +92,7 @@ func (p *Play) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.Made = estimate.FromState(state)
-	p.Estimate = &estimate.Comparison{After: estimate.Of(p.Made, time.Now())}
+	p.Estimate = &estimate.Comparison{After: estimate.Of(estimate.FromState(state), time.Now())}
 	return nil
 }
 

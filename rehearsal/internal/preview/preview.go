@@ -148,38 +148,25 @@ func (c *comparison) preview(ctx context.Context, project string) (change.Stack,
 		before = estimate.FromState(state)
 	}
 	log, plan := filepath.Join(c.stage.Dir, "events.json"), filepath.Join(c.stage.Dir, "plan.json")
-	// What is protected is judged by the guard, and marked: the engine would end the preview at the first such resource.
-	diff, err := c.stage.Output(ctx, "preview", "--diff", "--ignore-protect", "--suppress-progress", "--color", "never", "--event-log", log, "--save-plan", plan)
+	// The guard judges what is protected: the engine would end the preview at the first such resource.
+	diff, err := c.stage.Output(ctx, "preview", "--diff", "--ignore-protect", "--suppress-progress", "--color", "never",
+		"--event-log", log, "--save-plan", plan)
 	if err != nil {
 		return change.Stack{}, err
 	}
-	events, err := os.ReadFile(log)
-	if err != nil {
+	events, err1 := os.ReadFile(log)
+	planned, err2 := os.ReadFile(plan)
+	if err := errors.Join(err1, err2); err != nil {
 		return change.Stack{}, err
 	}
-	stack, err := change.Read(bytes.NewReader(events))
-	if err != nil {
-		return change.Stack{}, err
-	}
+	stack, err1 := change.Read(bytes.NewReader(events))
+	after, err2 := estimate.FromPreview(bytes.NewReader(events), planned)
 	stack.Name, stack.New, stack.Diff = c.stack, c.fresh, string(diff)
-	planned, err := os.ReadFile(plan)
-	if err != nil {
-		return change.Stack{}, err
-	}
-	if stack.Resources, err = estimate.FromPreview(bytes.NewReader(events), planned); err != nil {
-		return change.Stack{}, err
-	}
-	stack.Estimate = compared(before, stack, time.Now())
-	return stack, nil
-}
-
-// compared estimates a stack before and after its change.
-func compared(before []estimate.Resource, stack change.Stack, day time.Time) *estimate.Comparison {
-	apply := estimate.Apply(before, stack.Resources, stack.Steps())
-	comparison := &estimate.Comparison{After: estimate.Of(stack.Resources, day), Apply: &apply}
-	if !stack.New {
+	apply, day := estimate.Apply(before, after, stack.Steps()), time.Now()
+	stack.Estimate = &estimate.Comparison{After: estimate.Of(after, day), Apply: &apply}
+	if !c.fresh {
 		was := estimate.Of(before, day)
-		comparison.Before = &was
+		stack.Estimate.Before = &was
 	}
-	return comparison
+	return stack, errors.Join(err1, err2)
 }

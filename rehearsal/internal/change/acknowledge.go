@@ -14,8 +14,8 @@ import (
 // AcknowledgementsFile is the committed file, beside Pulumi.yaml, in which people acknowledge what the guard stops.
 const AcknowledgementsFile = ".acknowledged-replacements.yaml"
 
-// Acknowledgement lets the guard pass one deletion or replacement, in the change that adds it to the file. Whoever wants
-// the same again says so again.
+// Acknowledgement lets the guard pass one deletion or replacement, in the change that adds it to the file. The same change a second
+// time needs another one.
 type Acknowledgement struct {
 	// Stack is the name of the stack.
 	Stack string `yaml:"stack" json:"stack"`
@@ -27,8 +27,8 @@ type Acknowledgement struct {
 	Reason string `yaml:"reason" json:"reason"`
 }
 
-// Acknowledgements are those that the file has and the base's did not have yet: the others were for earlier changes. nil
-// is a file that does not exist; stacks are those that do. All problems are reported at once.
+// Acknowledgements are those that the file has and the base's file has not: the others were for earlier changes. A file that does
+// not exist is nil. An acknowledgement names one of the stacks. All problems are reported at once.
 func Acknowledgements(file, base []byte, stacks []string) ([]Acknowledgement, error) {
 	list, err := parse(file)
 	if err != nil {
@@ -56,7 +56,8 @@ func Acknowledgements(file, base []byte, stacks []string) ([]Acknowledgement, er
 			{"reason", a.Reason, "why this is wanted", strings.TrimSpace(a.Reason) != ""},
 		} {
 			if !field.ok {
-				problems = append(problems, fmt.Errorf("%s: entry %d: %s: found %q, expected %s", AcknowledgementsFile, i+1, field.name, field.found, field.expected))
+				problems = append(problems, fmt.Errorf("%s: entry %d: %s: found %q, expected %s",
+					AcknowledgementsFile, i+1, field.name, field.found, field.expected))
 			}
 		}
 	}
@@ -72,7 +73,7 @@ func parse(data []byte) (list []Acknowledgement, err error) {
 	return list, nil
 }
 
-// entries are what lets the findings pass, but for the reasons.
+// entries let the findings pass once they have reasons.
 func entries(findings []Finding) string {
 	var list []Acknowledgement
 	for _, f := range findings {

@@ -1,6 +1,6 @@
-// Package change is what a new version of the program does to its stacks, as the engine's own preview says it: which
-// resources it creates, updates, replaces and deletes, through which properties. The guard stops a change that takes away
-// what holds data or carries the platform, unless somebody acknowledged it.
+// Package change says what a new version of the program does to its stacks, after the engine's own preview: which resources it
+// creates, updates, replaces and deletes, and because of which properties. The guard stops a change that takes away what holds data or
+// carries the platform, unless somebody acknowledged it.
 package change
 
 import (
@@ -16,7 +16,7 @@ import (
 // Operation is what happens to a resource.
 type Operation string
 
-// The operations, by what they cost: the worst comes first in every list.
+// The operations. The worst comes first, here and in every list.
 const (
 	Delete  Operation = "delete"
 	Replace Operation = "replace"
@@ -24,7 +24,6 @@ const (
 	Create  Operation = "create"
 )
 
-// operations are in the order of lists.
 var operations = []Operation{Delete, Replace, Update, Create}
 
 // Texts that stand for a value which is not shown.
@@ -37,11 +36,11 @@ const (
 type Property struct {
 	// Path is in Pulumi's notation: scalingConfig.maxSize, instanceTypes[0].
 	Path string `json:"path"`
-	// Old and New are JSON values, nil where there is none; Secret and Unknown stand for those that are not shown, and a
-	// resource's name in brackets for the ID or ARN that it has in the rehearsal.
+	// Old and New are JSON values, nil where there is none. Secret and Unknown stand for values that are not shown, and a resource's
+	// name in brackets for the ID or ARN that it has in the rehearsal.
 	Old any `json:"old"`
 	New any `json:"new"`
-	// Forces tells that the resource cannot take this change in place.
+	// Forces tells that the resource is replaced because of it.
 	Forces bool `json:"forces,omitempty"`
 }
 
@@ -51,9 +50,9 @@ type Change struct {
 	Type      string    `json:"type"`
 	Name      string    `json:"name"`
 	Operation Operation `json:"operation"`
-	// DeletedFirst tells of a replacement that the old resource goes before its successor is there.
+	// DeletedFirst tells that a replaced resource goes before its successor is there.
 	DeletedFirst bool `json:"deletedFirst,omitempty"`
-	// Protected tells that `pulumi up` refuses to delete the resource until its protection is taken off.
+	// Protected tells that `pulumi up` refuses to delete the resource while it is protected.
 	Protected  bool       `json:"protected,omitempty"`
 	Properties []Property `json:"properties,omitempty"`
 }
@@ -85,7 +84,7 @@ func (c Change) Cause() string {
 
 // String is the property with its values.
 func (p Property) String() string {
-	// An ID that a new one takes the place of says nothing, and is another one in every rehearsal.
+	// The old value may be an ID, which says nothing and is another one in every rehearsal.
 	if p.New == Unknown {
 		return p.Path + " -> " + Unknown
 	}
@@ -95,14 +94,13 @@ func (p Property) String() string {
 // Stack is what happens to one stack.
 type Stack struct {
 	Name string `json:"name"`
-	// New tells that the base has no such stack: everything is created.
+	// New tells that the base has no such stack.
 	New bool `json:"new,omitempty"`
-	// Changes are sorted: deletions, replacements, updates, creations; of each, those first that do not only follow from
-	// others.
+	// Changes are sorted: deletions, replacements, updates, creations. Those that only follow from others come last among each.
 	Changes []Change `json:"changes"`
 	// Unchanged is the number of resources that stay as they are.
 	Unchanged int `json:"unchanged"`
-	// Warnings are what the program warned of.
+	// Warnings are the program's.
 	Warnings []string `json:"warnings,omitempty"`
 	// Diff is what `pulumi preview --diff` printed.
 	Diff string `json:"diff"`
@@ -151,7 +149,7 @@ func (s *Stack) sort() {
 	})
 }
 
-// follows is 1 if every property that matters gets a value which is not known yet, because another resource changes.
+// follows is 1 if the change only follows from another resource's: no property that matters has a known new value.
 func (c Change) follows() int {
 	for _, p := range c.Properties {
 		if p.New != Unknown && (p.Forces || c.Operation != Replace) {
@@ -161,7 +159,7 @@ func (c Change) follows() int {
 	return min(len(c.Properties), 1)
 }
 
-// Result is what happens to all stacks that were asked for, and what the guard says about it.
+// Result is what happens to the stacks, and what the guard says about it.
 type Result struct {
 	// Base is the commit that the change is compared with.
 	Base    string  `json:"base"`

@@ -19,8 +19,8 @@ import (
 
 const stackType = "pulumi:pulumi:Stack"
 
-// Read makes the list of changes from the event log of one `pulumi preview`. A replacement is a creation and a deletion
-// there, in the order in which the engine will do them.
+// Read makes the list of changes from the event log of one `pulumi preview`. The log has a replacement as a creation and a deletion, in
+// the engine's order.
 func Read(log io.Reader) (Stack, error) {
 	stack := Stack{Changes: []Change{}}
 	successors, deletedFirst := map[string]bool{}, map[string]bool{} // by URN
@@ -47,7 +47,7 @@ func Read(log io.Reader) (Stack, error) {
 				stack.Changes = append(stack.Changes, changeOf(step, Replace, properties(step)))
 			case apitype.OpDeleteReplaced:
 				deletedFirst[step.URN] = !successors[step.URN]
-			case apitype.OpReplace: // says of the two others that they belong together
+			case apitype.OpReplace: // only ties the creation and the deletion together
 			default:
 				return Stack{}, fmt.Errorf("event log: %s: a preview of this program has no operation %q", step.URN, step.Op)
 			}
@@ -80,8 +80,8 @@ func Read(log io.Reader) (Stack, error) {
 	return stack, nil
 }
 
-// Order reads from the event log of an update when the engine began with each resource and when it was done, by URN, as
-// places in the log. Of several steps of a resource the last counts.
+// Order reads from an event log when the engine began with each resource and when it was done, by URN, as places in the log. The last
+// step of a resource counts.
 func Order(log io.Reader) (began, done map[string]int, err error) {
 	began, done = map[string]int{}, map[string]int{}
 	i := 0
@@ -100,7 +100,7 @@ func Order(log io.Reader) (began, done map[string]int, err error) {
 	return began, done, nil
 }
 
-// add adds a change of what the engine calls the same, if there is one.
+// add adds the change of a resource that the engine calls the same, if something of it changes.
 func (s *Stack) add(c Change) bool {
 	if len(c.Properties) > 0 {
 		s.Changes = append(s.Changes, c)
@@ -119,8 +119,7 @@ func changeOf(step apitype.StepEventMetadata, operation Operation, properties []
 func properties(step apitype.StepEventMetadata) []Property {
 	var out []Property
 	if step.DetailedDiff == nil {
-		// The provider gave no details, or the resource goes because one that it needs is deleted first: the engine then
-		// names whole properties.
+		// The engine names whole properties if the provider gave no details, or if a resource that this one needs is deleted first.
 		keys := slices.Concat(step.Diffs, step.Keys)
 		slices.Sort(keys)
 		for _, key := range slices.Compact(keys) {
@@ -140,7 +139,7 @@ func properties(step apitype.StepEventMetadata) []Property {
 	return out
 }
 
-// named are the differences of a property of which it was said that it changes, as that of a secret, which looks the same.
+// named are the differences of a property that the engine names. A secret looks the same before and after.
 func named(path string, old, next any, forces bool) []Property {
 	if out := differences(path, old, next, forces); len(out) > 0 {
 		return out
@@ -179,7 +178,7 @@ func differences(path string, old, next any, forces bool) []Property {
 	return []Property{{Path: path, Old: old, New: next, Forces: forces}}
 }
 
-// protection is the change of a resource that only comes under protection or loses it, which the engine calls the same.
+// protection is the change of a resource that only becomes protected or unprotected. The engine calls it the same.
 func protection(step apitype.StepEventMetadata) []Property {
 	if step.Old == nil || step.New == nil || step.Old.Protect == step.New.Protect {
 		return nil
@@ -195,8 +194,8 @@ func outputs(step apitype.StepEventMetadata) []Property {
 	return differences("outputs", state.Plain(step.Old.Outputs), state.Plain(step.New.Outputs), false)
 }
 
-// note remembers the ID and the ARN that a resource on AWS has, unless the program itself chose the ID. They are others in
-// every rehearsal, and nobody knows them.
+// note remembers the ID and the ARN that AWS gave a resource. They are others in every rehearsal, and nobody knows them. An ID that the
+// program chose stays.
 func note(made map[string]string, step apitype.StepEventMetadata) {
 	if step.Old == nil || !strings.HasPrefix(step.Type, "aws:") {
 		return

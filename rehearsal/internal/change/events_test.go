@@ -94,8 +94,10 @@ func TestAnOldValueIsLookedUpInOutputsToo(t *testing.T) {
 }
 
 func TestSecretsStaySecretAndUnknownValuesUnknown(t *testing.T) {
-	update := step(apitype.OpUpdate, "kubernetes:core/v1:Secret", "web", object{"stringData": secret, "id": "vpc-1"}, object{"stringData": secret, "id": unknown})
-	update.DetailedDiff = map[string]apitype.PropertyDiff{"stringData.TOKEN": {Kind: apitype.DiffUpdate}, "stringData": {Kind: apitype.DiffUpdate}, "id": {Kind: apitype.DiffUpdate}}
+	update := step(apitype.OpUpdate, "kubernetes:core/v1:Secret", "web",
+		object{"stringData": secret, "id": "vpc-1"}, object{"stringData": secret, "id": unknown})
+	changes := apitype.PropertyDiff{Kind: apitype.DiffUpdate}
+	update.DetailedDiff = map[string]apitype.PropertyDiff{"stringData.TOKEN": changes, "stringData": changes, "id": changes}
 	assert.Equal(t, []Property{
 		{Path: "id", Old: "vpc-1", New: Unknown},
 		{Path: "stringData", Old: Secret, New: Secret},
@@ -109,7 +111,8 @@ func TestIDsThatAWSMakesAreTheirResources(t *testing.T) {
 	subnet.Old.ID, subnet.Old.Outputs = "subnet-0123", object{"arn": "arn:aws:ec2:us-east-1:111122223333:subnet/subnet-0123"}
 	role := step(apitype.OpSame, "aws:iam/role:Role", "node", object{"name": "node-ab12", "__defaults": []any{"name"}}, object{})
 	role.Old.ID = "node-ab12"
-	cluster := step(apitype.OpSame, "aws:eks/cluster:Cluster", "expense-eksCluster", object{"name": "expense", "__defaults": []any{}}, object{})
+	named := object{"name": "expense", "__defaults": []any{}}
+	cluster := step(apitype.OpSame, "aws:eks/cluster:Cluster", "expense-eksCluster", named, object{})
 	cluster.Old.ID = "expense"
 	group := step(apitype.OpCreateReplacement, "aws:eks/nodeGroup:NodeGroup", "expense",
 		object{"subnetIds": []any{"subnet-0123", "subnet-4567"}, "role": "node-ab12", "clusterName": "expense", "arn": "x"},

@@ -9,55 +9,60 @@ import (
 type Kind struct {
 	// Name is what people call it.
 	Name string
-	// Types are the type tokens of it.
+	// Types are its type tokens.
 	Types []string
 	// SuccessorFirst lets a replacement pass in which the successor comes up before the old one goes.
 	SuccessorFirst bool
-	// Property is the path of one that only looks as if it changed in place: of this kind an update of it is stopped, and
-	// nothing else.
+	// Property is the path of a property that only looks as if it changed in place. The kind then stops its update, and nothing else.
 	Property string
-	// Meanwhile is what users notice while it is replaced or after it is deleted.
-	Meanwhile string
-	// Source says so.
-	Source string
+	// Meanwhile is what users notice while it is replaced or after it is deleted. Source is where that is from.
+	Meanwhile, Source string
 }
 
 // Kinds are what holds data or carries the platform. How to go through a change of each is in docs/changes.md.
 var Kinds = []Kind{
 	{
 		Name: "VPC", Types: []string{"aws:ec2/vpc:Vpc"},
-		Meanwhile: "A cluster cannot leave its VPC, so AWS refuses the change half way: the old network stays with everything in it, the new one stands beside it, and every later update fails until somebody sorts it out.",
-		Source:    "https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html",
+		Meanwhile: "A cluster cannot leave its VPC, so AWS refuses the change half way: the old network stays with everything in it, " +
+			"the new one stands beside it, and every later update fails until somebody sorts it out.",
+		Source: "https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html",
 	},
 	{
 		Name: "subnet", Types: []string{"aws:ec2/subnet:Subnet"},
-		Meanwhile: "Nodes, the control plane's and the domain's network interfaces live in it, and AWS does not delete it before they are gone. Pods whose volume is in its zone cannot start while the zone has no node.",
-		Source:    "https://docs.aws.amazon.com/vpc/latest/userguide/subnet-deleting.html",
+		Meanwhile: "Nodes, the control plane's and the domain's network interfaces live in it, and AWS does not delete it before they " +
+			"are gone. Pods whose volume is in its zone cannot start while the zone has no node.",
+		Source: "https://docs.aws.amazon.com/vpc/latest/userguide/subnet-deleting.html",
 	},
 	{
 		Name: "control plane", Types: []string{"aws:eks/cluster:Cluster", "eks:index:Cluster"},
-		Meanwhile: "The Kubernetes API goes, and with it every object, node and pod, until a new cluster is up and filled again: half an hour and more without the service. What lies on the cluster's volumes is lost.",
-		Source:    "https://docs.aws.amazon.com/eks/latest/userguide/delete-cluster.html",
+		Meanwhile: "The Kubernetes API goes, and with it every object, node and pod, until a new cluster is up and filled again: half " +
+			"an hour and more without the service. What lies on the cluster's volumes is lost.",
+		Source: "https://docs.aws.amazon.com/eks/latest/userguide/delete-cluster.html",
 	},
 	{
 		Name: "KMS key", Types: []string{"aws:kms/key:Key"},
-		Meanwhile: "Nothing that was encrypted with it can be decrypted from then on, which is every Secret of the cluster: pods that mount one do not start. During the key's waiting period its deletion can be cancelled, afterwards neither the Secrets nor the cluster come back.",
-		Source:    "https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html",
+		Meanwhile: "Nothing that was encrypted with it can be decrypted from then on, which is every Secret of the cluster: pods that " +
+			"mount one do not start. During the key's waiting period its deletion can be cancelled, afterwards neither the Secrets " +
+			"nor the cluster come back.",
+		Source: "https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html",
 	},
 	{
 		Name: "key of the control plane", Types: []string{"aws:eks/cluster:Cluster"}, Property: "encryptionConfig.provider.keyArn",
-		Meanwhile: "`pulumi up` says that it has updated the cluster, and EKS keeps the key that the cluster has. When that key is deleted, the cluster is lost with every Secret.",
-		Source:    "https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html",
+		Meanwhile: "`pulumi up` says that it has updated the cluster, and EKS keeps the key that the cluster has. When that key is " +
+			"deleted, the cluster is lost with every Secret.",
+		Source: "https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html",
 	},
 	{
 		Name: "node group", Types: []string{"aws:eks/nodeGroup:NodeGroup"}, SuccessorFirst: true,
-		Meanwhile: "All of its nodes are drained before others are there: its pods wait for some minutes, those that need its labels or its capacity for as long as there is none.",
-		Source:    "https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html",
+		Meanwhile: "All of its nodes are drained before others are there: its pods wait for some minutes, those that need its labels " +
+			"or its capacity for as long as there is none.",
+		Source: "https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html",
 	},
 	{
 		Name: "OpenSearch domain", Types: []string{"aws:opensearch/domain:Domain"},
-		Meanwhile: "All logs in it are lost. New ones wait in the sidecars' buffers until a successor answers, 15 to 30 minutes and at times more than 60, and those that do not fit are lost too.",
-		Source:    "https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DeleteDomain.html",
+		Meanwhile: "All logs in it are lost. New ones wait in the sidecars' buffers until a successor answers, 15 to 30 minutes and at " +
+			"times more than 60, and those that do not fit are lost too.",
+		Source: "https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DeleteDomain.html",
 	},
 	{
 		Name: "persistent volume claim", Types: []string{"kubernetes:core/v1:PersistentVolumeClaim"},
@@ -93,11 +98,11 @@ type Verdict struct {
 	Unused []Acknowledgement `json:"unused,omitempty"`
 }
 
-// Passes tells that nothing is stopped and every acknowledgement was needed.
+// Passes tells that nothing is stopped and that each acknowledgement covers something.
 func (v Verdict) Passes() bool { return len(v.Stopped) == 0 && len(v.Unused) == 0 }
 
-// Guard looks through the changes. Each acknowledgement covers one finding, whose stack, resource and cause it repeats;
-// those of stacks that were not looked at say nothing here.
+// Guard looks through the changes. An acknowledgement covers one finding, and repeats its stack, resource and cause. Those of other
+// stacks do not count.
 func Guard(stacks []Stack, acknowledgements []Acknowledgement) Verdict {
 	var verdict Verdict
 	unused := slices.Clone(acknowledgements)
@@ -107,7 +112,9 @@ func Guard(stacks []Stack, acknowledgements []Acknowledgement) Verdict {
 			if !ok {
 				continue
 			}
-			finding := Finding{Stack: stack.Name, Kind: kind.Name, Resource: c.Resource(), Cause: cause, Meanwhile: kind.Meanwhile, Source: kind.Source}
+			finding := Finding{
+				Stack: stack.Name, Kind: kind.Name, Resource: c.Resource(), Cause: cause, Meanwhile: kind.Meanwhile, Source: kind.Source,
+			}
 			i := slices.IndexFunc(unused, func(a Acknowledgement) bool {
 				return a.Stack == finding.Stack && a.Resource == finding.Resource && a.Change == finding.Cause
 			})
@@ -120,6 +127,7 @@ func Guard(stacks []Stack, acknowledgements []Acknowledgement) Verdict {
 			unused = slices.Delete(unused, i, i+1)
 		}
 	}
+	order := func(f Finding) int { return slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == f.Kind }) }
 	byKind := func(a, b Finding) int { return cmp.Compare(order(a), order(b)) }
 	slices.SortStableFunc(verdict.Stopped, byKind)
 	slices.SortStableFunc(verdict.Acknowledged, byKind)
@@ -131,11 +139,7 @@ func Guard(stacks []Stack, acknowledgements []Acknowledgement) Verdict {
 	return verdict
 }
 
-func order(f Finding) int {
-	return slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == f.Kind })
-}
-
-// watched is the kind of a resource that is taken away, or whose change is stopped, with what does it.
+// watched is the kind of a change that needs an acknowledgement, with the cause.
 func watched(c Change) (kind Kind, cause string, ok bool) {
 	for _, kind := range Kinds {
 		if !slices.Contains(kind.Types, c.Type) {

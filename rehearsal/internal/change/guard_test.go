@@ -56,8 +56,9 @@ func TestTheGuardStopsAnotherKeyOfACluster(t *testing.T) {
 }
 
 var vpc = Change{
-	Type: "aws:ec2/vpc:Vpc", Name: "expense", Operation: Replace,
-	Properties: []Property{{Path: "cidrBlock", Old: "192.168.0.0/16", New: "10.0.0.0/16", Forces: true}, {Path: "tags.Name", Old: "a", New: "b"}},
+	Type: "aws:ec2/vpc:Vpc", Name: "expense", Operation: Replace, Properties: []Property{
+		{Path: "cidrBlock", Old: "192.168.0.0/16", New: "10.0.0.0/16", Forces: true}, {Path: "tags.Name", Old: "a", New: "b"},
+	},
 }
 
 const vpcLine = "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.0.0.0/16"
@@ -129,7 +130,9 @@ func TestAnAcknowledgementIsForTheChangeThatAddsIt(t *testing.T) {
 
 func TestABadAcknowledgementIsRefusedWithAllItsProblems(t *testing.T) {
 	_, err := Acknowledgements([]byte("- stack: pord\n  resource: vpc\n  reason: ' '\n"), nil, []string{"dev", "prod"})
-	for _, want := range []string{`stack: found "pord", expected one of dev, prod`, "entry 1: resource", "entry 1: change", "entry 1: reason"} {
+	for _, want := range []string{
+		`stack: found "pord", expected one of dev, prod`, "entry 1: resource", "entry 1: change", "entry 1: reason",
+	} {
 		assert.ErrorContains(t, err, want)
 	}
 	_, err = Acknowledgements([]byte("- stack: dev\n  because: x\n"), nil, []string{"dev"})

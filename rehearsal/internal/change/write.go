@@ -17,7 +17,7 @@ func (r Result) JSON(out io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// Text is the result for a terminal: the whole difference first, because the last lines are those that are read.
+// Text is the result for a terminal. The whole difference comes first, because people read the last lines.
 func (r Result) Text() string {
 	var p page.Page
 	for _, stack := range r.Stacks {
@@ -43,7 +43,7 @@ func (r Result) Text() string {
 // commentLimit is in bytes. The workflow that writes the comment cuts it at 60,000, and adds characters before.
 const commentLimit = 50_000
 
-// Markdown is the result for a comment on a pull request: the summary first, the rest folded, cut to what a comment holds.
+// Markdown is the result for a comment on a pull request: the summary first, the rest folded.
 func (r Result) Markdown() string {
 	var p page.Page
 	p.Heading("What this change does")
@@ -135,7 +135,7 @@ func (s Stack) table() (p page.Page) {
 	return p
 }
 
-// summary are the properties that matter most: what forces a replacement, or else the first ones.
+// summary are the properties that matter most: those that force a replacement, of other changes the first ones.
 func (c Change) summary() []string {
 	const most, width = 4, 100
 	var out []string
@@ -158,7 +158,8 @@ func (c Change) summary() []string {
 const stops = "The guard stops this change: "
 
 func (v Verdict) page() (p page.Page) {
-	stack, resource, how := page.Column{Name: "stack"}, page.Column{Name: "resource", Code: true}, page.Column{Name: "change", Code: true, Below: true}
+	stack, resource := page.Column{Name: "stack"}, page.Column{Name: "resource", Code: true}
+	how := page.Column{Name: "change", Code: true, Below: true}
 	if len(v.Acknowledged) > 0 {
 		var rows [][]string
 		for _, f := range v.Acknowledged {

@@ -16,35 +16,49 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var (
-	key     = estimate.Resource{URN: "key", Type: "aws:kms/key:Key", Name: "expense", Custom: true}
-	network = estimate.Resource{URN: "vpc", Type: "aws:ec2/vpc:Vpc", Name: "expense", Custom: true}
-	gateway = estimate.Resource{URN: "nat", Type: "aws:ec2/natGateway:NatGateway", Name: "expense-use1-az1", Custom: true, Dependencies: []string{"vpc"}}
-)
+// typed is a change of the resource that every type has.
+func typed(typ string, operation Operation, properties ...Property) Change {
+	return Change{Type: typ, Name: "expense", Operation: operation, Properties: properties}
+}
 
 // sample has one of everything, and values that would break out of a table or a fence.
 func sample() Result {
+	vpcDiff := strings.Join([]string{
+		"  pulumi:pulumi:Stack: (same)",
+		"    +-aws:ec2/vpc:Vpc: (replace)",
+		`      ~ cidrBlock: "192.168.0.0/16" => "10.0.0.0/16"`,
+		"      ~ note: \"```\"",
+		"",
+	}, "\n")
+	subnet := typed("aws:ec2/subnet:Subnet", Replace, Property{Path: "vpcId", Old: "vpc-1", New: Unknown, Forces: true})
+	subnet.Name = "expense-private-use1-az1"
+	domain := typed("aws:opensearch/domain:Domain", Delete)
+	domain.Protected = true
 	stacks := []Stack{
 		{
-			Name: "dev", Unchanged: 104, Diff: "  pulumi:pulumi:Stack: (same)\n    +-aws:ec2/vpc:Vpc: (replace)\n      ~ cidrBlock: \"192.168.0.0/16\" => \"10.0.0.0/16\"\n      ~ note: \"```\"\n",
+			Name: "dev", Unchanged: 104, Diff: vpcDiff,
 			Changes: []Change{
-				vpc,
-				{Type: "aws:ec2/subnet:Subnet", Name: "expense-private-use1-az1", Operation: Replace, Properties: []Property{{Path: "vpcId", Old: "vpc-1", New: Unknown, Forces: true}}},
-				{Type: "aws:eks/nodeGroup:NodeGroup", Name: "expense", Operation: Replace, Properties: []Property{{Path: "instanceTypes[0]", Old: "m5.large", New: "m6i.large", Forces: true}}},
-				{Type: "aws:opensearch/domain:Domain", Name: "expense", Operation: Delete, Protected: true},
-				{Type: "kubernetes:core/v1:Secret", Name: "web", Operation: Update, Properties: []Property{{Path: "stringData.API_TOKEN", Old: Secret, New: Secret}}},
-				{Type: "kubernetes:core/v1:ConfigMap", Name: "web", Operation: Create},
-				{Type: "kubernetes:apps/v1:Deployment", Name: "web", Operation: Update, Properties: []Property{
-					{Path: "a", Old: "x|y `z`", New: "two\nlines"}, {Path: "b", New: 1.0}, {Path: "c", Old: true}, {Path: "d", Old: 1.0, New: 2.0}, {Path: "e", Old: 1.0, New: 2.0},
-				}},
+				vpc, subnet, domain,
+				typed("aws:eks/nodeGroup:NodeGroup", Replace, Property{Path: "instanceTypes[0]", Old: "m5.large", New: "m6i.large", Forces: true}),
+				typed("kubernetes:core/v1:Secret", Update, Property{Path: "stringData.API_TOKEN", Old: Secret, New: Secret}),
+				typed("kubernetes:core/v1:ConfigMap", Create),
+				typed("kubernetes:apps/v1:Deployment", Update, Property{Path: "a", Old: "x|y `z`", New: "two\nlines"}, Property{Path: "b", New: 1.0},
+					Property{Path: "c", Old: true}, Property{Path: "d", Old: 1.0, New: 2.0}, Property{Path: "e", Old: 1.0, New: 2.0}),
 			},
 		},
-		{Name: "prod", New: true, Unchanged: 0, Diff: "+ created\n", Changes: []Change{{Type: "aws:ec2/vpc:Vpc", Name: "expense", Operation: Create}}},
+		{Name: "prod", New: true, Diff: "+ created\n", Changes: []Change{typed("aws:ec2/vpc:Vpc", Create)}},
 		{Name: "test", Unchanged: 109, Changes: []Change{}, Diff: "109 unchanged\n", Warnings: []string{"one spot type", "run ```this```"}},
 	}
 	stacks[0].sort()
+	key := estimate.Resource{URN: "key", Type: "aws:kms/key:Key", Name: "expense", Custom: true}
+	network := estimate.Resource{URN: "vpc", Type: "aws:ec2/vpc:Vpc", Name: "expense", Custom: true}
+	gateway := estimate.Resource{URN: "nat", Type: "aws:ec2/natGateway:NatGateway", Name: "expense-use1-az1", Custom: true}
+	gateway.Dependencies = []string{"vpc"}
 	before := estimate.Of([]estimate.Resource{key}, time.Time{})
-	stacks[0].Estimate = &estimate.Comparison{Before: &before, After: estimate.Of([]estimate.Resource{key, network, gateway}, time.Time{}), Apply: &estimate.Timeline{Total: 2 * time.Minute}}
+	stacks[0].Estimate = &estimate.Comparison{
+		Before: &before, After: estimate.Of([]estimate.Resource{key, network, gateway}, time.Time{}),
+		Apply: &estimate.Timeline{Total: 2 * time.Minute},
+	}
 	acknowledged := []Acknowledgement{
 		{Stack: "dev", Resource: "aws:opensearch/domain:Domain expense", Change: "delete", Reason: "the logs were copied"},
 		{Stack: "dev", Resource: "aws:kms/key:Key expense", Change: "delete", Reason: "no more secrets"},
@@ -57,7 +71,9 @@ var update = flag.Bool("update", false, "write what the code writes into testdat
 func TestTheResultIsWrittenAsItWas(t *testing.T) {
 	var data bytes.Buffer
 	require.NoError(t, sample().JSON(&data))
-	for file, got := range map[string]string{"preview.txt": sample().Text(), "preview.json": data.String(), "preview.md": sample().Markdown()} {
+	for file, got := range map[string]string{
+		"preview.txt": sample().Text(), "preview.json": data.String(), "preview.md": sample().Markdown(),
+	} {
 		if *update {
 			require.NoError(t, os.WriteFile(filepath.Join("testdata", file), []byte(got), 0o644))
 		}
@@ -67,8 +83,25 @@ func TestTheResultIsWrittenAsItWas(t *testing.T) {
 	}
 }
 
+// A reader of either is told every stack, what it costs and the verdict.
+func TestTextAndMarkdownSayTheSame(t *testing.T) {
+	key := estimate.Resource{URN: "k", Type: "aws:kms/key:Key", Name: "another", Custom: true}
+	after := estimate.Of([]estimate.Resource{key}, time.Time{})
+	passes := Stack{Name: "dev", Estimate: &estimate.Comparison{Before: &after, After: after, Apply: &estimate.Timeline{}}}
+	stopped := passes
+	stopped.Name, stopped.Changes = "prod", []Change{typed("aws:kms/key:Key", Delete)}
+	result := Result{Base: "0123456 x", Stacks: []Stack{passes, stopped}}
+	result.Verdict = Guard(result.Stacks, nil)
+	for name, text := range map[string]string{"text": result.Text(), "Markdown": result.Markdown()} {
+		for _, part := range []string{"0123456 x", "dev", "prod", "KMS key another", "1.00", "The guard stops this change", "1 to delete"} {
+			assert.Contains(t, text, part, name)
+		}
+	}
+}
+
 func TestNothingToSayIsSaidShortly(t *testing.T) {
-	result := Result{Base: "0123456 x", Stacks: []Stack{{Name: "dev", Changes: []Change{}, Unchanged: 109, Diff: "109 unchanged"}}}
+	unchanged := Stack{Name: "dev", Changes: []Change{}, Unchanged: 109, Diff: "109 unchanged"}
+	result := Result{Base: "0123456 x", Stacks: []Stack{unchanged}}
 	assert.Equal(t, "== Compared with 0123456 x\n\n== Stack dev: no change, 109 resources\n", result.Text())
 	assert.Contains(t, result.Markdown(), "\nNothing changes.\n")
 	assert.NotContains(t, result.Markdown(), "<details>")
@@ -82,10 +115,13 @@ func TestTheMarkdownFitsIntoAComment(t *testing.T) {
 		for i := range 1_000 {
 			bill.Items = append(bill.Items, estimate.Item{Name: fmt.Sprint("item|", i), Note: strings.Repeat("note ", 20)})
 		}
-		stack := Stack{Name: name, Estimate: &estimate.Comparison{After: estimate.Estimate{Bill: bill}}, Diff: strings.Repeat("      ~ property: \"ä\" => \"ö\"\n", 20_000)}
+		stack := Stack{Name: name, Estimate: &estimate.Comparison{After: estimate.Estimate{Bill: bill}}}
+		stack.Diff = strings.Repeat("      ~ property: \"ä\" => \"ö\"\n", 20_000)
 		for i := range 1_000 {
-			stack.Changes = append(stack.Changes, Change{Type: "aws:ec2/vpc:Vpc", Name: fmt.Sprint("expense-", i), Operation: Replace,
-				Properties: []Property{{Path: "p", Old: strings.Repeat("|", 1_000), New: strings.Repeat("`", 1_000), Forces: true}}})
+			c := typed("aws:ec2/vpc:Vpc", Replace,
+				Property{Path: "p", Old: strings.Repeat("|", 1_000), New: strings.Repeat("`", 1_000), Forces: true})
+			c.Name = fmt.Sprint("expense-", i)
+			stack.Changes = append(stack.Changes, c)
 		}
 		result.Stacks = append(result.Stacks, stack)
 	}
@@ -104,5 +140,6 @@ func TestTheMarkdownFitsIntoAComment(t *testing.T) {
 	assert.Greater(t, len(markdown), 40_000, "the room is used")
 	assert.Equal(t, strings.Count(markdown, "<details>"), strings.Count(markdown, "</details>"))
 	assert.Equal(t, 10, strings.Count(markdown, "<details>"))
-	assert.Equal(t, 13, strings.Count(markdown, " more: see the job's output"), "three tables of the guard, the entries, and nine of the stacks are cut")
+	assert.Equal(t, 13, strings.Count(markdown, " more: see the job's output"),
+		"the guard's three tables and its entries, and three parts of each stack are cut")
 }

@@ -11,11 +11,11 @@ import (
 	"expense/rehearsal/internal/state"
 )
 
-// spotShare is the assumed price of a spot node in parts of the same on demand. AWS only says "up to 90 %" off
+// spotShare is the assumed price of a spot node as a share of the one on demand. AWS only says "up to 90 %" off
 // (https://aws.amazon.com/ec2/spot/pricing/); the price moves, and differs between zones.
 const spotShare = 0.4
 
-// Assumed amounts of CloudWatch logs, in GiB a month. Both are guesses for a small cluster that little happens to.
+// Assumed amounts of CloudWatch logs, in GiB a month: guesses for a small, quiet cluster.
 const (
 	controlPlaneLogs = 5
 	domainLogs       = 0.5
@@ -27,7 +27,7 @@ var standardSupport = map[string]string{
 	"1.30": "2025-07-23", "1.31": "2025-11-26", "1.32": "2026-03-23", "1.33": "2026-07-29", "1.34": "2026-12-02", "1.35": "2027-03-27",
 }
 
-// free are the types that cost nothing by themselves. What is neither here nor priced is listed as such.
+// free are the types that cost nothing by themselves. A bill lists a type that is neither free nor priced.
 var free = []string{
 	"aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/launchTemplate:LaunchTemplate",
 	"aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssociation:RouteTableAssociation",
@@ -37,7 +37,7 @@ var free = []string{
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:iam/serviceLinkedRole:ServiceLinkedRole", "aws:kms/alias:Alias",
 	"aws:opensearch/domainPolicy:DomainPolicy", "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
 	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
-	// An e-mail for each alarm that rings: the first thousand a month are free (https://aws.amazon.com/sns/pricing/).
+	// The topic sends an e-mail for each alarm: the first thousand a month are free (https://aws.amazon.com/sns/pricing/).
 	"aws:sns/topic:Topic", "aws:sns/topicPolicy:TopicPolicy", "aws:sns/topicSubscription:TopicSubscription",
 	"kubernetes:apps/v1:Deployment", "kubernetes:autoscaling/v2:HorizontalPodAutoscaler", "kubernetes:batch/v1:Job",
 	"kubernetes:core/v1:ConfigMap", "kubernetes:core/v1:LimitRange", "kubernetes:core/v1:Namespace", "kubernetes:core/v1:Pod",
@@ -55,7 +55,7 @@ type biller struct {
 	day       time.Time
 }
 
-// BillOf is what the resources cost in a month on that day: it decides whether a Kubernetes version is in extended support.
+// BillOf is what the resources cost in a month. The day decides whether a Kubernetes version is in extended support.
 func BillOf(resources []Resource, day time.Time) Bill {
 	b := biller{resources: resources, day: day}
 	for _, r := range resources {
@@ -107,7 +107,7 @@ func (b *biller) add(r Resource) {
 	}
 }
 
-// item adds n times what key costs; what the table does not have is said.
+// item adds n times the price of the key, or says that the table has none.
 func (b *biller) item(r Resource, name string, n int, key, note string) {
 	price, ok := PriceOf(key)
 	if !ok {
@@ -116,7 +116,8 @@ func (b *biller) item(r Resource, name string, n int, key, note string) {
 	}
 	monthly := float64(n) * price.Monthly()
 	b.Items = append(b.Items, Item{
-		Name: name + " " + r.Name, Quantity: amount(n, price), Monthly: monthly, OnDemand: monthly, Note: note, Verified: price.Verified, Sources: []string{price.Source},
+		Name: name + " " + r.Name, Quantity: amount(n, price), Monthly: monthly, OnDemand: monthly, Note: note,
+		Verified: price.Verified, Sources: []string{price.Source},
 	})
 }
 
@@ -140,15 +141,17 @@ func (b *biller) controlPlane(r Resource) {
 	case b.day.Format(time.DateOnly) < end:
 		note = fmt.Sprintf("Kubernetes %s is in standard support until %s", version, end)
 	case state.At(r.Inputs, "upgradePolicy", "supportType") == "STANDARD":
-		note = fmt.Sprintf("Kubernetes %s is past its standard support, which ended on %s: EKS upgrades this cluster by itself, as its upgrade policy says. Upgrade it before", version, end)
+		note = fmt.Sprintf("Kubernetes %s is past its standard support, which ended on %s: EKS upgrades this cluster by itself, as its "+
+			"upgrade policy says. Upgrade it before", version, end)
 	default:
 		key = "eks.control-plane-extended"
-		note = fmt.Sprintf("EXTENDED SUPPORT: the standard support of Kubernetes %s ended on %s; with a version that has it, this is 73 USD", version, end)
+		note = fmt.Sprintf("EXTENDED SUPPORT: the standard support of Kubernetes %s ended on %s; with a version that has it, this is 73 USD",
+			version, end)
 	}
 	b.item(r, "control plane", 1, key, note)
 }
 
-// nodes are the group's nodes at its desired size, and their disks. Of several types the mean is taken: EC2 chooses.
+// nodes are the group's nodes at its desired size, and their disks. EC2 chooses among several types, so their mean is taken.
 func (b *biller) nodes(r Resource) {
 	size, _ := state.At(r.Inputs, "scalingConfig", "desiredSize").(float64)
 	types := list(r.Inputs, "instanceTypes")
@@ -205,10 +208,11 @@ func (b *biller) domain(r Resource) {
 		b.item(r, "masters of domain", int(masters), family(state.At(r.Inputs, "clusterConfig", "dedicatedMasterType")), "")
 	}
 	gib, _ := state.At(r.Inputs, "ebsOptions", "volumeSize").(float64)
-	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3", "without IOPS and throughput above the least for the size, and above 16000 and 1000 MiB/s")
+	b.item(r, "volumes of domain", int(gib*count), "opensearch.gp3",
+		"without IOPS and throughput above the least for the size, and above 16000 and 1000 MiB/s")
 }
 
-// logs assumes an amount: nobody knows it before.
+// logs assumes an amount.
 func (b *biller) logs(r Resource) {
 	gib := domainLogs
 	if name, _ := r.Inputs["name"].(string); strings.HasPrefix(name, "/aws/eks/") {
@@ -221,7 +225,7 @@ func (b *biller) logs(r Resource) {
 	})
 }
 
-// claim is the volume that the claim gets. Sizes are written as Kubernetes writes them: 1Gi.
+// claim is the volume of the claim.
 func (b *biller) claim(r Resource) {
 	size, _ := state.At(r.Inputs, "spec", "resources", "requests", "storage").(string)
 	gib, err := strconv.Atoi(strings.TrimSuffix(size, "Gi"))

@@ -1,6 +1,5 @@
-// Package estimate says before anything is made what a stack costs in a month, and how long AWS takes to make it and to take
-// it away. Prices are list prices from a table with a source for each (prices.csv); durations are the typical ones of the
-// AWS model. Both are estimates: neither was measured in an account.
+// Package estimate says what a stack will cost in a month, and how long AWS will take to make it and to delete it. The prices are list
+// prices, each with its source (prices.csv). The durations are the typical ones of the model of AWS. Neither was measured in an account.
 package estimate
 
 import (
@@ -10,19 +9,18 @@ import (
 
 // Resource is one resource of a stack, as its state or a preview describes it.
 type Resource struct {
-	URN  string `json:"urn"`
-	Type string `json:"type"`
+	URN, Type string
 	// Name is the resource's name in the program.
-	Name string `json:"name"`
-	// Parent is the URN of the component that it belongs to, "" for the stack itself.
-	Parent string `json:"parent,omitempty"`
+	Name string
+	// Parent is the URN of the component that it belongs to, "" if it belongs to the stack itself.
+	Parent string
 	// Custom tells that something is made for it; a component only groups others.
-	Custom bool `json:"custom,omitempty"`
-	// Dependencies are the URNs of what must be there before it, sorted: what the program says and what its inputs come
-	// from. Its provider's dependencies are among them.
-	Dependencies []string `json:"dependencies,omitempty"`
+	Custom bool
+	// Dependencies are the URNs of what must be there before it, sorted: what the program says, where its inputs come from, and its
+	// provider.
+	Dependencies []string
 	// Inputs are what the program gives; secrets and values that are not known yet are texts in brackets.
-	Inputs map[string]any `json:"-"`
+	Inputs map[string]any
 }
 
 // Item is one line of a monthly bill.
@@ -31,12 +29,12 @@ type Item struct {
 	Name string `json:"name"`
 	// Quantity says how much of it: "3 x m5.large, spot".
 	Quantity string `json:"quantity"`
-	// Monthly is in USD for a month of 730 hours. OnDemand is what the same costs on demand; it differs for spot nodes only.
+	// Monthly is in USD for a month of 730 hours. OnDemand is the price on demand, which differs for spot nodes only.
 	Monthly  float64 `json:"monthly"`
 	OnDemand float64 `json:"onDemand"`
-	// Note is what the figure rests on, where that is no list price: an assumed amount, a discount, extended support.
+	// Note is what the figure rests on beside a list price: an assumed amount, a discount, extended support.
 	Note string `json:"note,omitempty"`
-	// Verified tells that every price in it was seen in a public source, which Sources lists; the others are from memory.
+	// Verified tells that every price in it was seen in its source, one of Sources. The others are from memory.
 	Verified bool     `json:"verified"`
 	Sources  []string `json:"sources,omitempty"`
 }
@@ -47,7 +45,7 @@ type Bill struct {
 	// Monthly and OnDemand are the sums.
 	Monthly  float64 `json:"monthly"`
 	OnDemand float64 `json:"onDemand"`
-	// Unpriced are the things for which the table has no price, with the reason: they are not in the sums.
+	// Unpriced are the things that are not in the sums because the table has no price, with the reason.
 	Unpriced []string `json:"unpriced,omitempty"`
 }
 
@@ -61,7 +59,7 @@ type Operation struct {
 	// Start and End count from the begin of the command; in JSON all durations are in nanoseconds.
 	Start time.Duration `json:"start"`
 	End   time.Duration `json:"end"`
-	// Critical tells that the whole takes longer if this does.
+	// Critical tells that the whole takes longer if this operation does.
 	Critical bool `json:"critical,omitempty"`
 }
 
@@ -70,7 +68,7 @@ type Timeline struct {
 	// Operations are sorted by start, then by URN.
 	Operations []Operation   `json:"operations"`
 	Total      time.Duration `json:"total"`
-	// Untimed are the types for which no duration is known, sorted: they count as nothing.
+	// Untimed are the types without a known duration, sorted. They count as nothing.
 	Untimed []string `json:"untimed,omitempty"`
 }
 
@@ -91,7 +89,7 @@ type Comparison struct {
 	Apply *Timeline `json:"apply,omitempty"`
 }
 
-// Row is one line of two bills beside each other.
+// Row is an item of two bills.
 type Row struct {
 	// Item is the one after the change, or, if it is gone, the one before.
 	Item

@@ -18,6 +18,8 @@ import (
 
 var today = time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
 
+type object = map[string]any
+
 // res is a resource of a test; its URN is its name.
 func res(typ, name string, inputs map[string]any, needs ...string) Resource {
 	return Resource{URN: name, Type: typ, Name: name, Custom: true, Dependencies: needs, Inputs: inputs}
@@ -25,7 +27,7 @@ func res(typ, name string, inputs map[string]any, needs ...string) Resource {
 
 func TestEveryPriceHasADayAndASource(t *testing.T) {
 	verified := 0
-	for _, p := range Prices() {
+	for _, p := range prices {
 		_, err := time.Parse(time.DateOnly, p.Seen)
 		assert.NoError(t, err, p.Key)
 		source, err := url.Parse(p.Source)
@@ -37,16 +39,17 @@ func TestEveryPriceHasADayAndASource(t *testing.T) {
 			verified++
 		}
 	}
-	assert.Greater(t, len(Prices()), 50)
+	assert.Greater(t, len(prices), 50)
 	assert.Greater(t, verified, 35)
-	assert.Equal(t, len(Prices()), strings.Count(pricesCSV, "\n")-4, "no key is there twice")
+	assert.Equal(t, len(prices), strings.Count(pricesCSV, "\n")-4, "no key is there twice")
 }
 
 // The figures are those of the sources for sizes other than large.
 func TestASizeCostsAsMuchMoreAsItIsLarger(t *testing.T) {
 	for key, usd := range map[string]float64{
 		"ec2.m5.large": 0.096, "ec2.m5.24xlarge": 4.608, "ec2.m7i.xlarge": 0.2016, "ec2.c7i.48xlarge": 8.568, "ec2.m7g.medium": 0.0408,
-		"ec2.t3.micro": 0.0104, "ec2.t4g.small": 0.0168, "opensearch.t3.small": 0.036, "opensearch.m7g.xlarge": 0.271, "opensearch.r6g.12xlarge": 4.016,
+		"ec2.t3.micro": 0.0104, "ec2.t4g.small": 0.0168,
+		"opensearch.t3.small": 0.036, "opensearch.m7g.xlarge": 0.271, "opensearch.r6g.12xlarge": 4.016,
 	} {
 		price, ok := PriceOf(key)
 		require.True(t, ok, key)
@@ -73,22 +76,30 @@ func TestWhatHasNoPriceIsListedAndNotCounted(t *testing.T) {
 	bill := BillOf([]Resource{
 		res("aws:rds/instance:Instance", "database", nil),
 		res("kubernetes:apps/v1:StatefulSet", "set", nil),
-		res("aws:eks/nodeGroup:NodeGroup", "odd", map[string]any{"instanceTypes": []any{"m5.large", "x9.large"}, "scalingConfig": map[string]any{"desiredSize": 3.}}),
-		res("aws:opensearch/domain:Domain", "logs", map[string]any{"clusterConfig": map[string]any{"instanceType": "z1.large.search", "instanceCount": 1.}}),
-		res("kubernetes:core/v1:PersistentVolumeClaim", "claim", map[string]any{"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": "1Ti"}}}}),
+		res("aws:eks/nodeGroup:NodeGroup", "odd",
+			object{"instanceTypes": []any{"m5.large", "x9.large"}, "scalingConfig": object{"desiredSize": 3.}}),
+		res("aws:opensearch/domain:Domain", "logs", object{"clusterConfig": object{"instanceType": "z1.large.search", "instanceCount": 1.}}),
+		res("kubernetes:core/v1:PersistentVolumeClaim", "claim",
+			object{"spec": object{"resources": object{"requests": object{"storage": "1Ti"}}}}),
 		res("pulumi:providers:aws", "aws", map[string]any{"region": "eu-west-1"}),
 		res("aws:kms/key:Key", "key", nil),
 	}, today)
 	require.Len(t, bill.Unpriced, 6)
-	for i, part := range []string{"aws:opensearch/domain:Domain logs: 1 x opensearch.z1.large", "aws:rds/instance:Instance database", "claim claim: a size of \"1Ti\"", "kubernetes:apps/v1:StatefulSet set", "nodes odd: x9.large", "region eu-west-1"} {
+	for i, part := range []string{
+		"aws:opensearch/domain:Domain logs: 1 x opensearch.z1.large", "aws:rds/instance:Instance database", "claim claim: a size of \"1Ti\"",
+		"kubernetes:apps/v1:StatefulSet set", "nodes odd: x9.large", "region eu-west-1",
+	} {
 		assert.Contains(t, bill.Unpriced[i], part)
 	}
 	assert.Equal(t, 1.0, bill.Monthly)
 }
 
 func TestSpotNodesAreBilledAsBoth(t *testing.T) {
-	group := map[string]any{"instanceTypes": []any{"m5.large", "m7i.large"}, "capacityType": "SPOT", "scalingConfig": map[string]any{"minSize": 3., "desiredSize": 3., "maxSize": 5.}}
-	template := map[string]any{"blockDeviceMappings": []any{map[string]any{"ebs": map[string]any{"volumeSize": 80.}}}}
+	group := object{
+		"instanceTypes": []any{"m5.large", "m7i.large"}, "capacityType": "SPOT",
+		"scalingConfig": object{"minSize": 3., "desiredSize": 3., "maxSize": 5.},
+	}
+	template := object{"blockDeviceMappings": []any{object{"ebs": object{"volumeSize": 80.}}}}
 	bill := BillOf([]Resource{
 		res("aws:ec2/launchTemplate:LaunchTemplate", "template", template), res("aws:ec2/launchTemplate:LaunchTemplate", "of another", template),
 		res("aws:eks/nodeGroup:NodeGroup", "g", group, "template"),
@@ -102,7 +113,9 @@ func TestSpotNodesAreBilledAsBoth(t *testing.T) {
 	assert.InDelta(t, 3*80*0.08, disks.Monthly, 0.01)
 	// Without a price of one of the types, the nodes' is not told, but that of their disks is.
 	group["instanceTypes"] = []any{"c3.large", "m5.large", "m99i.large"}
-	bill = BillOf([]Resource{res("aws:ec2/launchTemplate:LaunchTemplate", "template", template), res("aws:eks/nodeGroup:NodeGroup", "g", group, "template")}, today)
+	bill = BillOf([]Resource{
+		res("aws:ec2/launchTemplate:LaunchTemplate", "template", template), res("aws:eks/nodeGroup:NodeGroup", "g", group, "template"),
+	}, today)
 	assert.Equal(t, []string{"nodes g: c3.large, m99i.large, of which the table has no price"}, bill.Unpriced)
 	require.Len(t, bill.Items, 1)
 	assert.Equal(t, disks, bill.Items[0])
@@ -113,14 +126,15 @@ func TestSpotNodesAreBilledAsBoth(t *testing.T) {
 }
 
 func TestExtendedSupportIsCalledOut(t *testing.T) {
+	end := time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		version, policy, note string
 		usd                   float64
 		day                   time.Time
 	}{
 		"in support":                 {"1.35", "EXTENDED", "in standard support until 2027-03-27", 73, today},
-		"last day":                   {"1.34", "EXTENDED", "in standard support until 2026-12-02", 73, time.Date(2026, 12, 1, 23, 0, 0, 0, time.UTC)},
-		"the day it ends":            {"1.34", "EXTENDED", "EXTENDED SUPPORT", 438, time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC)},
+		"last day":                   {"1.34", "EXTENDED", "in standard support until 2026-12-02", 73, end.Add(-time.Hour)},
+		"the day it ends":            {"1.34", "EXTENDED", "EXTENDED SUPPORT", 438, end},
 		"past, no policy":            {"1.33", "", "EXTENDED SUPPORT", 438, today},
 		"past, upgraded by EKS":      {"1.33", "STANDARD", "EKS upgrades this cluster by itself", 73, today},
 		"a version that came later":  {"1.40", "STANDARD", "is not known here", 73, today},
@@ -142,7 +156,8 @@ func TestAPublicServiceIsBilledWithItsAddresses(t *testing.T) {
 		return map[string]any{"availabilityZoneId": zone, "tags": map[string]any{"kubernetes.io/role/" + role: "1"}}
 	}
 	resources := []Resource{
-		res("aws:ec2/subnet:Subnet", "a", subnet("z1", "elb")), res("aws:ec2/subnet:Subnet", "b", subnet("z2", "elb")), res("aws:ec2/subnet:Subnet", "c", subnet("z3", "internal-elb")),
+		res("aws:ec2/subnet:Subnet", "a", subnet("z1", "elb")), res("aws:ec2/subnet:Subnet", "b", subnet("z2", "elb")),
+		res("aws:ec2/subnet:Subnet", "c", subnet("z3", "internal-elb")),
 		res("kubernetes:core/v1:Service", "inside", map[string]any{"spec": map[string]any{"type": "ClusterIP"}}),
 		res("kubernetes:core/v1:Service", "web", map[string]any{"spec": map[string]any{"type": "LoadBalancer"},
 			"metadata": map[string]any{"annotations": map[string]any{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}}}),
@@ -235,7 +250,9 @@ func TestATypeWithoutDurationsIsListed(t *testing.T) {
 
 func TestBothBillsStandBesideEachOther(t *testing.T) {
 	before := Of([]Resource{res("aws:kms/key:Key", "gone", nil), res("aws:ec2/natGateway:NatGateway", "nat", nil)}, today)
-	c := Comparison{Before: &before, After: Of([]Resource{res("aws:ec2/natGateway:NatGateway", "nat", nil), res("aws:cloudwatch/metricAlarm:MetricAlarm", "a|b", nil)}, today)}
+	c := Comparison{Before: &before, After: Of([]Resource{
+		res("aws:ec2/natGateway:NatGateway", "nat", nil), res("aws:cloudwatch/metricAlarm:MetricAlarm", "a|b", nil),
+	}, today)}
 	rows := c.Rows()
 	require.Len(t, rows, 3)
 	sum := 0.0
@@ -250,8 +267,8 @@ func TestBothBillsStandBesideEachOther(t *testing.T) {
 }
 
 func TestABillPairsItemsOfOneName(t *testing.T) {
-	before := Estimate{Bill: Bill{Monthly: 30, Items: []Item{{Name: "a", Monthly: 10}, {Name: "a", Monthly: 15}, {Name: "gone", Monthly: 5}}}}
-	after := Estimate{Bill: Bill{Monthly: 28, Items: []Item{{Name: "new", Monthly: 1}, {Name: "a", Monthly: 12}, {Name: "a", Monthly: 15}}}}
+	before := Estimate{Bill: Bill{Items: []Item{{Name: "a", Monthly: 10}, {Name: "a", Monthly: 15}, {Name: "gone", Monthly: 5}}}}
+	after := Estimate{Bill: Bill{Items: []Item{{Name: "new", Monthly: 1}, {Name: "a", Monthly: 12}, {Name: "a", Monthly: 15}}}}
 	var got []string
 	for _, row := range (Comparison{Before: &before, After: after}).Rows() {
 		got = append(got, fmt.Sprintf("%s %g %g", row.Name, row.Before, row.After))
@@ -261,8 +278,11 @@ func TestABillPairsItemsOfOneName(t *testing.T) {
 
 // A price that nobody saw in its source is marked in its row, and its source is named once.
 func TestAPriceThatWasNotSeenIsMarked(t *testing.T) {
-	domain := map[string]any{"clusterConfig": map[string]any{"instanceType": "m7g.large.search", "instanceCount": 2.}, "ebsOptions": map[string]any{"volumeSize": 10.}}
-	p := Comparison{After: Of([]Resource{res("aws:opensearch/domain:Domain", "logs", domain), res("aws:kms/key:Key", "key", nil)}, today)}.Page()
+	domain := object{
+		"clusterConfig": object{"instanceType": "m7g.large.search", "instanceCount": 2.}, "ebsOptions": object{"volumeSize": 10.},
+	}
+	resources := []Resource{res("aws:opensearch/domain:Domain", "logs", domain), res("aws:kms/key:Key", "key", nil)}
+	p := Comparison{After: Of(resources, today)}.Page()
 	for name, text := range map[string]string{"text": p.Text(), "Markdown": p.Markdown(10_000)} {
 		marked := 0
 		for line := range strings.Lines(text) {
@@ -284,8 +304,10 @@ func TestSecretsAreNotKept(t *testing.T) {
 	deployment, err := state.Read([]byte(`{"version": 3, "deployment": {"resources": [
 		{"urn": "urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev", "type": "pulumi:pulumi:Stack"},
 		{"urn": "urn:pulumi:dev::expense::kubernetes:core/v1:Secret::web", "type": "kubernetes:core/v1:Secret", "custom": true,
-		 "parent": "urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev", "provider": "urn:pulumi:dev::expense::pulumi:providers:kubernetes::expense::id",
-		 "dependencies": ["urn:pulumi:dev::expense::a:b:C::x"], "propertyDependencies": {"p": ["urn:pulumi:dev::expense::a:b:C::x", "urn:pulumi:dev::expense::a:b:C::y"]},
+		 "parent": "urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev",
+		 "provider": "urn:pulumi:dev::expense::pulumi:providers:kubernetes::expense::id",
+		 "dependencies": ["urn:pulumi:dev::expense::a:b:C::x"],
+		 "propertyDependencies": {"p": ["urn:pulumi:dev::expense::a:b:C::x", "urn:pulumi:dev::expense::a:b:C::y"]},
 		 "inputs": {"data": {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "x", "plaintext": "hunter2"}}},
 		{"urn": "urn:pulumi:dev::expense::kubernetes:core/v1:Secret::old", "type": "kubernetes:core/v1:Secret", "custom": true, "delete": true}
 	]}}`))
@@ -294,5 +316,7 @@ func TestSecretsAreNotKept(t *testing.T) {
 	require.Len(t, resources, 1, "neither the stack nor what waits for its deletion")
 	assert.Equal(t, map[string]any{"data": "[secret]"}, resources[0].Inputs)
 	assert.Equal(t, "", resources[0].Parent)
-	assert.Equal(t, []string{"urn:pulumi:dev::expense::a:b:C::x", "urn:pulumi:dev::expense::a:b:C::y", "urn:pulumi:dev::expense::pulumi:providers:kubernetes::expense"}, resources[0].Dependencies)
+	const project = "urn:pulumi:dev::expense::"
+	assert.Equal(t, []string{project + "a:b:C::x", project + "a:b:C::y", project + "pulumi:providers:kubernetes::expense"},
+		resources[0].Dependencies)
 }

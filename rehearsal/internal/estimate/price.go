@@ -4,8 +4,6 @@ import (
 	_ "embed"
 	"encoding/csv"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,19 +13,19 @@ const Region = "us-east-1"
 
 // Price is one list price of Region.
 type Price struct {
-	// Key is the table's: ec2.nat, opensearch.gp3; of an instance type ec2.m5.large, opensearch.m7g.large.
+	// Key is the table's, such as ec2.nat, or that of an instance type, such as ec2.m5.large or opensearch.m7g.large.
 	Key string
 	// Unit is hour, month, GiB or GiB-month; USD is the price of one.
 	Unit string
 	USD  float64
 	// Seen is the day on which the source was made or read, as 2006-01-02.
 	Seen string
-	// Verified tells that the figure was read in Source, an URL; otherwise it is to be looked up there.
+	// Verified tells that the figure was read in Source, a URL. If it was not, look it up there.
 	Verified bool
 	Source   string
 }
 
-// hours of a month, as AWS's own calculator counts (https://calculator.aws).
+// hours are those of a month in AWS's own calculator (https://calculator.aws).
 const hours = 730
 
 //go:embed prices.csv
@@ -51,13 +49,8 @@ var prices = func() map[string]Price {
 	return table
 }()
 
-// Prices is the table, sorted by key.
-func Prices() []Price {
-	return slices.SortedFunc(maps.Values(prices), func(a, b Price) int { return strings.Compare(a.Key, b.Key) })
-}
-
-// PriceOf finds a price; ok is false if the table does not have it. A size of an instance family costs as much more than
-// "large" as it is larger, which holds within a hundredth in the sources.
+// PriceOf finds a price; ok is false if the table does not have it. The price of an instance family grows with the size, within a
+// hundredth in the sources.
 func PriceOf(key string) (price Price, ok bool) {
 	if price, ok = prices[key]; ok {
 		return price, true
@@ -77,7 +70,8 @@ func PriceOf(key string) (price Price, ok bool) {
 
 // larger is how many times as large as "large" a size is.
 func larger(size string) (float64, bool) {
-	if factor, ok := map[string]float64{"nano": 1. / 16, "micro": 1. / 8, "small": 1. / 4, "medium": 1. / 2, "large": 1, "xlarge": 2}[size]; ok {
+	sizes := map[string]float64{"nano": 1. / 16, "micro": 1. / 8, "small": 1. / 4, "medium": 1. / 2, "large": 1, "xlarge": 2}
+	if factor, ok := sizes[size]; ok {
 		return factor, true
 	}
 	n, err := strconv.Atoi(strings.TrimSuffix(size, "xlarge"))

@@ -13,8 +13,8 @@ import (
 // durations of one type's operations.
 type durations struct{ create, update, remove time.Duration }
 
-// inCluster are Kubernetes objects: as long as the provider waits for them, on a cluster whose nodes have to pull images.
-// Guesses from daily use, small beside AWS's own. An object that is not here is there at once.
+// inCluster are the Kubernetes objects that the provider waits for, on nodes that have to pull images. The times are guesses from daily
+// use, and small beside AWS's own.
 var inCluster = map[string]durations{
 	"kubernetes:apps/v1:Deployment":            {45 * time.Second, 60 * time.Second, 30 * time.Second},
 	"kubernetes:batch/v1:Job":                  {60 * time.Second, 60 * time.Second, 5 * time.Second},
@@ -27,7 +27,7 @@ var inCluster = map[string]durations{
 // balanced is a Service with a load balancer, which AWS makes in minutes.
 var balanced = durations{3 * time.Minute, 1 * time.Minute, 1 * time.Minute}
 
-// durationsOf are a resource's; known is false if nothing is known of its type. Components and providers take no time.
+// durationsOf are a resource's; known is false if its type has none. Components and providers take no time.
 func durationsOf(r Resource) (d durations, known bool) {
 	switch {
 	case !r.Custom || strings.HasPrefix(r.Type, "pulumi:"):
@@ -51,8 +51,8 @@ func Of(resources []Resource, day time.Time) Estimate {
 	return Estimate{Bill: BillOf(resources, day), Up: Up(resources), Destroy: Destroy(resources)}
 }
 
-// Up is the creation of everything. The engine begins with a resource as soon as all that it needs is there; that it does
-// only so many at once (`--parallel`, four for each processor) is left out.
+// Up is the creation of everything. The engine begins with a resource as soon as all that it needs is there. Its limit of operations at
+// once (`--parallel`, four for each processor) is left out.
 func Up(resources []Resource) Timeline {
 	var t timeline
 	t.forward(resources, func(r Resource, d durations) (string, time.Duration) { return "create", d.create })
@@ -70,12 +70,12 @@ func Destroy(resources []Resource) Timeline {
 type Step struct {
 	// Verb is create, update, replace or delete.
 	Verb string
-	// DeletedFirst tells of a replacement that the old resource goes before its successor is there.
+	// DeletedFirst tells that a replaced resource goes before its successor is there.
 	DeletedFirst bool
 }
 
 // Apply is a change of a stack from before to after, with its steps by URN: creations, updates and successors first, then
-// what goes, in layers. An update takes as long as its type's longest kind of update typically does.
+// deletions in layers. An update takes as long as its type's longest kind of update typically does.
 func Apply(before, after []Resource, steps map[string]Step) Timeline {
 	var t timeline
 	t.forward(after, func(r Resource, d durations) (string, time.Duration) {
@@ -96,7 +96,7 @@ func Apply(before, after []Resource, steps map[string]Step) Timeline {
 	return t.finish()
 }
 
-// timeline is one that is being made.
+// timeline is a Timeline in the making.
 type timeline struct{ Timeline }
 
 // forward places each resource after what it needs. Resources are in the order of the state: needs come first.
@@ -121,7 +121,7 @@ func (t *timeline) forward(resources []Resource, work func(Resource, durations) 
 		if verb != "" && r.Custom {
 			operations[r.URN] = Operation{URN: r.URN, Type: r.Type, Name: r.Name, Verb: verb, Start: start, End: start + takes}
 		}
-		// A component is there when all of its parts are: who needs it waits for them.
+		// A component is there when all of its parts are.
 		for parent := r.Parent; parent != ""; parent = parents[parent] {
 			if ends[r.URN] > ends[parent] {
 				ends[parent], last[parent] = ends[r.URN], r.URN
@@ -156,8 +156,8 @@ func within(urn, component string, parents map[string]string) bool {
 	return false
 }
 
-// backward deletes the resources from a time on, layer by layer: every one of a layer has to be gone before the next
-// begins, so each layer takes as long as its slowest. A resource's layer is its longest way to the roots
+// backward deletes the resources from a time on, layer by layer: a layer begins when the one before is gone, so each takes as long as its
+// slowest deletion. A resource's layer is its longest way to the roots
 // (https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/resource/deploy/step_generator.go, ScheduleDeletes).
 func (t *timeline) backward(resources []Resource, start time.Duration) {
 	depths := map[string]int{}
@@ -195,7 +195,8 @@ func (t *timeline) backward(resources []Resource, start time.Duration) {
 			if !r.Custom {
 				continue
 			}
-			t.Operations = append(t.Operations, Operation{URN: r.URN, Type: r.Type, Name: r.Name, Verb: "delete", Start: start, End: start + d.remove})
+			t.Operations = append(t.Operations,
+				Operation{URN: r.URN, Type: r.Type, Name: r.Name, Verb: "delete", Start: start, End: start + d.remove})
 			if d.remove > longest || d.remove == longest && slowest >= 0 && r.URN < t.Operations[slowest].URN {
 				longest, slowest = d.remove, len(t.Operations)-1
 			}

@@ -1,6 +1,6 @@
-// Package faults plays lives of the dev stack in which one thing goes wrong at one operation: the service refuses or does
-// not answer in time, the engine is killed, somebody presses Ctrl-C. After it, what docs/recovery.md says must lead to the
-// same stack as if nothing had happened, and to an empty account after its destruction.
+// Package faults plays lives of the dev stack in which one thing goes wrong at one operation: the service refuses or does not answer in
+// time, the engine is killed, somebody presses Ctrl-C. What docs/recovery.md says must then lead to the same stack as if nothing had
+// happened, and to an empty account after its destruction.
 package faults
 
 import (
@@ -18,8 +18,12 @@ import (
 	"expense/rehearsal/internal/stage"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 )
 
 // The commands in which something goes wrong. Change is the `pulumi up` that changes things in place, Update the one that
@@ -34,7 +38,7 @@ const (
 // commands are all of a life, in their order.
 var commands = []string{Up, Change, Update, Destroy}
 
-// changes are the settings that a command changes, with what they are before; "" is none.
+// changes are the settings that a command changes, with the values before and after; "" is no value.
 var changes = []struct{ command, setting, before, after string }{
 	{Change, "expense:cluster.nodeGroups.expense.maxSize", "5", "7"}, // of both zones
 	{Change, "expense:cluster.addonVersions.kube-proxy", "", "v1.0.1-eksbuild.1"},
@@ -42,7 +46,7 @@ var changes = []struct{ command, setting, before, after string }{
 	{Update, "expense:cluster.nodeGroups.expense.instanceTypes[0]", "m5.large", "m6i.large"},
 }
 
-// changed are the arguments that come of them, by type: what AWS has of them is asked after the command.
+// changed are the arguments that they change, by type. After the command they are compared with what AWS has.
 var changed = map[string]map[string]resource.PropertyPath{
 	Change: {
 		nodeGroup:                      {"scalingConfig", "maxSize"},
@@ -58,9 +62,9 @@ const stack = "dev"
 // Case is one life: what goes wrong, where.
 type Case struct {
 	// Command is one of commands.
-	Command   string    `json:"command"`
-	Operation Operation `json:"operation"`
-	Kind      Kind      `json:"kind"`
+	Command   string
+	Operation Operation
+	Kind      Kind
 }
 
 // Name identifies the case: command, kind, verb, type and name of the resource.
@@ -81,6 +85,17 @@ type Stage struct {
 	finals map[string]final
 	// operations are those of each command.
 	operations map[string][]Operation
+}
+
+// objects are the kinds of Kubernetes objects that are counted.
+var objects = map[string]schema.GroupVersionResource{
+	"ConfigMap":             corev1.SchemeGroupVersion.WithResource("configmaps"),
+	"Secret":                corev1.SchemeGroupVersion.WithResource("secrets"),
+	"Pod":                   corev1.SchemeGroupVersion.WithResource("pods"),
+	"PersistentVolumeClaim": corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
+	"Service":               corev1.SchemeGroupVersion.WithResource("services"),
+	"Deployment":            appsv1.SchemeGroupVersion.WithResource("deployments"),
+	"Job":                   batchv1.SchemeGroupVersion.WithResource("jobs"),
 }
 
 // final is what there is at the end of a command.
@@ -104,7 +119,8 @@ func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 	}
 	i.engine, i.model = s, s.Model
 	f := &Stage{
-		page: page, altered: map[string]bool{}, stage: s, play: play.New(s, stack), injector: i, finals: map[string]final{}, operations: map[string][]Operation{},
+		page: page, altered: map[string]bool{}, stage: s, play: play.New(s, stack), injector: i,
+		finals: map[string]final{}, operations: map[string][]Operation{},
 	}
 	if err := f.undisturbed(ctx); err != nil {
 		f.Close()
@@ -147,8 +163,8 @@ func (s *Stage) undisturbed(ctx context.Context) error {
 // Life is the life of a stack in which something goes wrong in one or several of its commands, once in each.
 type Life []Case
 
-// Lives are all that can go wrong: every operation of every command, in every way. What goes wrong in different commands
-// goes into one life, since what is there after each is checked before the next.
+// Lives are all that can go wrong: every operation of every command, in every way. Faults of different commands go into one life, since
+// what is there after each command is checked before the next.
 func (s *Stage) Lives() []Life {
 	var lives []Life
 	for _, command := range commands {
@@ -184,11 +200,11 @@ func (s *Stage) prepare(ctx context.Context, command string) error {
 	return s.injector.problem(command != Destroy)
 }
 
-// withoutCopies keeps no copies of earlier states, which nobody reads.
+// withoutCopies keeps no copies of earlier states.
 const withoutCopies = "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true"
 
-// writtenOnce are for commands in which nothing goes wrong: the state is written at their end only, and not twice for each
-// operation, which is what the engine does most of the time. Nobody reads it before.
+// writtenOnce are for commands in which nothing goes wrong: they write the state at their end, and not twice for each operation, which
+// takes most of the engine's time.
 var writtenOnce = []string{withoutCopies, "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true"}
 
 // run runs a command, with variables added to its environment.
@@ -199,8 +215,8 @@ func (s *Stage) run(ctx context.Context, command string, variables ...string) er
 	return s.stage.PulumiWith(ctx, variables, "up", "--yes", "--skip-preview")
 }
 
-// Play plays a life, and returns how many of its cases were survived. An error is about the next one, and says what was
-// not as it must be; the stage is then not to be used any more.
+// Play plays a life, and returns how many of its cases were survived. An error is about the next case, and says what was wrong. The
+// stage cannot be used after it.
 func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
 	for _, command := range commands {
 		if survived < len(life) && life[survived].Command == command {
@@ -211,7 +227,7 @@ func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
 			continue
 		}
 		if command == Change || command == Update {
-			continue // there is no need of one
+			continue
 		}
 		if err := s.run(ctx, command, writtenOnce...); err != nil {
 			return min(survived, len(life)-1), fmt.Errorf("%s without a fault: %w", command, failure(err))
@@ -223,7 +239,7 @@ func (s *Stage) Play(ctx context.Context, life Life) (survived int, err error) {
 	return survived, nil
 }
 
-// disturbed runs the command of a case with its fault, then what brings it to its end, and looks at that.
+// disturbed runs the command of a case with its fault, mends it as docs/recovery.md says, and checks the end.
 func (s *Stage) disturbed(ctx context.Context, c Case) error {
 	if err := s.prepare(ctx, c.Command); err != nil {
 		return err
@@ -255,8 +271,8 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 		return err
 	}
 	if c.Kind == Interrupted || c.Kind == Taken {
-		// The name of one is new each time. One whose making was interrupted may be there twice, as docs/recovery.md says, and
-		// somebody's of the same name is in nobody's way after it.
+		// Their names are new each time. An object whose creation was interrupted may be there twice, as docs/recovery.md says, and an
+		// object that somebody else made stays.
 		for key, count := range s.finals[c.Command].Objects {
 			if strings.HasSuffix(key, " ConfigMap") || strings.HasSuffix(key, " Secret") {
 				end.Objects[key] = min(end.Objects[key], count)
@@ -291,7 +307,7 @@ func (s *Stage) mend(ctx context.Context, c Case) error {
 		if err == nil {
 			return errors.New("the same command again was green with what came up failed")
 		}
-		// Of a cluster EKS says it, and names no command.
+		// For a cluster the error is EKS's, which names no command.
 		if said := failure(err).Error(); !strings.Contains(said, shown) && !strings.Contains(c.Operation.URN, "aws:eks/cluster:Cluster") {
 			return fmt.Errorf("the same command again does not say %s: %w", shown, failure(err))
 		}
@@ -325,13 +341,14 @@ func (s *Stage) empty(ctx context.Context) error {
 	return nil
 }
 
-// recover does what docs/recovery.md says for an engine that was killed, with its commands. In place of a person who looks
-// on AWS it asks the injector what was made there.
+// recover runs the commands of docs/recovery.md for an engine that was killed. The injector says what a person would see on AWS: what
+// was made.
 func (s *Stage) recover(ctx context.Context) error {
 	begun, err := s.stage.Shell(ctx, s.page.killed[0])
 	if err != nil && strings.Contains(err.Error(), "failed to load checkpoint: EOF") {
 		// The rehearsal's state is in another folder than the home.
-		if _, err := s.stage.Shell(ctx, strings.ReplaceAll(s.page.unlock, "STACK", stack), "HOME="+filepath.Join(s.stage.Dir, "state")); err != nil {
+		unlock := strings.ReplaceAll(s.page.unlock, "STACK", stack)
+		if _, err := s.stage.Shell(ctx, unlock, "HOME="+filepath.Join(s.stage.Dir, "state")); err != nil {
 			return err
 		}
 		begun, err = s.stage.Shell(ctx, s.page.killed[0])
@@ -355,7 +372,7 @@ func (s *Stage) recover(ctx context.Context) error {
 	return err
 }
 
-// page is what docs/recovery.md has of commands.
+// page has the commands of docs/recovery.md.
 type page struct {
 	again, anew string   // after a command that failed, and where something came up failed
 	killed      []string // step by step, for an engine that was killed
@@ -376,7 +393,9 @@ func readPage(project string) (page, error) {
 	failed := blocks(first)
 	p.killed = blocks(section)
 	if len(failed) != 2 || len(p.killed) != 3 || !strings.HasPrefix(p.unlock, "rm ") || !strings.HasPrefix(p.room, "kubectl delete ") {
-		return page{}, fmt.Errorf("docs/recovery.md has %d blocks of commands for a command that failed, expected 2, %d for an engine that was killed, expected 3, against EOF %q, expected rm, and for what exists %q, expected kubectl delete", len(failed), len(p.killed), p.unlock, p.room)
+		return page{}, fmt.Errorf("docs/recovery.md: for a command that failed found %d blocks of commands, expected 2; for an engine that "+
+			"was killed found %d, expected 3; against EOF found %q, expected rm; for what exists found %q, expected kubectl delete",
+			len(failed), len(p.killed), p.unlock, p.room)
 	}
 	for _, row := range strings.Split(first, "\n") {
 		if cells := strings.Split(row, "|"); strings.HasSuffix(row, "| nothing more |") {
@@ -401,7 +420,7 @@ func blocks(text string) (out []string) {
 	return out
 }
 
-// remedy is the last command in the row of docs/recovery.md's table that is about an error, or nothing.
+// remedy is the last command in an error's row of the table in docs/recovery.md, or nothing.
 func remedy(page, about string) string {
 	_, row, _ := strings.Cut(page, "| `"+about+"` |")
 	row, _, _ = strings.Cut(row, "\n")
@@ -428,49 +447,28 @@ func (s *Stage) final(ctx context.Context, command string) (final, error) {
 		}
 		f.Account[key]++
 	}
-	client, err := kubernetes.NewForConfig(s.stage.ControlPlane.RESTConfig())
+	client, err := metadata.NewForConfig(s.stage.ControlPlane.RESTConfig())
 	if err != nil {
 		return f, err
 	}
 	for _, namespace := range []string{"project", "logging", "kube-system"} {
-		count := func(kind string, objects []metav1.ObjectMeta) {
-			for _, o := range objects {
+		for kind, of := range objects {
+			if kind == "Pod" && command == Update { // the bare pods went with their nodes, until a refresh makes `up` see that
+				continue
+			}
+			list, err := client.Resource(of).Namespace(namespace).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return f, err
+			}
+			for _, o := range list.Items {
 				// What another object made is that one's business, and may be about to go.
 				if len(o.OwnerReferences) == 0 {
 					f.Objects[namespace+" "+kind]++
 				}
 			}
 		}
-		options := metav1.ListOptions{}
-		configMaps, err1 := client.CoreV1().ConfigMaps(namespace).List(ctx, options)
-		secrets, err2 := client.CoreV1().Secrets(namespace).List(ctx, options)
-		pods, err3 := client.CoreV1().Pods(namespace).List(ctx, options)
-		claims, err4 := client.CoreV1().PersistentVolumeClaims(namespace).List(ctx, options)
-		services, err5 := client.CoreV1().Services(namespace).List(ctx, options)
-		deployments, err6 := client.AppsV1().Deployments(namespace).List(ctx, options)
-		jobs, err7 := client.BatchV1().Jobs(namespace).List(ctx, options)
-		if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
-			return f, err
-		}
-		count("ConfigMap", metas(configMaps.Items, func(i int) metav1.ObjectMeta { return configMaps.Items[i].ObjectMeta }))
-		count("Secret", metas(secrets.Items, func(i int) metav1.ObjectMeta { return secrets.Items[i].ObjectMeta }))
-		if command != Update { // the bare pods go with their nodes, until a refresh makes `up` see that
-			count("Pod", metas(pods.Items, func(i int) metav1.ObjectMeta { return pods.Items[i].ObjectMeta }))
-		}
-		count("PersistentVolumeClaim", metas(claims.Items, func(i int) metav1.ObjectMeta { return claims.Items[i].ObjectMeta }))
-		count("Service", metas(services.Items, func(i int) metav1.ObjectMeta { return services.Items[i].ObjectMeta }))
-		count("Deployment", metas(deployments.Items, func(i int) metav1.ObjectMeta { return deployments.Items[i].ObjectMeta }))
-		count("Job", metas(jobs.Items, func(i int) metav1.ObjectMeta { return jobs.Items[i].ObjectMeta }))
 	}
 	return f, nil
-}
-
-func metas[T any](items []T, meta func(int) metav1.ObjectMeta) []metav1.ObjectMeta {
-	out := make([]metav1.ObjectMeta, len(items))
-	for i := range items {
-		out[i] = meta(i)
-	}
-	return out
 }
 
 // differs says how another end differs, "" if it does not.

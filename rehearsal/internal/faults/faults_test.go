@@ -127,8 +127,10 @@ func TestAChangeThatIsForgottenIsSeen(t *testing.T) {
 
 func TestEachKindOfResourceHasARefusal(t *testing.T) {
 	for _, c := range []struct{ verb, typ, text string }{
-		{"create", "aws:eks/nodeGroup:NodeGroup", "InsufficientInstanceCapacity"}, {"delete", "aws:eks/nodeGroup:NodeGroup", "ThrottlingException"},
-		{"create", "aws:ec2/vpc:Vpc", "VpcLimitExceeded"}, {"delete", "aws:ec2/vpc:Vpc", "RequestLimitExceeded"}, {"update", "kubernetes:core/v1:Pod", "etcdserver"},
+		{"create", "aws:eks/nodeGroup:NodeGroup", "InsufficientInstanceCapacity"},
+		{"delete", "aws:eks/nodeGroup:NodeGroup", "ThrottlingException"},
+		{"create", "aws:ec2/vpc:Vpc", "VpcLimitExceeded"}, {"delete", "aws:ec2/vpc:Vpc", "RequestLimitExceeded"},
+		{"update", "kubernetes:core/v1:Pod", "etcdserver"},
 	} {
 		assert.ErrorContains(t, refusal(Operation{c.verb, "urn:pulumi:dev::expense::" + c.typ + "::x"}), c.text)
 	}
@@ -136,8 +138,13 @@ func TestEachKindOfResourceHasARefusal(t *testing.T) {
 
 // A run goes on where it was ended, and a line that was being written then counts as nothing.
 func TestWhatWasPlayedIsNotPlayedAgain(t *testing.T) {
-	lives := []Life{{{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::x"}, Refused}, {Destroy, Operation{"delete", "urn:pulumi:dev::p::a:b:C::x"}, Refused}},
-		{{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::y"}, Refused}}}
+	lives := []Life{
+		{
+			{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::x"}, Refused},
+			{Destroy, Operation{"delete", "urn:pulumi:dev::p::a:b:C::x"}, Refused},
+		},
+		{{Up, Operation{"create", "urn:pulumi:dev::p::a:b:C::y"}, Refused}},
+	}
 	file := filepath.Join(t.TempDir(), "results.jsonl")
 	require.NoError(t, os.WriteFile(file, []byte(`{"case":"up/refused/create/a:b:C/x","version":"1","seconds":2}
 {"case":"destroy/refused/delete/a:b:C/x","version":"0","seconds":2}
@@ -161,7 +168,10 @@ func TestTheDocumentHasTheErrorsThatArePlayed(t *testing.T) {
 	require.NoError(t, err)
 	for _, r := range refusals {
 		known := false
-		for _, word := range []string{"Throttling", "Rate exceeded", "RequestLimitExceeded", "cannot be assumed", "you must enable a service-linked role", "InsufficientInstanceCapacity", "VpcLimitExceeded", "AddressLimitExceeded", "etcdserver: request timed out"} {
+		for _, word := range []string{
+			"Throttling", "Rate exceeded", "RequestLimitExceeded", "cannot be assumed", "you must enable a service-linked role",
+			"InsufficientInstanceCapacity", "VpcLimitExceeded", "AddressLimitExceeded", "etcdserver: request timed out",
+		} {
 			if strings.Contains(r.text, word) {
 				assert.Contains(t, string(data), word)
 				known = true

@@ -28,8 +28,8 @@ const (
 	TimedOut Kind = "timed-out"
 	// CameUpFailed: the service has made it, and given it up.
 	CameUpFailed Kind = "came-up-failed"
-	// KilledBefore and KilledAfter: the engine ends as by a power failure, right before the operation reaches the service,
-	// and when the service has done it but nobody has written that down.
+	// KilledBefore and KilledAfter: the engine ends as by a power failure, right before the operation reaches the service, and when the
+	// service has done it but the state does not know.
 	KilledBefore Kind = "killed-before"
 	KilledAfter  Kind = "killed-after"
 	// Interrupted: somebody presses Ctrl-C as the operation begins.
@@ -39,18 +39,20 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{Refused, TimedOut, CameUpFailed, KilledBefore, KilledAfter, Interrupted, Taken}
 
-// gaveUp is what the provider says of a thing that AWS made and gave up on, by type: the states that its wait for a creation
-// does not know (internal/service/eks and ec2/wait.go of hashicorp/terraform-provider-aws). Other types have none.
+// gaveUp is what the provider says of a thing that AWS made and gave up on, by type: states that its wait for a creation does not know
+// (internal/service/eks and ec2/wait.go of hashicorp/terraform-provider-aws).
 var gaveUp = map[string]string{
-	"aws:ec2/natGateway:NatGateway": "unexpected state 'failed', wanted target 'available'. last error: InternalError: Network interface eni-0, created and used internally by this NAT gateway is in an invalid state. Please try again.",
-	"aws:eks/addon:Addon":           "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: InternalFailure",
-	"aws:eks/cluster:Cluster":       "unexpected state 'FAILED', wanted target 'ACTIVE'",
-	nodeGroup:                       "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: i-0: NodeCreationFailure: Instances failed to join the kubernetes cluster",
+	"aws:ec2/natGateway:NatGateway": "unexpected state 'failed', wanted target 'available'. last error: InternalError: Network interface " +
+		"eni-0, created and used internally by this NAT gateway is in an invalid state. Please try again.",
+	"aws:eks/addon:Addon":     "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: InternalFailure",
+	"aws:eks/cluster:Cluster": "unexpected state 'FAILED', wanted target 'ACTIVE'",
+	nodeGroup: "unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: i-0: NodeCreationFailure: Instances failed to " +
+		"join the kubernetes cluster",
 }
 
 const nodeGroup = "aws:eks/nodeGroup:NodeGroup"
 
-// possible tells whether it can go wrong so.
+// possible tells whether the operation can go wrong in this way.
 func (o Operation) possible(kind Kind) bool {
 	typ := string(resource.URN(o.URN).Type())
 	switch kind {
@@ -65,11 +67,11 @@ func (o Operation) possible(kind Kind) bool {
 // Operation is one operation of the engine on one resource.
 type Operation struct {
 	// Verb is create, update or delete.
-	Verb string `json:"verb"`
-	URN  string `json:"urn"`
+	Verb string
+	URN  string
 }
 
-// engine is what runs the operations, as far as a fault needs it.
+// engine is what a fault does to the engine.
 type engine interface {
 	Kill() error
 	Interrupt() error
@@ -98,14 +100,14 @@ func newInjector() *injector {
 	return i
 }
 
-// arm prepares a fault; it is for the next operation of that name.
+// arm prepares a fault for the next such operation.
 func (i *injector) arm(operation Operation, kind Kind) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.armed, i.kind, i.seen = &operation, kind, nil
 }
 
-// disarm ends the wait for it, and tells whether it came. What a killed engine had begun is done then.
+// disarm takes the fault back, and tells whether its operation came. It waits for what a killed engine had begun.
 func (i *injector) disarm() (came bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -123,7 +125,7 @@ func (i *injector) operations() []Operation {
 	return i.seen
 }
 
-// idOf is the ID of what was made for a URN, "" if nothing was.
+// idOf is the ID of what was made for a URN, "" for nothing.
 func (i *injector) idOf(urn string) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -137,7 +139,7 @@ func (i *injector) forget() {
 	i.made = map[string]string{}
 }
 
-// note is called for each operation, and takes the fault if it is the one.
+// note notes an operation, and takes the fault that is armed for it.
 func (i *injector) note(operation Operation) (Kind, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -201,7 +203,7 @@ func (i *injector) failed(err error) {
 	}
 }
 
-// do does the operation and notes what it made. AWS does what it was asked for, also if who asked is gone.
+// do does the operation and notes what it made. As on AWS, the operation ends also if the engine is gone.
 func (i *injector) do(ctx context.Context, operation Operation, req any, handle grpc.UnaryHandler) (any, error) {
 	i.mu.Lock()
 	i.under++
@@ -233,10 +235,10 @@ func operationOf(req any) (Operation, bool) {
 	return Operation{}, false
 }
 
-// onAWS tells whether a resource is AWS's; its provider has its own way with errors.
+// onAWS tells whether a resource is of the AWS provider, which words errors in its own way.
 func onAWS(urn string) bool { return strings.HasPrefix(string(resource.URN(urn).Type()), "aws:") }
 
-// guard is about the nodes of a stack that lives on: no command may take the last node group that works.
+// guard refuses the deletion of the last node group that works, while the stack lives on.
 func (i *injector) guard(req any) error {
 	r, ok := req.(*pulumirpc.DeleteRequest)
 	i.mu.Lock()
@@ -257,7 +259,7 @@ func (i *injector) guard(req any) error {
 	return nil
 }
 
-// problem is what went wrong with the injector itself, or was done that must not be. keep is for what follows.
+// problem is what went wrong in the injector, or what guard refused. keep says whether guard looks at what follows.
 func (i *injector) problem(keep bool) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -265,22 +267,30 @@ func (i *injector) problem(keep bool) error {
 	return i.err
 }
 
-// refusals are what services answer when they do nothing, by the type of the resource. The first whose prefix fits is
-// taken: what is peculiar to a service, and throttling for the rest.
+// refusals are what services answer when they do nothing, by the type of the resource: a service's own errors, and throttling for the
+// rest. The first prefix that fits counts.
 var refusals = []struct{ prefix, verb, text string }{
-	// A role that was made just now is not yet everywhere (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html#troubleshoot_general_eventual-consistency).
-	{"aws:eks/cluster:", "create", "operation error EKS: CreateCluster, https response error StatusCode: 400, InvalidParameterException: The role with name expense-eksRole-role cannot be assumed"},
-	{"aws:opensearch/domain:", "create", "operation error OpenSearch: CreateDomain, https response error StatusCode: 400, ValidationException: Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC."},
+	// A role that was made just now is not yet everywhere
+	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html#troubleshoot_general_eventual-consistency).
+	{"aws:eks/cluster:", "create", "operation error EKS: CreateCluster, " + refused400 + "InvalidParameterException: The role with name " +
+		"expense-eksRole-role cannot be assumed"},
+	{"aws:opensearch/domain:", "create", "operation error OpenSearch: CreateDomain, " + refused400 + "ValidationException: Before you can " +
+		"proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to access your VPC."},
 	// Spot capacity (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html).
-	{"aws:eks/nodeGroup:", "create", "operation error EKS: CreateNodegroup, https response error StatusCode: 400, InvalidRequestException: UnfulfillableCapacity: Could not launch Spot Instances. InsufficientInstanceCapacity"},
+	{"aws:eks/nodeGroup:", "create", "operation error EKS: CreateNodegroup, " + refused400 + "InvalidRequestException: " +
+		"UnfulfillableCapacity: Could not launch Spot Instances. InsufficientInstanceCapacity"},
 	// Limits of the account (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html).
-	{"aws:ec2/vpc:", "create", "operation error EC2: CreateVpc, https response error StatusCode: 400, api error VpcLimitExceeded: The maximum number of VPCs has been reached."},
-	{"aws:ec2/eip:", "create", "operation error EC2: AllocateAddress, https response error StatusCode: 400, api error AddressLimitExceeded: The maximum number of addresses has been reached."},
+	{"aws:ec2/vpc:", "create", "operation error EC2: CreateVpc, " + refused400 + "api error VpcLimitExceeded: The maximum number of VPCs " +
+		"has been reached."},
+	{"aws:ec2/eip:", "create", "operation error EC2: AllocateAddress, " + refused400 + "api error AddressLimitExceeded: The maximum " +
+		"number of addresses has been reached."},
 	{"aws:ec2/", "", "https response error StatusCode: 503, api error RequestLimitExceeded: Request limit exceeded."},
-	{"aws:iam/", "", "https response error StatusCode: 400, Throttling: Rate exceeded"},
+	{"aws:iam/", "", refused400 + "Throttling: Rate exceeded"},
 	{"kubernetes:", "", "etcdserver: request timed out"},
-	{"", "", "https response error StatusCode: 400, ThrottlingException: Rate exceeded"},
+	{"", "", refused400 + "ThrottlingException: Rate exceeded"},
 }
+
+const refused400 = "https response error StatusCode: 400, "
 
 func refusal(operation Operation) error {
 	typ := string(resource.URN(operation.URN).Type())
@@ -292,8 +302,8 @@ func refusal(operation Operation) error {
 	panic("faults: no refusal for " + typ)
 }
 
-// timeout is the answer of a provider that has waited too long. Of what was made it says the ID, so that the engine keeps
-// it, as the bridge of the Terraform providers does
+// timeout is the answer of a provider that has waited too long. It has the ID of what was made, so that the engine keeps it, as the bridge
+// of the Terraform providers does
 // (https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/provider.go, initializationError).
 func timeout(req, answer any) error {
 	const text = "timeout while waiting for state to become 'ACTIVE' (last state: 'CREATING', timeout: 20m0s)"

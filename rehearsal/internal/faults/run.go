@@ -15,12 +15,12 @@ import (
 	"expense/rehearsal/internal/stage"
 )
 
-// Result is what came of one case.
+// Result is the outcome of one case.
 type Result struct {
 	Case string `json:"case"`
 	// Version names the program and this command: results of other versions do not count.
 	Version string `json:"version"`
-	// Problem is what was not as it must be, "" if the case was survived.
+	// Problem is what was wrong, "" if the case was survived.
 	Problem string  `json:"problem,omitempty"`
 	Seconds float64 `json:"seconds"`
 }
@@ -39,7 +39,7 @@ func Results(file, version string) (map[string]Result, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var r Result
-		// A line that was cut off by a kill is one that is not there.
+		// A kill can cut the last line off: its case counts as not played.
 		if json.Unmarshal(lines.Bytes(), &r) == nil && r.Version == version {
 			results[r.Case] = r
 		}
@@ -51,11 +51,11 @@ func Results(file, version string) (map[string]Result, error) {
 type Choice struct {
 	// Only takes the cases whose name contains this.
 	Only string
-	// Worker plays its share of Workers: 0 to Workers-1.
+	// Worker, from 0, plays its share of Workers.
 	Worker, Workers int
 }
 
-// Choose takes the lives that are to be played, and of them the cases that are not done.
+// Choose takes the worker's lives, with the cases that are not done.
 func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
 	for _, life := range lives {
 		life = slices.DeleteFunc(slices.Clone(life), func(x Case) bool {
@@ -66,12 +66,9 @@ func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
 			chosen = append(chosen, life)
 		}
 	}
-	if c.Workers < 2 {
-		return chosen
-	}
 	var share []Life
 	for i, life := range chosen {
-		if i%c.Workers == c.Worker {
+		if i%max(c.Workers, 1) == c.Worker {
 			share = append(share, life)
 		}
 	}
@@ -79,7 +76,10 @@ func (c Choice) Choose(lives []Life, done map[string]Result) (chosen []Life) {
 }
 
 // Run plays the chosen lives one after the other and gives each case's result to note, with how many have been played of all.
-func Run(ctx context.Context, options stage.Options, choice Choice, version string, done map[string]Result, note func(r Result, played, all int) error) error {
+func Run(
+	ctx context.Context, options stage.Options, choice Choice, version string, done map[string]Result,
+	note func(r Result, played, all int) error,
+) error {
 	options.Out = io.Discard
 	s, err := Open(ctx, options)
 	if err != nil {

@@ -26,12 +26,13 @@ func (i *injector) twice(ctx context.Context, operation Operation, req any, hand
 }
 
 // exists is what a command prints of a Kubernetes object that exists already.
-var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: (\S+) "(\S+)" already exists`)
+var exists = regexp.MustCompile(`resource "(urn:[^"]+)" was not successfully created by the Kubernetes API server: ` +
+	`(\S+) "(\S+)" already exists`)
 
-// repeat runs a command until it ends without an error, or with one after which docs/recovery.md does not say to repeat it.
+// repeat runs a command as long as it ends with an error after which docs/recovery.md says to repeat it.
 func (s *Stage) repeat(run func() error) error {
 	var err error
-	for range 5 { // what has not spread in all this time never will
+	for range 5 { // enough for anything that spreads
 		if err = run(); err == nil {
 			return nil
 		}
@@ -43,7 +44,8 @@ func (s *Stage) repeat(run func() error) error {
 	return err
 }
 
-// again runs a command of docs/recovery.md until it ends without an error: what exists already it removes as the page says, once.
+// again runs a command of docs/recovery.md until it ends without an error. It removes objects that exist already as the page says, each
+// once.
 func (s *Stage) again(ctx context.Context, command string) error {
 	kubeconfig, err := s.stage.ControlPlane.Kubeconfig("somebody")
 	if err != nil {
@@ -62,7 +64,8 @@ func (s *Stage) again(ctx context.Context, command string) error {
 		}
 		before := len(removed)
 		for _, object := range exists.FindAllStringSubmatch(failure(err).Error(), -1) {
-			remove := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3]).Replace(s.page.room)
+			names := strings.NewReplacer("RESOURCE", object[2], "NAMESPACE", s.injector.namespaceOf(object[1]), "NAME", object[3])
+			remove := names.Replace(s.page.room)
 			if removed[remove] {
 				return err
 			}
@@ -77,7 +80,7 @@ func (s *Stage) again(ctx context.Context, command string) error {
 	}
 }
 
-// namespaceOf is the namespace of the object that the engine wanted for a URN; of one without, which does not matter.
+// namespaceOf is the namespace of the object that the engine wanted for a URN. For an object without one it does not matter.
 func (i *injector) namespaceOf(urn string) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// MergeBase is the commit at which the working tree's branch left main: origin's if there is one.
+// MergeBase is the commit at which the working tree's branch left main; origin's main if there is one.
 func MergeBase(ctx context.Context, repository string) (string, error) {
 	for _, branch := range []string{"origin/main", "main"} {
 		if base, err := git(ctx, repository, nil, "merge-base", "HEAD", branch); err == nil {
 			return base, nil
 		}
 	}
-	return "", errors.New("found no commit that HEAD shares with origin/main or main: fetch main with its history, or name a revision to compare with")
+	return "", errors.New("found no commit that HEAD shares with origin/main or main: fetch main with its history, or name a revision to " +
+		"compare with")
 }
 
 // Commit describes a revision: its short hash and its subject.
@@ -25,8 +26,8 @@ func Commit(ctx context.Context, repository, revision string) (string, error) {
 	return git(ctx, repository, nil, "log", "-1", "--format=%h %s", "--end-of-options", revision)
 }
 
-// Checkout puts a revision's files into a folder, without a trace in the repository. A folder that is used again keeps the
-// program that was built there: when the revision's is the same, it is not built again.
+// Checkout puts a revision's files into a folder, and leaves the repository as it is. The folder keeps the program that was built there
+// before: an equal one is not built again.
 func Checkout(ctx context.Context, repository, revision, folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package preview compares two versions of the project: it brings the stacks of the one up in the rehearsal and asks the
-// engine what the other would do to them.
+// Package preview compares two versions of the project: it brings the stacks of one up in the rehearsal, and asks the engine what the
+// other would do to them.
 package preview
 
 import (
@@ -21,10 +21,9 @@ import (
 
 // Options say what to compare.
 type Options struct {
-	// Project is the folder with the version whose effect is asked for.
+	// Project is the folder with the new version.
 	Project string
-	// Base is a folder with the version that is there before. A stack that it cannot bring up, because it has no program
-	// or no file for it, is new.
+	// Base is a folder with the version before. A stack is new if Base has no program or no file for it.
 	Base string
 	// Stacks are the names of the stacks to preview.
 	Stacks []string
@@ -106,7 +105,7 @@ func open(ctx context.Context, options Options, stack string) (*comparison, erro
 			return nil, err
 		}
 	}
-	// The base may name no account yet: then both are of the one that the project names. Two different ones are an error on AWS too.
+	// If the base names no account, both are of the one that the project names. Two different ones are an error on AWS too.
 	account, _, _ := config.FileAccount(from, stack)
 	if account.ID() == "" {
 		account, _, _ = config.FileAccount(options.Project, stack)

@@ -169,15 +169,19 @@ func bounded(role string) string {
 
 const devFile, nodeGroup, domainName, region = "Pulumi.dev.yaml", "cluster/nodegroup.go", "\n    domain:\n", "  aws:region: us-east-1\n"
 
+// options are those of a node group in nodeGroup.
+const options = "[]pulumi.ResourceOption{pulumi.Parent(g),"
+
 var (
 	instanceTypes   = edit{devFile, "[m5.large]", "[m6i.large]"}
-	deletedFirst    = edit{nodeGroup, "[]pulumi.ResourceOption{pulumi.Parent(g),", "[]pulumi.ResourceOption{pulumi.Parent(g), pulumi.DeleteBeforeReplace(true),"}
+	deletedFirst    = edit{nodeGroup, options, options + " pulumi.DeleteBeforeReplace(true),"}
 	noAutoscaler    = edit{devFile, "    nodeGroups:\n", "    autoscaler: {enabled: false}\n    nodeGroups:\n"}
 	desiredSize     = edit{devFile, "desiredSize: 3", "desiredSize: 4"}
 	nodeGroupChange = func(zone, change string) string {
 		return "aws:eks/nodeGroup:NodeGroup expense-use1-" + zone + ": " + change
 	}
-	outputChange = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense-use1-az1 -> [unknown], outputs.nodeGroups.expense-use1-az2 -> [unknown]"
+	outputChange = "pulumi:pulumi:Stack expense-dev: update, outputs.nodeGroups.expense-use1-az1 -> [unknown], " +
+		"outputs.nodeGroups.expense-use1-az2 -> [unknown]"
 )
 
 // Every case is a commit on top of one whose dev stack is up. Those with another program come last: each is linked anew.
@@ -205,9 +209,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			says: "a change of its limits sets its size too, to what the state has, 1",
 		},
 		{
-			name: "a node group's smallest size, which is more than it has", edits: []edit{{devFile, "minSize: 3\n        desiredSize: 3", "minSize: 4\n        desiredSize: 4"}},
-			want: []string{nodeGroupChange("az2", "update, scalingConfig.minSize: 1 -> 2")},
-			says: "EKS refuses minSize 2 with the size that the state has, 1",
+			name:  "a node group's smallest size, which is more than it has",
+			edits: []edit{{devFile, "minSize: 3\n        desiredSize: 3", "minSize: 4\n        desiredSize: 4"}},
+			want:  []string{nodeGroupChange("az2", "update, scalingConfig.minSize: 1 -> 2")},
+			says:  "EKS refuses minSize 2 with the size that the state has, 1",
 		},
 		{
 			name: "the Kubernetes version", edits: []edit{{devFile, `version: "1.35"`, `version: "1.36"`}},
@@ -221,15 +226,17 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		},
 		{
 			// The component's role too, and none is replaced.
-			name: "a boundary for the roles", edits: []edit{{devFile, region, region + "  expense:iam: {permissionsBoundary: '" + boundary + "'}\n"}},
+			name:  "a boundary for the roles",
+			edits: []edit{{devFile, region, region + "  expense:iam: {permissionsBoundary: '" + boundary + "'}\n"}},
 			want: []string{
 				bounded("expense-autoscaler"), bounded("expense-eksRole-role"), bounded("expense-log-master"), bounded("expense-log-reader"),
 				bounded("expense-log-writer"), bounded("expense-node"), bounded("expense-node-vpc-cni"), bounded("expense-pod-ebs-csi"),
 			},
 		},
 		{
-			name: "an add-on's version", edits: []edit{{devFile, "    nodeGroups:\n", "    addonVersions: {kube-proxy: v1.36.0-eksbuild.1}\n    nodeGroups:\n"}},
-			want: []string{"aws:eks/addon:Addon expense-node-kube-proxy: update, addonVersion: (none) -> v1.36.0-eksbuild.1"},
+			name:  "an add-on's version",
+			edits: []edit{{devFile, "    nodeGroups:\n", "    addonVersions: {kube-proxy: v1.36.0-eksbuild.1}\n    nodeGroups:\n"}},
+			want:  []string{"aws:eks/addon:Addon expense-node-kube-proxy: update, addonVersion: (none) -> v1.36.0-eksbuild.1"},
 		},
 		{
 			name: "instance types", edits: []edit{instanceTypes},
@@ -273,7 +280,8 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 			got = append(got, c.Resource())
 		}
 		assert.Equal(t, []string{
-			"pulumi:providers:aws expense", "pulumi:providers:kubernetes expense", "pulumi:providers:kubernetes expense-eks-k8s", "pulumi:pulumi:Stack expense-dev",
+			"pulumi:providers:aws expense", "pulumi:providers:kubernetes expense", "pulumi:providers:kubernetes expense-eks-k8s",
+			"pulumi:pulumi:Stack expense-dev",
 		}, got)
 	})
 
@@ -303,8 +311,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
 		lines := whats(stack)
 		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds[0] -> [unknown]"))
-		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
-		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
+		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: "+
+			"cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
+		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, "+
+			"spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
 
 		// Acknowledged in the commit, it passes; in the next one, and for another range, it does not.
 		acknowledged := r.on(base, cidr, edit{change.AcknowledgementsFile, "", acknowledge(t, verdict.Stopped)})
@@ -401,7 +411,8 @@ func acknowledge(t *testing.T, findings []change.Finding) string {
 func TestAStackThatNamesItsAccountIsRehearsedInIt(t *testing.T) {
 	r := newRepository(t)
 	const allowed = "  aws:allowedAccountIds: ['999999999999']\n"
-	base := r.on("main", edit{devFile, region, region + allowed + "  aws:profile: work\n  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n"})
+	const assumed = "  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n"
+	base := r.on("main", edit{devFile, region, region + allowed + "  aws:profile: work\n" + assumed})
 	c := r.open(base, "dev")
 	stack, err := c.preview(t.Context(), r.checkout(base))
 	require.NoError(t, err)
@@ -410,7 +421,8 @@ func TestAStackThatNamesItsAccountIsRehearsedInIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(state), "arn:aws:eks:us-east-1:999999999999:cluster/expense")
 
-	_, err = c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n", ""}, edit{devFile, "['999999999999']", "['888888888888']"})))
+	other := r.on(base, edit{devFile, assumed, ""}, edit{devFile, "['999999999999']", "['888888888888']"})
+	_, err = c.preview(t.Context(), r.checkout(other))
 	var failure *stage.PulumiError
 	require.ErrorAs(t, err, &failure)
 	assert.Contains(t, failure.Output, "AWS account ID not allowed: 999999999999")

@@ -146,7 +146,7 @@ func (t *timeline) forward(resources []Resource, work func(Resource, durations) 
 	}
 }
 
-// within tells whether a resource belongs to a component, directly or through others.
+// within tells whether a resource is another one or belongs to it, directly or through others.
 func within(urn, component string, parents map[string]string) bool {
 	for ; urn != ""; urn = parents[urn] {
 		if urn == component {
@@ -160,7 +160,7 @@ func within(urn, component string, parents map[string]string) bool {
 // slowest deletion. A resource's layer is its longest way to the roots
 // (https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/resource/deploy/step_generator.go, ScheduleDeletes).
 func (t *timeline) backward(resources []Resource, start time.Duration) {
-	depths := map[string]int{}
+	depths, parents := map[string]int{}, map[string]string{}
 	var layers [][]Resource
 	for i, r := range resources {
 		depth := 0
@@ -169,11 +169,11 @@ func (t *timeline) backward(resources []Resource, start time.Duration) {
 				depth = max(depth, d+1)
 			}
 		}
+		parents[r.URN] = r.Parent
 		below(r.Parent)
 		for _, need := range r.Dependencies {
-			below(need)
 			for _, part := range resources[:i] { // a component stands for its parts
-				if under(part, need, resources[:i]) {
+				if within(part.URN, need, parents) {
 					below(part.URN)
 				}
 			}
@@ -207,21 +207,6 @@ func (t *timeline) backward(resources []Resource, start time.Duration) {
 		start += longest
 	}
 	t.Total = max(t.Total, start)
-}
-
-// under tells whether a resource is a part of a component.
-func under(r Resource, component string, resources []Resource) bool {
-	for parent := r.Parent; parent != ""; {
-		if parent == component {
-			return true
-		}
-		i := slices.IndexFunc(resources, func(other Resource) bool { return other.URN == parent })
-		if i < 0 {
-			return false
-		}
-		parent = resources[i].Parent
-	}
-	return false
 }
 
 func (t *timeline) finish() Timeline {

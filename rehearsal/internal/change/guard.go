@@ -90,9 +90,9 @@ type Finding struct {
 
 // Verdict is what the guard says.
 type Verdict struct {
-	// Stopped are findings that nobody acknowledged.
+	// Stopped are findings without an acknowledgement.
 	Stopped []Finding `json:"stopped,omitempty"`
-	// Acknowledged are those that somebody did.
+	// Acknowledged are findings with one.
 	Acknowledged []Finding `json:"acknowledged,omitempty"`
 	// Unused are acknowledgements of what does not happen.
 	Unused []Acknowledgement `json:"unused,omitempty"`

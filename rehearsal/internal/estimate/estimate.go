@@ -56,7 +56,7 @@ type Operation struct {
 	Name string `json:"name"`
 	// Verb is create, update, replace or delete.
 	Verb string `json:"verb"`
-	// Start and End count from the begin of the command; in JSON all durations are in nanoseconds.
+	// Start and End count from the start of the command. JSON has durations in nanoseconds.
 	Start time.Duration `json:"start"`
 	End   time.Duration `json:"end"`
 	// Critical tells that the whole takes longer if this operation does.
@@ -85,15 +85,15 @@ type Comparison struct {
 	// Before is nil where there was no such stack.
 	Before *Estimate `json:"before,omitempty"`
 	After  Estimate  `json:"after"`
-	// Apply is the change itself, nil where there is none.
+	// Apply is the change itself, nil if nothing changes the stack.
 	Apply *Timeline `json:"apply,omitempty"`
 }
 
 // Row is an item of two bills.
 type Row struct {
-	// Item is the one after the change, or, if it is gone, the one before.
+	// Item is from the bill after the change, or from the one before if it is gone.
 	Item
-	// Before and After are USD a month, 0 where there is no such item.
+	// Before and After are USD a month, 0 if the bill lacks the item.
 	Before, After float64
 }
 

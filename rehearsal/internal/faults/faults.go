@@ -59,7 +59,7 @@ var changed = map[string]map[string]resource.PropertyPath{
 // stack is the one whose lives are played.
 const stack = "dev"
 
-// Case is one life: what goes wrong, where.
+// Case is what goes wrong, and where.
 type Case struct {
 	// Command is one of commands.
 	Command   string
@@ -81,7 +81,7 @@ type Stage struct {
 	page     page
 	// altered are the commands whose settings the life has.
 	altered map[string]bool
-	// finals are what there is after a life's commands in which nothing goes wrong, by command.
+	// finals are what there is after each command of a life without faults.
 	finals map[string]final
 	// operations are those of each command.
 	operations map[string][]Operation
@@ -105,7 +105,7 @@ type final struct {
 	Objects map[string]int // number of Kubernetes objects by kind
 }
 
-// Open sets a stage up and plays a life without faults, to know what is there to go wrong and what must come out.
+// Open sets a stage up and plays a life without faults, to learn its operations and what must be there after each command.
 func Open(ctx context.Context, options stage.Options) (*Stage, error) {
 	page, err := readPage(options.Project)
 	if err != nil {
@@ -163,8 +163,8 @@ func (s *Stage) undisturbed(ctx context.Context) error {
 // Life is the life of a stack in which something goes wrong in one or several of its commands, once in each.
 type Life []Case
 
-// Lives are all that can go wrong: every operation of every command, in every way. Faults of different commands go into one life, since
-// what is there after each command is checked before the next.
+// Lives have every operation of every command go wrong in every way. Faults of different commands go into one life, since what is there
+// after each command is checked before the next.
 func (s *Stage) Lives() []Life {
 	var lives []Life
 	for _, command := range commands {

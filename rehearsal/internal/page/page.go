@@ -50,7 +50,7 @@ func (p *Page) Say(format string, args ...any) {
 	p.parts = append(p.parts, part{text: text, head: text})
 }
 
-// Fold adds a page of which Markdown shows the title only, until a reader opens it.
+// Fold adds a page that Markdown hides behind its title.
 func (p *Page) Fold(title string, inner Page) {
 	p.parts = append(p.parts, part{
 		text: "== " + title + "\n\n" + inner.Text(),

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// MergeBase is the commit at which the working tree's branch left main; origin's main if there is one.
+// MergeBase is the commit at which the working tree's branch left main. It prefers origin's main.
 func MergeBase(ctx context.Context, repository string) (string, error) {
 	for _, branch := range []string{"origin/main", "main"} {
 		if base, err := git(ctx, repository, nil, "merge-base", "HEAD", branch); err == nil {

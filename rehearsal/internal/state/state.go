@@ -87,8 +87,8 @@ func Replace(v any, by func(any) (any, bool)) any {
 	return v
 }
 
-// At is the plain value at a path of keys and indices, nil if there is none. What is inside of a secret or an unknown value
-// is one.
+// At is the plain value at a path of keys and indices, nil if the path leads nowhere. Inside of a secret everything is Secret, inside of an
+// unknown value Unknown.
 func At(v any, path ...any) any {
 	v = Plain(v)
 	for _, step := range path {

@@ -84,7 +84,7 @@ pulumi-sums: ## Writes the checksums of what the workflows install of Pulumi, se
 	@.github/scripts/sums.sh $(ARCH)
 
 .PHONY: rehearse
-rehearse: tools .tools/bin/stack ## Plays the life of a stack here: STACK=prod, KEEP=1 to leave it up.
+rehearse: tools .tools/bin/stack ## Plays the life of a stack here, and writes .out/rehearse/report.html: STACK=prod, KEEP=1 to leave it up.
 	@.tools/bin/stack rehearse -stack $(STACK) -plugins "$(PULUMI_PLUGINS)" $(if $(KEEP),-keep)
 
 .PHONY: rehearse-down

@@ -82,15 +82,19 @@ func compare(ctx context.Context, project, base, stack string) (result change.Re
 	}
 	result.Base = commit
 	var data bytes.Buffer
-	if err := result.JSON(&data); err != nil {
+	html, err := result.HTML()
+	if err := errors.Join(err, result.JSON(&data)); err != nil {
 		return result, err
 	}
-	for name, content := range map[string][]byte{"preview.md": []byte(result.Markdown()), "preview.json": data.Bytes()} {
+	for name, content := range map[string][]byte{
+		"report.html": html, "preview.md": []byte(result.Markdown()), "preview.json": data.Bytes(),
+	} {
 		if err := os.WriteFile(filepath.Join(project, previews, name), content, 0o600); err != nil {
 			return result, err
 		}
 	}
 	fmt.Print(result.Text())
-	fmt.Printf("\nWritten to %s: preview.md for a comment, preview.json. It took %.0f s.\n", previews, time.Since(start).Seconds())
+	fmt.Printf("\nWritten to %s: report.html to look at, preview.md for a comment, preview.json. It took %.0f s.\n",
+		previews, time.Since(start).Seconds())
 	return result, nil
 }

@@ -14,11 +14,12 @@ import (
 	"syscall"
 	"time"
 
+	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
 )
 
-// rehearsals is where a rehearsal that is left up says how to reach it.
+// rehearsals is where the report is written, and where a rehearsal that is left up says how to reach it.
 var rehearsals = filepath.Join(written, "rehearse")
 
 // rehearseCommand plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a real Kubernetes
@@ -76,10 +77,27 @@ func rehearse(ctx context.Context, options stage.Options, keep bool) error {
 		// After a failure too: what can be destroyed belongs to the answer.
 		err = errors.Join(err, p.Destroy(ctx))
 	}
-	if !p.Summary(os.Stdout) && err == nil {
-		err = errors.New("a step failed")
+	if err = errors.Join(err, say(p, options.Project)); err == nil {
+		err = p.Failed()
 	}
 	return err
+}
+
+// say prints what was played, and writes it as a page for a browser.
+func say(p *play.Play, project string) error {
+	fmt.Print("\n", p.Page(estimate.Comparison.Page).Text())
+	html, err := p.Page(estimate.Comparison.Whole).HTML("Rehearsal of stack " + p.Stack)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(rehearsals, "report.html")
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(project, rehearsals), 0o700), os.WriteFile(filepath.Join(project, file), html, 0o600),
+	); err != nil {
+		return err
+	}
+	fmt.Printf("\nReport: %s\n", file)
+	return nil
 }
 
 // stay says how to look at the stack, lets the parent go, and waits to be ended.
@@ -98,8 +116,8 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 	}
 	defer os.Remove(kubeconfig)
 	defer os.Remove(pid)
-	if !p.Summary(os.Stdout) {
-		return errors.New("a step failed")
+	if err := errors.Join(say(p, project), p.Failed()); err != nil {
+		return err
 	}
 	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Look at it with kubectl (one is in .tools/bin):\n\nexport KUBECONFIG=%s\n",
 		kubeconfig)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/page"
 )
 
@@ -43,10 +44,20 @@ func (r Result) Text() string {
 // commentLimit is in bytes. The workflow that writes the comment cuts it at 60,000, and adds characters before.
 const commentLimit = 50_000
 
+const title = "What this change does"
+
 // Markdown is the result for a comment on a pull request: the summary first, the rest folded.
 func (r Result) Markdown() string {
 	var p page.Page
-	p.Heading("What this change does")
+	p.Heading(title)
+	p.Add(r.page(estimate.Comparison.Page))
+	return p.Markdown(commentLimit)
+}
+
+// HTML is the result for a browser, with what there is no room for elsewhere.
+func (r Result) HTML() ([]byte, error) { return r.page(estimate.Comparison.Whole).HTML(title) }
+
+func (r Result) page(estimated func(estimate.Comparison) page.Page) (p page.Page) {
 	p.Say("Compared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.", page.Code(r.Base))
 	p.Add(r.summary())
 	p.Add(r.Verdict.page())
@@ -66,10 +77,10 @@ func (r Result) Markdown() string {
 	}
 	for _, stack := range r.Stacks {
 		if stack.Estimate != nil {
-			p.Fold(stack.Name+": cost and time", stack.Estimate.Page())
+			p.Fold(stack.Name+": cost and time", estimated(*stack.Estimate))
 		}
 	}
-	return p.Markdown(commentLimit)
+	return p
 }
 
 // summary has a row for each stack.

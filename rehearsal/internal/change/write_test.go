@@ -83,8 +83,8 @@ func TestTheResultIsWrittenAsItWas(t *testing.T) {
 	}
 }
 
-// A reader of either is told every stack, what it costs and the verdict.
-func TestTextAndMarkdownSayTheSame(t *testing.T) {
+// A reader of any of them is told every stack, what it costs and the verdict.
+func TestTextMarkdownAndHTMLSayTheSame(t *testing.T) {
 	key := estimate.Resource{URN: "k", Type: "aws:kms/key:Key", Name: "another", Custom: true}
 	after := estimate.Of([]estimate.Resource{key}, time.Time{})
 	passes := Stack{Name: "dev", Estimate: &estimate.Comparison{Before: &after, After: after, Apply: &estimate.Timeline{}}}
@@ -92,7 +92,9 @@ func TestTextAndMarkdownSayTheSame(t *testing.T) {
 	stopped.Name, stopped.Changes = "prod", []Change{typed("aws:kms/key:Key", Delete)}
 	result := Result{Base: "0123456 x", Stacks: []Stack{passes, stopped}}
 	result.Verdict = Guard(result.Stacks, nil)
-	for name, text := range map[string]string{"text": result.Text(), "Markdown": result.Markdown()} {
+	html, err := result.HTML()
+	require.NoError(t, err)
+	for name, text := range map[string]string{"text": result.Text(), "Markdown": result.Markdown(), "HTML": string(html)} {
 		for _, part := range []string{"0123456 x", "dev", "prod", "KMS key another", "1.00", "The guard stops this change", "1 to delete"} {
 			assert.Contains(t, text, part, name)
 		}

@@ -74,7 +74,8 @@ type Timeline struct {
 
 // Estimate is what is said of a stack before it is made.
 type Estimate struct {
-	Bill Bill `json:"bill"`
+	Resources []Resource `json:"-"`
+	Bill      Bill       `json:"bill"`
 	// Up makes the whole stack where nothing is, Destroy takes all of it away.
 	Up      Timeline `json:"up"`
 	Destroy Timeline `json:"destroy"`

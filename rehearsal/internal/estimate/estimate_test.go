@@ -1,10 +1,10 @@
 package estimate
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -242,10 +242,9 @@ func TestATypeWithoutDurationsIsListed(t *testing.T) {
 	resources := []Resource{res("aws:rds/instance:Instance", "a", nil), res("aws:rds/instance:Instance", "b", nil)}
 	assert.Equal(t, []string{"aws:rds/instance:Instance"}, Up(resources).Untimed)
 	assert.Equal(t, []string{"aws:rds/instance:Instance"}, Destroy(resources).Untimed)
-	var text bytes.Buffer
-	require.NoError(t, Comparison{After: Of(resources, today)}.Text(&text))
-	assert.Contains(t, text.String(), "not in it: aws:rds/instance:Instance, no duration of this type is known")
-	assert.Contains(t, text.String(), "not in it: aws:rds/instance:Instance a: nothing is known of what this type costs")
+	text := Comparison{After: Of(resources, today)}.Page().Text()
+	assert.Contains(t, text, "not in it: aws:rds/instance:Instance, no duration of this type is known")
+	assert.Contains(t, text, "not in it: aws:rds/instance:Instance a: nothing is known of what this type costs")
 }
 
 func TestBothBillsStandBesideEachOther(t *testing.T) {
@@ -319,4 +318,43 @@ func TestSecretsAreNotKept(t *testing.T) {
 	const project = "urn:pulumi:dev::expense::"
 	assert.Equal(t, []string{project + "a:b:C::x", project + "a:b:C::y", project + "pulumi:providers:kubernetes::expense"},
 		resources[0].Dependencies)
+}
+
+// A row for each operation, a bar of one width, and the critical path marked.
+func TestTheWholeShowsEachOperationAndWhatNeedsWhat(t *testing.T) {
+	resources := small()
+	c := Comparison{After: Of(resources, today)}
+	text := c.Whole().Text()
+	bars := regexp.MustCompile(`(?m)^ +(create|delete) (\S+ \S+) .*  ([·█░]{40})$`).FindAllStringSubmatch(text, -1)
+	assert.Len(t, bars, len(c.After.Up.Operations)+len(c.After.Destroy.Operations))
+	critical := 0
+	for _, bar := range bars {
+		assert.Regexp(t, `^·*(█+|░+)·*$`, bar[3])
+		if strings.Contains(bar[3], "█") {
+			critical++
+		}
+	}
+	assert.Equal(t, len(c.After.Up.CriticalPath())+len(c.After.Destroy.CriticalPath()), critical)
+	for _, r := range resources {
+		assert.Contains(t, text, last(r.Type)+" "+r.Name)
+	}
+}
+
+func TestTheTreeShowsDirectNeedsBelowTheirComponent(t *testing.T) {
+	of := func(urn, typ, parent string, needs ...string) Resource {
+		return Resource{URN: urn, Type: typ, Name: urn, Parent: parent, Dependencies: needs}
+	}
+	assert.Equal(t, strings.Join([]string{
+		"Network net",
+		"  Vpc vpc",
+		"  Subnet sub  <- Vpc vpc",
+		"Key lost",
+		"Cluster eks  <- Subnet sub",
+		"aws provider",
+		"",
+	}, "\n"), Tree([]Resource{
+		of("provider", "pulumi:providers:aws", ""), of("net", "a:a:Network", ""), of("vpc", "b:a:Vpc", "net", "provider"),
+		of("sub", "b:b:Subnet", "net", "provider", "vpc"), of("eks", "b:c:Cluster", "", "provider", "sub", "vpc"),
+		of("lost", "a:k:Key", "nobody"),
+	}))
 }

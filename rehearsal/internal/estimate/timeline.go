@@ -48,7 +48,7 @@ func durationsOf(r Resource) (d durations, known bool) {
 
 // Of estimates a stack as a whole.
 func Of(resources []Resource, day time.Time) Estimate {
-	return Estimate{Bill: BillOf(resources, day), Up: Up(resources), Destroy: Destroy(resources)}
+	return Estimate{Resources: resources, Bill: BillOf(resources, day), Up: Up(resources), Destroy: Destroy(resources)}
 }
 
 // Up is the creation of everything. The engine begins with a resource as soon as all that it needs is there. Its limit of operations at

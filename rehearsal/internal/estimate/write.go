@@ -2,7 +2,6 @@ package estimate
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +17,6 @@ func (c Comparison) Page() (p page.Page) {
 	p.Say("How long AWS takes, estimated from AWS's typical durations, measured in no account of this project:")
 	p.List(c.times()...)
 	return p
-}
-
-// Text writes the comparison for a terminal.
-func (c Comparison) Text(out io.Writer) error {
-	_, err := io.WriteString(out, c.Page().Text())
-	return err
 }
 
 func (c Comparison) bill(p *page.Page) {
@@ -138,7 +131,7 @@ func (t Timeline) path() string {
 	var parts []string
 	for _, o := range t.CriticalPath() {
 		if took := o.End - o.Start; took >= time.Minute {
-			parts = append(parts, fmt.Sprintf("%s %s %s", o.Type[strings.LastIndex(o.Type, ":")+1:], o.Name, minutes(took)))
+			parts = append(parts, fmt.Sprintf("%s %s %s", last(o.Type), o.Name, minutes(took)))
 		}
 	}
 	if len(parts) == 0 {

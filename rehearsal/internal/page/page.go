@@ -1,4 +1,5 @@
-// Package page writes one page for two readers: as text for a terminal, and as Markdown for a comment on a pull request.
+// Package page writes one page for three readers: as text for a terminal, as Markdown for a comment on a pull request, and as HTML for a
+// browser.
 package page
 
 import (
@@ -17,8 +18,10 @@ type part struct {
 	// The part in Markdown: its lines can be cut, and more is the begin of the note on those that are left out.
 	head, tail, more string
 	lines            []string
-	// inner is a page within the part.
-	inner Page
+	html             string
+	// inner is a page within the part, and summary its title.
+	inner   Page
+	summary string
 }
 
 // Column is a column of a table.
@@ -26,7 +29,7 @@ type Column struct {
 	Name string
 	// Number aligns the column to the right.
 	Number bool
-	// Code shows the cells as code in Markdown: nothing in them is markup then.
+	// Code shows the cells as code: in Markdown nothing in them is markup then.
 	Code bool
 	// Below puts the lines of the cells below their row in the text. It is for the last column.
 	Below bool
@@ -40,21 +43,22 @@ func (p *Page) Add(other Page) { p.parts = append(p.parts, other.parts...) }
 
 // Heading adds a heading.
 func (p *Page) Heading(format string, args ...any) {
-	text := fmt.Sprintf(format, args...) + "\n"
-	p.parts = append(p.parts, part{text: "== " + text, head: "### " + text})
+	title := fmt.Sprintf(format, args...)
+	p.parts = append(p.parts, part{text: "== " + title + "\n", head: "### " + title + "\n", html: "<h2>" + escape(title) + "</h2>\n"})
 }
 
 // Say adds a paragraph. It is Markdown in the text too.
 func (p *Page) Say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...) + "\n"
-	p.parts = append(p.parts, part{text: text, head: text})
+	p.parts = append(p.parts, part{text: text, head: text, html: paragraph(text)})
 }
 
-// Fold adds a page that Markdown hides behind its title.
+// Fold adds a page that Markdown and HTML hide behind its title.
 func (p *Page) Fold(title string, inner Page) {
 	p.parts = append(p.parts, part{
 		text: "== " + title + "\n\n" + inner.Text(),
 		head: "<details><summary>" + title + "</summary>\n\n", inner: inner, tail: "\n</details>\n",
+		summary: title,
 	})
 }
 
@@ -62,7 +66,7 @@ func (p *Page) Fold(title string, inner Page) {
 func (p *Page) Code(language, text string) {
 	text = strings.Trim(text, "\n")
 	fence := strings.Repeat("`", max(3, longestRun(text)+1))
-	code := part{text: text + "\n", head: fence + language + "\n", tail: fence + "\n"}
+	code := part{text: text + "\n", head: fence + language + "\n", tail: fence + "\n", html: "<pre>" + escape(text) + "</pre>\n"}
 	for line := range strings.SplitSeq(text, "\n") {
 		code.lines = append(code.lines, clip(line, widest))
 	}
@@ -74,7 +78,7 @@ func (p *Page) List(lines ...string) {
 	if len(lines) == 0 {
 		return
 	}
-	list := part{text: "  " + strings.Join(lines, "\n  ") + "\n", more: "- "}
+	list := part{text: "  " + strings.Join(lines, "\n  ") + "\n", more: "- ", html: items(lines)}
 	for _, line := range lines {
 		list.lines = append(list.lines, "- "+Short(line, widest))
 	}
@@ -103,7 +107,7 @@ func (p *Page) Table(columns []Column, rows [][]string) {
 		}
 		table.lines = append(table.lines, line)
 	}
-	table.text = text(columns, rows)
+	table.text, table.html = text(columns, rows), grid(columns, rows)
 	p.parts = append(p.parts, table)
 }
 

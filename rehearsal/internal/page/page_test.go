@@ -1,12 +1,15 @@
 package page
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
 )
 
 // hostile are texts that would end a cell, code or a row.
@@ -101,4 +104,52 @@ func TestWhatIsEmptyIsNotThere(t *testing.T) {
 	p.List()
 	assert.Empty(t, p.Text())
 	assert.Empty(t, p.Markdown(100))
+}
+
+// Whatever stands on it, the page loads nothing, runs nothing, and does not get wider than the window.
+func TestNothingOnTheHTMLPageIsMarkup(t *testing.T) {
+	texts := append(hostile, `<script>alert(1)</script>`, `"><img src=https://example.com/x>`, "<style>*{}</style>", "&amp;")
+	var inner, p Page
+	var rows [][]string
+	for _, text := range texts {
+		rows = append(rows, []string{text, text})
+	}
+	inner.Table([]Column{{Name: "plain"}, {Name: "code", Code: true, Number: true, Below: true}}, rows)
+	for i, text := range texts {
+		p.Heading("%s", text)
+		p.Say("%d %s", i, Code(text))
+		p.Code("", text)
+		p.List(text)
+		p.Fold("more of "+text, inner)
+	}
+	p.Say("<b>bold</b> and [source](https://example.com/)")
+	data, err := p.HTML("a <title>")
+	require.NoError(t, err)
+	document, err := html.Parse(bytes.NewReader(data))
+	require.NoError(t, err)
+	elements, links := map[string]int{}, 0
+	for node := range document.Descendants() {
+		if node.Type != html.ElementNode {
+			continue
+		}
+		elements[node.Data]++
+		for _, attribute := range node.Attr {
+			assert.Contains(t, []string{"class", "href", "lang", "charset", "content", "name", "http-equiv"}, attribute.Key)
+			if attribute.Key == "href" {
+				links++
+				assert.Equal(t, "a", node.Data)
+			}
+		}
+		if node.Data == "table" {
+			assert.Equal(t, []html.Attribute{{Key: "class", Val: "wide"}}, node.Parent.Attr)
+		}
+	}
+	assert.Equal(t, 1, links)
+	assert.Equal(t, 1, elements["style"])
+	for _, element := range []string{"script", "img", "b"} {
+		assert.Zero(t, elements[element], element)
+	}
+	assert.Equal(t, len(texts), elements["details"])
+	assert.Equal(t, len(texts), elements["h2"])
+	assert.Contains(t, string(data), `content="default-src 'none'; style-src 'unsafe-inline'"`)
 }

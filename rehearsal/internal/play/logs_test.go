@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"expense/rehearsal/internal/estimate"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -105,9 +107,8 @@ func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, play.Use(t.Context()))
 	assert.Regexp(t, `== logs: the way of a line(?s:.*)\. a search finds it\n +by (the search of a browser through OpenSearch Dashboards, as\s+arn:aws|not tried here)`, out.String())
-	var summary strings.Builder
-	require.True(t, play.Summary(&summary), summary.String())
+	require.NoError(t, play.Failed())
 	// Two sidecars of bare pods, two of web, the set-up and the proxy.
-	assert.Regexp(t, `logs: tokens are where they are needed and nowhere else +ok +[0-9.]+ +6 containers`, summary.String())
+	assert.Regexp(t, `logs: tokens are where they are needed and nowhere else +ok +[0-9.]+ +6 containers`, play.Page(estimate.Comparison.Page).Text())
 	require.NoError(t, play.Destroy(t.Context()))
 }

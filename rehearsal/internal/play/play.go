@@ -6,16 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/estimate"
+	"expense/rehearsal/internal/page"
 	"expense/rehearsal/internal/stage"
 )
 
@@ -208,26 +207,38 @@ func (p *Play) Leftovers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
 }
 
-// Summary writes what the stack costs and how long it takes on AWS, then a table of the steps, and reports whether every
-// one held.
-func (p *Play) Summary(out io.Writer) bool {
-	held := true
+// Page is what the stack costs and how long it takes on AWS, as far as it came up, and a table of the steps.
+func (p *Play) Page(estimated func(estimate.Comparison) page.Page) (out page.Page) {
 	if p.Estimate != nil {
-		fmt.Fprintf(out, "\nStack %s on AWS\n", p.Stack)
-		if err := p.Estimate.Text(out); err != nil {
-			held = false
-		}
+		out.Heading("Stack %s on AWS", p.Stack)
+		out.Add(estimated(*p.Estimate))
 	}
-	fmt.Fprintf(out, "\nRehearsal of stack %s\n", p.Stack)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "STEP\tRESULT\tSECONDS\tNOTE")
+	out.Heading("Rehearsal of stack %s", p.Stack)
+	var rows [][]string
 	for _, s := range p.Steps {
-		result := "ok"
+		result, note := "ok", s.Note
 		if s.Err != nil {
-			result, held = "FAILED", false
+			result, note = "FAILED", page.Short(s.Err.Error(), 300)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%.1f\t%s\n", s.Name, result, s.Duration.Seconds(), s.Note)
+		rows = append(rows, []string{s.Name, result, fmt.Sprintf("%.1f", s.Duration.Seconds()), note})
 	}
-	table.Flush()
-	return held && len(p.Steps) > 0
+	out.Table([]page.Column{{Name: "step"}, {Name: "result"}, {Name: "seconds", Number: true}, {Name: "note"}}, rows)
+	return out
+}
+
+// Failed names the steps that failed. It is an error that nothing was played.
+func (p *Play) Failed() error {
+	var failed []string
+	for _, s := range p.Steps {
+		if s.Err != nil {
+			failed = append(failed, s.Name)
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
+	}
+	if len(p.Steps) == 0 {
+		return errors.New("nothing was played")
+	}
+	return nil
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/stage"
 	"expense/rehearsal/internal/stage/stagetest"
 
@@ -183,6 +183,8 @@ func TestLeftoversAreFound(t *testing.T) {
 	require.NoError(t, err)
 	_, err = play.Leftovers(t.Context())
 	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
-	failed := &Play{Steps: []Step{{Name: "what went wrong", Err: err}}}
-	assert.False(t, failed.Summary(io.Discard))
+	failed := &Play{Steps: []Step{{Name: "held"}, {Name: "what went wrong", Err: err}}}
+	assert.EqualError(t, failed.Failed(), "failed: what went wrong")
+	assert.Regexp(t, `what went wrong +FAILED +0\.0 +.*aws:ebs/volume:Volume vol-`, failed.Page(estimate.Comparison.Page).Text())
+	require.Error(t, (&Play{}).Failed(), "nothing was played")
 }

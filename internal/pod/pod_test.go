@@ -1,6 +1,10 @@
 package pod
 
 import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
 	"testing"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -101,4 +105,73 @@ func TestTheSelectorFindsThePods(t *testing.T) {
 	for _, constraint := range spread {
 		assert.Equal(t, Selector("web"), constraint.(corev1.TopologySpreadConstraintArgs).LabelSelector)
 	}
+}
+
+// fill sets every text, number and input in a value to one of its own, and notes it as it is rendered.
+func fill(value reflect.Value, noted *[]string) {
+	own := func(prefix string) string {
+		*noted = append(*noted, fmt.Sprintf("%s%d", prefix, 10000+len(*noted)))
+		return (*noted)[len(*noted)-1]
+	}
+	switch value.Kind() {
+	case reflect.String:
+		value.SetString(own("text-"))
+	case reflect.Int:
+		number, _ := strconv.Atoi(own(""))
+		value.SetInt(int64(number))
+	case reflect.Interface:
+		value.Set(reflect.ValueOf(pulumi.String(own("input-"))))
+	case reflect.Pointer:
+		value.Set(reflect.New(value.Type().Elem()))
+		fill(value.Elem(), noted)
+	case reflect.Slice:
+		value.Set(reflect.MakeSlice(value.Type(), 1, 1))
+		fill(value.Index(0), noted)
+	case reflect.Struct:
+		for i := range value.NumField() {
+			fill(value.Field(i), noted)
+		}
+	}
+}
+
+// filled has every field set but those that are left out.
+func filled[T any](noted *[]string, leaveOut ...string) (out T) {
+	value := reflect.ValueOf(&out).Elem()
+	for i := range value.NumField() {
+		if !slices.Contains(leaveOut, value.Type().Field(i).Name) {
+			fill(value.Field(i), noted)
+		}
+	}
+	return out
+}
+
+// A field that is not rendered is a wish that nobody hears.
+func TestWhatIsSetIsRendered(t *testing.T) {
+	var noted []string
+	spec := filled[Spec](&noted, "InitContainers", "Containers", "Volumes")
+	container := func() Container {
+		c := filled[Container](&noted, "Env", "Startup", "Liveness", "Readiness")
+		c.Env = []Variable{
+			filled[Variable](&noted, "Output", "Field"), filled[Variable](&noted, "Text", "Field"), filled[Variable](&noted, "Text", "Output"),
+		}
+		command, path, port := filled[Probe](&noted, "Path", "Port"), filled[Probe](&noted, "Command"), filled[Probe](&noted, "Command", "Path")
+		c.Startup, c.Liveness, c.Readiness = &command, &path, &port
+		return c
+	}
+	spec.InitContainers, spec.Containers = []Container{container()}, []Container{container(), container()}
+	sources := []string{"ConfigMap", "Secret", "Claim", "Empty", "Token"}
+	for i := range sources {
+		spec.Volumes = append(spec.Volumes, filled[Volume](&noted, slices.Concat(sources[:i], sources[i+1:])...))
+	}
+	rendered := fmt.Sprintf("%v", spec.Template())
+	assert.Greater(t, len(noted), 100)
+	for _, value := range noted {
+		assert.Contains(t, rendered, value)
+	}
+}
+
+func TestDiskIsAskedForOnlyWhereItIsSet(t *testing.T) {
+	requests := func(r Resources) pulumi.StringMap { return r.render().Requests.(pulumi.StringMap) }
+	assert.NotContains(t, requests(Resources{CPU: "1m", Memory: "1Mi"}), "ephemeral-storage")
+	assert.Equal(t, pulumi.String("1Mi"), requests(Resources{StorageMiB: 1})["ephemeral-storage"])
 }

@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // The rehearsal shows that the engine calls the hook, and how EKS and the provider behave.
@@ -46,3 +48,39 @@ func TestWhatAChangeOfLimitsDoesToTheSize(t *testing.T) {
 		}
 	}
 }
+
+// In a preview the hook only says what would be refused, or nobody could look at the rest of the change.
+func TestTheHookRefusesInAnUpdateOnly(t *testing.T) {
+	sizes := func(least, most int) resource.PropertyMap {
+		return resource.NewPropertyMapFromMap(map[string]any{
+			"nodeGroupName": "g-1", "scalingConfig": map[string]any{"minSize": least, "desiredSize": 3, "maxSize": most},
+		})
+	}
+	for _, preview := range []bool{false, true} {
+		require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
+			option, err := warnOfLimits(ctx, "expense")
+			require.NoError(t, err)
+			options, err := pulumi.NewResourceOptions(option)
+			require.NoError(t, err)
+			require.Len(t, options.Hooks.BeforeUpdate, 1)
+			hook := options.Hooks.BeforeUpdate[0].Callback
+			refused := hook(&pulumi.ResourceHookArgs{OldOutputs: sizes(1, 5), NewInputs: sizes(1, 2)})
+			if preview {
+				assert.NoError(t, refused)
+			} else {
+				assert.ErrorContains(t, refused, "EKS refuses maxSize 2 with the size that the state has, 3")
+			}
+			assert.NoError(t, hook(&pulumi.ResourceHookArgs{OldOutputs: sizes(1, 5), NewInputs: sizes(1, 7)}), "warned of only")
+			assert.NoError(t, hook(&pulumi.ResourceHookArgs{OldOutputs: sizes(1, 5), NewInputs: sizes(1, 5)}))
+			return nil
+		}, pulumi.WithMocks("expense", "dev", nothing{}), func(info *pulumi.RunInfo) { info.DryRun = preview }))
+	}
+}
+
+// nothing is an AWS that is not asked.
+type nothing struct{}
+
+func (nothing) NewResource(pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	return "", nil, nil
+}
+func (nothing) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { return nil, nil }

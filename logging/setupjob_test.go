@@ -59,3 +59,9 @@ func TestTheSetupRunsOnceWithItsOwnIdentity(t *testing.T) {
 	assert.Equal(t, job.ActiveDeadlineSeconds, pulumi.Int(token.Seconds), "the master's token outlives the Job")
 	assert.GreaterOrEqual(t, token.Seconds, 600)
 }
+
+// The script and its input are where the config map is mounted, under their names in it.
+func TestTheSetupFindsItsFiles(t *testing.T) {
+	container := setupPod("example.com/fluentd:1", pulumi.StringPtr("files"), pulumi.StringPtr(SetupName)).Containers[0]
+	assert.Equal(t, []string{"ruby", container.Mounts[0].Path + "/setup.rb", container.Mounts[0].Path + "/setup.json"}, container.Command)
+}

@@ -124,7 +124,8 @@ func TestARoleTrustsThePodsThatGetIt(t *testing.T) {
 			name := fmt.Sprint(at(r.Inputs, "metadata.namespace"), ":", at(podSpec(r), "serviceAccountName"))
 			accounts[name] = true
 			if role, signs := variables(t, r)["AWS_ROLE_ARN"]; signs {
-				issuer := strings.TrimPrefix(one(t, all, "aws:iam/openIdConnectProvider:OpenIdConnectProvider", "expense").Inputs["url"].(string), "https://")
+				provider := one(t, all, "aws:iam/openIdConnectProvider:OpenIdConnectProvider", "expense")
+				issuer := strings.TrimPrefix(provider.Inputs["url"].(string), "https://")
 				assert.Equal(t, map[string]any{issuer + ":aud": "sts.amazonaws.com", issuer + ":sub": "system:serviceaccount:" + name},
 					trust[fmt.Sprint(role)], "%s: %s", shape, r)
 			}
@@ -238,7 +239,9 @@ func TestTheDomainsAddressReachesThoseWhoTalkToIt(t *testing.T) {
 }
 
 // allowed says whether a policy of the namespace lets pods with the labels be reached, or reach, at a port.
-func allowed(all []registered, namespace any, direction, end string, labels map[string]any, peer func(map[string]any) bool, protocol string, port any) bool {
+func allowed(
+	all []registered, namespace any, direction, end string, labels map[string]any, peer func(map[string]any) bool, protocol string, port any,
+) bool {
 	for _, r := range of(all, "kubernetes:networking.k8s.io/v1:NetworkPolicy") {
 		selector := at(r.Inputs, "spec.podSelector.matchLabels")
 		chosen, _ := selector.(map[string]any)
@@ -246,7 +249,8 @@ func allowed(all []registered, namespace any, direction, end string, labels map[
 		for key, value := range chosen {
 			mine = mine && labels[key] == value
 		}
-		if !mine || !slices.Contains(at(r.Inputs, "spec.policyTypes").([]any), any(map[string]string{"ingress": "Ingress", "egress": "Egress"}[direction])) {
+		applies := any(map[string]string{"ingress": "Ingress", "egress": "Egress"}[direction])
+		if !mine || !slices.Contains(at(r.Inputs, "spec.policyTypes").([]any), applies) {
 			continue
 		}
 		for _, rule := range list(at(r.Inputs, "spec."+direction)) {
@@ -269,7 +273,8 @@ func TestWhatPodsNeedIsOpen(t *testing.T) {
 		}
 		for _, r := range of(all, "kubernetes:core/v1:Namespace") {
 			for _, protocol := range []string{"UDP", "TCP"} { // an answer that is too long for UDP comes by TCP
-				assert.True(t, allowed(all, at(r.Inputs, "metadata.name"), "egress", "to", nil, dns, protocol, 53.0), "%s: %s: DNS by %s", shape, r, protocol)
+				open := allowed(all, at(r.Inputs, "metadata.name"), "egress", "to", nil, dns, protocol, 53.0)
+				assert.True(t, open, "%s: %s: DNS by %s", shape, r, protocol)
 			}
 		}
 		services := of(all, "kubernetes:core/v1:Service")
@@ -312,7 +317,9 @@ func flag(command, name string) string {
 // What a person is told to type names objects, containers and ports that are there.
 func TestTheCommandsOfTheOutputsFindWhatTheyName(t *testing.T) {
 	t.Parallel()
-	kinds := map[string]string{"deployment": "kubernetes:apps/v1:Deployment", "service": "kubernetes:core/v1:Service", "pod": "kubernetes:core/v1:Pod"}
+	kinds := map[string]string{
+		"deployment": "kubernetes:apps/v1:Deployment", "service": "kubernetes:core/v1:Service", "pod": "kubernetes:core/v1:Pod",
+	}
 	object := regexp.MustCompile(`\b(deployment|service)/(\S+)|exec -it (\S+)`)
 	forwarded := regexp.MustCompile(` (\d+):(\d+)$`)
 	for _, dashboards := range []bool{false, true} {
@@ -394,6 +401,7 @@ func TestTheCommandsOfTheOutputsFindWhatTheyName(t *testing.T) {
 func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
+	var known sync.WaitGroup // the run does not wait for what is looked at here
 	got := map[string]any{}
 	r := &recorder{}
 	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
@@ -401,7 +409,9 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 			return err
 		}
 		for key, value := range ctx.GetCurrentExportMap() {
+			known.Add(1)
 			pulumi.ToOutput(value).ApplyT(func(value any) any {
+				defer known.Done()
 				mu.Lock()
 				defer mu.Unlock()
 				got[key] = value
@@ -412,6 +422,7 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:webSecret"}
 	}))
+	known.Wait()
 	groups := map[string]string{}
 	for _, r := range of(r.all, "aws:eks/nodeGroup:NodeGroup") {
 		groups[r.Name] = outputs[r.Type](r.Inputs, "")["nodeGroupName"].(string)
@@ -450,8 +461,10 @@ func TestAddonsHaveTheirVersionsAndValues(t *testing.T) {
 	}
 	assert.Equal(t, map[string]any{"coredns": version}, versions)
 	assert.Equal(t, map[string]any{
-		"vpc-cni":            map[string]any{"enableNetworkPolicy": "true"},
-		"aws-ebs-csi-driver": map[string]any{"controller": map[string]any{"extraVolumeTags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}}},
+		"vpc-cni": map[string]any{"enableNetworkPolicy": "true"},
+		"aws-ebs-csi-driver": map[string]any{"controller": map[string]any{
+			"extraVolumeTags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"},
+		}},
 	}, values)
 }
 
@@ -524,7 +537,8 @@ func TestTheSettingsReachTheWorkloads(t *testing.T) {
 	assert.Equal(t, []any{"ReadWriteOnce"}, at(claim, "spec.accessModes"))
 	web := one(t, all, "kubernetes:apps/v1:Deployment", "web")
 	scaler := one(t, all, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler", "web").Inputs
-	assert.Equal(t, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": at(web.Inputs, "metadata.name")}, at(scaler, "spec.scaleTargetRef"))
+	target := map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": at(web.Inputs, "metadata.name")}
+	assert.Equal(t, target, at(scaler, "spec.scaleTargetRef"))
 	assert.Equal(t, []any{3.0, 5.0}, []any{at(scaler, "spec.minReplicas"), at(scaler, "spec.maxReplicas")})
 	metrics := list(at(scaler, "spec.metrics"))
 	require.Len(t, metrics, 1)
@@ -544,7 +558,8 @@ func TestTheSettingsReachTheWorkloads(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"green"}, colours)
-	assert.True(t, before(all, one(t, all, "kubernetes:core/v1:Service", "web"))[web.String()], "a Service is made once it has pods, or Pulumi waits for them")
+	service := one(t, all, "kubernetes:core/v1:Service", "web")
+	assert.True(t, before(all, service)[web.String()], "a Service is made once it has pods, or Pulumi waits for them")
 }
 
 // The autoscaler reads what its scheduler looks at: its informers, in cluster-autoscaler/utils/kubernetes/listers.go, and those of
@@ -578,6 +593,48 @@ func TestTheAutoscalerReadsWhatItLooksAt(t *testing.T) {
 		groups := map[any]any{"leases": "coordination.k8s.io", "configmaps": ""}
 		for _, resource := range rule["resources"].([]any) {
 			assert.Equal(t, []any{groups[resource]}, rule["apiGroups"], resource)
+		}
+	}
+}
+
+// The quota refuses a container that asks for nothing, unless the namespace asks for it.
+func TestAContainerThatAsksForNothingFitsTheQuota(t *testing.T) {
+	sweep(t, ofType("kubernetes:core/v1:LimitRange"), func(t *testing.T, _ string, r registered) {
+		limits := list(at(r.Inputs, "spec.limits"))
+		require.Len(t, limits, 1)
+		for _, path := range []string{"defaultRequest.cpu", "defaultRequest.memory", "default.memory", "max.memory"} {
+			assert.NotEmpty(t, at(limits[0], path), "%s: %s", r, path)
+		}
+		assert.Equal(t, "Container", limits[0]["type"])
+	})
+}
+
+// People keep their access until all that is in the cluster is gone.
+func TestPeopleKeepTheirAccess(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for shape, all := range everything(t) {
+		first := before(all, one(t, all, "pulumi:providers:kubernetes", "expense"))
+		for _, r := range of(all, "aws:eks/accessPolicyAssociation:AccessPolicyAssociation") {
+			assert.True(t, first[r.String()], "%s: %s", shape, r)
+			checked++
+		}
+	}
+	assert.GreaterOrEqual(t, checked, 2)
+}
+
+// The fields that can be searched are made by the set-up and kept by the sidecars.
+func TestTheSearchableFieldsAreTheSameEverywhere(t *testing.T) {
+	t.Parallel()
+	settings := stackFile(t, "dev")
+	set(t, settings, "expense:logging.indexedFields", map[string]string{"colour": "keyword"})
+	all, err := run(t, "dev", settings)
+	require.NoError(t, err)
+	files := at(one(t, all, "kubernetes:core/v1:ConfigMap", "expense-log-setup").Inputs, "data").(map[string]any)
+	assert.Contains(t, files["setup.json"], `"colour"`)
+	for _, r := range all {
+		if fields, ships := variables(t, r)["LOG_INDEXED_FIELDS"]; ships {
+			assert.JSONEq(t, `{"colour": "keyword"}`, fmt.Sprint(fields), r)
 		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
@@ -30,9 +29,8 @@ import (
 // (provider/pkg/await/await.go); longer than most things take on AWS.
 const patience = 10 * time.Minute
 
-// awaited is what the real provider waits for, per apiVersion and kind. fixed is how long if no resource can say otherwise;
-// refreshed tells that its refresh looks too. Kinds that are not here are ready at once. ready tells whether an object is; an
-// error is that it never will be.
+// awaited is what the real provider waits for, per apiVersion and kind; other kinds are ready at once. An error of ready says that
+// the object never will be. fixed is the time where no resource can set another; refreshed says that a refresh looks, too.
 var awaited = map[string]struct {
 	ready     func(context.Context, *cluster, *object) (bool, error)
 	fixed     time.Duration
@@ -41,15 +39,14 @@ var awaited = map[string]struct {
 	"apps/v1/Deployment":       {ready: rolledOut, refreshed: true},
 	"apps/v1/StatefulSet":      {ready: rolledOut, refreshed: true},
 	"apps/v1/DaemonSet":        {ready: rolledOut, refreshed: true},
-	"v1/Pod":                   {ready: podReady, refreshed: true},
+	"v1/Pod":                   {ready: rolledOut, refreshed: true},
 	"batch/v1/Job":             {ready: jobComplete, refreshed: true},
 	"v1/Service":               {ready: serviceReady, refreshed: true},
 	"v1/PersistentVolumeClaim": {ready: claimReady, fixed: 5 * time.Minute},
-	"v1/PersistentVolume":      {ready: volumeReady, fixed: 5 * time.Minute},
 	"v1/ResourceQuota":         {ready: quotaReady, fixed: time.Minute},
 }
 
-// unreadyError is an object that exists and is not ready, with what the real provider says of the reason.
+// unreadyError is an object that exists and is not ready, with the real provider's reasons.
 type unreadyError struct {
 	what    string
 	reasons []string
@@ -57,8 +54,8 @@ type unreadyError struct {
 
 func (e *unreadyError) Error() string { return e.what }
 
-// awaitReady waits until the object is ready and returns it as it is then; if it does not become ready, with the reason.
-// Meanwhile it shows what holds the object up.
+// awaitReady waits until the object is ready and returns its latest form, with the reason if it did not become ready. Meanwhile it
+// shows what holds the object up.
 func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *object, timeout time.Duration) (*object, error) {
 	awaits, ok := awaited[live.GetAPIVersion()+"/"+live.GetKind()]
 	if !ok || inputs.GetAnnotations()[skipAwait] == "true" {
@@ -80,7 +77,7 @@ func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *obje
 		for _, line := range c.problems(waiting, live) {
 			if !slices.Contains(shown, line) {
 				shown = append(shown, line)
-				if live.GetKind() != "Job" || !strings.Contains(line, "containers with unready status") { // every Job has that while it runs
+				if live.GetKind() != "Job" || !strings.Contains(line, "containers with unready status") { // as of every Job that runs
 					warn(ctx, urn, line, false)
 				}
 			}
@@ -89,8 +86,9 @@ func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *obje
 		never = err != nil
 		return ready, err
 	})
-	if err == nil && live.GetKind() == "Service" { // whose endpoints come without a change of it
-		_, err = watchtools.UntilWithSync(waiting, endpoints(c, live), &discoveryv1.EndpointSlice{},
+	if err == nil && live.GetKind() == "Service" { // endpoints come without a change of the Service
+		slices := c.dynamic.Resource(discoveryv1.SchemeGroupVersion.WithResource("endpointslices")).Namespace(live.GetNamespace())
+		_, err = watchtools.UntilWithSync(waiting, watched(slices, endpoints(live)), &object{},
 			func(cache.Store) (bool, error) { return !selects(live), nil },
 			func(watch.Event) (bool, error) { return settled(waiting, c, live) })
 	}
@@ -118,7 +116,7 @@ func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *obje
 	return live, &unreadyError{what, reasons}
 }
 
-// unready tells why an object is not ready now, nil if it is or if nobody waits for it.
+// unready tells why an object is not ready now; nil if it is, or if nobody waits for it.
 func (c *cluster) unready(ctx context.Context, inputs, live *object) error {
 	awaits, ok := awaited[live.GetAPIVersion()+"/"+live.GetKind()]
 	if !ok || !awaits.refreshed || inputs.GetAnnotations()[skipAwait] == "true" {
@@ -134,7 +132,7 @@ func (c *cluster) unready(ctx context.Context, inputs, live *object) error {
 	return &unreadyError{fmt.Sprintf("Resource '%s' was created but failed to initialize", live.GetName()), c.reasons(ctx, live)}
 }
 
-// awaitGone waits until the object does not exist any more. If that takes too long it returns the object as it is then.
+// awaitGone waits until the object is gone. If that takes too long, it returns the object's latest form.
 func awaitGone(ctx context.Context, urn string, client dynamic.ResourceInterface, live *object, timeout time.Duration) (*object, error) {
 	waiting, cancel := context.WithTimeout(ctx, cmp.Or(timeout, patience))
 	defer cancel()
@@ -158,19 +156,24 @@ func awaitGone(ctx context.Context, urn string, client dynamic.ResourceInterface
 	return last, wait.ErrorInterrupted(ctx.Err()) // without a cause: timed out waiting for the condition
 }
 
-// single lists and watches one object.
-func single(client dynamic.ResourceInterface, o *object) cache.ListerWatcher {
-	selector := fields.OneTermEqualSelector("metadata.name", o.GetName()).String()
+// watched lists and watches what the options select.
+func watched(client dynamic.ResourceInterface, selected metav1.ListOptions) *cache.ListWatch {
+	narrow := func(options metav1.ListOptions) metav1.ListOptions {
+		options.FieldSelector, options.LabelSelector = selected.FieldSelector, selected.LabelSelector
+		return options
+	}
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.FieldSelector = selector
-			return client.List(ctx, options)
+			return client.List(ctx, narrow(options))
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.FieldSelector = selector
-			return client.Watch(ctx, options)
+			return client.Watch(ctx, narrow(options))
 		},
 	}
+}
+
+func single(client dynamic.ResourceInterface, o *object) *cache.ListWatch {
+	return watched(client, metav1.ListOptions{FieldSelector: "metadata.name=" + o.GetName()})
 }
 
 func rolledOut(_ context.Context, _ *cluster, o *object) (bool, error) {
@@ -178,14 +181,8 @@ func rolledOut(_ context.Context, _ *cluster, o *object) (bool, error) {
 	return err == nil && result.Status == status.CurrentStatus, err
 }
 
-func podReady(_ context.Context, _ *cluster, o *object) (bool, error) {
-	pod, err := as[corev1.Pod](o)
-	ready := condition(pod, corev1.PodReady)
-	return pod.Status.Phase == corev1.PodSucceeded || ready != nil && ready.Status == corev1.ConditionTrue, err
-}
-
-// jobComplete: a Job that has failed for good is an error for two reasons only, which is all that the real provider looks at
-// (provider/pkg/await/checker/job/check.go); for any other, such as a rule of its podFailurePolicy, it waits in vain.
+// jobComplete: two reasons make a failed Job an error. After any other, such as a rule of its podFailurePolicy, the real provider
+// waits on (provider/pkg/await/checker/job/check.go).
 func jobComplete(_ context.Context, _ *cluster, o *object) (bool, error) {
 	job, err := as[batchv1.Job](o)
 	if err != nil {
@@ -215,25 +212,26 @@ func serviceReady(_ context.Context, _ *cluster, o *object) (bool, error) {
 	return service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0, err
 }
 
-// selects tells whether the endpoints of a Service are looked at.
+// selects tells whether a Service has endpoints to wait for.
 func selects(o *object) bool {
 	service, err := as[corev1.Service](o)
-	return err == nil && service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.ClusterIP != corev1.ClusterIPNone && len(service.Spec.Selector) > 0
+	return err == nil && service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.ClusterIP != corev1.ClusterIPNone &&
+		len(service.Spec.Selector) > 0
 }
 
-// settled tells whether every pod that a Service selects is ready, which is so without any.
+// settled tells whether all pods that a Service selects are ready, also if it selects none.
 func settled(ctx context.Context, c *cluster, o *object) (bool, error) {
 	_, unready, err := targets(ctx, c, o)
 	return err == nil && !unready, err
 }
 
-// targets tells whether a Service has endpoints that are ready, and others. Those that end are no endpoints any more.
+// targets tells whether a Service has ready endpoints, and whether it has others. Endpoints that end do not count.
 func targets(ctx context.Context, c *cluster, o *object) (ready, unready bool, err error) {
-	list, err := endpoints(c, o).ListWithContextFunc(ctx, metav1.ListOptions{})
+	list, err := c.clients.DiscoveryV1().EndpointSlices(o.GetNamespace()).List(ctx, endpoints(o))
 	if err != nil {
 		return false, false, err
 	}
-	for _, slice := range list.(*discoveryv1.EndpointSliceList).Items {
+	for _, slice := range list.Items {
 		for _, endpoint := range slice.Endpoints {
 			if conditions := endpoint.Conditions; conditions.Terminating == nil || !*conditions.Terminating {
 				ready = ready || conditions.Ready == nil || *conditions.Ready
@@ -244,22 +242,12 @@ func targets(ctx context.Context, c *cluster, o *object) (ready, unready bool, e
 	return ready, unready, nil
 }
 
-// endpoints lists and watches the endpoint slices of a Service.
-func endpoints(c *cluster, service *object) *cache.ListWatch {
-	client, selector := c.clients.DiscoveryV1().EndpointSlices(service.GetNamespace()), discoveryv1.LabelServiceName+"="+service.GetName()
-	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.LabelSelector = selector
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.LabelSelector = selector
-			return client.Watch(ctx, options)
-		},
-	}
+// endpoints selects the endpoint slices of a Service.
+func endpoints(service *object) metav1.ListOptions {
+	return metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service.GetName()}
 }
 
-// claimReady: a claim is bound, or it is pending because its class waits for the first pod that uses it.
+// claimReady: a claim is bound, or its class waits for the first pod that uses it.
 func claimReady(ctx context.Context, c *cluster, o *object) (bool, error) {
 	claim, err := as[corev1.PersistentVolumeClaim](o)
 	if err != nil || claim.Status.Phase == corev1.ClaimBound {
@@ -267,15 +255,10 @@ func claimReady(ctx context.Context, c *cluster, o *object) (bool, error) {
 	}
 	if name := claim.Spec.StorageClassName; name != nil && *name != "" && claim.Status.Phase == corev1.ClaimPending {
 		class, err := c.clients.StorageV1().StorageClasses().Get(ctx, *name, metav1.GetOptions{})
-		// One that is missing, somebody may make yet.
+		// A missing class may still be made.
 		return err == nil && class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer, nil
 	}
 	return false, nil
-}
-
-func volumeReady(_ context.Context, _ *cluster, o *object) (bool, error) {
-	volume, err := as[corev1.PersistentVolume](o)
-	return volume.Status.Phase == corev1.VolumeAvailable || volume.Status.Phase == corev1.VolumeBound, err
 }
 
 func quotaReady(_ context.Context, _ *cluster, o *object) (bool, error) {
@@ -289,8 +272,8 @@ func as[T any](o *object) (T, error) {
 	return typed, err
 }
 
-// problems are what is shown while an object is not ready, and at the end: of a Deployment its conditions, of the rest what
-// their pods' containers say. A pod that was not scheduled has nothing to say (provider/pkg/await/checker/pod/check.go).
+// problems are the lines while an object is not ready: the conditions of a Deployment, and what the containers of pods say. A pod
+// that was not scheduled says nothing (provider/pkg/await/checker/pod/check.go).
 func (c *cluster) problems(ctx context.Context, o *object) (lines []string) {
 	switch o.GetKind() {
 	case "Pod":
@@ -326,9 +309,9 @@ func (c *cluster) problems(ctx context.Context, o *object) (lines []string) {
 	return lines
 }
 
-// reasons are what is said at the end of an object that is not ready.
+// reasons are the lines at the end of the wait for an object that is not ready.
 func (c *cluster) reasons(ctx context.Context, o *object) []string {
-	// After Cancel too: this is what a person reads.
+	// After Cancel, too: a person reads them.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	lines := c.problems(ctx, o)
@@ -346,7 +329,8 @@ func (c *cluster) reasons(ctx context.Context, o *object) []string {
 		service, _ := as[corev1.Service](o)
 		ready, _, err := targets(ctx, c, o)
 		if err == nil && !ready && service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.ClusterIP != corev1.ClusterIPNone {
-			lines = append(lines, "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods")
+			lines = append(lines, "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' "+
+				"may not match labels on any Pods")
 		}
 		if ready, err := serviceReady(ctx, c, o); err == nil && !ready {
 			lines = append(lines, "Service was not allocated an IP address; does your cloud provider support this?")
@@ -401,7 +385,7 @@ func condition(pod corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditio
 	return nil
 }
 
-// containerProblems says of containers that are not ready what they wait for and how they ended.
+// containerProblems says what unready containers wait for, and how they ended.
 func containerProblems(pod corev1.Pod) (lines []string) {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.Ready {
@@ -418,7 +402,8 @@ func containerProblems(pod corev1.Pod) (lines []string) {
 			lines = append(lines, fmt.Sprintf("container %q completed with exit code %d", s.Name, ended.ExitCode))
 		}
 		if before := s.LastTerminationState.Terminated; before != nil {
-			lines = append(lines, fmt.Sprintf("container %q terminated at %s (%s: exit code %d)", s.Name, before.FinishedAt.UTC().Format(time.RFC3339Nano), before.Reason, before.ExitCode))
+			lines = append(lines, fmt.Sprintf("container %q terminated at %s (%s: exit code %d)",
+				s.Name, before.FinishedAt.UTC().Format(time.RFC3339Nano), before.Reason, before.ExitCode))
 			if before.Message != "" {
 				lines = append(lines, before.Message)
 			}

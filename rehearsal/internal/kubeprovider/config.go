@@ -2,17 +2,17 @@ package kubeprovider
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -22,131 +22,97 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// settings are the arguments of the provider that the stand-in takes. Those without a comment change nothing here.
-var settings = []string{
-	"kubeconfig", "context", "cluster", "namespace", "clusterIdentifier", "deleteUnreachable", "enableConfigMapMutable", "enableSecretMutable",
-	"enableServerSideApply", // must be true, its default
-	"suppressDeprecationWarnings", "suppressHelmHookWarnings", "kubeClientSettings", "version", "pluginDownloadURL",
-}
+// The provider's arguments that the stand-in takes. The engine adds its own two.
+const (
+	kubeconfigKey = "kubeconfig"
+	identifierKey = "clusterIdentifier"
+	serverSideKey = "enableServerSideApply" // true, its default
+)
 
-// checkConfig refuses arguments that would make the real provider behave as the stand-in cannot.
+// checkConfig refuses arguments with which the real provider behaves otherwise than the stand-in.
 func checkConfig(news resource.PropertyMap) (failures []*pulumirpc.CheckFailure) {
+	taken := []resource.PropertyKey{kubeconfigKey, identifierKey, serverSideKey, "version", "pluginDownloadURL"}
 	for _, key := range slices.Sorted(maps.Keys(news)) {
-		if !slices.Contains(settings, string(key)) && !news[key].IsNull() {
-			failures = append(failures, &pulumirpc.CheckFailure{Property: string(key), Reason: fmt.Sprintf("%q is not modelled by the kubernetes stand-in: leave it out", key)})
+		reason := ""
+		switch value := news[key]; {
+		case value.IsNull():
+		case !slices.Contains(taken, key):
+			reason = fmt.Sprintf("%q is not modelled by the kubernetes stand-in: leave it out", key)
+		case key == serverSideKey && fmt.Sprint(value.V) == "false": // from an SDK it is text
+			reason = "client-side apply is not modelled by the kubernetes stand-in: leave the argument out or set it to true"
 		}
-	}
-	if text(news, "enableServerSideApply") == "false" {
-		failures = append(failures, &pulumirpc.CheckFailure{Property: "enableServerSideApply", Reason: "client-side apply is not modelled by the kubernetes stand-in: leave the argument out or set it to true"})
+		if reason != "" {
+			failures = append(failures, &pulumirpc.CheckFailure{Property: string(key), Reason: reason})
+		}
 	}
 	return failures
 }
 
-// diffConfig tells which changes of the provider's arguments replace it, and with it every object: another cluster
-// identifier or, if there is none, another cluster in the kubeconfig. A kubeconfig that is not known yet may be another
-// cluster's. Adding or removing the identifier replaces nothing (DiffConfig of the real provider).
+// diffConfig tells which changes of the arguments replace the provider, and with it every object: another cluster identifier,
+// or without one another cluster in the kubeconfig. An unknown kubeconfig may be that of another cluster. To add or remove the
+// identifier replaces nothing (DiffConfig of the real provider).
 func diffConfig(olds, news resource.PropertyMap) (*pulumirpc.DiffResponse, error) {
-	const identifier = "clusterIdentifier"
-	response := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}
 	diff := olds.Diff(news)
 	if diff == nil {
-		return response, nil
+		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
 	}
-	response.Changes = pulumirpc.DiffResponse_DIFF_SOME
-	pinned := diff.Same(identifier) && news.HasValue(identifier)
-	replace := func(key string) {
-		if !pinned {
-			response.Replaces = append(response.Replaces, key)
-		}
-	}
-	if diff.Updated(identifier) {
-		replace(identifier)
-	}
-	selectors := []string{"kubeconfig", "context", "cluster"} // what says which cluster it is
-	for _, key := range selectors {
-		if news[resource.PropertyKey(key)].IsComputed() {
-			response.Diffs = []string{key}
-			replace(key)
-			return response, nil
-		}
-	}
+	response := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME}
 	for _, key := range diff.ChangedKeys() {
 		response.Diffs = append(response.Diffs, string(key))
 	}
-	before, err := activeCluster(olds)
-	if err != nil {
-		return nil, err
-	}
-	after, err := activeCluster(news)
-	if err != nil {
-		return nil, err
-	}
-	if before != nil && after != nil && !reflect.DeepEqual(before, after) {
-		for _, key := range selectors {
-			if slices.Contains(response.Diffs, key) {
-				replace(key)
-			}
+	switch {
+	case diff.Updated(identifierKey):
+		response.Replaces = []string{identifierKey}
+	case diff.Same(identifierKey) && news.HasValue(identifierKey):
+	case news[kubeconfigKey].IsComputed():
+		response.Replaces = []string{kubeconfigKey}
+	default:
+		before, err1 := clusterOf(olds)
+		after, err2 := clusterOf(news)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("failed to parse kubeconfig: %w", err)
+		}
+		if before != nil && after != nil && !reflect.DeepEqual(before, after) {
+			response.Replaces = []string{kubeconfigKey}
 		}
 	}
 	return response, nil
 }
 
-// text reads an argument; the SDKs send those that are no strings as JSON text, the engine may send them as they are.
-func text(args resource.PropertyMap, key resource.PropertyKey) string {
-	switch v := args[key]; {
-	case v.IsString():
-		return v.StringValue()
-	case v.IsBool():
-		return strconv.FormatBool(v.BoolValue())
-	}
-	return ""
+func kubeconfig(args resource.PropertyMap) []byte {
+	text, _ := args[kubeconfigKey].V.(string)
+	return []byte(text)
 }
 
-// activeCluster is the address and CA that the arguments point at, nil if they point nowhere.
-func activeCluster(args resource.PropertyMap) (*api.Cluster, error) {
-	config, err := clientcmd.Load([]byte(text(args, "kubeconfig")))
-	if err != nil {
-		return nil, fmt.Errorf("failed to parse kubeconfig: %w", err)
+// clusterOf is the cluster of the kubeconfig's current context, nil if there is none.
+func clusterOf(args resource.PropertyMap) (*api.Cluster, error) {
+	config, err := clientcmd.Load(kubeconfig(args))
+	if err != nil || config.Contexts[config.CurrentContext] == nil {
+		return nil, err
 	}
-	current := config.Contexts[cmp.Or(text(args, "context"), config.CurrentContext)]
-	if current == nil {
-		return nil, nil
-	}
-	return config.Clusters[cmp.Or(text(args, "cluster"), current.Cluster)], nil
+	return config.Clusters[config.Contexts[config.CurrentContext].Cluster], nil
 }
 
 // cluster is what a configured provider talks to.
 type cluster struct {
-	dynamic   dynamic.Interface
-	clients   kubernetes.Interface
-	mapper    meta.ResettableRESTMapper
-	namespace string // of namespaced objects that name none
-
+	dynamic dynamic.Interface
+	clients kubernetes.Interface
+	mapper  meta.ResettableRESTMapper
 	// unreachable is why there is nothing to talk to, nil if there is.
-	unreachable                       error
-	deleteUnreachable                 bool
-	mutableConfigMaps, mutableSecrets bool
+	unreachable error
 }
 
-// connect takes the provider's arguments. A cluster that does not answer is no error before something is
-// asked of it, as in the real provider. aws is what runs for its `aws`.
+// connect takes the provider's arguments. As in the real provider, a cluster that does not answer is an error only when
+// something is asked of it. aws is what runs for `aws`.
 func connect(args resource.PropertyMap, aws string) (*cluster, error) {
-	enabled := func(key resource.PropertyKey, variable string) bool {
-		return cmp.Or(text(args, key), os.Getenv(variable)) == "true"
+	text := kubeconfig(args)
+	if len(text) == 0 {
+		// The real provider takes the user's own kubeconfig, of whatever cluster.
+		return nil, errors.New("the kubernetes provider has no kubeconfig: the stand-in does not use the ambient one")
 	}
-	c := &cluster{
-		deleteUnreachable: enabled("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
-		mutableConfigMaps: enabled("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
-		mutableSecrets:    enabled("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
-	}
-	if text(args, "kubeconfig") == "" {
-		// The real provider takes the user's own kubeconfig, which may be anybody's cluster.
-		return nil, fmt.Errorf("the kubernetes provider has no kubeconfig: the stand-in does not use the ambient one")
-	}
-	config, err := clientcmd.Load([]byte(text(args, "kubeconfig")))
+	config, err := clientcmd.Load(text)
 	if err != nil {
-		c.unreachable = fmt.Errorf("failed to parse kubeconfig data: %w", err)
-		return c, nil
+		return &cluster{unreachable: fmt.Errorf("failed to parse kubeconfig data: %w", err)}, nil
 	}
 	if err := checkKubeconfig(config); err != nil {
 		return nil, err
@@ -156,14 +122,8 @@ func connect(args resource.PropertyMap, aws string) (*cluster, error) {
 			user.Exec.Command = aws
 		}
 	}
-	kubeconfig := clientcmd.NewDefaultClientConfig(*config, &clientcmd.ConfigOverrides{
-		CurrentContext: text(args, "context"),
-		Context:        api.Context{Cluster: text(args, "cluster"), Namespace: text(args, "namespace")},
-	})
-	if c.namespace, _, err = kubeconfig.Namespace(); err == nil {
-		err = c.dial(kubeconfig)
-	}
-	if err != nil {
+	c := &cluster{}
+	if err := c.dial(config); err != nil {
 		c.unreachable = fmt.Errorf("unable to load schema information from the API server: %w", err)
 	}
 	return c, nil
@@ -174,13 +134,12 @@ func connect(args resource.PropertyMap, aws string) (*cluster, error) {
 // LD_PRELOAD, could make it run anything.
 var ofTheComponent = []string{"KUBERNETES_EXEC_INFO", "AWS_PROFILE"}
 
-// checkKubeconfig refuses what the component never writes: other commands than `aws`, and the names of files, which would be read
-// as the user who rehearses. The real provider takes all of it from whoever reaches its port.
+// checkKubeconfig refuses what the component never writes: commands other than `aws`, and names of files, which the stand-in
+// would read as its user. The real provider takes both from everybody who reaches its port.
 func checkKubeconfig(config *api.Config) error {
+	files := map[string]string{}
 	for name, user := range config.AuthInfos {
-		if user.TokenFile+user.ClientCertificate+user.ClientKey != "" {
-			return fmt.Errorf("kubeconfig: user %q names a file; the kubernetes stand-in reads none: put its contents in", name)
-		}
+		files[fmt.Sprintf("user %q", name)] = user.TokenFile + user.ClientCertificate + user.ClientKey
 		if user.Exec == nil {
 			continue
 		}
@@ -189,20 +148,24 @@ func checkKubeconfig(config *api.Config) error {
 		}
 		for _, variable := range user.Exec.Env {
 			if !slices.Contains(ofTheComponent, variable.Name) {
-				return fmt.Errorf("kubeconfig: user %q sets %s for `aws`; the kubernetes stand-in allows: %s", name, variable.Name, strings.Join(ofTheComponent, ", "))
+				return fmt.Errorf("kubeconfig: user %q sets %s for `aws`; the kubernetes stand-in allows: %s",
+					name, variable.Name, strings.Join(ofTheComponent, ", "))
 			}
 		}
 	}
 	for name, cluster := range config.Clusters {
-		if cluster.CertificateAuthority != "" {
-			return fmt.Errorf("kubeconfig: cluster %q names a file; the kubernetes stand-in reads none: put its contents in", name)
+		files[fmt.Sprintf("cluster %q", name)] = cluster.CertificateAuthority
+	}
+	for who, file := range files {
+		if file != "" {
+			return fmt.Errorf("kubeconfig: %s names a file; the kubernetes stand-in reads none: put its contents in", who)
 		}
 	}
 	return nil
 }
 
-func (c *cluster) dial(kubeconfig clientcmd.ClientConfig) error {
-	config, err := kubeconfig.ClientConfig()
+func (c *cluster) dial(kubeconfig *api.Config) error {
+	config, err := clientcmd.NewDefaultClientConfig(*kubeconfig, nil).ClientConfig()
 	if err != nil {
 		return err
 	}
@@ -229,7 +192,7 @@ func (c *cluster) resource(o *object) (dynamic.ResourceInterface, error) {
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 		return c.dynamic.Resource(mapping.Resource), nil
 	}
-	return c.dynamic.Resource(mapping.Resource).Namespace(cmp.Or(o.GetNamespace(), c.namespace)), nil
+	return c.dynamic.Resource(mapping.Resource).Namespace(cmp.Or(o.GetNamespace(), metav1.NamespaceDefault)), nil
 }
 
 func (c *cluster) mapping(o *object) (*meta.RESTMapping, error) {

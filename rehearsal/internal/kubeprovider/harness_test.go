@@ -54,7 +54,10 @@ func TestMain(m *testing.M) {
 	}
 	bin, err := os.MkdirTemp("", "bin-")
 	if err == nil {
-		err = errors.Join(os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700), os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")))
+		err = errors.Join(
+			os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
+			os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")),
+		)
 	}
 	if err != nil {
 		panic(err)
@@ -86,7 +89,12 @@ func realServer(t *testing.T) (*controlplane.ControlPlane, kubernetes.Interface)
 	require.NoError(t, shared.err)
 	clients, err := kubernetes.NewForConfig(shared.RESTConfig())
 	require.NoError(t, err)
-	resources := corev1.ResourceList{"cpu": quantity.MustParse("8"), "memory": quantity.MustParse("16Gi"), "pods": quantity.MustParse("100"), "ephemeral-storage": quantity.MustParse("100Gi")}
+	resources := corev1.ResourceList{
+		"cpu":               quantity.MustParse("8"),
+		"memory":            quantity.MustParse("16Gi"),
+		"pods":              quantity.MustParse("100"),
+		"ephemeral-storage": quantity.MustParse("100Gi"),
+	}
 	_, _ = clients.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "node", Labels: map[string]string{"kubernetes.io/hostname": "node"}},
 		Status:     corev1.NodeStatus{Capacity: resources, Allocatable: resources},
@@ -97,7 +105,8 @@ func realServer(t *testing.T) (*controlplane.ControlPlane, kubernetes.Interface)
 // namespace makes a namespace, ready for pods, that goes away with the test.
 func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]string) string {
 	t.Helper()
-	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}, metav1.CreateOptions{})
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}
+	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), made, metav1.CreateOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = clients.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
@@ -113,7 +122,8 @@ func namespace(t *testing.T, clients kubernetes.Interface, labels map[string]str
 type engine struct {
 	pulumirpc.ResourceProviderClient
 	pulumirpc.UnimplementedEngineServer
-	t *testing.T
+	t       *testing.T
+	timeout float64 // of a resource, in seconds; 0 is the provider's own
 
 	mu    sync.Mutex
 	shown []string
@@ -168,31 +178,35 @@ func dial(t *testing.T, start func(address string) int) *engine {
 	require.NoError(t, err)
 	t.Cleanup(func() { close(cancel); <-handle.Done })
 	address := fmt.Sprintf("127.0.0.1:%d", handle.Port)
-	connection, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(start(address)), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
+	connection, err := grpc.NewClient(
+		"127.0.0.1:"+strconv.Itoa(start(address)),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		rpcutil.GrpcChannelOptions(),
+	)
 	require.NoError(t, err)
 	t.Cleanup(func() { connection.Close() })
 	e.ResourceProviderClient = pulumirpc.NewResourceProviderClient(connection)
-	if _, err := e.Handshake(t.Context(), &pulumirpc.ProviderHandshakeRequest{EngineAddress: address}); status.Code(err) != codes.Unimplemented {
+	_, err = e.Handshake(t.Context(), &pulumirpc.ProviderHandshakeRequest{EngineAddress: address})
+	if status.Code(err) != codes.Unimplemented {
 		require.NoError(t, err)
 	}
 	return e
 }
 
 // configured is an engine whose provider talks to the control plane, with a kubeconfig like EKS's.
-func configured(t *testing.T, c *controlplane.ControlPlane, settings map[string]string) *engine {
+func configured(t *testing.T, c *controlplane.ControlPlane) *engine {
 	t.Helper()
 	e := newEngine(t)
-	require.NoError(t, e.configure(kubeconfig(t, c.URL, c.CA, c.AdminToken), settings))
+	require.NoError(t, e.configure(kubeconfig(t, c.URL, c.CA, c.AdminToken)))
 	return e
 }
 
-func (e *engine) configure(kubeconfig string, settings map[string]string) error {
-	args, variables := values{"kubeconfig": kubeconfig}, map[string]string{"kubernetes:config:kubeconfig": kubeconfig}
-	for key, v := range settings {
-		args[key], variables["kubernetes:config:"+key] = v, v
-	}
-	//lint:ignore SA1019 the real plugin reads some of its settings there only
-	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{Args: marshal(e.t, args), Variables: variables, AcceptSecrets: true})
+func (e *engine) configure(kubeconfig string) error {
+	_, err := e.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{
+		Args: marshal(e.t, values{"kubeconfig": kubeconfig}), AcceptSecrets: true,
+		//lint:ignore SA1019 the real plugin reads it there only
+		Variables: map[string]string{"kubernetes:config:kubeconfig": kubeconfig},
+	})
 	return err
 }
 
@@ -210,7 +224,10 @@ func kubeconfig(t *testing.T, url string, ca []byte, token string) string {
 		"clusters": []any{map[string]any{"name": "kubernetes", "cluster": map[string]any{"server": url, "certificate-authority-data": ca}}},
 		"contexts": []any{map[string]any{"name": "aws", "context": map[string]any{"cluster": "kubernetes", "user": "aws"}}},
 		"users": []any{map[string]any{"name": "aws", "user": map[string]any{"exec": map[string]any{
-			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": []string{"eks", "get-token", token}, "interactiveMode": "Never",
+			"apiVersion":      "client.authentication.k8s.io/v1beta1",
+			"command":         "aws",
+			"args":            []string{"eks", "get-token", token},
+			"interactiveMode": "Never",
 		}}}},
 	})
 	require.NoError(t, err)
@@ -232,7 +249,10 @@ func urn(token, name string) string {
 
 func marshal(t *testing.T, v values) *structpb.Struct {
 	t.Helper()
-	s, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(v), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
+	s, err := plugin.MarshalProperties(
+		resource.NewPropertyMapFromMap(v),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true},
+	)
 	require.NoError(t, err)
 	return s
 }
@@ -256,7 +276,10 @@ func whole(token string, inputs values) values {
 // check gives the checked inputs and what Check refused.
 func (e *engine) check(token, name string, inputs values, old *structpb.Struct) (*structpb.Struct, []string) {
 	e.t.Helper()
-	response, err := e.Check(e.t.Context(), &pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, whole(token, inputs)), Olds: old, RandomSeed: []byte(name)})
+	response, err := e.Check(
+		e.t.Context(),
+		&pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, whole(token, inputs)), Olds: old, RandomSeed: []byte(name)},
+	)
 	require.NoError(e.t, err)
 	var failures []string
 	for _, failure := range response.GetFailures() {
@@ -270,7 +293,7 @@ func (e *engine) create(token, name string, inputs values) (*state, error) {
 	e.t.Helper()
 	checked, failures := e.check(token, name, inputs, nil)
 	require.Empty(e.t, failures)
-	response, err := e.Create(e.t.Context(), &pulumirpc.CreateRequest{Urn: urn(token, name), Properties: checked})
+	response, err := e.Create(e.t.Context(), &pulumirpc.CreateRequest{Urn: urn(token, name), Properties: checked, Timeout: e.timeout})
 	if err != nil {
 		return e.failed(&state{urn: urn(token, name), inputs: checked}, err)
 	}
@@ -311,7 +334,10 @@ func (e *engine) update(s *state, token, name string, inputs values) error {
 	e.t.Helper()
 	checked, failures := e.check(token, name, inputs, s.inputs)
 	require.Empty(e.t, failures)
-	response, err := e.Update(e.t.Context(), &pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked})
+	response, err := e.Update(
+		e.t.Context(),
+		&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Timeout: e.timeout},
+	)
 	s.inputs = checked
 	if err != nil {
 		_, err = e.failed(s, err)
@@ -332,6 +358,9 @@ func (e *engine) refresh(s *state) (found bool, err error) {
 }
 
 func (e *engine) delete(s *state) error {
-	_, err := e.Delete(e.t.Context(), &pulumirpc.DeleteRequest{Id: s.id, Urn: s.urn, Properties: s.outputs, OldInputs: s.inputs})
+	_, err := e.Delete(
+		e.t.Context(),
+		&pulumirpc.DeleteRequest{Id: s.id, Urn: s.urn, Properties: s.outputs, OldInputs: s.inputs, Timeout: e.timeout},
+	)
 	return err
 }

@@ -20,10 +20,18 @@ var kinds = []struct {
 		return values{"metadata": values{"name": ns + "-inner", "labels": values{"pod-security.kubernetes.io/enforce": "restricted"}}}
 	}, func(v values) { v["metadata"].(values)["labels"].(values)["name"] = "project" }},
 	{"kubernetes:core/v1:ResourceQuota", func(ns string) values {
-		return values{"metadata": meta(ns, "quota"), "spec": values{"hard": values{"pods": "20", "requests.cpu": "4000m", "requests.memory": "8192Mi"}}}
+		return values{
+			"metadata": meta(ns, "quota"),
+			"spec":     values{"hard": values{"pods": "20", "requests.cpu": "4000m", "requests.memory": "8192Mi"}},
+		}
 	}, func(v values) { v["spec"].(values)["hard"].(values)["pods"] = "30" }},
 	{"kubernetes:core/v1:LimitRange", func(ns string) values {
-		return values{"metadata": meta(ns, "limits"), "spec": values{"limits": []any{values{"type": "Container", "default": values{"memory": "0.5Gi"}, "defaultRequest": values{"cpu": "0.05"}}}}}
+		return values{
+			"metadata": meta(ns, "limits"),
+			"spec": values{
+				"limits": []any{values{"type": "Container", "default": values{"memory": "0.5Gi"}, "defaultRequest": values{"cpu": "0.05"}}},
+			},
+		}
 	}, func(v values) {
 		v["spec"].(values)["limits"].([]any)[0].(values)["default"].(values)["memory"] = "1Gi"
 	}},
@@ -46,7 +54,10 @@ var kinds = []struct {
 		}
 	}, func(v values) { v["allowVolumeExpansion"] = false }},
 	{"kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", func(ns string) values {
-		return values{"metadata": meta("", ns+"-reader"), "rules": []any{values{"apiGroups": []any{""}, "resources": []any{"nodes"}, "verbs": []any{"get"}}}}
+		return values{
+			"metadata": meta("", ns+"-reader"),
+			"rules":    []any{values{"apiGroups": []any{""}, "resources": []any{"nodes"}, "verbs": []any{"get"}}},
+		}
 	}, func(v values) { v["rules"].([]any)[0].(values)["verbs"] = []any{"get", "list"} }},
 	{"kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding", func(ns string) values {
 		return values{
@@ -55,7 +66,10 @@ var kinds = []struct {
 		}
 	}, func(v values) { v["subjects"].([]any)[0].(values)["name"] = "other" }},
 	{"kubernetes:rbac.authorization.k8s.io/v1:Role", func(ns string) values {
-		return values{"metadata": meta(ns, "reader"), "rules": []any{values{"apiGroups": []any{""}, "resources": []any{"pods"}, "verbs": []any{"get"}}}}
+		return values{
+			"metadata": meta(ns, "reader"),
+			"rules":    []any{values{"apiGroups": []any{""}, "resources": []any{"pods"}, "verbs": []any{"get"}}},
+		}
 	}, func(v values) { v["rules"].([]any)[0].(values)["verbs"] = []any{"get", "list"} }},
 	{"kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", func(ns string) values {
 		return values{
@@ -63,20 +77,35 @@ var kinds = []struct {
 			"subjects": []any{values{"kind": "ServiceAccount", "name": "fluentd", "namespace": ns}},
 		}
 	}, func(v values) { v["subjects"].([]any)[0].(values)["name"] = "other" }},
-	{"kubernetes:apps/v1:Deployment", func(ns string) values { return deployment(ns, "web") }, func(v values) { v["spec"].(values)["replicas"] = 3 }},
+	{
+		"kubernetes:apps/v1:Deployment",
+		func(ns string) values { return deployment(ns, "web") },
+		func(v values) { v["spec"].(values)["replicas"] = 3 },
+	},
 	{"kubernetes:policy/v1:PodDisruptionBudget", func(ns string) values {
 		return values{"metadata": meta(ns, "web"), "spec": values{"maxUnavailable": 1, "selector": values{"matchLabels": labels()}}}
 	}, func(v values) { v["spec"].(values)["maxUnavailable"] = "50%" }},
 	{"kubernetes:autoscaling/v2:HorizontalPodAutoscaler", func(ns string) values {
 		return values{"metadata": meta(ns, "web"), "spec": values{
-			"scaleTargetRef": values{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 4,
-			"metrics": []any{values{"type": "ContainerResource", "containerResource": values{"container": "nginx", "name": "cpu", "target": values{"type": "Utilization", "averageUtilization": 70}}}},
+			"scaleTargetRef": values{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+			"minReplicas":    2,
+			"maxReplicas":    4,
+			"metrics": []any{
+				values{
+					"type":              "ContainerResource",
+					"containerResource": values{"container": "nginx", "name": "cpu", "target": values{"type": "Utilization", "averageUtilization": 70}},
+				},
+			},
 		}}
 	}, func(v values) { v["spec"].(values)["maxReplicas"] = 5 }},
 	{"kubernetes:core/v1:Service", func(ns string) values {
 		return values{"metadata": meta(ns, "web"), "spec": values{"type": "ExternalName", "externalName": "example.com"}}
 	}, func(v values) { v["spec"].(values)["externalName"] = "example.org" }},
-	{"kubernetes:core/v1:Pod", func(ns string) values { return pod(ns, "nginx") }, func(v values) { v["metadata"].(values)["labels"] = labels() }},
+	{
+		"kubernetes:core/v1:Pod",
+		func(ns string) values { return pod(ns, "nginx") },
+		func(v values) { v["metadata"].(values)["labels"] = labels() },
+	},
 	{"kubernetes:batch/v1:Job", func(ns string) values {
 		spec := podSpec()
 		spec["restartPolicy"] = "Never"
@@ -94,7 +123,7 @@ func TestEveryKindLivesAndDies(t *testing.T) {
 		t.Run(kind.token, func(t *testing.T) {
 			t.Parallel()
 			ns := namespace(t, clients, nil)
-			e := configured(t, server, nil)
+			e := configured(t, server)
 			s := e.mustCreate(kind.token, "thing", kind.inputs(ns))
 			unchanged := e.diff(s, kind.token, "thing", kind.inputs(ns))
 			assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, unchanged.GetChanges(), "a second look: %v", unchanged.GetDetailedDiff())

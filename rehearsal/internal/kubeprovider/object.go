@@ -4,12 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
-	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/protobuf/types/known/structpb"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,16 +24,11 @@ const (
 	fieldManagerKey = "__fieldManager"
 )
 
-// Annotations that steer the provider.
+// Annotations of the provider. Check refuses the others.
 const (
-	autonamed      = "pulumi.com/autonamed"
-	skipAwait      = "pulumi.com/skipAwait"
-	timeoutSeconds = "pulumi.com/timeoutSeconds"
-	patchForce     = "pulumi.com/patchForce"
-	patchManager   = "pulumi.com/patchFieldManager"
-	propagation    = "pulumi.com/deletionPropagationPolicy"
-	waitFor        = "pulumi.com/waitFor"
-	replaceUnready = "pulumi.com/replaceUnready"
+	ofProvider = "pulumi.com/" // begins each of them
+	autonamed  = ofProvider + "autonamed"
+	skipAwait  = ofProvider + "skipAwait"
 )
 
 type object = unstructured.Unstructured
@@ -53,33 +46,43 @@ func kindOf(urn resource.URN) (schema.GroupVersionKind, error) {
 			return schema.GroupVersionKind{Group: group, Version: version, Kind: kind}, nil
 		}
 	}
-	return schema.GroupVersionKind{}, fmt.Errorf("resource type %s is not modelled: the kubernetes stand-in knows kubernetes:GROUP/VERSION:KIND, without lists, *Patch and helm.sh", urn.Type())
+	return schema.GroupVersionKind{}, fmt.Errorf("resource type %s is not modelled: the kubernetes stand-in knows "+
+		"kubernetes:GROUP/VERSION:KIND, without lists, *Patch and helm.sh", urn.Type())
 }
 
-// toObject makes an object of properties. Secrets are opened; an unknown value becomes plugin.UnknownStringValue, and
-// is reported.
-func toObject(properties resource.PropertyMap) (o *object, unknown bool, err error) {
+// inputs are what the engine sends of a resource: as properties, and as the object that they make.
+type inputs struct {
+	properties resource.PropertyMap
+	*object
+	unknown bool // a value is not known yet
+}
+
+// parse makes an object of what the engine sends. Secrets are opened; an unknown value becomes plugin.UnknownStringValue.
+func parse(s *structpb.Struct) (in inputs, err error) {
+	if in.properties, err = read(s, true); err != nil {
+		return in, err
+	}
 	var open func(v resource.PropertyValue) (any, bool)
 	open = func(v resource.PropertyValue) (any, bool) {
 		switch {
 		case v.IsSecret():
 			return v.SecretValue().Element.MapRepl(nil, open), true
 		case v.IsComputed(), v.IsOutput():
-			unknown = true
+			in.unknown = true
 			return plugin.UnknownStringValue, true
 		}
 		return nil, false
 	}
-	data, err := json.Marshal(properties.MapRepl(nil, open))
+	data, err := json.Marshal(in.properties.MapRepl(nil, open))
 	if err != nil {
-		return nil, false, err
+		return in, err
 	}
-	o = &object{}
-	// Kubernetes' decoder, because it tells integers from other numbers.
-	return o, unknown, utiljson.Unmarshal(data, &o.Object)
+	in.object = &object{}
+	// Kubernetes' decoder tells integers from other numbers.
+	return in, utiljson.Unmarshal(data, &in.Object)
 }
 
-// toProperties is the reverse of toObject, except for secrets, which markSecrets adds.
+// toProperties is the reverse of parse, except for secrets, which markSecrets adds.
 func toProperties(o *object) resource.PropertyMap {
 	return resource.NewPropertyMapFromMapRepl(o.Object, nil, func(v any) (resource.PropertyValue, bool) {
 		if v == plugin.UnknownStringValue {
@@ -89,8 +92,8 @@ func toProperties(o *object) resource.PropertyMap {
 	})
 }
 
-// markSecrets makes secret in out what is secret in the inputs, and all data of a Secret. Of an array with a secret
-// element all is secret, for a controller may have sorted it.
+// markSecrets makes secret in out what is secret in the inputs, and all data of a Secret. An array with a secret element becomes
+// secret as a whole, because a controller may have sorted it.
 func markSecrets(out, inputs resource.PropertyMap) {
 	if kind := out["kind"]; kind.IsString() && kind.StringValue() == "Secret" {
 		for _, key := range []resource.PropertyKey{"data", "stringData"} {
@@ -112,27 +115,24 @@ func markSecrets(out, inputs resource.PropertyMap) {
 	}
 }
 
-// normalise brings inputs into the form that the API server gives back (quantities for one), so that they can be
-// compared with the live object, and removes what only the server writes. problems are fields that the kind does not
-// have and values of a wrong type; an object with unknown values is not looked at.
-func normalise(o *object, unknown bool) (normal *object, problems []string) {
-	o = o.DeepCopy()
-	normal = o
-	if text, ok := o.Object["stringData"].(map[string]any); ok && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" && !unknown {
+// normalise brings inputs into the API server's form (quantities for one), for a comparison with the live object, and removes
+// what only the server writes. problems are unknown fields and values of a wrong type. It leaves an object with unknown values
+// as it is.
+func normalise(in inputs) (normal *object, problems []string) {
+	normal = in.DeepCopy()
+	if text, ok := normal.Object["stringData"].(map[string]any); ok && in.GetKind() == "Secret" && in.GetAPIVersion() == "v1" && !in.unknown {
 		// The server keeps no stringData: it is another way to write data.
-		data, _ := o.Object["data"].(map[string]any)
-		if data == nil {
-			data = map[string]any{}
-		}
 		for key, v := range text {
-			data[key] = base64.StdEncoding.EncodeToString(fmt.Append(nil, v))
+			encoded := base64.StdEncoding.EncodeToString(fmt.Append(nil, v))
+			if err := unstructured.SetNestedField(normal.Object, encoded, "data", key); err != nil {
+				return normal, []string{err.Error()}
+			}
 		}
-		o.Object["data"] = data
-		delete(o.Object, "stringData")
+		delete(normal.Object, "stringData")
 	}
-	typed, err := scheme.Scheme.New(o.GroupVersionKind())
-	if err == nil && !unknown { // a custom resource has no type here
-		data, err := json.Marshal(o.Object)
+	typed, err := scheme.Scheme.New(in.GroupVersionKind())
+	if err == nil && !in.unknown { // a custom resource has no type here
+		data, err := json.Marshal(normal.Object)
 		if err != nil {
 			return normal, []string{err.Error()}
 		}
@@ -147,16 +147,18 @@ func normalise(o *object, unknown bool) (normal *object, problems []string) {
 		if err != nil {
 			return normal, append(problems, err.Error())
 		}
-		normal = &object{Object: prune(values, o.Object)}
-		normal.SetGroupVersionKind(o.GroupVersionKind()) // a new typed object has none
+		normal = &object{Object: prune(values, normal.Object)}
+		normal.SetGroupVersionKind(in.GroupVersionKind()) // a new typed object has none
 	}
-	for _, field := range []string{"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+	for _, field := range []string{
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "uid",
+	} {
 		unstructured.RemoveNestedField(normal.Object, "metadata", field)
 	}
 	return normal, problems
 }
 
-// prune keeps of values what has the shape of another map: the fields that a program set, not what the server added.
+// prune keeps the values that have a place in the shape of another map: the fields that a program set, without the server's.
 func prune(values, shape map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, v := range values {
@@ -185,76 +187,56 @@ func pruneValue(v, shape any) any {
 	return v
 }
 
-// checkpoint is what the state keeps of a resource: the live object, and beside it the inputs that made it.
-func checkpoint(inputs, live *object, from resource.PropertyMap, fieldManager string) resource.PropertyMap {
+// checkpoint is what the state keeps of a resource: the live object, and beside it the inputs that made it. What is secret in
+// from is secret in it.
+func checkpoint(inputs, live *object, from resource.PropertyMap, fieldManager string) (*structpb.Struct, error) {
 	out, in := toProperties(live), toProperties(inputs)
 	markSecrets(out, from)
 	markSecrets(in, from)
 	out[inputsKey] = resource.NewObjectProperty(in)
 	out[apiVersionKey] = resource.NewStringProperty(inputs.GetAPIVersion())
 	out[fieldManagerKey] = resource.NewStringProperty(fieldManager)
-	return out
+	return write(out)
 }
 
-// parseCheckpoint is the reverse of checkpoint.
-func parseCheckpoint(state resource.PropertyMap) (inputs, live *object, err error) {
-	live, _, err = toObject(state)
+// parseCheckpoint is the reverse of checkpoint. The properties of the inputs are the whole state's.
+func parseCheckpoint(state *structpb.Struct) (old inputs, live *object, err error) {
+	old, err = parse(state)
 	if err != nil {
-		return nil, nil, err
+		return old, nil, err
 	}
+	live = old.object
 	values, _ := live.Object[inputsKey].(map[string]any)
 	for _, key := range []string{inputsKey, apiVersionKey, fieldManagerKey} {
 		delete(live.Object, key)
 	}
-	return &object{Object: values}, live, nil
+	old.object = &object{Object: values}
+	return old, live, nil
 }
 
-// fieldManager names who owns the fields in server-side apply: what an annotation says, what the state says, or a name
-// of this resource's own.
-func fieldManager(o *object, state resource.PropertyMap) (string, error) {
-	if name := o.GetAnnotations()[patchManager]; name != "" {
-		return name, nil
-	}
+// fieldManager names who owns the fields in server-side apply: whom the state names, or else a new name.
+func fieldManager(state resource.PropertyMap) (string, error) {
 	if v := state[fieldManagerKey]; v.IsString() {
 		return v.StringValue(), nil
 	}
 	return resource.NewUniqueName(nil, "pulumi-kubernetes-", 0, 0, nil)
 }
 
-// name gives a new object without a name the one that it had, or one made of the logical name and eight hex digits.
-func name(o, old *object, news resource.PropertyMap, urn resource.URN, seed []byte, proposal *pulumirpc.CheckRequest_AutonamingOptions) error {
-	if metadata := news["metadata"]; metadata.IsComputed() || metadata.IsObject() && metadata.ObjectValue()["name"].IsComputed() || o.GetName() != "" {
+// name gives an object without a name the one that it had, or else one of the logical name and eight hex digits.
+func name(o *object, old inputs, metadata resource.PropertyValue, urn resource.URN, seed []byte) error {
+	made := len(old.Object) > 0
+	if o.GetName() != "" || metadata.IsComputed() || made && old.GetAnnotations()[autonamed] != "true" {
 		return nil
 	}
-	if len(old.Object) > 0 {
-		if old.GetAnnotations()[autonamed] == "true" {
-			setName(o, old.GetName())
+	name := old.GetName()
+	if !made {
+		var err error
+		if name, err = resource.NewUniqueName(seed, urn.Name()+"-", 0, 0, nil); err != nil {
+			return err
 		}
-		return nil
 	}
-	if proposal != nil && proposal.GetMode() == pulumirpc.CheckRequest_AutonamingOptions_DISABLE {
-		return fmt.Errorf("autonaming is disabled, resource requires the .metadata.name field to be set")
-	}
-	if proposal != nil {
-		setName(o, proposal.GetProposedName())
-		return nil
-	}
-	unique, err := resource.NewUniqueName(seed, urn.Name()+"-", 0, 0, nil)
-	if err != nil {
-		return err
-	}
-	setName(o, unique)
-	return nil
-}
-
-func setName(o *object, name string) {
 	o.SetName(name)
-	annotations := o.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[autonamed] = "true"
-	o.SetAnnotations(annotations)
+	return unstructured.SetNestedField(o.Object, "true", "metadata", "annotations", autonamed)
 }
 
 // idOf is the Pulumi ID of an object: namespace/name, or the name alone.
@@ -265,38 +247,12 @@ func idOf(o *object) string {
 	return o.GetNamespace() + "/" + o.GetName()
 }
 
-func equal(a, b any) bool {
-	if f, ok := asFloat(a); ok {
-		g, ok := asFloat(b)
-		return ok && f == g
-	}
-	return reflect.DeepEqual(a, b)
-}
-
-func asFloat(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int64:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
-}
-
-func read(s *structpb.Struct) (resource.PropertyMap, error) {
-	return unmarshal(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
-}
-
-// readOpen is read with secrets opened: a provider's arguments are compared by their values.
-func readOpen(s *structpb.Struct) (resource.PropertyMap, error) {
-	return unmarshal(s, plugin.MarshalOptions{KeepUnknowns: true, SkipNulls: true})
-}
-
-func unmarshal(s *structpb.Struct, options plugin.MarshalOptions) (resource.PropertyMap, error) {
+// read gives the properties that the engine sends, with secrets or with these opened.
+func read(s *structpb.Struct, secrets bool) (resource.PropertyMap, error) {
 	if s == nil {
 		return resource.PropertyMap{}, nil
 	}
-	return plugin.UnmarshalProperties(s, options)
+	return plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: secrets, SkipNulls: true})
 }
 
 func write(m resource.PropertyMap) (*structpb.Struct, error) {

@@ -20,7 +20,9 @@ var program = flag.String("plugin", "", "the real plugin's program, to run the t
 // refuses mistakes early, and what it does not model.
 var differences = map[string][]string{
 	"it leaves what the kind does not have to the server, which drops or refuses it": {
-		"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field", "TestCheckRefusesWhatTheKindDoesNotHave/a_wrong_type", "TestCheckRefusesWhatTheKindDoesNotHave/another_kind",
+		"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field",
+		"TestCheckRefusesWhatTheKindDoesNotHave/a_wrong_type",
+		"TestCheckRefusesWhatTheKindDoesNotHave/another_kind",
 	},
 	"it refuses a generated name with an error, not a failure of the check": {"TestCheckRefusesWhatTheKindDoesNotHave/a_generated_name"},
 	"it waits by an annotation":                 {"TestCheckRefusesWhatTheKindDoesNotHave/an_annotation_to_wait_by"},

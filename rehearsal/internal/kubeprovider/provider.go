@@ -17,24 +17,23 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// provider serves all kubernetes providers of all stacks; what one of them is configured with is in its session.
+// provider serves all kubernetes providers of all stacks. Each has a session with its configuration.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	aws string // what runs for a kubeconfig's `aws`
 }
 
-// session is one provider of a stack. The engine opens a connection for each, where it would start a process for each of
-// the real ones.
+// session is one provider of a stack. The engine opens a connection for each; of the real ones it starts a process for each.
 type session struct {
 	ctx     context.Context // ends with Cancel and with the connection
 	cancel  context.CancelFunc
 	cluster atomic.Pointer[cluster]
-	engine  atomic.Pointer[pulumiprovider.HostClient] // which shows lines to the user
+	engine  atomic.Pointer[pulumiprovider.HostClient] // shows lines to the user
 }
 
 type sessionKey struct{}
 
-// connections gives every connection its session, which ends when serving does.
+// connections gives every connection a session. All sessions end with serving.
 type connections struct{ serving context.Context }
 
 func (c connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
@@ -67,6 +66,15 @@ func configured(ctx context.Context) (*cluster, error) {
 	return nil, errors.New("the kubernetes provider is not configured")
 }
 
+// reachable is configured, and an error if the server does not answer, except in a preview.
+func reachable(ctx context.Context, preview bool) (*cluster, error) {
+	c, err := configured(ctx)
+	if err == nil && c.unreachable != nil && !preview {
+		err = fmt.Errorf("configured Kubernetes cluster is unreachable: %w", c.unreachable)
+	}
+	return c, err
+}
+
 // operation is a context that ends with the request, with Cancel and with the connection.
 func operation(ctx context.Context) (context.Context, context.CancelFunc) {
 	operation, cancel := context.WithCancel(ctx)
@@ -74,8 +82,8 @@ func operation(ctx context.Context) (context.Context, context.CancelFunc) {
 	return operation, func() { release(); cancel() }
 }
 
-// Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called, which ends the waits of requests under way
-// and waits for their answers. aws is what runs for the `aws` of a kubeconfig: a path, or a name to be found on PATH.
+// Serve listens on a free port of 127.0.0.1 until ctx ends or stop is called. stop ends the waits of requests under way and waits
+// for their answers. aws is what runs for the `aws` of a kubeconfig: a path, or a name on PATH.
 func Serve(ctx context.Context, aws string, options ...grpc.ServerOption) (port int, stop func(), err error) {
 	serving, end := context.WithCancel(context.Background())
 	cancel := make(chan bool)
@@ -100,7 +108,7 @@ func Serve(ctx context.Context, aws string, options ...grpc.ServerOption) (port 
 	return handle.Port, stop, nil
 }
 
-// warn shows a line to the user: beside the resource while it is worked on, or for good.
+// warn shows a line to the user: for good, or beside the resource while an operation runs.
 func warn(ctx context.Context, urn, text string, forGood bool) {
 	engine := sessionOf(ctx).engine.Load()
 	if engine == nil {
@@ -110,23 +118,17 @@ func warn(ctx context.Context, urn, text string, forGood bool) {
 	if forGood {
 		log = engine.Log
 	}
-	_ = log(context.WithoutCancel(ctx), diag.Warning, resource.URN(urn), text) // an engine that is gone has no user
+	_ = log(context.WithoutCancel(ctx), diag.Warning, resource.URN(urn), text) // fails when the engine is gone
 }
 
 // Handshake is the engine's first call and tells its address.
-func (p provider) Handshake(ctx context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
-	_, err := p.Attach(ctx, &pulumirpc.PluginAttach{Address: req.GetEngineAddress()})
-	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, SupportsAutonamingConfiguration: true}, err
-}
-
-// Attach is what older engines call instead of Handshake.
-func (provider) Attach(ctx context.Context, req *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
-	engine, err := pulumiprovider.NewHostClient(req.GetAddress())
+func (provider) Handshake(ctx context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+	engine, err := pulumiprovider.NewHostClient(req.GetEngineAddress())
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the engine at %s: %w", req.GetAddress(), err)
+		return nil, fmt.Errorf("connecting to the engine at %s: %w", req.GetEngineAddress(), err)
 	}
 	sessionOf(ctx).engine.Store(engine)
-	return &emptypb.Empty{}, nil
+	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true}, nil
 }
 
 // GetPluginInfo reports Version.
@@ -136,7 +138,7 @@ func (provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plugi
 
 // CheckConfig refuses arguments that are not modelled.
 func (provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	news, err := readOpen(req.GetNews())
+	news, err := read(req.GetNews(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +147,11 @@ func (provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pu
 
 // DiffConfig tells whether a change of arguments replaces the provider.
 func (provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	olds, err := readOpen(req.GetOlds())
+	olds, err := read(req.GetOlds(), false)
 	if err != nil {
 		return nil, err
 	}
-	news, err := readOpen(req.GetNews())
+	news, err := read(req.GetNews(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulu
 // Configure connects to the cluster. The engine does not call it while the kubeconfig is unknown, and then answers for
 // the provider itself.
 func (p provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	args, err := readOpen(req.GetArgs())
+	args, err := read(req.GetArgs(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +170,7 @@ func (p provider) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest
 		return nil, err
 	}
 	sessionOf(ctx).cluster.Store(c)
-	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true}, nil
+	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true}, nil
 }
 
 // Invoke refuses: the program calls no function of the provider.

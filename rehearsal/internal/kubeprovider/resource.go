@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc/codes"
@@ -27,8 +27,8 @@ import (
 	"k8s.io/client-go/util/csaupgrade"
 )
 
-// Check completes the inputs (name, namespace), brings them into the server's form, and refuses fields that the
-// kind does not have and values of a wrong type.
+// Check completes the inputs (name, namespace), brings them into the server's form, and refuses unknown fields, values of a wrong
+// type, and what is not modelled.
 func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	c, err := configured(ctx)
 	if err != nil {
@@ -39,19 +39,11 @@ func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumi
 	if err != nil {
 		return nil, err
 	}
-	olds, err := read(req.GetOlds())
+	old, err := parse(req.GetOlds())
 	if err != nil {
 		return nil, err
 	}
-	news, err := read(req.GetNews())
-	if err != nil {
-		return nil, err
-	}
-	old, _, err := toObject(olds)
-	if err != nil {
-		return nil, err
-	}
-	o, unknown, err := toObject(news)
+	news, err := parse(req.GetNews())
 	if err != nil {
 		return nil, err
 	}
@@ -59,166 +51,145 @@ func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumi
 	refuse := func(property, format string, args ...any) {
 		response.Failures = append(response.Failures, &pulumirpc.CheckFailure{Property: property, Reason: fmt.Sprintf(format, args...)})
 	}
-	if o.GroupVersionKind() != kind { // which every SDK sets
-		refuse("kind", "apiVersion and kind are %q, %q, the resource's type is %s", o.GetAPIVersion(), o.GetKind(), urn.Type())
+	if news.GroupVersionKind() != kind { // which every SDK sets
+		refuse("kind", "apiVersion and kind are %q, %q, the resource's type is %s", news.GetAPIVersion(), news.GetKind(), urn.Type())
 	}
-	o, problems := normalise(o, unknown)
+	o, problems := normalise(news)
 	for _, problem := range problems {
 		refuse("", "%s", problem)
 	}
 	if o.GetGenerateName() != "" {
 		refuse("metadata.generateName", "the `.metadata.generateName` field is not supported in Server-Side Apply mode")
 	}
-	for _, annotation := range []string{waitFor, replaceUnready} {
-		if _, used := o.GetAnnotations()[annotation]; used {
+	for annotation := range o.GetAnnotations() {
+		if strings.HasPrefix(annotation, ofProvider) && annotation != skipAwait && annotation != autonamed {
 			refuse("metadata.annotations", "the annotation %s is not modelled by the kubernetes stand-in", annotation)
 		}
 	}
-	if err := name(o, old, news, urn, req.GetRandomSeed(), req.GetAutonaming()); err != nil {
+	if err := name(o, old, news.properties["metadata"], urn, req.GetRandomSeed()); err != nil {
 		return nil, err
 	}
 	if o.GetNamespace() == "" && c.unreachable == nil {
 		// An unknown kind is a custom resource whose definition is yet to come.
 		if mapping, err := c.mapping(o); err == nil && mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-			o.SetNamespace(c.namespace)
+			o.SetNamespace(metav1.NamespaceDefault)
 		}
 	}
-	inputs := toProperties(o)
-	markSecrets(inputs, news)
-	response.Inputs, err = write(inputs)
+	completed := toProperties(o)
+	markSecrets(completed, news.properties)
+	response.Inputs, err = write(completed)
 	return response, err
 }
 
-// Diff compares new inputs with those parts of the last known live object that the old inputs had set, so that drift
-// shows and what the server added does not.
-func (provider) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	c, err := configured(ctx)
+// Diff compares new inputs with the last known live object, as far as the old inputs had set it: drift shows, and what the
+// server added does not.
+func (provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	inputs, live, err := parseCheckpoint(req.GetOlds())
 	if err != nil {
 		return nil, err
 	}
-	state, err := read(req.GetOlds())
+	inputs.unknown = false
+	news, err := parse(req.GetNews())
 	if err != nil {
 		return nil, err
 	}
-	inputs, live, err := parseCheckpoint(state)
-	if err != nil {
-		return nil, err
-	}
-	news, err := read(req.GetNews())
-	if err != nil {
-		return nil, err
-	}
-	o, unknown, err := toObject(news)
-	if err != nil {
-		return nil, err
-	}
-	inputs, _ = normalise(inputs, false)
-	o, _ = normalise(o, unknown)
-	old := &object{Object: prune(live.Object, inputs.Object)}
+	set, _ := normalise(inputs)
+	o, _ := normalise(news)
+	old := &object{Object: prune(live.Object, set.Object)}
 	if old.GetNamespace() != "" || o.GetNamespace() != "" {
-		old.SetNamespace(cmp.Or(old.GetNamespace(), "default"))
-		o.SetNamespace(cmp.Or(o.GetNamespace(), "default"))
+		old.SetNamespace(cmp.Or(old.GetNamespace(), metav1.NamespaceDefault))
+		o.SetNamespace(cmp.Or(o.GetNamespace(), metav1.NamespaceDefault))
 	}
 	if o.GetName() != "" {
 		old.SetName(live.GetName())
 	}
-
-	response := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{}}
-	replaces := c.replaces(o)
-	for _, change := range compare(nil, old.Object, o.Object) {
-		if ignored(change.path, req.GetIgnoreChanges()) {
-			continue
+	diff := toProperties(old).DiffWithOptions(toProperties(o), resource.IgnorePathFunc(func(path resource.PropertyPath) bool {
+		return slices.ContainsFunc(req.GetIgnoreChanges(), func(pattern string) bool {
+			ignored, err := resource.ParsePropertyPath(pattern)
+			return err == nil && ignored.Contains(path)
+		})
+	}))
+	response := &pulumirpc.DiffResponse{HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{}}
+	response.Changes = pulumirpc.DiffResponse_DIFF_NONE
+	for name, change := range plugin.NewDetailedDiffFromObjectDiff(diff, false) {
+		path, err := resource.ParsePropertyPath(name)
+		if err != nil {
+			return nil, err
 		}
-		path := change.path.String()
 		response.Changes = pulumirpc.DiffResponse_DIFF_SOME
-		for _, field := range replaces {
-			if change.touches(field) {
-				change.kind++ // every kind is followed by its replacing twin
-				response.Replaces = append(response.Replaces, path)
-				break
-			}
+		kind := pulumirpc.PropertyDiff_Kind(change.Kind)
+		gone := change.Kind == plugin.DiffDelete
+		if replaces(o, path) {
+			kind++ // every kind is followed by its replacing twin
+			response.Replaces = append(response.Replaces, name)
 		}
-		response.DetailedDiff[path] = &pulumirpc.PropertyDiff{Kind: change.kind, InputDiff: change.new == nil}
+		response.DetailedDiff[name] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: gone}
 	}
-	// The new object cannot exist beside the old one that has its name.
+	// The new object cannot exist beside an old one of its name.
 	response.DeleteBeforeReplace = len(response.Replaces) > 0 && o.GetName() != "" && o.GetAnnotations()[autonamed] != "true" &&
 		o.GetName() == live.GetName() && o.GetNamespace() == cmp.Or(live.GetNamespace(), old.GetNamespace())
 	return response, nil
 }
 
-func ignored(path resource.PropertyPath, patterns []string) bool {
-	for _, pattern := range patterns {
-		if ignore, err := resource.ParsePropertyPath(pattern); err == nil && ignore.Contains(path) {
-			return true
-		}
-	}
-	return false
-}
-
-// Create makes the object and waits until it is ready; one that exists already is an error. In a preview the server tries
-// it out, unless it cannot: an input or the kind is unknown, the namespace is one that is yet to be made, the server
-// forbids it, or the object exists, as one that is to be replaced does.
+// Create makes the object and waits until it is ready. If the object exists, that is an error. In a preview the server tries it out,
+// if it can: it cannot if an input or the kind is unknown, if the namespace is not made yet, if the server forbids it, or if the
+// object exists, as before a replacement.
 func (provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	c, err := configured(ctx)
+	c, err := reachable(ctx, req.GetPreview())
 	if err != nil {
 		return nil, err
 	}
-	if c.unreachable != nil && !req.GetPreview() {
-		return nil, fmt.Errorf("configured Kubernetes cluster is unreachable: %w", c.unreachable)
-	}
-	news, err := read(req.GetProperties())
-	if err != nil {
-		return nil, err
-	}
-	o, unknown, err := toObject(news)
+	news, err := parse(req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
 	unforeseen := &pulumirpc.CreateResponse{Properties: req.GetProperties()}
 	if req.GetPreview() {
-		if unknown || c.unreachable != nil {
+		if news.unknown || c.unreachable != nil {
 			return unforeseen, nil
 		}
-		if _, err := c.mapping(o); err != nil {
+		if _, err := c.mapping(news.object); err != nil {
 			return unforeseen, nil
 		}
 	}
-	manager, err := fieldManager(o, nil)
+	manager, err := fieldManager(nil)
 	if err != nil {
 		return nil, err
 	}
 	ctx, done := operation(ctx)
 	defer done()
 
-	live, err := c.create(ctx, o, req.GetPreview())
+	live, err := c.create(ctx, news.object, req.GetPreview())
 	if req.GetPreview() && (apierrors.IsForbidden(err) || apierrors.IsAlreadyExists(err) || namespaceNotFound(err)) {
 		return unforeseen, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resource %q was not successfully created by the Kubernetes API server: %w", req.GetUrn(), err)
 	}
+	var unready error
 	if req.GetPreview() {
 		delete(live.Object, "status")
-		properties, err := write(checkpoint(o, live, news, manager))
-		return &pulumirpc.CreateResponse{Properties: properties}, err
+	} else {
+		live, unready = c.awaitReady(ctx, req.GetUrn(), news.object, live, seconds(req.GetTimeout()))
 	}
-
-	live, unready := c.awaitReady(ctx, req.GetUrn(), o, live, seconds(req.GetTimeout(), o))
-	properties, err := write(checkpoint(o, live, news, manager))
-	if err != nil {
+	properties, err := checkpoint(news.object, live, news.properties, manager)
+	switch {
+	case err != nil:
 		return nil, err
+	case req.GetPreview():
+		return &pulumirpc.CreateResponse{Properties: properties}, nil
+	case unready != nil:
+		return nil, partial(idOf(live), properties, nil, fmt.Errorf("resource %q was successfully created, but the Kubernetes API server "+
+			"reported that it failed to fully initialize or become live: %w", req.GetUrn(), unready))
 	}
-	if unready != nil {
-		return nil, partial(idOf(live), properties, nil, fmt.Errorf("resource %q was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live: %w", req.GetUrn(), unready))
-	}
-	if o.GetKind() == "CustomResourceDefinition" {
+	if news.GetKind() == "CustomResourceDefinition" {
 		c.mapper.Reset()
 	}
 	return &pulumirpc.CreateResponse{Id: idOf(live), Properties: properties}, nil
 }
 
-// createRetry is how often a creation is repeated that fails for want of a namespace or a kind, which another resource
-// of the same deployment may be making: five times, as the real provider does.
+// createRetry repeats a creation while its namespace or kind is missing, as another resource of the same deployment may be making
+// it: five times, as the real provider does.
 var createRetry = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 6}
 
 // creator is the field manager of a creation. The first update takes its fields over.
@@ -248,9 +219,9 @@ func (c *cluster) create(ctx context.Context, o *object, preview bool) (live *ob
 	return live, cmp.Or(last, err)
 }
 
-// update sends the object for server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/). It
-// takes no field from a manager that is not one of its predecessors, unless an annotation says so. A preview does not
-// change who manages what: it takes every field as long as the object was not updated since its creation.
+// update sends the object for server-side apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/). It takes
+// fields from its predecessors only. A preview does not change who manages what: it takes every field as long as the object
+// was not updated since its creation.
 func (c *cluster) update(ctx context.Context, o *object, manager string, preview bool) (*object, error) {
 	client, err := c.resource(o)
 	if err != nil {
@@ -262,7 +233,7 @@ func (c *cluster) update(ctx context.Context, o *object, manager string, preview
 	}
 	managed := live.GetManagedFields()
 	options := metav1.PatchOptions{FieldManager: manager}
-	force := o.GetAnnotations()[patchForce] == "true" || len(managed) == 0
+	force := len(managed) == 0
 	if preview {
 		options.DryRun = []string{metav1.DryRunAll}
 		force = force || slices.ContainsFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
@@ -278,16 +249,17 @@ func (c *cluster) update(ctx context.Context, o *object, manager string, preview
 	}
 	live, err = client.Patch(ctx, o.GetName(), types.ApplyPatchType, data, options)
 	if apierrors.IsConflict(err) {
-		return nil, fmt.Errorf("server-side apply field conflict detected\nThe resource managed by field manager %q had an apply conflict: %w", manager, err)
+		return nil, fmt.Errorf("server-side apply field conflict detected\n"+
+			"The resource managed by field manager %q had an apply conflict: %w", manager, err)
 	}
 	return live, err
 }
 
-// predecessors begin the names of the managers whose fields an update takes over (fixCSAFieldManagers of the real
-// provider): what people changed with kubectl, and what the provider itself made without server-side apply.
+// predecessors are prefixes of the managers whose fields an update takes over (fixCSAFieldManagers of the real provider): kubectl
+// in people's hands, and the provider itself without server-side apply.
 var predecessors = []string{"kubectl", "before-first-apply", creator, "pulumi-resource-kubernetes"}
 
-// takeOver makes what the object's predecessors manage the manager's.
+// takeOver gives the manager the fields of the object's predecessors.
 func takeOver(ctx context.Context, client dynamic.ResourceInterface, live *object, manager string) error {
 	managed, taken := live.GetManagedFields(), sets.New[string]()
 	for i := range managed {
@@ -295,7 +267,7 @@ func takeOver(ctx context.Context, client dynamic.ResourceInterface, live *objec
 		begins := func(name string) bool { return strings.HasPrefix(entry.Manager, name) }
 		applied := entry.Operation == metav1.ManagedFieldsOperationApply
 		if entry.Subresource == "" && (applied && begins("kubectl") || !applied && slices.ContainsFunc(predecessors, begins)) {
-			// A name of its own for each entry: of those with one name only the first is kept.
+			// Each entry gets its own name: of two with one name only the first is kept.
 			entry.Manager, entry.Operation = fmt.Sprintf("%s-%d", entry.Manager, i), metav1.ManagedFieldsOperationUpdate
 			taken.Insert(entry.Manager)
 		}
@@ -318,70 +290,53 @@ func takeOver(ctx context.Context, client dynamic.ResourceInterface, live *objec
 // namespaceNotFound tells whether the server misses the object's namespace.
 func namespaceNotFound(err error) bool {
 	status := apierrors.APIStatus(nil)
-	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil &&
+		status.Status().Details.Kind == "namespaces"
 }
 
-// Read gives the live object, and of it as inputs what the old inputs had set. An object that exists and is not ready
-// counts as failed, as after its creation.
+// Read gives the live object, and as inputs those parts of it that the old inputs had set. An object that exists and is not
+// ready counts as failed, as after its creation.
 func (provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	c, err := configured(ctx)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case c.unreachable != nil && c.deleteUnreachable:
-		return &pulumirpc.ReadResponse{}, nil
-	case c.unreachable != nil:
-		return nil, fmt.Errorf("failed to read resource state due to unreachable cluster. If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to \"true\": %w", c.unreachable)
+	if c.unreachable != nil {
+		return nil, fmt.Errorf("failed to read resource state due to unreachable cluster. %s: %w", forget, c.unreachable)
 	}
-	state, err := read(req.GetProperties())
+	state, err := read(req.GetProperties(), true)
 	if err != nil {
 		return nil, err
 	}
-	olds, err := read(req.GetInputs())
+	olds, err := parse(req.GetInputs())
 	if err != nil {
 		return nil, err
 	}
-	inputs, _, err := toObject(olds)
-	if err != nil {
-		return nil, err
-	}
-	inputs, _ = normalise(inputs, false)
+	olds.unknown = false
+	inputs, _ := normalise(olds)
 	if inputs.GetKind() == "" {
 		return nil, fmt.Errorf("%s: import and .get are not modelled by the kubernetes stand-in", req.GetUrn())
 	}
 	ctx, done := operation(ctx)
 	defer done()
-	inputs = inputs.DeepCopy()
-	client, err := c.resource(inputs)
-	if meta.IsNoMatchError(err) {
+	live, err := c.get(ctx, inputs, req.GetId())
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return &pulumirpc.ReadResponse{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	_, objectName, namespaced := strings.Cut(req.GetId(), "/")
-	if !namespaced {
-		objectName = req.GetId()
-	}
-	live, err := client.Get(ctx, objectName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return &pulumirpc.ReadResponse{}, nil
-	}
+	manager, err := fieldManager(state)
 	if err != nil {
 		return nil, err
 	}
-	manager, err := fieldManager(inputs, state)
+	found := &object{Object: prune(live.Object, inputs.Object)}
+	properties, err := checkpoint(found, live, olds.properties, manager)
 	if err != nil {
 		return nil, err
 	}
-	liveInputs := &object{Object: prune(live.Object, inputs.Object)}
-	properties, err := write(checkpoint(liveInputs, live, olds, manager))
-	if err != nil {
-		return nil, err
-	}
-	in := toProperties(liveInputs)
-	markSecrets(in, olds)
+	in := toProperties(found)
+	markSecrets(in, olds.properties)
 	marshalled, err := write(in)
 	if err != nil {
 		return nil, err
@@ -392,61 +347,61 @@ func (provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirp
 	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: marshalled, Properties: properties}, nil
 }
 
+// get is the live object of o's kind with an ID of the engine.
+func (c *cluster) get(ctx context.Context, o *object, id string) (*object, error) {
+	client, err := c.resource(o)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get(ctx, id[strings.Index(id, "/")+1:], metav1.GetOptions{})
+}
+
 // Update applies the object and waits until it is ready. If the server refuses it, the state keeps what was asked for
 // and the live object, so that the next update tries again.
 func (provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	c, err := configured(ctx)
+	c, err := reachable(ctx, req.GetPreview())
 	if err != nil {
 		return nil, err
 	}
-	if c.unreachable != nil && !req.GetPreview() {
-		return nil, fmt.Errorf("configured Kubernetes cluster is unreachable: %w", c.unreachable)
-	}
-	state, err := read(req.GetOlds())
+	state, err := read(req.GetOlds(), true)
 	if err != nil {
 		return nil, err
 	}
-	news, err := read(req.GetNews())
-	if err != nil {
-		return nil, err
-	}
-	o, unknown, err := toObject(news)
+	news, err := parse(req.GetNews())
 	if err != nil {
 		return nil, err
 	}
 	unforeseen := &pulumirpc.UpdateResponse{Properties: req.GetNews()}
-	if req.GetPreview() && (unknown || c.unreachable != nil) {
+	if req.GetPreview() && (news.unknown || c.unreachable != nil) {
 		return unforeseen, nil
 	}
-	manager, err := fieldManager(o, state)
+	manager, err := fieldManager(state)
 	if err != nil {
 		return nil, err
 	}
 	ctx, done := operation(ctx)
 	defer done()
 
-	live, unready := c.update(ctx, o, manager, req.GetPreview())
+	live, unready := c.update(ctx, news.object, manager, req.GetPreview())
 	if req.GetPreview() && (apierrors.IsForbidden(unready) || meta.IsNoMatchError(unready)) {
 		return unforeseen, nil
 	}
 	if unready == nil && !req.GetPreview() {
-		live, unready = c.awaitReady(ctx, req.GetUrn(), o, live, seconds(req.GetTimeout(), o))
+		live, unready = c.awaitReady(ctx, req.GetUrn(), news.object, live, seconds(req.GetTimeout()))
 	}
 	if unready != nil { // after Cancel there is no answer, and the state stays as it was
-		client, err := c.resource(o)
-		if err == nil {
-			live, err = client.Get(ctx, o.GetName(), metav1.GetOptions{})
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("update of resource %q failed: %w", req.GetUrn(), unready), fmt.Errorf("unable to get cluster state: %w", err))
+		if live, err = c.get(ctx, news.object, news.GetName()); err != nil {
+			return nil, errors.Join(fmt.Errorf("update of resource %q failed: %w", req.GetUrn(), unready),
+				fmt.Errorf("unable to get cluster state: %w", err))
 		}
 	}
-	properties, err := write(checkpoint(o, live, news, manager))
+	properties, err := checkpoint(news.object, live, news.properties, manager)
 	if err != nil {
 		return nil, err
 	}
 	if unready != nil {
-		return nil, partial(idOf(live), properties, nil, fmt.Errorf("the Kubernetes API server reported that %q failed to fully initialize or become live: %w", idOf(live), unready))
+		return nil, partial(idOf(live), properties, nil,
+			fmt.Errorf("the Kubernetes API server reported that %q failed to fully initialize or become live: %w", idOf(live), unready))
 	}
 	return &pulumirpc.UpdateResponse{Properties: properties}, nil
 }
@@ -457,17 +412,10 @@ func (provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*empt
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case c.unreachable != nil && c.deleteUnreachable:
-		return &emptypb.Empty{}, nil
-	case c.unreachable != nil:
-		return nil, fmt.Errorf("configured Kubernetes cluster is unreachable. If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to \"true\": %w", c.unreachable)
+	if c.unreachable != nil {
+		return nil, fmt.Errorf("configured Kubernetes cluster is unreachable. %s: %w", forget, c.unreachable)
 	}
-	state, err := read(req.GetProperties())
-	if err != nil {
-		return nil, err
-	}
-	inputs, live, err := parseCheckpoint(state)
+	inputs, live, err := parseCheckpoint(req.GetProperties())
 	if err != nil {
 		return nil, err
 	}
@@ -481,41 +429,31 @@ func (provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*empt
 	ctx, done := operation(ctx)
 	defer done()
 	policy := metav1.DeletePropagationForeground
-	switch strings.ToLower(inputs.GetAnnotations()[propagation]) {
-	case "orphan":
-		policy = metav1.DeletePropagationOrphan
-	case "background":
-		policy = metav1.DeletePropagationBackground
-	}
 	err = client.Delete(ctx, live.GetName(), metav1.DeleteOptions{PropagationPolicy: &policy})
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || err == nil && inputs.GetAnnotations()[skipAwait] == "true" {
 		return &emptypb.Empty{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if inputs.GetAnnotations()[skipAwait] == "true" {
-		return &emptypb.Empty{}, nil
-	}
-	last, err := awaitGone(ctx, req.GetUrn(), client, live, seconds(req.GetTimeout(), inputs))
+	last, err := awaitGone(ctx, req.GetUrn(), client, live, seconds(req.GetTimeout()))
 	if err == nil {
 		return &emptypb.Empty{}, nil
 	}
-	manager, nameErr := fieldManager(inputs, state)
-	properties, writeErr := write(checkpoint(inputs, last, state, manager))
+	manager, nameErr := fieldManager(inputs.properties)
+	properties, writeErr := checkpoint(inputs.object, last, inputs.properties, manager)
 	if err := errors.Join(nameErr, writeErr); err != nil {
 		return nil, err
 	}
 	return nil, partial(req.GetId(), properties, nil, err)
 }
 
-// seconds is how long to wait: the resource's custom timeout, its annotation, or 0 for the kind's default.
-func seconds(custom float64, inputs *object) time.Duration {
-	if custom == 0 {
-		custom, _ = strconv.ParseFloat(inputs.GetAnnotations()[timeoutSeconds], 64)
-	}
-	return time.Duration(custom * float64(time.Second))
-}
+// forget is the real provider's advice about a cluster that is gone. The stand-in itself does not heed the variable.
+const forget = "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the " +
+	"PULUMI_K8S_DELETE_UNREACHABLE environment variable set to \"true\""
+
+// seconds is a custom timeout, 0 without one.
+func seconds(timeout float64) time.Duration { return time.Duration(timeout * float64(time.Second)) }
 
 // partial is the error that makes the engine keep a resource in the state although it is not as it should be.
 func partial(id string, properties, inputs *structpb.Struct, err error) error {

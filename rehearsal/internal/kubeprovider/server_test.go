@@ -67,7 +67,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := configured(t, server, nil).create(test.token, "thing", test.inputs)
+			s, err := configured(t, server).create(test.token, "thing", test.inputs)
 			assert.ErrorContains(t, err, test.want)
 			assert.Nil(t, s)
 		})
@@ -99,7 +99,7 @@ func TestPreview(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := configured(t, server, nil)
+			e := configured(t, server)
 			checked, failures := e.check(podToken, "thing", test.inputs, nil)
 			require.Empty(t, failures)
 			response, err := e.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(podToken, "thing"), Properties: checked, Preview: true})
@@ -127,7 +127,7 @@ func TestPreviewOfAnUpdateChangesNothing(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	s := e.mustCreate(configMapToken, "settings", values{"metadata": meta(ns, "settings"), "data": values{"KEY": "old"}})
 	checked, _ := e.check(configMapToken, "settings", values{"metadata": meta(ns, "settings"), "data": values{"KEY": "new"}}, s.inputs)
 	response, err := e.Update(t.Context(), &pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, News: checked, Preview: true})
@@ -144,19 +144,26 @@ func TestWhatExistsIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	other := pod(ns, "nginx")
 	other["spec"].(values)["terminationGracePeriodSeconds"] = 17 // of which an update is forbidden
 	same := func(inputs func() values) [2]values { return [2]values{inputs(), inputs()} }
 	for token, inputs := range map[string][2]values{
-		podToken:        {pod(ns, "nginx"), other},
-		configMapToken:  {values{"metadata": meta(ns, "settings"), "immutable": true, "data": values{"KEY": "old"}}, values{"metadata": meta(ns, "settings"), "data": values{"KEY": "new"}}},
+		podToken: {pod(ns, "nginx"), other},
+		configMapToken: {
+			values{"metadata": meta(ns, "settings"), "immutable": true, "data": values{"KEY": "old"}},
+			values{"metadata": meta(ns, "settings"), "data": values{"KEY": "new"}},
+		},
 		deploymentToken: same(func() values { return deployment(ns, "web") }),
 		claimToken:      same(func() values { return claim(ns, ns) }),
 	} {
 		t.Run(token, func(t *testing.T) {
 			if token == claimToken {
-				e.mustCreate(classToken, "class", values{"metadata": meta("", ns), "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"})
+				e.mustCreate(
+					classToken,
+					"class",
+					values{"metadata": meta("", ns), "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"},
+				)
 			}
 			first := e.mustCreate(token, "thing", inputs[0])
 			s, err := e.create(token, "again", inputs[1])
@@ -179,7 +186,7 @@ func TestWhatExistsIsNotTakenOver(t *testing.T) {
 func TestCreationWaitsForItsNamespace(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	late := "late-" + string(types.UID(strings.ToLower(t.Name()))[:4])
 	done := make(chan error, 1)
 	go func() {
@@ -187,16 +194,11 @@ func TestCreationWaitsForItsNamespace(t *testing.T) {
 		done <- err
 	}()
 	// Whether the namespace or the first attempt comes first: both are right.
-	_, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: late}}, metav1.CreateOptions{})
+	_, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: late}},
+		metav1.CreateOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = clients.CoreV1().Namespaces().Delete(context.Background(), late, metav1.DeleteOptions{}) })
 	require.NoError(t, <-done)
-}
-
-// impatient makes a resource wait for few seconds only.
-func impatient(v values) values {
-	v["metadata"].(values)["annotations"] = values{"pulumi.com/timeoutSeconds": "3"}
-	return v
 }
 
 // nowhere is a pod's spec that fits no node.
@@ -208,7 +210,8 @@ func service(ns string) values {
 	return values{"metadata": meta(ns, "web"), "spec": values{"selector": labels(), "ports": []any{values{"port": 80}}}}
 }
 
-const noPods = "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' may not match labels on any Pods"
+const noPods = "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' " +
+	"may not match labels on any Pods"
 
 // An object that does not become ready is in the state, with an error that says as much as the real provider does: nothing of
 // pods that could not be made or fit no node.
@@ -216,12 +219,12 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	stuck := func(ns string) values {
-		v := impatient(pod(ns, "nowhere"))
+		v := pod(ns, "nowhere")
 		nowhere(v["spec"])
 		return v
 	}
 	template := func(ns string) (v, spec values) {
-		v = impatient(deployment(ns, "web"))
+		v = deployment(ns, "web")
 		return v, v["spec"].(values)["template"].(values)["spec"].(values)
 	}
 	unavailable := []string{
@@ -244,24 +247,28 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 			return v
 		}, unavailable},
 		"a load balancer that nobody makes": {serviceToken, func(ns string) values {
-			return impatient(values{"metadata": meta(ns, "web"), "spec": values{"type": "LoadBalancer", "ports": []any{values{"port": 80}}}})
+			return values{"metadata": meta(ns, "web"), "spec": values{"type": "LoadBalancer", "ports": []any{values{"port": 80}}}}
 		}, []string{noPods, "Service was not allocated an IP address; does your cloud provider support this?"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ns := namespace(t, clients, nil)
-			e := configured(t, server, nil)
+			e := configured(t, server)
+			e.timeout = 3
 			s, err := e.create(test.token, "thing", test.inputs(ns))
 			require.Error(t, err)
 			require.NotNil(t, s, "the object exists, so the state must have it: %v", err)
-			assert.ErrorContains(t, err, "but the Kubernetes API server reported that it failed to fully initialize or become live: '"+test.inputs(ns)["metadata"].(values)["name"].(string)+"' timed out waiting to be Ready")
+			assert.ErrorContains(t, err, "but the Kubernetes API server reported that it failed to fully initialize or become live: '"+
+				test.inputs(ns)["metadata"].(values)["name"].(string)+"' timed out waiting to be Ready")
 			assert.Equal(t, append([]string{status.Convert(err).Message()}, test.reasons...), s.reasons)
+			e.timeout = 0
 			require.NoError(t, e.delete(s))
 		})
 	}
 	t.Run("is found by a refresh too", func(t *testing.T) {
 		t.Parallel()
-		e := configured(t, server, nil)
+		e := configured(t, server)
+		e.timeout = 3
 		s, err := e.create(podToken, "thing", stuck(namespace(t, clients, nil)))
 		require.Error(t, err)
 		_, err = e.refresh(s)
@@ -271,7 +278,7 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 		t.Parallel()
 		v := stuck(namespace(t, clients, nil))
 		v["metadata"].(values)["annotations"] = values{"pulumi.com/skipAwait": "true"}
-		e := configured(t, server, nil)
+		e := configured(t, server)
 		s := e.mustCreate(podToken, "thing", v)
 		_, err := e.refresh(s)
 		require.NoError(t, err)
@@ -282,7 +289,7 @@ func TestWhatDoesNotBecomeReady(t *testing.T) {
 func TestARolloutThatCannotGoOnIsShown(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	v := deployment(namespace(t, clients, nil), "web")
 	v["spec"].(values)["progressDeadlineSeconds"] = 1
 	nowhere(v["spec"].(values)["template"].(values)["spec"])
@@ -307,7 +314,12 @@ func TestARolloutThatCannotGoOnIsShown(t *testing.T) {
 // write gives a pod that runs, or has run, its status.
 func write(t require.TestingT, clients kubernetes.Interface, pod *corev1.Pod, ready corev1.ConditionStatus) {
 	pod.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: ready},
+		{
+			Type:   corev1.PodScheduled,
+			Status: corev1.ConditionTrue,
+		},
+		{Type: corev1.PodInitialized, Status: corev1.ConditionTrue},
+		{Type: corev1.PodReady, Status: ready},
 	}
 	_, err := clients.CoreV1().Pods(pod.Namespace).UpdateStatus(context.Background(), pod, metav1.UpdateOptions{})
 	require.NoError(t, err)
@@ -332,21 +344,20 @@ func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ns := namespace(t, clients, nil)
-			e := configured(t, server, nil)
+			e := configured(t, server)
 			spec := podSpec()
 			delete(spec, "initContainers")
 			spec["restartPolicy"] = "Never"
 			spec["schedulerName"] = "nobody" // so that the pod's end is the test's to write
 			test.spec["template"] = values{"spec": spec}
-			metadata := meta(ns, "setup")
-			metadata["annotations"] = values{"pulumi.com/timeoutSeconds": "10"}
+			e.timeout = 10
 			type result struct {
 				state *state
 				err   error
 			}
 			created := make(chan result, 1)
 			go func() {
-				s, err := e.create("kubernetes:batch/v1:Job", "setup", values{"metadata": metadata, "spec": test.spec})
+				s, err := e.create("kubernetes:batch/v1:Job", "setup", values{"metadata": meta(ns, "setup"), "spec": test.spec})
 				created <- result{s, err}
 			}()
 			podName := ""
@@ -386,7 +397,7 @@ func TestAClaimThatWaitsForItsPod(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	class := e.mustCreate(classToken, "class", values{
 		"metadata": meta("", ns), "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer",
 	})
@@ -402,17 +413,18 @@ func TestAClaimWithoutAClassIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
+	e.timeout = 3
 	claimed := make(chan error, 1)
 	go func() {
-		_, err := e.create(claimToken, "data", impatient(claim(ns, "missing")))
+		_, err := e.create(claimToken, "data", claim(ns, "missing"))
 		claimed <- err
 	}()
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
 		_, err := clients.CoreV1().PersistentVolumeClaims(ns).Get(t.Context(), "data", metav1.GetOptions{})
 		assert.NoError(a, err)
 	}, 2*time.Minute, 20*time.Millisecond)
-	v := impatient(pod(ns, "nowhere"))
+	v := pod(ns, "nowhere")
 	nowhere(v["spec"])
 	_, err := e.create(podToken, "clock", v)
 	require.ErrorContains(t, err, "timed out")
@@ -431,7 +443,7 @@ func TestAServiceWaitsForThePodsThatItHas(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	s := e.mustCreate(serviceToken, "web", service(ns))
 
 	v := pod(ns, "web")
@@ -452,7 +464,9 @@ func TestAServiceWaitsForThePodsThatItHas(t *testing.T) {
 		}, 2*time.Minute, 20*time.Millisecond)
 	}
 	ready(corev1.ConditionFalse)
-	assert.ErrorContains(t, e.update(s, serviceToken, "web", impatient(service(ns))), "'web' timed out waiting to be Ready")
+	e.timeout = 3
+	assert.ErrorContains(t, e.update(s, serviceToken, "web", service(ns)), "'web' timed out waiting to be Ready")
+	e.timeout = 0
 	assert.Equal(t, []string{noPods}, s.reasons[1:])
 	ready(corev1.ConditionTrue)
 	require.NoError(t, e.update(s, serviceToken, "web", service(ns)))
@@ -463,7 +477,7 @@ func TestDeletionTakesWhatAnObjectOwns(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	s := e.mustCreate(deploymentToken, "web", deployment(ns, "web"))
 	require.NoError(t, e.delete(s))
 	sets, err := clients.AppsV1().ReplicaSets(ns).List(t.Context(), metav1.ListOptions{})
@@ -479,15 +493,18 @@ func TestADeletionThatHangs(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
-	v := impatient(values{"metadata": meta(ns, "held")})
-	s := e.mustCreate(configMapToken, "held", v)
+	e := configured(t, server)
+	s := e.mustCreate(configMapToken, "held", values{"metadata": meta(ns, "held")})
 	hold := func(ctx context.Context, finalizers string) {
-		_, err := clients.CoreV1().ConfigMaps(ns).Patch(ctx, "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
+		_, err := clients.CoreV1().
+			ConfigMaps(ns).
+			Patch(ctx, "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
 		require.NoError(t, err)
 	}
 	hold(t.Context(), `["example.com/hold"]`)
+	e.timeout = 3
 	kept, err := e.failed(s, e.delete(s))
+	e.timeout = 0
 	assert.NotNil(t, kept)
 	assert.Equal(t, "timed out waiting for the condition", status.Convert(err).Message())
 	assert.Regexp(t, `finalizers might be preventing deletion \(.*example\.com/hold.*\)`, e.lines())
@@ -500,8 +517,8 @@ func TestCancel(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
-	other := configured(t, server, nil) // goes on
+	e := configured(t, server)
+	other := configured(t, server) // goes on
 	v := pod(ns, "nowhere")
 	v["spec"].(values)["nodeSelector"] = values{"zone": "none"}
 	type result struct {
@@ -526,20 +543,19 @@ func TestCancel(t *testing.T) {
 	require.NoError(t, other.delete(got.state))
 }
 
-// A field that a program changed shows as drift; taking it back needs force. One that a person changed with kubectl is taken back,
-// but once the object was updated the preview refuses that.
+// A field that a program changed shows as drift, and is not taken back. One that a person changed with kubectl is, but once the
+// object was updated the preview refuses that.
 func TestDriftAndConflict(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
-	settings := func(annotations values) values {
+	e := configured(t, server)
+	settings := func() values {
 		m := meta(ns, "settings")
 		m["labels"] = values{"app": "web"}
-		m["annotations"] = annotations
 		return values{"metadata": m}
 	}
-	s := e.mustCreate(configMapToken, "settings", settings(nil))
+	s := e.mustCreate(configMapToken, "settings", settings())
 	drift := func(manager string, patch types.PatchType) {
 		options := metav1.PatchOptions{FieldManager: manager}
 		if patch == types.ApplyPatchType {
@@ -552,11 +568,14 @@ func TestDriftAndConflict(t *testing.T) {
 		found, err := e.refresh(s)
 		require.NoError(t, err)
 		require.True(t, found)
-		assert.Contains(t, e.diff(s, configMapToken, "settings", settings(nil)).GetDetailedDiff(), "metadata.labels.app")
+		assert.Contains(t, e.diff(s, configMapToken, "settings", settings()).GetDetailedDiff(), "metadata.labels.app")
 	}
 	preview := func() error {
-		checked, _ := e.check(configMapToken, "settings", settings(nil), s.inputs)
-		_, err := e.Update(t.Context(), &pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Preview: true})
+		checked, _ := e.check(configMapToken, "settings", settings(), s.inputs)
+		_, err := e.Update(
+			t.Context(),
+			&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Preview: true},
+		)
 		return err
 	}
 	isBack := func() {
@@ -566,27 +585,25 @@ func TestDriftAndConflict(t *testing.T) {
 	}
 	drift("kubectl-label", types.MergePatchType)
 	require.NoError(t, preview())
-	require.NoError(t, e.update(s, configMapToken, "settings", settings(nil)))
+	require.NoError(t, e.update(s, configMapToken, "settings", settings()))
 	isBack()
 	drift("kubectl-edit", types.MergePatchType)
 	assert.ErrorContains(t, preview(), "server-side apply field conflict")
-	require.NoError(t, e.update(s, configMapToken, "settings", settings(nil)))
+	require.NoError(t, e.update(s, configMapToken, "settings", settings()))
 	isBack()
 	drift("kubectl", types.ApplyPatchType)
-	require.NoError(t, e.update(s, configMapToken, "settings", settings(nil)))
+	require.NoError(t, e.update(s, configMapToken, "settings", settings()))
 	isBack()
 
 	drift("thief", types.MergePatchType)
-	assert.ErrorContains(t, e.update(s, configMapToken, "settings", settings(nil)), "server-side apply field conflict")
-	require.NoError(t, e.update(s, configMapToken, "settings", settings(values{"pulumi.com/patchForce": "true"})))
-	isBack()
+	assert.ErrorContains(t, e.update(s, configMapToken, "settings", settings()), "server-side apply field conflict")
 }
 
 func TestWhatSomebodyDeletedIsGoneFromTheState(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
+	e := configured(t, server)
 	s := e.mustCreate(configMapToken, "settings", values{"metadata": meta(ns, "settings")})
 	require.NoError(t, clients.CoreV1().ConfigMaps(ns).Delete(t.Context(), "settings", metav1.DeleteOptions{}))
 	found, err := e.refresh(s)
@@ -602,18 +619,26 @@ func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
-	e := configured(t, server, nil)
-	s := e.mustCreate("kubernetes:core/v1:Secret", "secret", values{"metadata": meta(ns, "secret"), "stringData": values{"API_TOKEN": "swordfish"}})
+	e := configured(t, server)
+	s := e.mustCreate(
+		"kubernetes:core/v1:Secret",
+		"secret",
+		values{"metadata": meta(ns, "secret"), "stringData": values{"API_TOKEN": "swordfish"}},
+	)
 	live, err := clients.CoreV1().Secrets(ns).Get(t.Context(), "secret", metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "swordfish", string(live.Data["API_TOKEN"]))
 	_, err = e.refresh(s)
 	require.NoError(t, err)
-	for _, kept := range []resource.PropertyMap{unmarshal(t, s.inputs), unmarshal(t, s.outputs), unmarshal(t, s.outputs)["__inputs"].ObjectValue()} {
+	outputs := unmarshal(t, s.outputs)
+	for _, kept := range []resource.PropertyMap{unmarshal(t, s.inputs), outputs, outputs["__inputs"].ObjectValue()} {
 		assert.True(t, kept["data"].IsSecret(), "%v", kept)
 	}
 
-	secret := values{"metadata": meta(ns, "settings"), "data": values{"open": "1", "closed": resource.MakeSecret(resource.NewStringProperty("swordfish"))}}
+	secret := values{
+		"metadata": meta(ns, "settings"),
+		"data":     values{"open": "1", "closed": resource.MakeSecret(resource.NewStringProperty("swordfish"))},
+	}
 	settings := e.mustCreate(configMapToken, "settings", secret)
 	data := unmarshal(t, settings.outputs)["data"].ObjectValue()
 	assert.True(t, data["closed"].IsSecret())

@@ -18,18 +18,20 @@ import (
 // addonLabel is on all that an add-on runs.
 const addonLabel = "rehearsal/addon"
 
-// RunAddon makes what an EKS add-on runs: DaemonSets, which tolerate every taint, and a Deployment. What is there stays.
+// RunAddon makes what an EKS add-on runs: DaemonSets, which tolerate every taint, and a Deployment. It leaves what exists.
 func (c *Controllers) RunAddon(ctx context.Context, name string, runs published.Addon) error {
 	apps, always := c.clients.AppsV1(), []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	var errs []error
 	for i := range runs.OnEach {
 		meta, selector, pod := addonPod(name, fmt.Sprintf("node-%d", i), always)
-		_, err := apps.DaemonSets(meta.Namespace).Create(ctx, &appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: pod}}, metav1.CreateOptions{})
+		set := &appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: pod}}
+		_, err := apps.DaemonSets(meta.Namespace).Create(ctx, set, metav1.CreateOptions{})
 		errs = append(errs, err)
 	}
 	if replicas := int32(runs.Replicas); replicas > 0 {
 		meta, selector, pod := addonPod(name, "anywhere", nil)
-		_, err := apps.Deployments(meta.Namespace).Create(ctx, &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: selector, Template: pod}}, metav1.CreateOptions{})
+		deployment := &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: selector, Template: pod}}
+		_, err := apps.Deployments(meta.Namespace).Create(ctx, deployment, metav1.CreateOptions{})
 		errs = append(errs, err)
 	}
 	for _, err := range errs {
@@ -41,18 +43,23 @@ func (c *Controllers) RunAddon(ctx context.Context, name string, runs published.
 }
 
 func addonPod(addon, role string, tolerations []corev1.Toleration) (metav1.ObjectMeta, *metav1.LabelSelector, corev1.PodTemplateSpec) {
-	labels := map[string]string{addonLabel: addon, "role": role}
-	return metav1.ObjectMeta{Name: addon + "-" + role, Namespace: metav1.NamespaceSystem, Labels: labels}, &metav1.LabelSelector{MatchLabels: labels},
-		corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-			Containers: []corev1.Container{{Name: addon, Image: "add-on/" + addon}}, Tolerations: tolerations,
-		}}
+	meta := metav1.ObjectMeta{
+		Name: addon + "-" + role, Namespace: metav1.NamespaceSystem, Labels: map[string]string{addonLabel: addon, "role": role},
+	}
+	containers := []corev1.Container{{Name: addon, Image: "add-on/" + addon}}
+	return meta, &metav1.LabelSelector{MatchLabels: meta.Labels}, corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: meta.Labels}, Spec: corev1.PodSpec{Containers: containers, Tolerations: tolerations},
+	}
 }
 
 // StopAddon removes what RunAddon made and returns when its pods are gone.
 func (c *Controllers) StopAddon(ctx context.Context, name string) error {
 	apps, foreground := c.clients.AppsV1(), metav1.DeletePropagationForeground
 	remove, all := metav1.DeleteOptions{PropagationPolicy: &foreground}, metav1.ListOptions{LabelSelector: addonLabel + "=" + name}
-	err := errors.Join(apps.DaemonSets(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all), apps.Deployments(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all))
+	err := errors.Join(
+		apps.DaemonSets(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all),
+		apps.Deployments(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all),
+	)
 	if err != nil {
 		return fmt.Errorf("add-on %s: %w", name, err)
 	}

@@ -26,15 +26,13 @@ import (
 
 const autoscalerName, autoscalerNamespace = "cluster-autoscaler", "kube-system"
 
-// ScaleUp is one round of the Cluster Autoscaler's, as of 1.35.0 (https://github.com/kubernetes/autoscaler): it grows one node
-// group by one node for the pods that no node has room for, and says which one, or why it grows none. It works with the command
-// line and the priorities that are in the cluster and with the permissions of its account and role, and there is none without
-// its Deployment.
+// ScaleUp is one round of the Cluster Autoscaler 1.35.0 (https://github.com/kubernetes/autoscaler): it grows one node group by one
+// node for the pods that find no room, and says which, or why it grows none. It takes the command line and the priorities from the
+// cluster and has the permissions of its account and role. Without its Deployment it does nothing.
 //
-// The real one leaves two things to chance: which node of a group it takes for all that the group will get, and which of several
-// groups it grows that are as good as each other. This one has bad luck: it takes the node that helps the fewest pods, and the
-// group that costs the most. It is for a cluster of one size of nodes: the autoscaler's look at topology spread, at affinity of
-// pods and at similar groups is left out.
+// The real one leaves two things to chance: which node of a group it takes as the pattern, and which of two equally good groups it
+// grows. This one has bad luck: it takes the node that helps the fewest pods, and the group that costs the most. It is for nodes of
+// one size: it does not look at topology spread, affinity of pods and similar groups.
 func (c *Controllers) ScaleUp(ctx context.Context, model *awsmodel.Model) (grown, why string, err error) {
 	deployment, err := c.clients.AppsV1().Deployments(autoscalerNamespace).Get(ctx, autoscalerName, metav1.GetOptions{})
 	if err != nil {
@@ -57,7 +55,9 @@ func (c *Controllers) ScaleUp(ctx context.Context, model *awsmodel.Model) (grown
 	if err := a.look(ctx, clients); err != nil {
 		return "", "", err
 	}
-	role, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: c.clusterName(), Namespace: autoscalerNamespace, ServiceAccount: account, Audience: "pods.eks.amazonaws.com"})
+	role, err := model.AssumeByPodIdentity(awsmodel.Token{
+		Cluster: c.clusterName(), Namespace: autoscalerNamespace, ServiceAccount: account, Audience: "pods.eks.amazonaws.com",
+	})
 	if err != nil {
 		return "", "", err
 	}
@@ -89,7 +89,7 @@ type autoscaler struct {
 // option is a group that would help.
 type option struct {
 	group awsmodel.ScalingGroup
-	// pods is how many would run on a node of it, and waste the share of its CPU and memory that they would not use.
+	// pods is how many would run on a new node, and waste the share of its CPU and memory that they would not use.
 	pods  int
 	waste float64
 }
@@ -167,16 +167,17 @@ func (a *autoscaler) suits(pod *corev1.Pod, node *corev1.Node) bool {
 	if match, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node); err != nil || !match || node.Spec.Unschedulable {
 		return false
 	}
-	if _, tainted := corev1helper.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations, func(t *corev1.Taint) bool {
-		return t.Effect != corev1.TaintEffectPreferNoSchedule
-	}, false); tainted {
+	hard := func(t *corev1.Taint) bool { return t.Effect != corev1.TaintEffectPreferNoSchedule }
+	_, tainted := corev1helper.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations, hard, false)
+	if tainted {
 		return false
 	}
 	for _, v := range pod.Spec.Volumes {
 		if v.PersistentVolumeClaim == nil {
 			continue
 		}
-		if volume := a.volumes[pod.Namespace+"/"+v.PersistentVolumeClaim.ClaimName]; volume != nil && volumehelper.CheckNodeAffinity(volume, node.Labels) != nil {
+		volume := a.volumes[pod.Namespace+"/"+v.PersistentVolumeClaim.ClaimName]
+		if volume != nil && volumehelper.CheckNodeAffinity(volume, node.Labels) != nil {
 			return false
 		}
 	}
@@ -200,7 +201,7 @@ func (a *autoscaler) place(pods []corev1.Pod, node *corev1.Node, free corev1.Res
 
 // choose picks the group to grow, or says why there is none.
 func (a *autoscaler) choose(groups []awsmodel.ScalingGroup) (*option, string, error) {
-	// What the scheduler has not got round to is not in want of a node.
+	// Pods that the scheduler has yet to place need no node.
 	for i, node := range a.nodes {
 		a.pending = a.place(a.pending, &a.nodes[i], a.free[node.Name])
 	}
@@ -252,7 +253,7 @@ func (a *autoscaler) choose(groups []awsmodel.ScalingGroup) (*option, string, er
 	return &dearest, "", nil
 }
 
-// priority is that of a group, -1 if nothing is said of it.
+// priority is a group's, -1 without one.
 func (a *autoscaler) priority(group string) int {
 	best := -1
 	for priority, names := range a.priorities {
@@ -263,8 +264,8 @@ func (a *autoscaler) priority(group string) int {
 	return best
 }
 
-// estimate is what one node more of a group would do. That node is like one that the group has; without any it is made up from
-// the group, with all that its type has.
+// estimate tells what one more node of a group would do. The pattern is a node that the group has, or else one of its type with all
+// the type's resources.
 func (a *autoscaler) estimate(group awsmodel.ScalingGroup) option {
 	var templates []*corev1.Node
 	for i, node := range a.nodes {

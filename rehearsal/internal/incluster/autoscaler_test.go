@@ -26,7 +26,9 @@ func round(change func(*autoscaler, []awsmodel.ScalingGroup), groups ...[]string
 		pending: []corev1.Pod{{
 			ObjectMeta: metav1.ObjectMeta{Name: "wants", Namespace: "project"},
 			Spec: corev1.PodSpec{
-				Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}}},
+				Containers: []corev1.Container{
+					{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}},
+				},
 				Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{
 					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
 				}}},
@@ -40,9 +42,22 @@ func round(change func(*autoscaler, []awsmodel.ScalingGroup), groups ...[]string
 		if name[0] == 'o' {
 			capacity = "ON_DEMAND"
 		}
-		g := awsmodel.ScalingGroup{Name: name, Tags: map[string]string{"enabled": "true", "ours": "owned"}, Desired: len(group) - 1, Max: len(group)}
+		g := awsmodel.ScalingGroup{
+			Name:    name,
+			Tags:    map[string]string{"enabled": "true", "ours": "owned"},
+			Desired: len(group) - 1,
+			Max:     len(group),
+		}
 		for _, zone := range group[1:] {
-			i := awsmodel.Instance{ID: "i-" + name + zone, PrivateDNS: name + zone, Zone: zone, CapacityType: capacity, VCPU: 2, MemoryMiB: 8192, MaxPods: 29}
+			i := awsmodel.Instance{
+				ID:           "i-" + name + zone,
+				PrivateDNS:   name + zone,
+				Zone:         zone,
+				CapacityType: capacity,
+				VCPU:         2,
+				MemoryMiB:    8192,
+				MaxPods:      29,
+			}
 			g.Template, g.Instances = i, append(g.Instances, i.ID)
 			a.nodes = append(a.nodes, *nodeOf(i))
 			a.free[i.PrivateDNS] = corev1.ResourceList{}
@@ -92,7 +107,9 @@ func TestAGroupThatCannotHelpIsLeftAlone(t *testing.T) {
 			a.free["spot-bb"] = a.nodes[0].Status.Allocatable.DeepCopy()
 		},
 		"no expansion options for 1 pods: spot-b: max node group size reached": func(_ *autoscaler, g []awsmodel.ScalingGroup) { g[0].Max = 1 },
-		"no expansion options for 1 pods: spot-b: gets no nodes, backed off":   func(_ *autoscaler, g []awsmodel.ScalingGroup) { g[0].Desired, g[0].Max = 2, 3 },
+		"no expansion options for 1 pods: spot-b: gets no nodes, backed off": func(_ *autoscaler, g []awsmodel.ScalingGroup) {
+			g[0].Desired, g[0].Max = 2, 3
+		},
 		"no expansion options for 1 pods: spot-b: no pod fits on its nodes": func(a *autoscaler, _ []awsmodel.ScalingGroup) {
 			a.nodes[0].Spec.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 		},

@@ -79,7 +79,8 @@ func start(t *testing.T, addons ...string) *cluster {
 	shared.controllers.EvictionTimeout = 15 * time.Minute
 	c := &cluster{Interface: clients, Controllers: shared.controllers, t: t, aws: &shared.aws}
 
-	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	ns, err := clients.CoreV1().Namespaces().Create(t.Context(), made, metav1.CreateOptions{})
 	require.NoError(t, err)
 	c.namespace = ns.Name
 	c.eventually(func(a *assert.CollectT) {
@@ -110,10 +111,21 @@ func (c *cluster) nodes(zones ...string) []awsmodel.Instance {
 	var instances []awsmodel.Instance
 	for i, zone := range zones {
 		instances = append(instances, awsmodel.Instance{
-			ID: fmt.Sprintf("i-%d%s", i, zone), PrivateDNS: fmt.Sprintf("ip-192-168-%d-%s.ec2.internal", i, zone), PrivateIP: fmt.Sprintf("192.168.0.%d", i+4),
-			Region: "us-east-1", Zone: "us-east-1" + zone, ZoneID: "use1-az-" + zone,
-			InstanceType: "m5.large", CapacityType: "SPOT", Arch: "amd64", Cluster: "expense", NodeGroup: "expense-1234",
-			VCPU: 2, MemoryMiB: 8192, MaxPods: 29, Labels: map[string]string{"purpose": "test"},
+			ID:           fmt.Sprintf("i-%d%s", i, zone),
+			PrivateDNS:   fmt.Sprintf("ip-192-168-%d-%s.ec2.internal", i, zone),
+			PrivateIP:    fmt.Sprintf("192.168.0.%d", i+4),
+			Region:       "us-east-1",
+			Zone:         "us-east-1" + zone,
+			ZoneID:       "use1-az-" + zone,
+			InstanceType: "m5.large",
+			CapacityType: "SPOT",
+			Arch:         "amd64",
+			Cluster:      "expense",
+			NodeGroup:    "expense-1234",
+			VCPU:         2,
+			MemoryMiB:    8192,
+			MaxPods:      29,
+			Labels:       map[string]string{"purpose": "test"},
 		})
 	}
 	require.NoError(c.t, c.AddNodes(c.t.Context(), instances))

@@ -61,9 +61,22 @@ func (c *cluster) running(want int) (nodes []string) {
 func TestNodesJoinAsEKSRegistersThem(t *testing.T) {
 	c := start(t)
 	instance := awsmodel.Instance{
-		ID: "i-0abc", PrivateDNS: "ip-192-168-1-2.ec2.internal", PrivateIP: "192.168.1.2", Region: "us-east-1", Zone: "us-east-1b", ZoneID: "use1-az1",
-		InstanceType: "m5.large", CapacityType: "SPOT", Arch: "amd64", Cluster: "expense", NodeGroup: "expense-1234", VCPU: 2, MemoryMiB: 8192, MaxPods: 29,
-		Labels: map[string]string{"purpose": "general"}, Taints: []awsmodel.Taint{{Key: "dedicated", Value: "batch", Effect: "NoSchedule"}},
+		ID:           "i-0abc",
+		PrivateDNS:   "ip-192-168-1-2.ec2.internal",
+		PrivateIP:    "192.168.1.2",
+		Region:       "us-east-1",
+		Zone:         "us-east-1b",
+		ZoneID:       "use1-az1",
+		InstanceType: "m5.large",
+		CapacityType: "SPOT",
+		Arch:         "amd64",
+		Cluster:      "expense",
+		NodeGroup:    "expense-1234",
+		VCPU:         2,
+		MemoryMiB:    8192,
+		MaxPods:      29,
+		Labels:       map[string]string{"purpose": "general"},
+		Taints:       []awsmodel.Taint{{Key: "dedicated", Value: "batch", Effect: "NoSchedule"}},
 	}
 	require.NoError(t, c.AddNodes(t.Context(), []awsmodel.Instance{instance}))
 	require.NoError(t, c.AddNodes(t.Context(), []awsmodel.Instance{instance}), "a node that is there already")
@@ -73,7 +86,8 @@ func TestNodesJoinAsEKSRegistersThem(t *testing.T) {
 	for key, want := range map[string]string{
 		"kubernetes.io/hostname": instance.PrivateDNS, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
 		"node.kubernetes.io/instance-type": "m5.large", "topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1b",
-		"topology.k8s.aws/zone-id": "use1-az1", "eks.amazonaws.com/capacityType": "SPOT", "eks.amazonaws.com/nodegroup": "expense-1234", "purpose": "general",
+		"topology.k8s.aws/zone-id": "use1-az1", "eks.amazonaws.com/capacityType": "SPOT", "eks.amazonaws.com/nodegroup": "expense-1234",
+		"purpose": "general",
 	} {
 		assert.Equal(t, want, node.Labels[key], key)
 	}
@@ -107,7 +121,10 @@ func TestDrainingRespectsBudgets(t *testing.T) {
 	budget := func(c *cluster, unavailable int) {
 		_, err := c.PolicyV1().PodDisruptionBudgets(c.namespace).Create(t.Context(), &policyv1.PodDisruptionBudget{
 			ObjectMeta: metav1.ObjectMeta{Name: "web"},
-			Spec:       policyv1.PodDisruptionBudgetSpec{MaxUnavailable: ptr.To(intstr.FromInt(unavailable)), Selector: &metav1.LabelSelector{MatchLabels: web}},
+			Spec: policyv1.PodDisruptionBudgetSpec{
+				MaxUnavailable: ptr.To(intstr.FromInt(unavailable)),
+				Selector:       &metav1.LabelSelector{MatchLabels: web},
+			},
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		c.eventually(func(a *assert.CollectT) {
@@ -160,8 +177,11 @@ func (c *cluster) claimed() {
 	require.NoError(c.t, err)
 	template := pod(web)
 	template.Spec.NodeSelector = map[string]string{"topology.kubernetes.io/zone": "us-east-1b"}
-	template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
-	_, err = c.CoreV1().Pods(c.namespace).Create(c.t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "user", Labels: web}, Spec: template.Spec}, metav1.CreateOptions{})
+	template.Spec.Volumes = []corev1.Volume{
+		{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+	}
+	user := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "user", Labels: web}, Spec: template.Spec}
+	_, err = c.CoreV1().Pods(c.namespace).Create(c.t.Context(), user, metav1.CreateOptions{})
 	require.NoError(c.t, err)
 }
 
@@ -312,7 +332,7 @@ func (c *cluster) podMetrics() (list metricsv1beta1.PodMetricsList) {
 // The autoscaler has a value as soon as there are metrics, follows the load up to its maximum, and comes back.
 func TestLoadScalesADeployment(t *testing.T) {
 	c := start(t, "metrics-server")
-	nodes := c.nodes("a", "b")
+	c.nodes("a", "b")
 	template := pod(web)
 	template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("100m")}
 	c.deploy(2, template)
@@ -320,10 +340,15 @@ func TestLoadScalesADeployment(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
-			MinReplicas:    ptr.To(int32(2)), MaxReplicas: 5,
-			Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ContainerResourceMetricSourceType, ContainerResource: &autoscalingv2.ContainerResourceMetricSource{
-				Container: "nginx", Name: "cpu", Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To(int32(70))},
-			}}},
+			MinReplicas:    ptr.To(int32(2)),
+			MaxReplicas:    5,
+			Metrics: []autoscalingv2.MetricSpec{
+				{Type: autoscalingv2.ContainerResourceMetricSourceType, ContainerResource: &autoscalingv2.ContainerResourceMetricSource{
+					Container: "nginx",
+					Name:      "cpu",
+					Target:    autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To(int32(70))},
+				}},
+			},
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -343,16 +368,6 @@ func TestLoadScalesADeployment(t *testing.T) {
 		names[container.Name] = container.Usage.Cpu().String()
 	}
 	assert.Equal(t, map[string]string{"fluentd": "500m", "nginx": "500m"}, names)
-	data, err := c.CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes").Do(t.Context()).Raw()
-	require.NoError(t, err)
-	var usage metricsv1beta1.NodeMetricsList
-	require.NoError(t, json.Unmarshal(data, &usage))
-	total := int64(0)
-	for _, node := range usage.Items {
-		total += node.Usage.Cpu().MilliValue()
-	}
-	assert.Len(t, usage.Items, len(nodes))
-	assert.Equal(t, int64(5*2*500), total)
 
 	require.NoError(t, c.SetCPU(c.namespace, "app=web", 1))
 	c.running(2)
@@ -361,7 +376,7 @@ func TestLoadScalesADeployment(t *testing.T) {
 func TestMetricsComeAndGoWithTheirAddon(t *testing.T) {
 	c := start(t)
 	missing := func(a *assert.CollectT) {
-		_, err := c.CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes").Do(t.Context()).Raw()
+		_, err := c.CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1").Do(t.Context()).Raw()
 		assert.True(a, apierrors.IsNotFound(err), "%v", err)
 	}
 	c.eventually(missing) // another test may have had it
@@ -408,10 +423,26 @@ func TestAJobsPodEndsAndHasItsNodesZone(t *testing.T) {
 func TestAddonsTakeTheirRoom(t *testing.T) {
 	c := start(t)
 	node := func(name string, taints ...awsmodel.Taint) awsmodel.Instance {
-		return awsmodel.Instance{ID: "i-" + name, PrivateDNS: name + ".ec2.internal", PrivateIP: "192.168.0.4", Region: "us-east-1", Zone: "us-east-1a", ZoneID: "use1-az1",
-			InstanceType: "m7a.medium", CapacityType: "SPOT", Arch: "amd64", Cluster: "expense", NodeGroup: "expense-1", VCPU: 1, MemoryMiB: 4096, MaxPods: 8, Taints: taints}
+		return awsmodel.Instance{
+			ID:           "i-" + name,
+			PrivateDNS:   name + ".ec2.internal",
+			PrivateIP:    "192.168.0.4",
+			Region:       "us-east-1",
+			Zone:         "us-east-1a",
+			ZoneID:       "use1-az1",
+			InstanceType: "m7a.medium",
+			CapacityType: "SPOT",
+			Arch:         "amd64",
+			Cluster:      "expense",
+			NodeGroup:    "expense-1",
+			VCPU:         1,
+			MemoryMiB:    4096,
+			MaxPods:      8,
+			Taints:       taints,
+		}
 	}
-	require.NoError(t, c.AddNodes(t.Context(), []awsmodel.Instance{node("open"), node("closed", awsmodel.Taint{Key: "dedicated", Effect: "NoSchedule"})}))
+	closed := node("closed", awsmodel.Taint{Key: "dedicated", Effect: "NoSchedule"})
+	require.NoError(t, c.AddNodes(t.Context(), []awsmodel.Instance{node("open"), closed}))
 	for range 2 { // what is there stays
 		for name, runs := range published.Addons() {
 			require.NoError(t, c.RunAddon(t.Context(), name, runs))

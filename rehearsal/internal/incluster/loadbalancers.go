@@ -16,8 +16,8 @@ const (
 	internalAnnotation = "service.beta.kubernetes.io/aws-load-balancer-internal"
 )
 
-// startLoadBalancers runs Kubernetes' own controller for Services of type LoadBalancer with the account behind it, as
-// EKS does in its control plane.
+// startLoadBalancers runs Kubernetes' own controller for Services of type LoadBalancer before the account, as EKS does in its control
+// plane.
 func (c *Controllers) startLoadBalancers(ctx context.Context) error {
 	core := c.factory.Core().V1()
 	loadBalancers, err := service.New(cloud{c: c}, c.clients, core.Services(), core.Nodes(), "", nil)

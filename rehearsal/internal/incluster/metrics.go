@@ -40,14 +40,13 @@ const (
 	usedMemory     = 16 << 20
 )
 
-// window is the time over which usage was measured. The autoscaler ignores what was measured before a pod was Ready;
-// metrics-server measures over about 15 seconds, which a rehearsal need not wait for.
+// window is the time over which usage was measured. The autoscaler ignores what was measured before a pod was Ready. The real
+// window, about 15 seconds, is a wait that shows nothing.
 const window = time.Second
 
-// metricsServer answers metrics.k8s.io/v1beta1 with invented usage of real pods and nodes.
+// metricsServer answers metrics.k8s.io/v1beta1 with invented usage of real pods.
 type metricsServer struct {
-	pods  listers.PodLister
-	nodes listers.NodeLister
+	pods listers.PodLister
 
 	mu    sync.Mutex
 	loads []load // the last that matches counts
@@ -59,8 +58,8 @@ type load struct {
 	millicores int64
 }
 
-// SetCPU sets what every container of the namespace's pods that match the label selector uses of a CPU, sidecars
-// included, from now on; of containers without such a setting it is 1 millicore.
+// SetCPU sets the CPU that each container, sidecar or not, uses in the namespace's pods that match the label selector. Without a
+// setting that is 1 millicore.
 func (c *Controllers) SetCPU(namespace, selector string, millicores int64) error {
 	parsed, err := labels.Parse(selector)
 	if err != nil {
@@ -74,8 +73,7 @@ func (c *Controllers) SetCPU(namespace, selector string, millicores int64) error
 
 // startMetrics serves on loopback, and makes the API server use it while the add-on is active.
 func (c *Controllers) startMetrics(ctx context.Context) error {
-	core := c.factory.Core().V1()
-	c.metrics = &metricsServer{pods: core.Pods().Lister(), nodes: core.Nodes().Lister()}
+	c.metrics = &metricsServer{pods: c.factory.Core().V1().Pods().Lister()}
 	certificate, key, err := cert.GenerateSelfSignedCertKey("localhost", nil, nil)
 	if err != nil {
 		return fmt.Errorf("certificate: %w", err)
@@ -99,7 +97,7 @@ func (c *Controllers) startMetrics(ctx context.Context) error {
 	port := int64(listener.Addr().(*net.TCPAddr).Port)
 	registered := false
 	c.running.Go(func() {
-		// Nothing tells when the add-on comes or goes. What fails is tried again with the next look.
+		// The add-on comes and goes without notice. The next look tries again what failed.
 		wait.UntilWithContext(ctx, func(ctx context.Context) {
 			active := c.aws.AddonActive(metricsName)
 			if active && !registered && c.registerMetrics(ctx, port) == nil || !active && registered && c.unregisterMetrics(ctx) == nil {
@@ -150,10 +148,16 @@ func (c *Controllers) unregisterMetrics(ctx context.Context) error {
 	return err
 }
 
-// handler answers what the API server, the autoscaler and `kubectl top` ask.
+// handler answers what the API server and the autoscaler ask.
 func (m *metricsServer) handler() http.Handler {
-	const root = "GET /apis/metrics.k8s.io/v1beta1"
-	pods := answer(func(r *http.Request) (any, error) {
+	mux, root := http.NewServeMux(), "GET /apis/"+metricsGroup.String()
+	mux.HandleFunc(root, answer(func(*http.Request) (any, error) {
+		return metav1.APIResourceList{
+			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: metricsGroup.String(),
+			APIResources: []metav1.APIResource{{Name: "pods", Kind: "PodMetrics", Namespaced: true, Verbs: metav1.Verbs{"list"}}},
+		}, nil
+	}))
+	mux.HandleFunc(root+"/namespaces/{namespace}/pods", answer(func(r *http.Request) (any, error) {
 		selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
@@ -166,42 +170,6 @@ func (m *metricsServer) handler() http.Handler {
 			}
 		}
 		return list, err
-	})
-	mux := http.NewServeMux()
-	mux.HandleFunc(root, answer(func(*http.Request) (any, error) {
-		verbs := metav1.Verbs{"get", "list"}
-		return metav1.APIResourceList{
-			TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
-			GroupVersion: metricsGroup.String(),
-			APIResources: []metav1.APIResource{
-				{Name: "nodes", Kind: "NodeMetrics", Verbs: verbs},
-				{Name: "pods", Kind: "PodMetrics", Namespaced: true, Verbs: verbs},
-			},
-		}, nil
-	}))
-	mux.HandleFunc(root+"/pods", pods)
-	mux.HandleFunc(root+"/namespaces/{namespace}/pods", pods)
-	mux.HandleFunc(root+"/namespaces/{namespace}/pods/{name}", answer(func(r *http.Request) (any, error) {
-		pod, err := m.pods.Pods(r.PathValue("namespace")).Get(r.PathValue("name"))
-		if err != nil {
-			return nil, err
-		}
-		return m.ofPod(pod), nil
-	}))
-	mux.HandleFunc(root+"/nodes", answer(func(*http.Request) (any, error) {
-		all, err := m.nodes.List(labels.Everything())
-		list := metricsv1beta1.NodeMetricsList{TypeMeta: typeOf("NodeMetricsList")}
-		for _, node := range all {
-			list.Items = append(list.Items, m.ofNode(node))
-		}
-		return list, err
-	}))
-	mux.HandleFunc(root+"/nodes/{name}", answer(func(r *http.Request) (any, error) {
-		node, err := m.nodes.Get(r.PathValue("name"))
-		if err != nil {
-			return nil, err
-		}
-		return m.ofNode(node), nil
 	}))
 	return mux
 }
@@ -259,25 +227,4 @@ func (m *metricsServer) ofPod(pod *corev1.Pod) metricsv1beta1.PodMetrics {
 		add(container.Name)
 	}
 	return out
-}
-
-// ofNode is the sum of what the node's pods use.
-func (m *metricsServer) ofNode(node *corev1.Node) metricsv1beta1.NodeMetrics {
-	cpu, memory := resource.NewMilliQuantity(0, resource.DecimalSI), resource.NewQuantity(0, resource.BinarySI)
-	all, _ := m.pods.List(labels.Everything()) // reads memory: does not fail
-	for _, pod := range all {
-		if pod.Spec.NodeName != node.Name || pod.Status.Phase != corev1.PodRunning {
-			continue
-		}
-		for _, container := range m.ofPod(pod).Containers {
-			cpu.Add(container.Usage[corev1.ResourceCPU])
-			memory.Add(container.Usage[corev1.ResourceMemory])
-		}
-	}
-	return metricsv1beta1.NodeMetrics{
-		TypeMeta:   typeOf("NodeMetrics"),
-		ObjectMeta: metav1.ObjectMeta{Name: node.Name, Labels: node.Labels},
-		Timestamp:  metav1.Now(), Window: metav1.Duration{Duration: window},
-		Usage: corev1.ResourceList{corev1.ResourceCPU: *cpu, corev1.ResourceMemory: *memory},
-	}
 }

@@ -16,20 +16,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
 )
 
 // diskGiB is the root volume that EKS gives a node unless its group says otherwise
 // (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
 const diskGiB = 20
 
-// AddNodes registers instances as nodes, as their kubelets do, and returns when they are Ready. An instance that is a
-// node already is left as it is.
+// pollInterval is short, because nothing else passes the time. kubectl drain asks every 5 seconds.
+const pollInterval = 100 * time.Millisecond
+
+// AddNodes registers instances as nodes, as their kubelets do, and returns when they are Ready. It leaves an instance that is a
+// node already.
 func (c *Controllers) AddNodes(ctx context.Context, instances []awsmodel.Instance) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, instance := range instances {
@@ -88,9 +87,9 @@ func nodeOf(i awsmodel.Instance) *corev1.Node {
 	return node
 }
 
-// resourcesOf is what an instance has and what of it pods get: EKS's images keep for the kubelet 6 % of the first core, 1 %
-// of the second, 0.5 % of the next two and 0.25 % of the others, 255 MiB and 11 MiB for every pod that fits, and 100 MiB
-// below which pods are evicted (https://github.com/awslabs/amazon-eks-ami, nodeadm/internal/kubelet).
+// resourcesOf is what an instance has, and what pods get. EKS's images reserve for the kubelet 6 % of the first core, 1 % of the
+// second, 0.5 % of the next two and 0.25 % of the others, 255 MiB and 11 MiB for each pod that fits, and 100 MiB below which pods
+// are evicted (https://github.com/awslabs/amazon-eks-ami, nodeadm/internal/kubelet).
 func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList) {
 	const mebi = 1 << 20
 	microCores := 0
@@ -116,23 +115,20 @@ func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList
 }
 
 func (c *Controllers) awaitNode(ctx context.Context, name string) error {
-	nodes := cache.NewListWatchFromClient(c.clients.CoreV1().RESTClient(), "nodes", "", fields.OneTermEqualSelector(metav1.ObjectNameField, name))
-	_, err := watchtools.UntilWithSync(ctx, nodes, &corev1.Node{}, nil, func(event watch.Event) (bool, error) {
-		if event.Type == watch.Deleted {
-			return false, errors.New("it was deleted")
-		}
-		return slices.ContainsFunc(event.Object.(*corev1.Node).Status.Conditions, func(condition corev1.NodeCondition) bool {
+	return wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		node, err := c.clients.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
 			return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
-		}), nil
+		}), err
 	})
-	return err
 }
 
-// RemoveNodes takes instances out of the cluster: no pod is scheduled to them any more, their pods are evicted as
-// disruption budgets allow and for EvictionTimeout at most, and then the node is gone with whatever is left on it.
+// RemoveNodes takes instances out of the cluster. It cordons all, evicts their pods as disruption budgets allow, and after
+// EvictionTimeout at most removes the nodes with the pods that are left.
 func (c *Controllers) RemoveNodes(ctx context.Context, instances []awsmodel.Instance) error {
 	for _, instance := range instances { // first, so that no pod moves to a node that leaves too
-		_, err := c.clients.CoreV1().Nodes().Patch(ctx, instance.PrivateDNS, types.StrategicMergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
+		cordon := []byte(`{"spec":{"unschedulable":true}}`)
+		_, err := c.clients.CoreV1().Nodes().Patch(ctx, instance.PrivateDNS, types.StrategicMergePatchType, cordon, metav1.PatchOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("cordoning node %s: %w", instance.PrivateDNS, err)
 		}
@@ -152,8 +148,8 @@ func (c *Controllers) RemoveNodes(ctx context.Context, instances []awsmodel.Inst
 	return group.Wait()
 }
 
-// LoseNodes takes instances out of the cluster that ended without notice. Until an instance is known to be gone its node is
-// NotReady and its pods stay, which on AWS takes a minute; here they go at once.
+// LoseNodes takes instances out of the cluster that ended without notice. On AWS their nodes are NotReady and keep their pods for
+// a minute, until the instances are known to be gone; here all go at once.
 func (c *Controllers) LoseNodes(ctx context.Context, instances []awsmodel.Instance) error {
 	var errs []error
 	for _, instance := range instances {
@@ -162,8 +158,7 @@ func (c *Controllers) LoseNodes(ctx context.Context, instances []awsmodel.Instan
 	return errors.Join(errs...)
 }
 
-// drain evicts the pods of a node and waits until they are gone. That time runs out is no error: the instance ends
-// anyway.
+// drain evicts the pods of a node and waits until they are gone. When time runs out the instance ends anyway, without an error.
 func (c *Controllers) drain(ctx context.Context, node string) error {
 	pods, err := c.podsOn(ctx, node)
 	if err != nil {
@@ -184,35 +179,30 @@ func (c *Controllers) drain(ctx context.Context, node string) error {
 	return ctx.Err()
 }
 
+// evict asks until the budgets allow it, and waits until the pod is gone.
 func (c *Controllers) evict(ctx context.Context, pod *corev1.Pod) error {
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}}
-	// A refusal for the sake of a budget says nothing of when to ask again; kubectl drain asks every 5 seconds.
-	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		err := c.clients.PolicyV1().Evictions(pod.Namespace).Evict(ctx, eviction)
 		if apierrors.IsTooManyRequests(err) {
 			return false, nil
 		}
 		return true, err
 	})
-	if apierrors.IsNotFound(err) {
-		return nil
+	if err == nil {
+		err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+			now, err := c.clients.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+			return err == nil && now.UID != pod.UID, err
+		})
 	}
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("evicting pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
-	pods := cache.NewListWatchFromClient(c.clients.CoreV1().RESTClient(), "pods", pod.Namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, pod.Name))
-	_, err = watchtools.UntilWithSync(ctx, pods, &corev1.Pod{},
-		func(store cache.Store) (bool, error) {
-			return !slices.ContainsFunc(store.List(), func(o any) bool { return o.(*corev1.Pod).UID == pod.UID }), nil
-		},
-		func(event watch.Event) (bool, error) {
-			return event.Type == watch.Deleted || event.Object.(*corev1.Pod).UID != pod.UID, nil
-		})
-	return err
+	return nil
 }
 
-// terminate removes the node, and what is left on it as the pod garbage collector of the control plane would within a
-// minute: nothing runs there any more that could confirm the end of a pod.
+// terminate removes the node and the pods that are left on it. The control plane's garbage collector would do so within a minute,
+// because no kubelet confirms their end.
 func (c *Controllers) terminate(ctx context.Context, node string) error {
 	if err := c.clients.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -222,7 +212,8 @@ func (c *Controllers) terminate(ctx context.Context, node string) error {
 		return err
 	}
 	for _, pod := range pods {
-		if err := c.clients.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, *metav1.NewDeleteOptions(0)); err != nil && !apierrors.IsNotFound(err) {
+		err := c.clients.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, *metav1.NewDeleteOptions(0))
+		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}

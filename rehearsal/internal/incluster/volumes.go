@@ -19,13 +19,13 @@ const (
 	ebsAddon  = "aws-ebs-csi-driver"
 )
 
-// startVolumes runs the controller of the EBS CSI driver: Kubernetes' own external provisioner with the account behind it.
+// startVolumes runs the controller of the EBS CSI driver: Kubernetes' own external provisioner, before the account.
 func (c *Controllers) startVolumes(ctx context.Context) error {
 	ctx = klog.NewContext(ctx, logr.Discard()) // what matters is told by events
 	provisioner := controller.NewProvisionController(ctx, c.clients, ebsDriver, ebs{c},
 		controller.LeaderElection(false),
 		controller.FailedProvisionThreshold(0), // never gives up
-		// Claims and volumes are looked at again this often: nothing tells when the add-on comes or goes.
+		// How often it looks at claims and volumes again: the add-on comes and goes without notice.
 		controller.ResyncPeriod(time.Second),
 	)
 	c.running.Go(func() { provisioner.Run(ctx) })
@@ -43,28 +43,33 @@ func (e ebs) ShouldDelete(context.Context, *corev1.PersistentVolume) bool {
 	return e.c.aws.AddonActive(ebsAddon)
 }
 
-// Provision makes the volume in the zone of the node that the scheduler chose. A class that does not wait for it is
-// refused, where the driver takes any zone: the pod may then never run.
-func (e ebs) Provision(ctx context.Context, options controller.ProvisionOptions) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
-	fail := func(err error) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
-		return nil, controller.ProvisioningFinished, err
-	}
+// Provision makes the volume in the zone of the node that the scheduler chose. It refuses a class that does not wait for that node:
+// the driver takes any zone, and the pod may then never run.
+func (e ebs) Provision(
+	ctx context.Context, options controller.ProvisionOptions,
+) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
+	volume, err := e.provision(ctx, options)
+	return volume, controller.ProvisioningFinished, err
+}
+
+func (e ebs) provision(ctx context.Context, options controller.ProvisionOptions) (*corev1.PersistentVolume, error) {
 	if options.SelectedNodeName == "" {
-		return fail(fmt.Errorf("storage class %s has volumeBindingMode Immediate: an EBS volume must be made in its pod's zone, set WaitForFirstConsumer", options.StorageClass.Name))
+		return nil, fmt.Errorf("storage class %s has volumeBindingMode Immediate: "+
+			"an EBS volume must be made in its pod's zone, set WaitForFirstConsumer", options.StorageClass.Name)
 	}
 	node, err := e.c.clients.CoreV1().Nodes().Get(ctx, options.SelectedNodeName, metav1.GetOptions{})
 	if err != nil {
-		return fail(fmt.Errorf("selected node: %w", err))
+		return nil, fmt.Errorf("selected node: %w", err)
 	}
 	zone := node.Labels[corev1.LabelTopologyZone]
 	parameters := options.StorageClass.Parameters
 	if kind := cmp.Or(parameters["type"], "gp3"); kind != "gp3" { // the driver's default
-		return fail(fmt.Errorf("storage class %s: parameter type is %q, the stand-in knows gp3", options.StorageClass.Name, kind))
+		return nil, fmt.Errorf("storage class %s: parameter type is %q, the stand-in knows gp3", options.StorageClass.Name, kind)
 	}
 	encrypted := false
 	if text := parameters["encrypted"]; text != "" {
 		if encrypted, err = strconv.ParseBool(text); err != nil {
-			return fail(fmt.Errorf("storage class %s: parameter encrypted is %q, allowed are true and false", options.StorageClass.Name, text))
+			return nil, fmt.Errorf("storage class %s: parameter encrypted is %q, allowed are true and false", options.StorageClass.Name, text)
 		}
 	}
 	size := options.PVC.Spec.Resources.Requests[corev1.ResourceStorage]
@@ -78,7 +83,7 @@ func (e ebs) Provision(ctx context.Context, options controller.ProvisionOptions)
 		"kubernetes.io/created-for/pvc/namespace": options.PVC.Namespace,
 	})
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	size.Set(int64(sizeGiB) << 30)
 	return &corev1.PersistentVolume{
@@ -93,10 +98,12 @@ func (e ebs) Provision(ctx context.Context, options controller.ProvisionOptions)
 				Driver: ebsDriver, VolumeHandle: id, FSType: cmp.Or(parameters["csi.storage.k8s.io/fstype"], "ext4"),
 			}},
 			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone}}},
+				MatchExpressions: []corev1.NodeSelectorRequirement{
+					{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone}},
+				},
 			}}}},
 		},
-	}, controller.ProvisioningFinished, nil
+	}, nil
 }
 
 // Delete removes the volume of a claim that is gone.

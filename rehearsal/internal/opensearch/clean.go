@@ -13,9 +13,9 @@ import (
 // own are the indices that the node makes for itself.
 const own = ".opendistro_security"
 
-// Clean brings the node back to what it was when it had started, and makes another backend role one that may do everything,
-// as the master user of a managed domain is; "" is none. What is right already it leaves alone: after each change the security plugin
-// reads all of its configuration anew, which takes longer than all else here.
+// Clean brings the node back to its state after the start, and lets one more backend role do everything, as the master user of a
+// managed domain may; "" is none. It leaves what is right: after each change the security plugin reads its whole configuration again,
+// which takes longer than all else here.
 func (n *Node) Clean(master string) error {
 	if err := n.removeStreams(); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,7 +23,7 @@ const (
 	securityArchive = "security.zip"
 )
 
-// settings are the node's opensearch.yml; ports that are 0 are free ones, which it writes to the folder of its logs.
+// settings are the node's opensearch.yml. Port 0 is a free port, which the node writes to the folder of its logs.
 const settings = `
 cluster.name: test
 discovery.type: single-node
@@ -42,7 +43,7 @@ plugins.security.ssl.transport.pemkey_filepath: key.pem
 plugins.security.ssl.transport.pemtrustedcas_filepath: certificate.pem
 `
 
-// security are the files of the security plugin that are other than those it comes with
+// security are the changed files of the security plugin
 // (https://docs.opensearch.org/latest/security/configuration/yaml/).
 var security = map[string]string{
 	"config.yml": `
@@ -79,16 +80,16 @@ func install(archives, dir string) error {
 	if err := os.Rename(filepath.Join(plugin, "config"), filepath.Join(config, "opensearch-security")); err != nil {
 		return err
 	}
-	certificate, key, err := certificate()
+	certificate, key, err := Certificate()
 	if err != nil {
 		return err
 	}
-	files := map[string]string{"opensearch.yml": settings, "certificate.pem": certificate, "key.pem": key}
+	files := map[string][]byte{"opensearch.yml": []byte(settings), "certificate.pem": certificate, "key.pem": key}
 	for name, content := range security {
-		files[filepath.Join("opensearch-security", name)] = content
+		files[filepath.Join("opensearch-security", name)] = []byte(content)
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(config, name), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(config, name), content, 0o600); err != nil {
 			return err
 		}
 	}
@@ -113,24 +114,25 @@ func unpack(archive, pattern, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// certificate is one for the nodes' own protocol, which the plugin wants even where there is only one node, and its key.
-func certificate() (certificate, key string, err error) {
+// Certificate makes a certificate for 127.0.0.1 that is its own authority, and its key, in PEM. It is not of RSA, with which handshakes
+// take seconds under the race detector. The node needs one for its own protocol, though it is alone.
+func Certificate() (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "node"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "node"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true,
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), nil
 }

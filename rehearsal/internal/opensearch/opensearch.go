@@ -1,15 +1,14 @@
 // Package opensearch runs a real OpenSearch with its security plugin, from the archives that `make tools` fetches: one node
 // on loopback, a child process of the caller that ends with it, however it ends.
 //
-// A request is made by whom its headers name: the node trusts them, as a proxy's
-// (https://docs.opensearch.org/latest/security/authentication-backends/proxy/). Whoever asks has one backend role, of the
-// same name, as an IAM role on a managed domain has its ARN
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html). So the node is for tests alone: everybody
-// on the machine may do everything on it.
+// The headers of a request name its user: the node trusts them, as a proxy's
+// (https://docs.opensearch.org/latest/security/authentication-backends/proxy/). A user has one backend role, of the same name, as an
+// IAM role on a managed domain has its ARN (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html). So the node
+// is for tests only: every user of the machine may do everything on it.
 //
 // It takes requests of up to 10 MiB, unpacked, which is AWS's smallest limit
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#network-limits), and answers a larger one
-// with 413. Index State Management is no part of it: its plugin cannot be had as a file.
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#network-limits), and answers larger ones with 413.
+// It lacks Index State Management, whose plugin is not published as a file.
 package opensearch
 
 import (
@@ -18,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -39,7 +39,7 @@ const (
 	pollInterval = 100 * time.Millisecond
 	// quotedBytes is how much of the node's log an error quotes.
 	quotedBytes = 3000
-	// nobody is who the node runs as where the caller is root: OpenSearch refuses root
+	// nobody runs the node where the caller is root: OpenSearch refuses root
 	// (https://github.com/opensearch-project/OpenSearch/blob/2.19.1/server/src/main/java/org/opensearch/bootstrap/Bootstrap.java).
 	nobody = 65534
 )
@@ -52,8 +52,8 @@ type Node struct {
 	dir     string
 	audit   any // configuration of the audit log at the start
 	process *exec.Cmd
-	life    io.Closer // the node lives until it is closed
-	ended   chan struct{}
+	life    io.Closer     // ends the node when it is closed
+	ended   chan struct{} // closed when the process is gone
 	stop    sync.Once
 }
 
@@ -128,8 +128,8 @@ func Start(ctx context.Context, archives string) (*Node, error) {
 	return n, nil
 }
 
-// guarded runs OpenSearch until its third file, a pipe, is closed, which the system does even if the caller is killed. What
-// then ends the node also removes its folder; no other process can have got the group's number meanwhile.
+// guarded runs OpenSearch until its third file, a pipe, is closed, which the system does even if the caller is killed. Then it removes
+// the folder and kills its process group.
 const guarded = `(cat <&3 >/dev/null; rm -rf "$PWD"; kill -9 0) & exec bin/opensearch 3<&-`
 
 // run starts the process.
@@ -206,9 +206,6 @@ func (n *Node) logEnd() []byte {
 	return content[max(0, len(content)-quotedBytes):]
 }
 
-// Ended is closed when the node's process is gone, whoever ended it.
-func (n *Node) Ended() <-chan struct{} { return n.ended }
-
 // Stop ends the node, returns when it is gone, and removes its folder. It may be called more than once.
 func (n *Node) Stop() {
 	n.stop.Do(func() {
@@ -222,13 +219,8 @@ func (n *Node) Stop() {
 	})
 }
 
-// Headers are what makes a request one of a user.
-func Headers(user string) http.Header {
-	return http.Header{"X-Proxy-User": {user}, "X-Proxy-Roles": {user}, "X-Forwarded-For": {"127.0.0.1"}}
-}
-
-// Do makes a request as a user, for the ARN of a role or Admin, with a body in JSON or none, and returns the answer's status
-// and body. Path has the query too.
+// Do makes a request as a user, the ARN of a role or Admin, with a body in JSON or none, and returns the answer's status and body.
+// path has the query, too.
 func (n *Node) Do(user, method, path string, body []byte) (int, []byte, error) {
 	header := http.Header{}
 	if body != nil {
@@ -243,11 +235,8 @@ func (n *Node) Send(user, method, path string, header http.Header, body []byte) 
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, set := range []http.Header{header, Headers(user)} {
-		for name, values := range set {
-			r.Header[name] = values
-		}
-	}
+	maps.Copy(r.Header, header)
+	maps.Copy(r.Header, http.Header{"X-Proxy-User": {user}, "X-Proxy-Roles": {user}, "X-Forwarded-For": {"127.0.0.1"}})
 	answer, err := client.Do(r)
 	if err != nil {
 		return 0, nil, err
@@ -257,5 +246,5 @@ func (n *Node) Send(user, method, path string, header http.Header, body []byte) 
 	return answer.StatusCode, content, err
 }
 
-// client is without a proxy, whatever the environment says.
+// client uses no proxy of the environment.
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}

@@ -45,7 +45,7 @@ func TestANodeKnowsWhoAsksAndEnds(t *testing.T) {
 	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
 
 	n.Stop()
-	<-n.Ended()
+	<-n.ended
 	_, err = os.Stat(n.dir)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	_, _, err = n.Do(Admin, "GET", "/", nil)
@@ -61,7 +61,9 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	assert.ErrorContains(t, err, "Java")
 	t.Setenv("JAVA_HOME", empty)
 	assert.Contains(t, Missing(archives), empty)
-	for version, missing := range map[string]string{"1.8.0_442": "Java 1", "10.0.2": "Java 10", "11.0.1": "make tools", "23": "make tools", "24.0.1": "Java 24", "": "no version"} {
+	for version, missing := range map[string]string{
+		"1.8.0_442": "Java 1", "10.0.2": "Java 10", "11.0.1": "make tools", "23": "make tools", "24.0.1": "Java 24", "": "no version",
+	} {
 		require.NoError(t, os.WriteFile(filepath.Join(empty, "release"), []byte("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\""+version+"\"\n"), 0o600))
 		assert.Contains(t, Missing(empty), missing, version)
 	}

@@ -43,21 +43,21 @@ func startAgent(s *Server, role string) *Agent {
 	return a
 }
 
-// Assume makes the pod one of another role.
+// Assume gives the pod another role.
 func (a *Agent) Assume(role string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.role = role
 }
 
-// Lifetime is how long what is handed out from now on is valid; an hour at first.
+// Lifetime sets how long credentials are valid from now on; at first it is an hour.
 func (a *Agent) Lifetime(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lifetime = d
 }
 
-// NotFound makes EKS not find the pod's association the next n times
+// NotFound makes EKS miss the pod's association the next n times
 // (https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html#pod-id-considerations: eventually consistent).
 func (a *Agent) NotFound(n int) {
 	a.mu.Lock()
@@ -84,7 +84,8 @@ func (a *Agent) answer(s *Server, w http.ResponseWriter, r *http.Request) {
 	defer a.mu.Unlock()
 	switch {
 	case r.Header.Get("Authorization") != a.Token:
-		http.Error(w, "[1]: (InvalidTokenException): The token included in the request is invalid: "+r.Header.Get("Authorization")+", fault: client", http.StatusBadRequest)
+		http.Error(w, "[1]: (InvalidTokenException): The token included in the request is invalid: "+
+			r.Header.Get("Authorization")+", fault: client", http.StatusBadRequest)
 	case a.unknown > 0:
 		a.unknown--
 		http.Error(w, "[1]: (ResourceNotFoundException): No association found for the service account, fault: client", http.StatusNotFound)
@@ -99,7 +100,7 @@ func (a *Agent) answer(s *Server, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// issue makes credentials that the domain knows. The token has what base64 has, which paths and patterns do not like.
+// issue makes credentials that the domain knows. The token has base64's characters, which are special in paths and patterns.
 func (s *Server) issue(role string, lifetime time.Duration) credentials {
 	s.mu.Lock()
 	defer s.mu.Unlock()

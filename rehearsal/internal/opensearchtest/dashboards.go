@@ -1,10 +1,8 @@
 package opensearchtest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -30,7 +28,7 @@ func (s *Server) routeDashboards() {
 	s.handle("POST /_dashboards/internal/search/opensearch", s.searchLogs)
 }
 
-// foreign refuses what another web page could have sent: all but reading needs one of two headers
+// foreign refuses what another web page could send: a request that is no reading needs one of two headers
 // (https://github.com/opensearch-project/OpenSearch-Dashboards/blob/main/src/core/server/http/lifecycle_handlers.ts).
 func foreign(c *call) *Reply {
 	if c.Request.Header.Get("osd-xsrf") == "" && c.Request.Header.Get("osd-version") == "" {
@@ -44,8 +42,8 @@ func badRequest(format string, args ...any) *Reply {
 	return &Reply{http.StatusBadRequest, object{"statusCode": 400, "error": "Bad Request", "message": fmt.Sprintf(format, args...)}}
 }
 
-// searchLogs is how a browser searches: Dashboards asks OpenSearch as the one who asks it, and writes the number of hits as a
-// number (https://github.com/opensearch-project/OpenSearch-Dashboards/tree/main/src/plugins/data/server/search, routes/search.ts,
+// searchLogs is how a browser searches: Dashboards asks OpenSearch in the user's name, and writes the number of hits as a number
+// (https://github.com/opensearch-project/OpenSearch-Dashboards/tree/main/src/plugins/data/server/search, routes/search.ts,
 // routes/shim_hits_total.ts and opensearch_search/opensearch_search_strategy.ts).
 func (s *Server) searchLogs(c *call) *Reply {
 	if refusal := foreign(c); refusal != nil {
@@ -79,30 +77,27 @@ func (s *Server) searchLogs(c *call) *Reply {
 // importObjects: https://github.com/opensearch-project/OpenSearch-Dashboards/tree/main/src/core/server/saved_objects,
 // routes/import.ts and import/. Of a file with conflicts or missing references nothing is imported, and the status is 200.
 func (s *Server) importObjects(c *call) *Reply {
-	if c.role != s.master { // its tenants and the index of its objects are no part of this; nobody else may
+	if c.role != s.master { // Dashboards' tenants and its index are left out
 		return &Reply{http.StatusForbidden, object{"statusCode": 403, "error": "Forbidden", "message": "no permission for the saved objects"}}
 	}
 	if refusal := foreign(c); refusal != nil {
 		return refusal
 	}
-	reader, err := c.MultipartReader()
-	if err != nil {
+	if err := c.ParseMultipartForm(1 << 20); err != nil {
 		return badRequest("%v", err)
 	}
-	part, err := reader.NextPart()
-	if err != nil || part.FormName() != "file" {
+	files := c.MultipartForm.File["file"]
+	if len(files) != 1 || len(c.MultipartForm.File)+len(c.MultipartForm.Value) != 1 {
 		return badRequest("[request body.file]: expected value of type [Stream]")
 	}
-	if extension := path.Ext(part.FileName()); extension != ".ndjson" {
+	if extension := path.Ext(files[0].Filename); extension != ".ndjson" {
 		return badRequest("Invalid file extension %s", extension)
 	}
-	content, err := io.ReadAll(part)
+	file, err := files[0].Open()
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	if _, err := reader.NextPart(); err != io.EOF {
-		return badRequest("more than the file")
-	}
+	defer func() { _ = file.Close() }()
 
 	tenant := c.Request.Header.Get("securitytenant")
 	if tenant == "" {
@@ -111,12 +106,12 @@ func (s *Server) importObjects(c *call) *Reply {
 	key := func(kind, id string) string { return strings.Join([]string{tenant, kind, id}, "/") }
 	found := map[string]savedObject{}
 	var order []string
-	for _, line := range bytes.Split(bytes.TrimSpace(content), []byte("\n")) {
+	decoder := json.NewDecoder(file)
+	decoder.DisallowUnknownFields()
+	for decoder.More() {
 		var saved savedObject
-		decoder := json.NewDecoder(bytes.NewReader(line))
-		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&saved); err != nil || saved.ID == "" || saved.Type == "" {
-			return badRequest("saved object %q: %v", line, err)
+			return badRequest("saved object %+v: %v", saved, err)
 		}
 		order = append(order, key(saved.Type, saved.ID))
 		found[key(saved.Type, saved.ID)] = saved

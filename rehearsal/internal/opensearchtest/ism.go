@@ -1,12 +1,12 @@
 package opensearchtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
-	"regexp"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,23 +14,23 @@ import (
 	"expense/rehearsal/internal/opensearch"
 )
 
-// The stand-in for Index State Management answers as 2.19.1.0 does, read off its source:
-// https://github.com/opensearch-project/index-management/tree/2.19.1.0/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement,
-// below which are the files that are named here. Which indices there are, it asks OpenSearch.
+// The stand-in for Index State Management answers as 2.19.1.0 does, according to its source:
+// https://github.com/opensearch-project/index-management/tree/2.19.1.0/src/main/kotlin/org/opensearch/indexmanagement/indexstatemanagement.
+// The files named here are below it. OpenSearch itself says which indices there are. An expression for indices is one name.
 
-// configIndex keeps the policies, and of each index which one it has. ISM makes it with the first policy.
+// configIndex keeps the policies, and for each index which one it has. ISM makes it with the first policy.
 const configIndex = ".opendistro-ism-config"
 
 // ism is what Index State Management knows.
 type ism struct {
 	node     *opensearch.Node
 	policies map[string]*policy
-	managed  map[string]management // by the index's UUID; whoever was looked at is in it
+	managed  map[string]management // by the UUID of each index that ISM has seen
 	made     bool                  // the index of policies is there
 	silent   bool                  // it keeps no history
-	late     bool                  // the clock of who makes indices is behind that of who writes policies
-	writes   int                   // to it so far
-	term     int                   // primary term of what is written there now
+	late     bool                  // the clock of the node that makes indices is behind that of the node that writes policies
+	writes   int                   // to the index of policies so far
+	term     int                   // primary term of the next write
 }
 
 // management says which policy an index has, and the sequence number of its version; "" is none.
@@ -39,9 +39,10 @@ type management struct {
 	sequence int
 }
 
-// policy is as it was sent.
+// policy is one as it was sent.
 type policy struct {
-	body                    object
+	body                    any
+	templates               []policyTemplate
 	version, sequence, term int
 }
 
@@ -57,29 +58,31 @@ func newISM(node *opensearch.Node) *ism {
 	return &ism{node: node, policies: map[string]*policy{}, managed: map[string]management{}, term: 1}
 }
 
-// routeISM: what each route may be used for, is in transport/action. Here only the master may.
+// routeISM: transport/action says what permission each route needs. Here only the master has them.
 func (s *Server) routeISM() {
 	s.handle("PUT /_cluster/settings", s.putSettings)
 	for pattern, route := range map[string]struct {
 		action string
 		do     func(*ism, *call) *Reply
 	}{
-		"GET /_plugins/_ism/policies/{id}":            {"policy/get", (*ism).getPolicy},
-		"PUT /_plugins/_ism/policies/{id}":            {"policy/write", (*ism).putPolicy},
-		"DELETE /_plugins/_ism/policies/{id}":         {"policy/delete", (*ism).deletePolicy},
-		"POST /_plugins/_ism/add/{indices}":           {"managedindex/add", (*ism).addPolicy},
-		"POST /_plugins/_ism/remove/{indices}":        {"managedindex/remove", (*ism).removePolicy},
-		"POST /_plugins/_ism/change_policy/{indices}": {"managedindex/change", (*ism).changePolicy},
+		"GET /_plugins/_ism/policies/{id}":         {"policy/get", (*ism).getPolicy},
+		"PUT /_plugins/_ism/policies/{id}":         {"policy/write", (*ism).putPolicy},
+		"DELETE /_plugins/_ism/policies/{id}":      {"policy/delete", (*ism).deletePolicy},
+		"POST /_plugins/_ism/add/{name}":           {"managedindex/add", (*ism).addPolicy},
+		"POST /_plugins/_ism/remove/{name}":        {"managedindex/remove", (*ism).removePolicy},
+		"POST /_plugins/_ism/change_policy/{name}": {"managedindex/change", (*ism).changePolicy},
 	} {
 		s.handle(pattern, func(c *call) *Reply {
 			if c.role != s.master {
 				return failure(http.StatusForbidden, "security_exception", fmt.Sprintf(
-					"no permissions for [cluster:admin/opendistro/ism/%s] and User [name=%s, backend_roles=[%[2]s], requestedTenant=null]", route.action, c.role))
+					"no permissions for [cluster:admin/opendistro/ism/%s] and User [name=%s, backend_roles=[%[2]s], requestedTenant=null]",
+					route.action, c.role))
 			}
-			if method := c.Method; method == http.MethodPut || method == http.MethodPost {
-				if kind := c.Request.Header.Get("Content-Type"); kind != "application/json" {
-					return &Reply{http.StatusNotAcceptable, object{"error": fmt.Sprintf("Content-Type header [%s] is not supported", kind), "status": http.StatusNotAcceptable}}
-				}
+			kind := c.Request.Header.Get("Content-Type")
+			if (c.Method == http.MethodPut || c.Method == http.MethodPost) && kind != "application/json" {
+				return &Reply{http.StatusNotAcceptable, object{
+					"error": fmt.Sprintf("Content-Type header [%s] is not supported", kind), "status": http.StatusNotAcceptable,
+				}}
 			}
 			if err := s.ism.sweep(); err != nil {
 				return failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
@@ -89,12 +92,11 @@ func (s *Server) routeISM() {
 	}
 }
 
-// historySetting is the one of ISM's settings that a managed domain lets one change besides turning ISM off
+// historySetting is ISM's only setting, beside the one that turns ISM off, that a managed domain lets its users change
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html#ism-diff-settings).
 const historySetting = "plugins.index_state_management.history.enabled"
 
-// putSettings takes ISM's own setting out of those of the cluster, and has OpenSearch do the rest. It knows the form in which AWS
-// takes them, whole names
+// putSettings takes ISM's setting out of the cluster's, and passes the rest to OpenSearch. Names are whole, as AWS wants them
 // (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-operations.html#version_api_notes-cs).
 func (s *Server) putSettings(c *call) *Reply {
 	var sent map[string]object
@@ -104,7 +106,7 @@ func (s *Server) putSettings(c *call) *Reply {
 	if value, has := sent["persistent"][historySetting]; has {
 		s.ism.silent = value == false
 		delete(sent["persistent"], historySetting)
-		if len(sent["persistent"])+len(sent["transient"]) == 0 { // OpenSearch refuses nothing at all
+		if len(sent["persistent"])+len(sent["transient"]) == 0 { // OpenSearch refuses an empty request
 			return &Reply{http.StatusOK, object{"acknowledged": true, "persistent": object{historySetting: value}, "transient": object{}}}
 		}
 	}
@@ -112,7 +114,7 @@ func (s *Server) putSettings(c *call) *Reply {
 	return s.pass(c.role, c.Request, body)
 }
 
-// NextTerm is what the loss of a node does to the index of policies: the primary term of what is written after it rises.
+// NextTerm is what the loss of a node does to the index of policies: the primary term of the next writes rises.
 func (s *Server) NextTerm() {
 	s.standIns.Lock()
 	defer s.standIns.Unlock()
@@ -137,7 +139,7 @@ func (s *Server) PolicyVersion(id string) int {
 	return 0
 }
 
-// indices are all that OpenSearch has by their names, hidden and closed ones too.
+// indices are all that OpenSearch has, by name, with hidden and closed ones.
 func (i *ism) indices() ([]index, error) {
 	var all []index
 	if _, err := i.ask("/_cat/indices?format=json&h=index,uuid,status&expand_wildcards=all", &all); err != nil {
@@ -179,9 +181,9 @@ func (i *ism) ask(path string, into any) (*Reply, error) {
 	return nil, json.Unmarshal(answer, into)
 }
 
-// sweep gives indices that are new the policy whose template has the highest priority; an index of a data stream is known by
-// the stream's name (ManagedIndexCoordinator.kt, getMatchingIndicesUpdateRequests and findMatchingPolicy). It comes before
-// each change of the policies, because a policy gets no index that was there before it.
+// sweep gives new indices the policy whose template has the highest priority; an index of a data stream goes by the stream's name
+// (ManagedIndexCoordinator.kt, getMatchingIndicesUpdateRequests and findMatchingPolicy). It comes before each change of the
+// policies, because a policy gets no older index.
 func (i *ism) sweep() error {
 	all, err := i.indices()
 	if err != nil {
@@ -198,31 +200,31 @@ func (i *ism) sweep() error {
 		var found management
 		best := -1.0
 		for _, id := range slices.Sorted(maps.Keys(i.policies)) {
-			for _, template := range templates(i.policies[id].body) {
-				if i.late {
-					continue
-				}
-				if priority, _ := template["priority"].(float64); priority > best && slices.ContainsFunc(texts(template["index_patterns"]), func(p string) bool { return like(p, name) }) {
-					best, found = priority, management{id, i.policies[id].sequence}
+			for _, template := range i.policies[id].templates {
+				if !i.late && template.Priority > best && slices.ContainsFunc(template.Patterns, func(pattern string) bool {
+					fits, err := path.Match(pattern, name) // no index has a slash in its name
+					return err == nil && fits
+				}) {
+					best, found = template.Priority, management{id, i.policies[id].sequence}
 				}
 			}
 		}
 		i.managed[one.UUID] = found
 		if found.policy != "" {
-			i.nextSequence() // it is written down
+			i.nextSequence()
 		}
 	}
 	return nil
 }
 
-// nextSequence is the sequence number of the next write to the index of the policies. What ISM writes down about each index
-// that it manages is a write to it, too, so a policy's numbers jump.
+// nextSequence is the sequence number of the next write to the index of policies. ISM also writes there about each index that it
+// manages, so a policy's numbers jump.
 func (i *ism) nextSequence() int {
 	i.writes++
 	return i.writes - 1
 }
 
-// getPolicy: getpolicy/TransportGetPolicyAction.kt.
+// getPolicy: getpolicy/TransportGetPolicyAction.kt. What ISM adds to a policy is left out.
 func (i *ism) getPolicy(c *call) *Reply {
 	id := c.PathValue("id")
 	if !i.made {
@@ -232,122 +234,85 @@ func (i *ism) getPolicy(c *call) *Reply {
 	if !exists {
 		return failure(http.StatusNotFound, "status_exception", "Policy not found")
 	}
-	return &Reply{http.StatusOK, object{
-		"_id": id, "_version": p.version, "_seq_no": p.sequence, "_primary_term": p.term, "policy": readBack(p.body, id, 21),
-	}}
+	return p.written(id, http.StatusOK)
 }
 
-// putPolicy creates without sequence numbers and replaces with those of the version that is there, and nothing else:
+func (p *policy) written(id string, status int) *Reply {
+	return &Reply{status, object{"_id": id, "_version": p.version, "_seq_no": p.sequence, "_primary_term": p.term, "policy": p.body}}
+}
+
+// putPolicy creates only without sequence numbers, and replaces only with those of the existing version:
 // indexpolicy/TransportIndexPolicyAction.kt.
 func (i *ism) putPolicy(c *call) *Reply {
-	var wrapped map[string]object
-	if err := json.Unmarshal(c.body, &wrapped); err != nil || len(wrapped) != 1 {
-		return failure(http.StatusBadRequest, "parsing_exception", "Failed to parse object: expecting one policy")
-	}
-	var body object
-	for _, body = range wrapped {
-	}
-	if problem := policyProblem(body); problem != "" {
+	body, templates, problem := parsePolicy(c.body)
+	if problem != "" {
 		return failure(http.StatusBadRequest, "illegal_argument_exception", problem)
 	}
 	i.made = true
 	id, query := c.PathValue("id"), c.URL.Query()
-	for _, mine := range templates(body) {
-		for other, p := range i.policies {
-			for _, theirs := range templates(p.body) {
-				if other != id && priority(mine) == priority(theirs) && overlap(texts(mine["index_patterns"]), texts(theirs["index_patterns"])) {
-					return failure(http.StatusBadRequest, "index_management_exception", fmt.Sprintf("New policy %s has an ISM template with index pattern %v "+
-						"matching existing policy templates, please use a different priority than %v", id, mine["index_patterns"], priority(mine)))
-				}
-			}
-		}
-	}
-
 	current, exists := i.policies[id]
-	sequence, term := query.Get("if_seq_no"), query.Get("if_primary_term")
-	named := sequence != "" && term != ""
-	fits := named && exists && sequence == strconv.Itoa(current.sequence) && term == strconv.Itoa(current.term)
+	named := query.Has("if_seq_no") || query.Has("if_primary_term")
+	fits := exists && query.Get("if_seq_no") == strconv.Itoa(current.sequence) && query.Get("if_primary_term") == strconv.Itoa(current.term)
 	if named != exists || exists && !fits {
 		return failure(http.StatusConflict, "version_conflict_engine_exception", fmt.Sprintf("[%s]: version conflict", id))
 	}
-	written := &policy{body: body, version: 1, sequence: i.nextSequence(), term: i.term}
+	written := &policy{body: body, templates: templates, version: 1, sequence: i.nextSequence(), term: i.term}
 	status := http.StatusCreated
 	if exists {
 		written.version, status = current.version+1, http.StatusOK
 	}
 	i.policies[id] = written
-	return &Reply{status, object{
-		"_id": id, "_version": written.version, "_seq_no": written.sequence, "_primary_term": written.term,
-		"policy": object{"policy": readBack(body, id, 1)},
-	}}
+	return written.written(id, status)
 }
 
 // deletePolicy leaves the indices that have the policy as they are: deletepolicy/TransportDeletePolicyAction.kt.
 func (i *ism) deletePolicy(c *call) *Reply {
-	id := c.PathValue("id")
-	if !i.made {
-		return failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", configIndex))
-	}
-	if i.policies[id] == nil {
-		return failure(http.StatusNotFound, "status_exception", fmt.Sprintf("Policy %s is not found", id))
-	}
-	delete(i.policies, id)
+	delete(i.policies, c.PathValue("id"))
 	i.nextSequence()
-	return &Reply{http.StatusOK, object{"_id": id, "result": "deleted"}}
+	return &Reply{http.StatusOK, object{"_id": c.PathValue("id"), "result": "deleted"}}
 }
 
-// matching are the indices of an expression, of which a data stream's name stands for all of its own. Leniently a name that is
-// not there is none, and hidden ones match patterns.
-func (i *ism) matching(c *call, lenient bool) ([]index, *Reply) {
-	expand := "open,closed"
-	if lenient {
-		expand = "all"
-	}
-	wanted := map[string]bool{}
-	for _, part := range strings.Split(c.PathValue("indices"), ",") {
-		var resolved struct {
-			Indices []struct{ Name string }
-			Streams []struct {
-				Indices []string `json:"backing_indices"`
-			} `json:"data_streams"`
-		}
-		refusal, err := i.ask("/_resolve/index/"+url.PathEscape(part)+"?expand_wildcards="+expand, &resolved)
-		if err != nil {
-			return nil, failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
-		}
-		if refusal != nil {
-			return nil, refusal
-		}
-		if !lenient && !strings.Contains(part, "*") && len(resolved.Indices)+len(resolved.Streams) == 0 {
-			return nil, failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", part))
-		}
-		for _, one := range resolved.Indices {
-			wanted[one.Name] = true
-		}
-		for _, stream := range resolved.Streams {
-			for _, name := range stream.Indices {
-				wanted[name] = true
-			}
-		}
+// named are the index or the indices of the data stream that a request names.
+func (i *ism) named(c *call) ([]index, *Reply) {
+	name := c.PathValue("name")
+	if strings.ContainsAny(name, "*,") {
+		return nil, failure(http.StatusInternalServerError, "stand_in_exception", "the stand-in for ISM takes one name")
 	}
 	all, err := i.indices()
 	if err != nil {
 		return nil, failure(http.StatusInternalServerError, "stand_in_exception", err.Error())
 	}
-	return slices.DeleteFunc(all, func(one index) bool { return !wanted[one.Name] }), nil
+	return slices.DeleteFunc(all, func(one index) bool { return one.Name != name && one.stream != name }), nil
 }
 
-// addPolicy gives a policy to indices that have none. It looks for indices before it looks for the policy, and is content
-// with none: addpolicy/TransportAddPolicyAction.kt, getClusterState.
+// newest is the newest version of the policy that a request names.
+func (i *ism) newest(c *call) (management, *Reply) {
+	var body struct {
+		PolicyID string `json:"policy_id"`
+	}
+	_ = json.Unmarshal(c.body, &body) // what is no JSON names none
+	p := i.policies[body.PolicyID]
+	switch {
+	case body.PolicyID == "":
+		return management{}, failure(http.StatusBadRequest, "illegal_argument_exception", "Missing policy_id")
+	case p == nil:
+		return management{}, failure(http.StatusNotFound, "status_exception", "Could not find policy="+body.PolicyID)
+	}
+	return management{body.PolicyID, p.sequence}, nil
+}
+
+// addPolicy gives a policy to indices that have none. It looks for indices before it looks for the policy, and is content with none:
+// addpolicy/TransportAddPolicyAction.kt, getClusterState.
 func (i *ism) addPolicy(c *call) *Reply {
-	found, refusal := i.matching(c, true)
+	found, refusal := i.named(c)
+	if refusal != nil || len(found) == 0 {
+		return cmp.Or(refusal, managed(0, []object{}))
+	}
+	newest, refusal := i.newest(c)
 	if refusal != nil {
 		return refusal
 	}
-	if len(found) == 0 {
-		return managed(0, []object{})
-	}
-	return i.manage(c, found, func(one index) string {
+	return i.manage(found, newest, func(one index) string {
 		switch {
 		case one.Status == "close":
 			return "This index is closed"
@@ -358,26 +323,21 @@ func (i *ism) addPolicy(c *call) *Reply {
 	})
 }
 
-// changePolicy gives the newest version of a policy to indices that have one. It looks for the policy before it looks for
-// indices; a name that is no pattern must exist; and of none at all it gets the metadata with a multi-get without documents,
-// which OpenSearch refuses: changepolicy/TransportChangePolicyAction.kt, getClusterState and getManagedIndexMetadata, and
-// validate in
-// https://github.com/opensearch-project/OpenSearch/blob/2.19.1/server/src/main/java/org/opensearch/action/get/MultiGetRequest.java.
+// changePolicy gives the newest version of a policy to indices that have one. It looks for the policy before it looks for indices,
+// and wants at least one: changepolicy/TransportChangePolicyAction.kt, getClusterState.
 func (i *ism) changePolicy(c *call) *Reply {
-	if refusal := i.known(c); refusal != nil {
+	newest, refusal := i.newest(c)
+	if refusal != nil {
 		return refusal
 	}
-	if _, refusal := i.matching(c, false); refusal != nil {
-		return refusal
-	}
-	found, refusal := i.matching(c, true)
+	found, refusal := i.named(c)
 	if refusal != nil {
 		return refusal
 	}
 	if len(found) == 0 {
-		return failure(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: no documents to get;")
+		return failure(http.StatusNotFound, "index_not_found_exception", fmt.Sprintf("no such index [%s]", c.PathValue("name")))
 	}
-	return i.manage(c, found, func(one index) string {
+	return i.manage(found, newest, func(one index) string {
 		if i.managed[one.UUID].policy == "" {
 			return "This index is not being managed"
 		}
@@ -387,84 +347,29 @@ func (i *ism) changePolicy(c *call) *Reply {
 
 // removePolicy takes the policy from indices: removepolicy/TransportRemovePolicyAction.kt.
 func (i *ism) removePolicy(c *call) *Reply {
-	found, refusal := i.matching(c, false)
+	found, refusal := i.named(c)
 	if refusal != nil {
 		return refusal
 	}
-	updated, failed := 0, []object{}
-	for _, one := range found {
-		switch {
-		case one.Status == "close":
-			failed = append(failed, failedIndex(one, "This index is closed"))
-		case i.managed[one.UUID].policy == "":
-			failed = append(failed, failedIndex(one, "This index does not have a policy to remove"))
-		default:
-			i.managed[one.UUID] = management{}
-			i.nextSequence()
-			updated++
-		}
-	}
-	return managed(updated, failed)
+	return i.manage(found, management{}, func(index) string { return "" })
 }
 
-// known refuses a policy that is not there.
-func (i *ism) known(c *call) *Reply {
-	id := policyID(c)
-	if id == "" {
-		return failure(http.StatusBadRequest, "illegal_argument_exception", "Missing policy_id")
-	}
-	if i.policies[id] == nil {
-		return failure(http.StatusNotFound, "status_exception", "Could not find policy="+id)
-	}
-	return nil
-}
-
-func policyID(c *call) string {
-	var body struct {
-		PolicyID string `json:"policy_id"`
-	}
-	_ = json.Unmarshal(c.body, &body) // what is no JSON names none
-	return body.PolicyID
-}
-
-// manage gives indices the newest version of a policy, but for those of which unfit has something to say.
-func (i *ism) manage(c *call, found []index, unfit func(index) string) *Reply {
-	if refusal := i.known(c); refusal != nil {
-		return refusal
-	}
-	id := policyID(c)
+// manage changes what indices have, except those for which unfit gives a reason.
+func (i *ism) manage(found []index, has management, unfit func(index) string) *Reply {
 	updated, failed := 0, []object{}
 	for _, one := range found {
 		if reason := unfit(one); reason != "" {
-			failed = append(failed, failedIndex(one, reason))
+			failed = append(failed, object{"index_name": one.Name, "index_uuid": one.UUID, "reason": reason})
 			continue
 		}
-		i.managed[one.UUID] = management{id, i.policies[id].sequence}
+		i.managed[one.UUID] = has
 		i.nextSequence()
 		updated++
 	}
 	return managed(updated, failed)
 }
 
-func failedIndex(one index, reason string) object {
-	return object{"index_name": one.Name, "index_uuid": one.UUID, "reason": reason}
-}
-
 // managed: transport/action/ISMStatusResponse.kt.
 func managed(updated int, failed []object) *Reply {
 	return &Reply{http.StatusOK, object{"updated_indices": updated, "failures": len(failed) > 0, "failed_indices": failed}}
-}
-
-// like compares with a pattern in which * is any text.
-func like(pattern, name string) bool {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(name)
-}
-
-// overlap says whether a name exists that both lists of patterns match. The patterns here end in their only *, or have none.
-func overlap(a, b []string) bool {
-	return slices.ContainsFunc(a, func(one string) bool {
-		return slices.ContainsFunc(b, func(other string) bool {
-			return like(one, strings.TrimSuffix(other, "*")) || like(other, strings.TrimSuffix(one, "*"))
-		})
-	})
 }

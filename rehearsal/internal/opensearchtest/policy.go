@@ -1,227 +1,129 @@
 package opensearchtest
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
+
+	kubejson "sigs.k8s.io/json"
 )
 
-// The form of a policy (https://docs.opensearch.org/latest/im-plugin/ism/policies/), as the files that ism.go speaks of read
-// and write it.
-
-// actions are those of ISMActionsParser.kt, with the fields of those that are looked at; nil is any.
-var actions = map[string][]string{
-	"alias": nil, "allocation": nil, "close": nil, "delete": {}, "force_merge": nil, "index_priority": nil, "notification": nil, "open": {},
-	"read_only": {}, "read_write": {}, "replica_count": nil, "rollover": {"copy_alias", "min_doc_count", "min_index_age", "min_primary_shard_size", "min_size"},
-	"rollup": nil, "shrink": nil, "snapshot": nil, "transform": nil,
+// policyForm is the form of a policy (https://docs.opensearch.org/latest/im-plugin/ism/policies/), as far as the program uses it:
+// model/Policy.kt, State.kt, Transition.kt, ISMTemplate.kt and ISMActionsParser.kt. Any other field or action is refused.
+type policyForm struct {
+	Description  *string          `json:"description"`
+	DefaultState *string          `json:"default_state"`
+	States       []policyState    `json:"states"`
+	Templates    []policyTemplate `json:"ism_template"`
 }
 
-// conditions are those of a transition, of which it has one (model/Transition.kt).
-var conditions = []string{"cron", "min_doc_count", "min_index_age", "min_rollover_age", "min_size"}
+type policyState struct {
+	Name    string `json:"name"`
+	Actions []struct {
+		Retry    map[string]any `json:"retry"`
+		Rollover *rollover      `json:"rollover"`
+		Delete   *struct{}      `json:"delete"`
+	} `json:"actions"`
+	Transitions []struct {
+		State      string            `json:"state_name"`
+		Conditions map[string]string `json:"conditions"`
+	} `json:"transitions"`
+}
 
-// units are the forms of values, by the name of a condition
+type rollover struct {
+	Age   string `json:"min_index_age"`
+	Size  string `json:"min_size"`
+	Shard string `json:"min_primary_shard_size"`
+}
+
+type policyTemplate struct {
+	Patterns []string `json:"index_patterns"`
+	Priority float64  `json:"priority"`
+}
+
+// The forms of values, and which conditions have which
 // (https://github.com/opensearch-project/OpenSearch/tree/2.19.1/libs, TimeValue.java in common and ByteSizeValue.java in core).
-var units = map[string]*regexp.Regexp{
-	"min_index_age": duration, "min_rollover_age": duration, "min_size": size, "min_primary_shard_size": size,
-}
-
 var (
-	duration = regexp.MustCompile(`^(-1|0|\d+(nanos|micros|ms|s|m|h|d))$`)
-	size     = regexp.MustCompile(`(?i)^(-1|0|\d+(\.\d+)?(b|kb?|mb?|gb?|tb?|pb?))$`)
+	duration   = regexp.MustCompile(`^(-1|0|\d+(nanos|micros|ms|s|m|h|d)|)$`)
+	size       = regexp.MustCompile(`(?i)^(-1|0|\d+(\.\d+)?(b|kb?|mb?|gb?|tb?|pb?)|)$`)
+	conditions = map[string]*regexp.Regexp{"min_index_age": duration, "min_rollover_age": duration, "min_size": size}
 )
 
-// policyProblem is why ISM refuses a policy, in its words: model/Policy.kt, State.kt, Transition.kt and ISMTemplate.kt, parts
-// before the whole. "" is nothing.
-func policyProblem(body object) string {
-	if problem := unknown(body, "Policy", "default_state", "description", "error_notification", "ism_template", "last_updated_time", "policy_id",
-		"schema_version", "states", "user"); problem != "" {
-		return problem
+// parsePolicy gives the policy of a request, and its templates, or why ISM refuses it.
+func parsePolicy(request []byte) (body any, templates []policyTemplate, problem string) {
+	var wrapped map[string]json.RawMessage
+	if err := json.Unmarshal(request, &wrapped); err != nil || len(wrapped) != 1 || wrapped["policy"] == nil {
+		return nil, nil, "Failed to parse object: expecting one policy"
 	}
+	var form policyForm
+	strict, err := kubejson.UnmarshalStrict(wrapped["policy"], &form)
+	if err := errors.Join(append(strict, err, json.Unmarshal(wrapped["policy"], &body))...); err != nil {
+		return nil, nil, err.Error()
+	}
+	return body, form.Templates, form.problem()
+}
+
+// problem is what ISM has against a policy whose fields are right, in its words.
+func (p policyForm) problem() string {
 	names := map[string]bool{}
-	for _, state := range objects(body["states"]) {
-		if problem := stateProblem(state); problem != "" {
+	for _, state := range p.States {
+		if problem := state.problem(); problem != "" {
 			return problem
 		}
-		names[fmt.Sprint(state["name"])] = true
+		names[state.Name] = true
 	}
-	for _, template := range templates(body) {
-		if problem := unknown(template, "ISMTemplate", "index_patterns", "last_updated_time", "priority"); problem != "" {
-			return problem
-		}
-		if priority(template) < 0 {
-			return "Requires priority to be >= 0"
-		}
-		if len(texts(template["index_patterns"])) == 0 {
-			return "Requires at least one index pattern"
+	for _, template := range p.Templates {
+		if template.Priority < 0 || len(template.Patterns) == 0 {
+			return "Requires priority to be >= 0 and at least one index pattern"
 		}
 	}
-	for _, name := range []string{"description", "default_state"} {
-		if _, isText := body[name].(string); !isText {
-			return name + " is null"
-		}
-	}
-	for _, state := range objects(body["states"]) {
-		for _, transition := range objects(state["transitions"]) {
-			if name := fmt.Sprint(transition["state_name"]); !names[name] {
-				return fmt.Sprintf("Policy contains a transition in state=%v pointing to a nonexistent state=%s", state["name"], name)
+	for _, state := range p.States {
+		for _, transition := range state.Transitions {
+			if !names[transition.State] {
+				return fmt.Sprintf("Policy contains a transition in state=%s pointing to a nonexistent state=%s", state.Name, transition.State)
 			}
 		}
 	}
 	switch {
-	case len(names) != len(objects(body["states"])):
+	case p.Description == nil:
+		return "description is null"
+	case p.DefaultState == nil:
+		return "default_state is null"
+	case len(names) != len(p.States):
 		return "Policy cannot have duplicate state names"
-	case len(names) == 0:
-		return "Policy must contain at least one State"
-	case !names[body["default_state"].(string)]:
+	case !names[*p.DefaultState]: // so there is one
 		return "Policy must have a valid default state"
 	}
 	return ""
 }
 
-func stateProblem(state object) string {
-	if problem := unknown(state, "State", "actions", "name", "transitions"); problem != "" {
-		return problem
-	}
+func (s policyState) problem() string {
 	deletes := false
-	for _, action := range objects(state["actions"]) {
-		found := false
-		for name, value := range action {
-			if name == "retry" || name == "timeout" {
-				continue
-			}
-			fields, known := actions[name]
-			if !known {
-				return fmt.Sprintf("Invalid field: [%s] found in Actions.", name)
-			}
-			settings, _ := value.(object)
-			if problem := unknown(settings, "RolloverAction", fields...); fields != nil && problem != "" {
-				return problem
-			}
-			if problem := valueProblem(settings); problem != "" {
-				return problem
-			}
-			if deletes {
-				return fmt.Sprintf("State=%v must not contain an action after a delete action", state["name"])
-			}
-			found, deletes = true, name == "delete"
+	for _, action := range s.Actions {
+		if deletes {
+			return fmt.Sprintf("State=%s must not contain an action after a delete action", s.Name)
 		}
-		if !found {
+		if action.Rollover == nil && action.Delete == nil {
 			return "Action inside state is null"
 		}
+		if r := action.Rollover; r != nil && !(duration.MatchString(r.Age) && size.MatchString(r.Size) && size.MatchString(r.Shard)) {
+			return fmt.Sprintf("failed to parse setting of %+v", *r)
+		}
+		deletes = action.Delete != nil
 	}
-	for _, transition := range objects(state["transitions"]) {
-		if problem := unknown(transition, "Transition", "conditions", "state_name"); problem != "" {
-			return problem
+	if deletes && len(s.Transitions) > 0 {
+		return fmt.Sprintf("State=%s cannot contain transitions if using delete action", s.Name)
+	}
+	for _, transition := range s.Transitions {
+		if transition.Conditions != nil && len(transition.Conditions) != 1 {
+			return "Cannot provide more than one Transition condition"
 		}
-		if given, is := transition["conditions"].(object); is {
-			if problem := unknown(given, "Conditions", conditions...); problem != "" {
-				return problem
+		for name, value := range transition.Conditions {
+			if form := conditions[name]; form == nil || !form.MatchString(value) {
+				return fmt.Sprintf("failed to parse setting [%s] with value [%s]", name, value)
 			}
-			if problem := valueProblem(given); problem != "" {
-				return problem
-			}
-			if len(given) != 1 {
-				return "Cannot provide more than one Transition condition"
-			}
-		}
-		if deletes {
-			return fmt.Sprintf("State=%v cannot contain transitions if using delete action", state["name"])
 		}
 	}
 	return ""
-}
-
-// unknown is how ISM refuses a field beside those that a thing has.
-func unknown(thing object, name string, fields ...string) string {
-	for _, field := range slices.Sorted(maps.Keys(thing)) {
-		if !slices.Contains(fields, field) {
-			return fmt.Sprintf("Invalid field: [%s] found in %s.", field, name)
-		}
-	}
-	return ""
-}
-
-func valueProblem(values object) string {
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if form := units[name]; form != nil && !form.MatchString(fmt.Sprint(values[name])) {
-			return fmt.Sprintf("failed to parse setting [%s] with value [%v]", name, values[name])
-		}
-	}
-	return ""
-}
-
-// readBack is how ISM writes a policy, with what it adds: toXContent in model/Policy.kt and State.kt, populateAction in
-// action/RolloverAction.kt, and in Action.kt and ActionRetry.kt
-// (https://github.com/opensearch-project/index-management/tree/2.19.1.0/spi/src/main/kotlin/org.opensearch.indexmanagement.spi/indexstatemanagement).
-// schema is 1 for a policy as it was sent and 21 for one that is kept.
-func readBack(body object, id string, schema int) object {
-	const now = 1764000000000
-	states := []object{}
-	for _, state := range objects(body["states"]) {
-		actions := []object{}
-		for _, action := range objects(state["actions"]) {
-			written := object{"retry": object{"count": 3, "backoff": "exponential", "delay": "1m"}}
-			maps.Copy(written, action)
-			if settings, is := written["rollover"].(object); is {
-				written["rollover"] = with(settings, "copy_alias", false)
-			}
-			actions = append(actions, written)
-		}
-		states = append(states, object{"name": state["name"], "actions": actions, "transitions": objects(state["transitions"])})
-	}
-	out := object{
-		"policy_id": id, "description": body["description"], "last_updated_time": now, "schema_version": schema,
-		"error_notification": body["error_notification"], "default_state": body["default_state"], "states": states,
-	}
-	if found := templates(body); found != nil {
-		written := []object{}
-		for _, template := range found {
-			written = append(written, object{"index_patterns": template["index_patterns"], "priority": priority(template), "last_updated_time": now})
-		}
-		out["ism_template"] = written
-	}
-	return out
-}
-
-// with is a copy with a value where the object has none.
-func with(o object, name string, value any) object {
-	out := object{name: value}
-	maps.Copy(out, o)
-	return out
-}
-
-// templates are the policy's, of which it may have one without a list.
-func templates(body object) []object {
-	if one, is := body["ism_template"].(object); is {
-		return []object{one}
-	}
-	return objects(body["ism_template"])
-}
-
-func priority(template object) float64 {
-	number, _ := template["priority"].(float64)
-	return number
-}
-
-// objects are those of a list, nil of anything else.
-func objects(list any) []object {
-	items, _ := list.([]any)
-	var out []object
-	for _, item := range items {
-		one, _ := item.(object)
-		out = append(out, one)
-	}
-	return out
-}
-
-// texts are those of a list.
-func texts(list any) []string {
-	items, _ := list.([]any)
-	var out []string
-	for _, item := range items {
-		text, _ := item.(string)
-		out = append(out, text)
-	}
-	return out
 }

@@ -3,17 +3,11 @@ package opensearchtest
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +28,7 @@ const Region = "us-east-1"
 // object is a JSON object.
 type object = map[string]any
 
-// Server is one domain and one agent; all of it may be used while requests arrive.
+// Server is one domain and one agent. All methods may be called while requests arrive.
 type Server struct {
 	// URL is the domain's endpoint, with https://.
 	URL string
@@ -42,11 +37,13 @@ type Server struct {
 	// Node is the OpenSearch behind it.
 	Node *opensearch.Node
 
-	server   *httptest.Server
-	listener *closedListener
-	mux      *http.ServeMux // of the stand-ins
-	master   string
-	tb       testing.TB
+	server      *httptest.Server
+	certificate []byte         // is its own authority
+	socket      *os.File       // bound, and refuses connections until somebody listens
+	mux         *http.ServeMux // of the stand-ins
+	master      string
+	tb          testing.TB
+	open        sync.Once
 
 	mu        sync.Mutex
 	issued    map[string]credentials // by access key ID
@@ -67,7 +64,7 @@ type Request struct {
 	Method string
 	// Path is with the query, as it was sent.
 	Path string
-	// Body is as it was sent, for who intercepts it or is called after it.
+	// Body is as it was sent; only the functions of Intercept and After see it.
 	Body []byte
 	// Status is what it was answered with; 0 before.
 	Status int
@@ -79,9 +76,8 @@ type Reply struct {
 	Body   any
 }
 
-// Start serves a domain without anything on it, whose master is an IAM role, until the test ends. It refuses connections
-// before Open. All tests of a process share one OpenSearch, which Main starts and ends: one has it at a time, the next waits.
-// The test is skipped where there is no OpenSearch.
+// Start is New for a test, which it skips where there is no OpenSearch. All tests of a process share one OpenSearch, which Main ends:
+// one test has it at a time, the next waits.
 func Start(tb testing.TB, master string) *Server {
 	tb.Helper()
 	s, err := New(shared(tb), master)
@@ -139,90 +135,104 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// New serves a domain, whose master is an IAM role, before a node, until Close. What was on the node is removed. It refuses
+// New serves a domain before a node until Close, and cleans the node. master is the IAM role that may do everything. The domain refuses
 // connections before Open.
 func New(node *opensearch.Node, master string) (*Server, error) {
 	if err := node.Clean(master); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		Node: node, mux: http.NewServeMux(), master: master, issued: map[string]credentials{}, saved: map[string]object{}, ism: newISM(node),
+		Node: node, mux: http.NewServeMux(), master: master, issued: map[string]credentials{}, saved: map[string]object{},
+		ism: newISM(node),
 	}
 	s.routeISM()
 	s.routeDashboards()
 	s.handle("PUT /_plugins/_security/api/audit/config", s.putAudit)
-	listener, err := listenClosed()
-	if err != nil {
-		return nil, fmt.Errorf("free port: %w", err)
-	}
-	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	_ = s.server.Listener.Close() // the one that httptest opened
-	s.listener, s.server.Listener = listener, listener
-	s.server.Config.ErrorLog = quiet // refused certificates are a test's subject
-	// One for all: with httptest's own, of RSA, handshakes take seconds of a run under the race detector.
-	pair, err := certificate()
+	certificate, key, err := opensearch.Certificate()
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	s.certificate = certificate
+	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // tests let it refuse certificates
 	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	s.server.StartTLS()
-	s.URL = s.server.URL
+	if s.URL, err = s.bind(); err != nil {
+		return nil, fmt.Errorf("free port: %w", err)
+	}
 	s.Agent = startAgent(s, master)
 	return s, nil
 }
 
-// certificate is the domain's, and its own authority.
-var certificate = sync.OnceValues(func() (tls.Certificate, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// bind takes a free port, without listening on it.
+func (s *Server) bind() (url string, err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return tls.Certificate{}, err
+		return "", err
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "domain"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	s.socket = os.NewFile(uintptr(fd), "domain")
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return "", err
 	}
-	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: private}, err
-})
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("https://127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port), nil
+}
+
+// Open lets connections in.
+func (s *Server) Open() {
+	s.open.Do(func() {
+		_ = s.server.Listener.Close() // the one that httptest opened
+		err := syscall.Listen(int(s.socket.Fd()), syscall.SOMAXCONN)
+		if err == nil {
+			s.server.Listener, err = net.FileListener(s.socket)
+		}
+		if err != nil {
+			panic(err) // the socket is bound
+		}
+		s.server.StartTLS()
+	})
+}
 
 // Close ends the domain and the agent; the node goes on.
 func (s *Server) Close() {
 	s.server.Close()
+	_ = s.socket.Close()
 	s.Agent.server.Close()
 }
 
-// Open lets connections in.
-func (s *Server) Open() { s.listener.open() }
-
 // CertificatePEM is what a client must trust.
-func (s *Server) CertificatePEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
-}
+func (s *Server) CertificatePEM() []byte { return s.certificate }
 
-// Policy makes f the domain's access policy: an error refuses a role's request, whose action is es:ESHttpGet and the like,
-// and whose path is without the query. Before, and with nil, all that is signed is let in.
+// Policy makes f the domain's access policy: an error refuses the request. The action is es:ESHttpGet and the like, the path has no
+// query. Without a policy every signed request is let in.
 func (s *Server) Policy(f func(role, action, path string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.policy = f
 }
 
-// Intercept asks f before every request; what it returns is the answer, and the request has no effect. With nil the domain
-// decides. f may use the Server.
+// Intercept asks f before every request. What f returns is the answer, and the request has no effect; after nil the domain answers.
+// f may use the Server.
 func (s *Server) Intercept(f func(Request) *Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = f
 }
 
-// After calls f for every request that had its effect, before it is answered.
+// After calls f for every request between its effect and its answer.
 func (s *Server) After(f func(Request)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.after = f
 }
 
-// Requests are all that were made so far, in the order of their answers, without their bodies.
+// Requests are all so far, in the order of their answers, without their bodies.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,7 +319,7 @@ func (s *Server) pass(role string, r *http.Request, body []byte) *Reply {
 	return &Reply{status, answer}
 }
 
-// call is one request to a stand-in, on its way through the mux, which knows nothing but HTTP.
+// call is one request to a stand-in. To pass through the mux it is a ResponseWriter, too.
 type call struct {
 	*http.Request
 	body  []byte
@@ -344,7 +354,8 @@ func (s *Server) putAudit(c *call) *Reply {
 			External bool `json:"external_config"`
 		} `json:"compliance"`
 	}
-	if c.role == s.master && json.Unmarshal(c.body, &sent) == nil && (!sent.Audit.Headers || !sent.Compliance.Internal || sent.Compliance.External) {
+	if c.role == s.master && json.Unmarshal(c.body, &sent) == nil &&
+		(!sent.Audit.Headers || !sent.Compliance.Internal || sent.Compliance.External) {
 		return &Reply{http.StatusConflict, object{"status": "CONFLICT", "message": "Attempted to update read-only property."}}
 	}
 	return s.pass(c.role, c.Request, c.body)

@@ -29,10 +29,11 @@ const (
 	maxSkew = 5 * time.Minute
 )
 
-var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=(\w+)/(\d{8})/([\w-]+)/([\w-]+)/aws4_request, SignedHeaders=([\w;-]+), Signature=([0-9a-f]{64})$`)
+var authorization = regexp.MustCompile(
+	`^AWS4-HMAC-SHA256 Credential=(\w+)/(\d{8})/([\w-]+)/([\w-]+)/aws4_request, SignedHeaders=([\w;-]+), Signature=([0-9a-f]{64})$`)
 
-// authenticate returns the ARN of the role whose credentials signed the request, or AWS's refusal: it signs what arrived
-// again, and compares.
+// authenticate returns the ARN of the role whose credentials signed the request, or AWS's refusal. It signs the request again and
+// compares.
 func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (string, *Reply) {
 	match := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
 	if match == nil {
@@ -65,14 +66,15 @@ func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (stri
 	if sign(canonical, used.secretAccessKey, date) != signature {
 		// AWS repeats what it would have signed, with the session's token:
 		// https://github.com/opensearch-project/OpenSearch-Dashboards/issues/9679
-		return refuse("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and "+
-			"signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'%s'\n", canonical)
+		return refuse("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "+
+			"and signing method. Consult the service documentation for details.\n\n"+
+			"The Canonical String for this request should have been\n'%s'\n", canonical)
 	}
 	return used.role, nil
 }
 
 // canonical is what is signed of a request: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
-// It is made here because the SDK's signer leaves headers out that others sign, the user agent for one.
+// It is made here because the SDK's signer leaves out headers that others sign, such as the user agent.
 func canonical(r *http.Request, signedHeaders []string, hash string) string {
 	var headers strings.Builder
 	for _, name := range signedHeaders {
@@ -101,11 +103,10 @@ func canonical(r *http.Request, signedHeaders []string, hash string) string {
 // sign is the signature of a canonical request, in hexadecimal digits.
 func sign(canonical, secret string, date time.Time) string {
 	day := date.UTC().Format("20060102")
+	scope := strings.Join([]string{day, Region, service, "aws4_request"}, "/")
+	text := strings.Join([]string{"AWS4-HMAC-SHA256", date.UTC().Format(dateFormat), scope, hashOf([]byte(canonical))}, "\n")
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{
-		day, Region, service, "aws4_request",
-		strings.Join([]string{"AWS4-HMAC-SHA256", date.UTC().Format(dateFormat), strings.Join([]string{day, Region, service, "aws4_request"}, "/"), hashOf([]byte(canonical))}, "\n"),
-	} {
+	for _, part := range []string{day, Region, service, "aws4_request", text} {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)
@@ -118,8 +119,7 @@ func hashOf(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Send makes a request to the domain as a role would, and returns the status and the body of the answer. Path has the query
-// too.
+// Send makes a request to the domain as a role would, and returns the answer's status and body. path has the query, too.
 func (s *Server) Send(role, method, path string, header http.Header, body []byte) (int, []byte, error) {
 	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) Send(role, method, path string, header http.Header, body []byte
 		return 0, nil, err
 	}
 	trusted := x509.NewCertPool()
-	trusted.AddCert(s.server.Certificate())
+	trusted.AppendCertsFromPEM(s.certificate)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}
 	answer, err := (&http.Client{Transport: transport}).Do(r)
 	if err != nil {

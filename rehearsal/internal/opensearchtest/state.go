@@ -2,15 +2,14 @@ package opensearchtest
 
 import "fmt"
 
-// State is what the domain was told, in a form to compare. What a repeated request changes by itself is left out: versions,
-// times and IDs.
+// State is what the domain was told, in a form to compare: without versions, times and IDs, which every repeated request changes.
 type State struct {
 	// Roles, Mappings and Templates are by name, without those that OpenSearch comes with.
 	Roles, Mappings, Templates map[string]any
 	Audit                      any
-	// History says that the index management keeps one.
+	// History says that the index management keeps a history.
 	History bool
-	// Policies are by name, as they were sent; SavedObjects by tenant, type and ID.
+	// Policies are by name, as they were sent, SavedObjects by tenant, type and ID.
 	Policies, SavedObjects map[string]any
 	// Streams are the names of the indices of each data stream, the one that is written to last.
 	Streams map[string][]string
@@ -41,7 +40,8 @@ func (s *Server) state() (State, error) {
 	s.standIns.Lock()
 	defer s.standIns.Unlock()
 	state := State{
-		History: !s.ism.silent, Templates: map[string]any{}, Policies: map[string]any{}, SavedObjects: map[string]any{}, Streams: map[string][]string{}, Indices: map[string]IndexState{},
+		History: !s.ism.silent, Templates: map[string]any{}, Policies: map[string]any{}, SavedObjects: map[string]any{},
+		Streams: map[string][]string{}, Indices: map[string]IndexState{},
 	}
 	var err error
 	if state.Roles, err = s.Node.Made("roles"); err != nil {

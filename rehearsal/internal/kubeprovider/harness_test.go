@@ -54,10 +54,8 @@ func TestMain(m *testing.M) {
 	}
 	bin, err := os.MkdirTemp("", "bin-")
 	if err == nil {
-		err = errors.Join(
-			os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
-			os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")),
-		)
+		err = errors.Join(os.WriteFile(filepath.Join(bin, "aws"), []byte(awsCLI), 0o700),
+			os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")))
 	}
 	if err != nil {
 		panic(err)
@@ -178,11 +176,8 @@ func dial(t *testing.T, start func(address string) int) *engine {
 	require.NoError(t, err)
 	t.Cleanup(func() { close(cancel); <-handle.Done })
 	address := fmt.Sprintf("127.0.0.1:%d", handle.Port)
-	connection, err := grpc.NewClient(
-		"127.0.0.1:"+strconv.Itoa(start(address)),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		rpcutil.GrpcChannelOptions(),
-	)
+	connection, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(start(address)), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		rpcutil.GrpcChannelOptions())
 	require.NoError(t, err)
 	t.Cleanup(func() { connection.Close() })
 	e.ResourceProviderClient = pulumirpc.NewResourceProviderClient(connection)
@@ -190,6 +185,8 @@ func dial(t *testing.T, start func(address string) int) *engine {
 	if status.Code(err) != codes.Unimplemented {
 		require.NoError(t, err)
 	}
+	_, err = e.Attach(t.Context(), &pulumirpc.PluginAttach{Address: address})
+	require.NoError(t, err)
 	return e
 }
 
@@ -249,10 +246,8 @@ func urn(token, name string) string {
 
 func marshal(t *testing.T, v values) *structpb.Struct {
 	t.Helper()
-	s, err := plugin.MarshalProperties(
-		resource.NewPropertyMapFromMap(v),
-		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true},
-	)
+	s, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(v),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, SkipNulls: true})
 	require.NoError(t, err)
 	return s
 }
@@ -264,7 +259,7 @@ func unmarshal(t *testing.T, s *structpb.Struct) resource.PropertyMap {
 	return m
 }
 
-// whole is inputs with the kind, as the SDKs send them.
+// whole is inputs with their kind, as SDKs send them.
 func whole(token string, inputs values) values {
 	_, kind, _ := strings.Cut(token, ":")
 	version, kind, _ := strings.Cut(kind, ":")
@@ -276,10 +271,8 @@ func whole(token string, inputs values) values {
 // check gives the checked inputs and what Check refused.
 func (e *engine) check(token, name string, inputs values, old *structpb.Struct) (*structpb.Struct, []string) {
 	e.t.Helper()
-	response, err := e.Check(
-		e.t.Context(),
-		&pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, whole(token, inputs)), Olds: old, RandomSeed: []byte(name)},
-	)
+	response, err := e.Check(e.t.Context(),
+		&pulumirpc.CheckRequest{Urn: urn(token, name), News: marshal(e.t, whole(token, inputs)), Olds: old, RandomSeed: []byte(name)})
 	require.NoError(e.t, err)
 	var failures []string
 	for _, failure := range response.GetFailures() {
@@ -288,7 +281,7 @@ func (e *engine) check(token, name string, inputs values, old *structpb.Struct) 
 	return response.GetInputs(), failures
 }
 
-// create makes a resource. An object that was made and is not ready is a state and an error.
+// create makes a resource. It returns both a state and an error for an object that is not ready.
 func (e *engine) create(token, name string, inputs values) (*state, error) {
 	e.t.Helper()
 	checked, failures := e.check(token, name, inputs, nil)
@@ -334,10 +327,8 @@ func (e *engine) update(s *state, token, name string, inputs values) error {
 	e.t.Helper()
 	checked, failures := e.check(token, name, inputs, s.inputs)
 	require.Empty(e.t, failures)
-	response, err := e.Update(
-		e.t.Context(),
-		&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Timeout: e.timeout},
-	)
+	response, err := e.Update(e.t.Context(),
+		&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Timeout: e.timeout})
 	s.inputs = checked
 	if err != nil {
 		_, err = e.failed(s, err)
@@ -358,9 +349,7 @@ func (e *engine) refresh(s *state) (found bool, err error) {
 }
 
 func (e *engine) delete(s *state) error {
-	_, err := e.Delete(
-		e.t.Context(),
-		&pulumirpc.DeleteRequest{Id: s.id, Urn: s.urn, Properties: s.outputs, OldInputs: s.inputs, Timeout: e.timeout},
-	)
+	_, err := e.Delete(e.t.Context(),
+		&pulumirpc.DeleteRequest{Id: s.id, Urn: s.urn, Properties: s.outputs, OldInputs: s.inputs, Timeout: e.timeout})
 	return err
 }

@@ -121,14 +121,19 @@ func warn(ctx context.Context, urn, text string, forGood bool) {
 	_ = log(context.WithoutCancel(ctx), diag.Warning, resource.URN(urn), text) // fails when the engine is gone
 }
 
-// Handshake is the engine's first call and tells its address.
-func (provider) Handshake(ctx context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
-	engine, err := pulumiprovider.NewHostClient(req.GetEngineAddress())
+// Handshake is the engine's first call.
+func (provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true}, nil
+}
+
+// Attach is the next call of an engine that has not started the provider, and tells the engine's address.
+func (provider) Attach(ctx context.Context, req *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+	engine, err := pulumiprovider.NewHostClient(req.GetAddress())
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the engine at %s: %w", req.GetEngineAddress(), err)
+		return nil, fmt.Errorf("connecting to the engine at %s: %w", req.GetAddress(), err)
 	}
 	sessionOf(ctx).engine.Store(engine)
-	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true}, nil
+	return &emptypb.Empty{}, nil
 }
 
 // GetPluginInfo reports Version.

@@ -56,10 +56,8 @@ func addonPod(addon, role string, tolerations []corev1.Toleration) (metav1.Objec
 func (c *Controllers) StopAddon(ctx context.Context, name string) error {
 	apps, foreground := c.clients.AppsV1(), metav1.DeletePropagationForeground
 	remove, all := metav1.DeleteOptions{PropagationPolicy: &foreground}, metav1.ListOptions{LabelSelector: addonLabel + "=" + name}
-	err := errors.Join(
-		apps.DaemonSets(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all),
-		apps.Deployments(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all),
-	)
+	err := errors.Join(apps.DaemonSets(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all),
+		apps.Deployments(metav1.NamespaceSystem).DeleteCollection(ctx, remove, all))
 	if err != nil {
 		return fmt.Errorf("add-on %s: %w", name, err)
 	}

@@ -46,8 +46,7 @@ func (e ebs) ShouldDelete(context.Context, *corev1.PersistentVolume) bool {
 // Provision makes the volume in the zone of the node that the scheduler chose. It refuses a class that does not wait for that node:
 // the driver takes any zone, and the pod may then never run.
 func (e ebs) Provision(
-	ctx context.Context, options controller.ProvisionOptions,
-) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
+	ctx context.Context, options controller.ProvisionOptions) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
 	volume, err := e.provision(ctx, options)
 	return volume, controller.ProvisioningFinished, err
 }

@@ -87,8 +87,8 @@ func (c *cluster) awaitReady(ctx context.Context, urn string, inputs, live *obje
 		return ready, err
 	})
 	if err == nil && live.GetKind() == "Service" { // endpoints come without a change of the Service
-		slices := c.dynamic.Resource(discoveryv1.SchemeGroupVersion.WithResource("endpointslices")).Namespace(live.GetNamespace())
-		_, err = watchtools.UntilWithSync(waiting, watched(slices, endpoints(live)), &object{},
+		endpointSlices := c.dynamic.Resource(discoveryv1.SchemeGroupVersion.WithResource("endpointslices")).Namespace(live.GetNamespace())
+		_, err = watchtools.UntilWithSync(waiting, watched(endpointSlices, endpoints(live)), &object{},
 			func(cache.Store) (bool, error) { return !selects(live), nil },
 			func(watch.Event) (bool, error) { return settled(waiting, c, live) })
 	}

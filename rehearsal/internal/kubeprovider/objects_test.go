@@ -1,6 +1,6 @@
 package kubeprovider_test
 
-// The kinds that the program uses, as small as they can be and as the namespace's rules want them.
+// The kinds that the program uses, in the smallest form that the namespace's rules allow.
 
 func meta(namespace, name string) values {
 	m := values{"name": name}

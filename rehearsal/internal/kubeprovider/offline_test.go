@@ -83,12 +83,8 @@ func TestCheckRefusesWhatTheKindDoesNotHave(t *testing.T) {
 func TestCheckCompletesInputs(t *testing.T) {
 	t.Parallel()
 	e := unreachable(t)
-	checked, failures := e.check(
-		"kubernetes:networking.k8s.io/v1:NetworkPolicy",
-		"policy",
-		values{"spec": values{"podSelector": values{}}},
-		nil,
-	)
+	checked, failures := e.check("kubernetes:networking.k8s.io/v1:NetworkPolicy", "policy", values{"spec": values{"podSelector": values{}}},
+		nil)
 	require.Empty(t, failures)
 	inputs := unmarshal(t, checked)
 	metadata := inputs["metadata"].ObjectValue()
@@ -98,12 +94,8 @@ func TestCheckCompletesInputs(t *testing.T) {
 	again, _ := e.check("kubernetes:networking.k8s.io/v1:NetworkPolicy", "renamed", values{"spec": values{"podSelector": values{}}}, checked)
 	assert.Equal(t, inputs, unmarshal(t, again), "a name that was given stays")
 
-	unknown, _ := e.check(
-		configMapToken,
-		"settings",
-		values{"metadata": values{"name": resource.MakeComputed(resource.NewStringProperty(""))}},
-		nil,
-	)
+	unknown, _ := e.check(configMapToken, "settings",
+		values{"metadata": values{"name": resource.MakeComputed(resource.NewStringProperty(""))}}, nil)
 	assert.True(t, unmarshal(t, unknown)["metadata"].ObjectValue()["name"].IsComputed())
 }
 
@@ -414,10 +406,8 @@ func TestCheckConfigRefusesWhatIsNotModelled(t *testing.T) {
 		require.Len(t, response.GetFailures(), 1)
 		assert.Contains(t, response.GetFailures()[0].GetReason(), want)
 	}
-	response, err := e.CheckConfig(
-		t.Context(),
-		&pulumirpc.CheckRequest{News: marshal(t, values{"kubeconfig": "{}", "clusterIdentifier": "a", "enableServerSideApply": "true"})},
-	)
+	response, err := e.CheckConfig(t.Context(),
+		&pulumirpc.CheckRequest{News: marshal(t, values{"kubeconfig": "{}", "clusterIdentifier": "a", "enableServerSideApply": "true"})})
 	require.NoError(t, err)
 	assert.Empty(t, response.GetFailures())
 }

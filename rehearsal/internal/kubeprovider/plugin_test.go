@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// program is a pulumi-resource-kubernetes that the tests are about in place of the stand-in; docs/real-plugins.md says how to get one.
+// program is a pulumi-resource-kubernetes to test in place of the stand-in; docs/real-plugins.md says how to get one.
 var program = flag.String("plugin", "", "the real plugin's program, to run the tests against")
 
-// differences are the tests that the real plugin does not pass, by what it does. All are the stand-in's choice: it
-// refuses mistakes early, and what it does not model.
+// differences are the tests that the real plugin does not pass, by what it does. The stand-in chose all of them: it refuses mistakes
+// early, and what it does not model.
 var differences = map[string][]string{
 	"it leaves what the kind does not have to the server, which drops or refuses it": {
 		"TestCheckRefusesWhatTheKindDoesNotHave/a_misspelt_field",
@@ -35,8 +35,7 @@ var differences = map[string][]string{
 // compared is set where the tests run.
 const compared = "KUBEPROVIDER_COMPARED"
 
-// compare runs the tests against the plugin in a process of their own, and says which of them fail that are not listed, and
-// which are listed and do not fail.
+// compare runs the tests against the plugin in their own process. It says which fail without being listed, and which listed ones pass.
 func compare(out io.Writer) (code int) {
 	var log bytes.Buffer
 	command := exec.Command(os.Args[0], append(slices.Clone(os.Args[1:]), "-test.v")...)

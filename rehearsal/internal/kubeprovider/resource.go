@@ -88,7 +88,6 @@ func (provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.
 	if err != nil {
 		return nil, err
 	}
-	inputs.unknown = false
 	news, err := parse(req.GetNews())
 	if err != nil {
 		return nil, err
@@ -118,12 +117,11 @@ func (provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.
 		}
 		response.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		kind := pulumirpc.PropertyDiff_Kind(change.Kind)
-		gone := change.Kind == plugin.DiffDelete
 		if replaces(o, path) {
 			kind++ // every kind is followed by its replacing twin
 			response.Replaces = append(response.Replaces, name)
 		}
-		response.DetailedDiff[name] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: gone}
+		response.DetailedDiff[name] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: change.Kind == plugin.DiffDelete}
 	}
 	// The new object cannot exist beside an old one of its name.
 	response.DeleteBeforeReplace = len(response.Replaces) > 0 && o.GetName() != "" && o.GetAnnotations()[autonamed] != "true" &&
@@ -312,7 +310,6 @@ func (provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirp
 	if err != nil {
 		return nil, err
 	}
-	olds.unknown = false
 	inputs, _ := normalise(olds)
 	if inputs.GetKind() == "" {
 		return nil, fmt.Errorf("%s: import and .get are not modelled by the kubernetes stand-in", req.GetUrn())

@@ -138,8 +138,7 @@ func TestPreviewOfAnUpdateChangesNothing(t *testing.T) {
 	assert.Equal(t, "old", live.Data["KEY"])
 }
 
-// What exists is not taken over, whoever made it, and stays as it is. A preview passes over it: it may be there because it is to
-// be replaced.
+// An object that exists is an error and stays as it is. A preview passes over it, because it may be one that is to be replaced.
 func TestWhatExistsIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
@@ -159,11 +158,8 @@ func TestWhatExistsIsNotTakenOver(t *testing.T) {
 	} {
 		t.Run(token, func(t *testing.T) {
 			if token == claimToken {
-				e.mustCreate(
-					classToken,
-					"class",
-					values{"metadata": meta("", ns), "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"},
-				)
+				e.mustCreate(classToken, "class",
+					values{"metadata": meta("", ns), "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"})
 			}
 			first := e.mustCreate(token, "thing", inputs[0])
 			s, err := e.create(token, "again", inputs[1])
@@ -193,7 +189,7 @@ func TestCreationWaitsForItsNamespace(t *testing.T) {
 		_, err := e.create(configMapToken, "settings", values{"metadata": meta(late, "settings")})
 		done <- err
 	}()
-	// Whether the namespace or the first attempt comes first: both are right.
+	// The namespace or the first attempt may come first.
 	_, err := clients.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: late}},
 		metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -213,8 +209,8 @@ func service(ns string) values {
 const noPods = "Service does not target any Pods. Selected Pods may not be ready, or field '.spec.selector' " +
 	"may not match labels on any Pods"
 
-// An object that does not become ready is in the state, with an error that says as much as the real provider does: nothing of
-// pods that could not be made or fit no node.
+// An object that does not become ready is in the state, with the real provider's error, which is silent about pods that could not be
+// made or fit no node.
 func TestWhatDoesNotBecomeReady(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
@@ -392,7 +388,7 @@ func claim(ns, class string) values {
 	}}
 }
 
-// A claim whose class waits for a pod is not waited for.
+// There is no wait for a claim whose class waits for a pod.
 func TestAClaimThatWaitsForItsPod(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
@@ -408,7 +404,7 @@ func TestAClaimThatWaitsForItsPod(t *testing.T) {
 	require.NoError(t, e.delete(class))
 }
 
-// A claim is waited for as long as the provider wants, whatever the resource says; here until somebody presses Ctrl-C.
+// The wait for a claim ignores the resource's timeout; here it ends with Ctrl-C.
 func TestAClaimWithoutAClassIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	server, clients := realServer(t)
@@ -572,10 +568,8 @@ func TestDriftAndConflict(t *testing.T) {
 	}
 	preview := func() error {
 		checked, _ := e.check(configMapToken, "settings", settings(), s.inputs)
-		_, err := e.Update(
-			t.Context(),
-			&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Preview: true},
-		)
+		_, err := e.Update(t.Context(),
+			&pulumirpc.UpdateRequest{Id: s.id, Urn: s.urn, Olds: s.outputs, OldInputs: s.inputs, News: checked, Preview: true})
 		return err
 	}
 	isBack := func() {
@@ -620,11 +614,8 @@ func TestSecretsStaySecret(t *testing.T) {
 	server, clients := realServer(t)
 	ns := namespace(t, clients, nil)
 	e := configured(t, server)
-	s := e.mustCreate(
-		"kubernetes:core/v1:Secret",
-		"secret",
-		values{"metadata": meta(ns, "secret"), "stringData": values{"API_TOKEN": "swordfish"}},
-	)
+	s := e.mustCreate("kubernetes:core/v1:Secret", "secret",
+		values{"metadata": meta(ns, "secret"), "stringData": values{"API_TOKEN": "swordfish"}})
 	live, err := clients.CoreV1().Secrets(ns).Get(t.Context(), "secret", metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "swordfish", string(live.Data["API_TOKEN"]))

@@ -22,15 +22,14 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 )
 
-// form is what a command takes.
+// form is what a command accepts.
 type form struct {
 	Required []string `yaml:"required,omitempty,flow"`
-	// Options are what it takes by name, and what follows each of them: flag (nothing), text, number, list (several words),
-	// or the members of a structure.
+	// Options have what follows each option: flag (nothing), text, number, list (several words), or the members of a structure.
 	Options map[string]string `yaml:"options,omitempty,flow"`
-	// Queries are those --query whose members the answer has.
+	// Queries are values of --query whose members the answer has.
 	Queries []string `yaml:"queries,omitempty,flow"`
-	// words are the most that it takes besides.
+	// words is the most other words.
 	words int
 }
 
@@ -42,21 +41,30 @@ var ofAWS = options{"region": "text", "profile": "text", "query": "text", "outpu
 // Commands of the aws CLI that are more than one call: https://github.com/aws/aws-cli/tree/2.22.23/awscli/customizations, below
 // configure, eks, logs, s3 and sso.
 var awsOwn = map[string]form{
-	"configure":             {},
-	"configure list":        {},
-	"configure sso":         {},
-	"eks get-token":         {Options: options{"cluster-name": "text", "role-arn": "text", "cluster-id": "text"}},
-	"eks update-kubeconfig": {Required: []string{"name"}, Options: options{"name": "text", "kubeconfig": "text", "role-arn": "text", "dry-run": "flag", "alias": "text", "user-alias": "text"}},
-	"logs tail":             {Options: options{"since": "text", "follow": "flag", "format": "text", "filter-pattern": "text"}, words: 1},
-	"s3 mb":                 {words: 1},
-	"sso login":             {Options: options{"sso-session": "text", "no-browser": "flag"}},
+	"configure":      {},
+	"configure list": {},
+	"configure sso":  {},
+	"eks get-token":  {Options: options{"cluster-name": "text", "role-arn": "text", "cluster-id": "text"}},
+	"eks update-kubeconfig": {
+		Required: []string{"name"},
+		Options:  options{"name": "text", "kubeconfig": "text", "role-arn": "text", "dry-run": "flag", "alias": "text", "user-alias": "text"},
+	},
+	"logs tail": {Options: options{"since": "text", "follow": "flag", "format": "text", "filter-pattern": "text"}, words: 1},
+	"s3 mb":     {words: 1},
+	"sso login": {Options: options{"sso-session": "text", "no-browser": "flag"}},
 }
 
 // Commands of gh: https://cli.github.com/manual/gh. Not those of the gh on PATH, which may be too old for `gh variable`.
 var ofGH = map[string]form{
-	"api":          {Options: options{"method": "text", "f": "text", "F": "text", "paginate": "flag", "jq": "text", "input": "text"}, words: 1},
-	"issue close":  {Options: options{"repo": "text", "comment": "text"}, words: 1},
-	"issue create": {Required: []string{"title", "body-file"}, Options: options{"repo": "text", "label": "text", "title": "text", "body-file": "text"}},
+	"api": {
+		Options: options{"method": "text", "f": "text", "F": "text", "paginate": "flag", "jq": "text", "input": "text"},
+		words:   1,
+	},
+	"issue close": {Options: options{"repo": "text", "comment": "text"}, words: 1},
+	"issue create": {
+		Required: []string{"title", "body-file"},
+		Options:  options{"repo": "text", "label": "text", "title": "text", "body-file": "text"},
+	},
 	"issue edit":   {Options: options{"repo": "text", "body-file": "text"}, words: 1},
 	"issue list":   {Options: options{"repo": "text", "label": "text", "state": "text", "limit": "number", "json": "text"}},
 	"label create": {Options: options{"repo": "text", "force": "flag", "description": "text"}, words: 1},
@@ -64,8 +72,8 @@ var ofGH = map[string]form{
 	"variable set": {Options: options{"repo": "text", "env": "text", "body": "text"}, words: 1},
 }
 
-// Every command that people are told to type and that GitHub runs is one that its program takes, in a shell that has nothing
-// set: aws by AWS's models of its calls, kubectl and pulumi by the programs that `make tools` builds.
+// Each command of the pages and of GitHub's workflows is one that its program accepts, in a shell without variables: AWS's models of
+// its calls know aws, the programs that `make tools` builds know kubectl and pulumi.
 func TestEveryCommandIsTaken(t *testing.T) {
 	s := sweepAll(t)
 	for kind, least := range map[string]int{".md": 120, ".go": 60, ".sh": 16, ".yml": 2, "text": 60} {
@@ -118,7 +126,8 @@ func (f form) take(c command, rest []string) (map[string][]string, error) {
 			return nil, fmt.Errorf("no option --%s; there are %s", name, slices.Sorted(maps.Keys(f.Options)))
 		}
 		given[name] = []string{}
-		for kind != "flag" && i+1 < len(rest) && (len(given[name]) == 0 || !slices.Contains([]string{"text", "number"}, kind)) && !strings.HasPrefix(rest[i+1], "--") {
+		for kind != "flag" && i+1 < len(rest) && !strings.HasPrefix(rest[i+1], "--") &&
+			(len(given[name]) == 0 || !slices.Contains([]string{"text", "number"}, kind)) {
 			i++
 			value := rest[i]
 			given[name] = append(given[name], value)
@@ -188,7 +197,8 @@ func TestTheAWSCLITakesTheCalls(t *testing.T) {
 		t.Skip("aws is not on PATH")
 	}
 	match := regexp.MustCompile(`^aws-cli/(2\.\S+)|botocore/(1\.\S+)`).FindStringSubmatch(string(said))
-	if match == nil || match[1] != "" && semver.MustParse(match[1]).LT(doctor.OldestAWS) || match[2] != "" && semver.MustParse(match[2]).LT(semver.MustParse(botocore)) {
+	if match == nil || match[1] != "" && semver.MustParse(match[1]).LT(doctor.OldestAWS) ||
+		match[2] != "" && semver.MustParse(match[2]).LT(semver.MustParse(botocore)) {
 		t.Skipf("aws is too old: %s", said)
 	}
 	commands, different := awsCommands(t), map[string]bool{}
@@ -197,7 +207,7 @@ func TestTheAWSCLITakesTheCalls(t *testing.T) {
 		if _, _, own := find(awsOwn, c.words[1:]); c.words[0] != "aws" || c.named || err != nil || own == nil {
 			continue
 		}
-		// In place of X something that is long enough for a name and an ARN.
+		// A text in place of X that is long enough for a name and an ARN.
 		given, err := f.take(c, rest)
 		names := slices.Sorted(maps.Keys(given))
 		words, known := slices.Clone(c.words[1:len(c.words)-len(rest)]), err == nil
@@ -228,7 +238,8 @@ func TestTheAWSCLITakesTheCalls(t *testing.T) {
 			run := exec.CommandContext(t.Context(), "aws", words...)
 			mine := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
 			run.Env = append(mine, "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
-				"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_MAX_ATTEMPTS=1", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+				"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_MAX_ATTEMPTS=1", "AWS_CONFIG_FILE=/dev/null",
+				"AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 			out, _ := run.CombinedOutput()
 			assert.Contains(t, string(out), "Could not connect to the endpoint", c)
 		})
@@ -288,11 +299,13 @@ func kubectl(t *testing.T) func(command) error {
 			return err
 		}
 		match := use.FindStringSubmatch(said)
-		if match == nil || match[1] == "" || strings.HasPrefix(match[2], " SUBCOMMAND") || !strings.HasPrefix(strings.Join(c.words[1:], " ")+" ", match[1][1:]+" ") {
+		if match == nil || match[1] == "" || strings.HasPrefix(match[2], " SUBCOMMAND") ||
+			!strings.HasPrefix(strings.Join(c.words[1:], " ")+" ", match[1][1:]+" ") {
 			return fmt.Errorf("no such command: %s", said)
 		}
 		var named []string
-		if slices.Contains([]string{"get", "describe", "delete", "patch"}, c.words[1]) && len(c.words) > 2 && !strings.HasPrefix(c.words[2], "-") {
+		if slices.Contains([]string{"get", "describe", "delete", "patch"}, c.words[1]) && len(c.words) > 2 &&
+			!strings.HasPrefix(c.words[2], "-") {
 			named = append(named, c.words[2])
 		}
 		for _, word := range c.words {
@@ -317,7 +330,7 @@ func kubectl(t *testing.T) func(command) error {
 // listed is a line of pulumi's help about an option: -s, --stack string   The name of ...
 var listed = regexp.MustCompile(`(?m)^ +(?:-(\w), )?--([a-z-]+)( (?:string|int|duration|float)\w*(?: |$))?`)
 
-// pulumi goes by the program's help, of which each call takes a while: once for each command.
+// pulumi's help knows its options. A call takes a while: once for each command.
 func pulumi(t *testing.T) func(command) error {
 	program := built(t, "pulumi")
 	said := map[string]string{}

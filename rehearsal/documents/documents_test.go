@@ -42,10 +42,10 @@ func code(t *testing.T) []string {
 	return found
 }
 
-// continued is where a command goes on in the next line.
+// continued is the end of a line whose command goes on in the next.
 var continued = regexp.MustCompile(`\s*\\\n\s*`)
 
-// environment is that of a user who is signed in to an account that answers at an address, with a local backend.
+// environment is that of a user with a local backend, signed in to an account at an address.
 func environment(t *testing.T, endpoint string) []string {
 	home := t.TempDir()
 	tools, err := filepath.Abs(filepath.Join(project, ".tools", "bin"))
@@ -71,7 +71,7 @@ func run(t *testing.T, folder string, env []string, line string) (string, int) {
 	return string(out), command.ProcessState.ExitCode()
 }
 
-// stackFolder has a stack's settings as they are in the project, and the stack in the backend.
+// stackFolder has the project's settings of a stack, and the stack in the backend.
 func stackFolder(t *testing.T, env []string) string {
 	folder := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml"} {
@@ -106,7 +106,7 @@ func TestMakeKnowsTheTargetsAndVariablesOfTheDocuments(t *testing.T) {
 	assert.GreaterOrEqual(t, len(seen), 12, "commands")
 }
 
-// Every setting that the documents tell people to make is one that the program takes.
+// The program takes each setting of the documents.
 func TestTheSettingsOfTheDocumentsAreTaken(t *testing.T) {
 	env := append(environment(t, "http://127.0.0.1:1"), "ACCOUNT=111122223333", "STACK=dev") // which docs/ci.md has set by then
 	folder := stackFolder(t, env)
@@ -124,7 +124,7 @@ func TestTheSettingsOfTheDocumentsAreTaken(t *testing.T) {
 	assert.Empty(t, problems)
 }
 
-// set runs a command that makes settings, with what it would ask AWS for.
+// set runs a command that makes settings, with AWS's answers in place of its questions.
 func set(t *testing.T, folder string, env []string, command string) {
 	command = strings.TrimSuffix(command, " && pulumi up")
 	command = strings.Replace(command, " VERSION", " v1.20.4-eksbuild.1", 1)
@@ -195,8 +195,12 @@ func TestDoctorAndLeftoversAsTheDocumentsRunThem(t *testing.T) {
 		say     []string
 		left    int
 	}{
-		{"make doctor STACK=dev", 2, []string{"problem          settings: cluster.publicAccessCidrs: found nothing", "credentials", "Error 3"}, 1},
-		{"make leftovers STACK=dev", 2, []string{"LEFTOVER", volume, "0.80", "aws ec2 delete-volume --volume-id " + volume + " --region us-east-1", "Error 3"}, 1},
+		{"make doctor STACK=dev", 2, []string{
+			"problem          settings: cluster.publicAccessCidrs: found nothing", "credentials", "Error 3",
+		}, 1},
+		{"make leftovers STACK=dev", 2, []string{
+			"LEFTOVER", volume, "0.80", "aws ec2 delete-volume --volume-id " + volume + " --region us-east-1", "Error 3",
+		}, 1},
 	} {
 		assert.Contains(t, code(t), c.command)
 		out, exit := run(t, project, env, c.command)

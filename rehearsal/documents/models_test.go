@@ -27,7 +27,8 @@ const oldestCLI, botocore = "2.22.23", "1.35.87"
 
 const tableFile = "testdata/aws-commands.yaml"
 
-var wheel = flag.String("botocore", "", "the wheel of botocore "+botocore+": writes "+tableFile+" anew, for the commands that are shown now")
+var wheel = flag.String("botocore", "",
+	"the wheel of botocore "+botocore+": writes "+tableFile+" anew, for the commands that are shown now")
 
 // awsCommands are the forms of the CLI's own commands and of the calls that are shown, by the models of AWS.
 func awsCommands(t *testing.T) map[string]form {
@@ -181,8 +182,7 @@ func (m model) form(operation string) form {
 	return f
 }
 
-// answers tells whether an operation's answer has all members that a query goes through. Functions are passed over, and so is
-// what a filter asks.
+// answers tells whether an operation's answer has all members that a query goes through, without functions and filters.
 func (m model) answers(t *testing.T, operation, query string) bool {
 	plain := regexp.MustCompile(`'[^']*'`).ReplaceAllString(query, "''")
 	plain = regexp.MustCompile(`\[\?(?:[^\[\]]|\[[^\]]*\])*\]`).ReplaceAllString(plain, "[]")

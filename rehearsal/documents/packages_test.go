@@ -22,7 +22,7 @@ var drawn = regexp.MustCompile("(?s)```mermaid\n.*?```\n")
 
 var draw = flag.Bool("draw", false, "draws the packages of docs/packages.md anew")
 
-// packages are a module's with what they import of this repository, by their folder below the module's; tests do not count.
+// packages are those of a module by their folder, with what they import of this repository outside of tests.
 func packages(t *testing.T, module string) map[string][]string {
 	command := exec.Command("go", "list", "-f", `{{if .GoFiles}}{{.ImportPath}} {{join .Imports " "}}{{end}}`, "./...")
 	command.Dir = filepath.Join(project, module)
@@ -44,7 +44,7 @@ func packages(t *testing.T, module string) map[string][]string {
 	return all
 }
 
-// reached are all packages that one stands on.
+// reached are all packages below one.
 func reached(all map[string][]string, from string) map[string]bool {
 	found := map[string]bool{}
 	for _, next := range all[from] {
@@ -54,7 +54,7 @@ func reached(all map[string][]string, from string) map[string]bool {
 	return found
 }
 
-// drawing has an arrow for each import. Where one package leads to another by way of a third, it has none from the first.
+// drawing has an arrow for each import, except where a third package leads to the same.
 func drawing(all map[string][]string) string {
 	var out strings.Builder
 	out.WriteString("```mermaid\nflowchart TD\n")

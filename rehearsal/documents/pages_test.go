@@ -15,7 +15,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// files are the project's of a kind, by their path in it.
+// files are the project's files of a kind, by path.
 func files(t *testing.T, suffix string) map[string]string {
 	found := map[string]string{}
 	require.NoError(t, filepath.WalkDir(project, func(path string, d fs.DirEntry, err error) error {
@@ -47,7 +47,7 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	// shellBlock is a block of shell commands, also in a list.
 	shellBlock = regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$")
-	// needs is what a page, or a section, says in its text about all its commands.
+	// needs is a sentence of a page or a section about all its commands.
 	needs = regexp.MustCompile(`(?i)\bneed(s)?\s+(an AWS account|a network)`)
 )
 
@@ -84,7 +84,7 @@ func TestEachLinkLeadsSomewhere(t *testing.T) {
 	assert.Greater(t, seen, 100, "links")
 }
 
-// Every page is found from the index of its folder.
+// The index of a folder leads to each of its pages.
 func TestEachPageIsInTheIndex(t *testing.T) {
 	all, seen := pages(t), 0
 	for page := range all {
@@ -97,7 +97,7 @@ func TestEachPageIsInTheIndex(t *testing.T) {
 	assert.Greater(t, seen, 15, "pages")
 }
 
-// What the pages name of the program is there: files, folders and tests.
+// The files, folders and tests that the pages name exist.
 func TestThePagesNameWhatThereIs(t *testing.T) {
 	var tests strings.Builder
 	for _, text := range files(t, "_test.go") {
@@ -120,7 +120,7 @@ func TestThePagesNameWhatThereIs(t *testing.T) {
 	assert.Greater(t, seen, 80, "names")
 }
 
-// The FAQ sends people on by what they see: where it quotes an error, the page that it leads to has the same words.
+// Where the FAQ quotes an error, the page that it leads to has the same words.
 func TestTheFAQLeadsToTheErrors(t *testing.T) {
 	all, seen := pages(t), 0
 	quoted, leads := regexp.MustCompile("`([^`]+)`"), regexp.MustCompile(`\]\(((?:recovery|logging)\.md)`)

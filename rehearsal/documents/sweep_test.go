@@ -23,12 +23,12 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// command is one that somebody is told to type, or that a script runs.
+// command is one of a page, a message or a script.
 type command struct {
 	where string
-	// words are what the shell makes of it. What only it knows, and what a message is filled in with, is an X.
+	// words are the shell's, with an X for what only the shell or the message knows.
 	words []string
-	// named tells that a sentence only names the command: what it needs may be left out.
+	// named tells that a sentence only names the command, perhaps without what it needs.
 	named bool
 	// region tells that the shell has AWS_REGION by then.
 	region bool
@@ -36,11 +36,11 @@ type command struct {
 
 func (c command) String() string { return c.where + ": " + strings.Join(c.words, " ") }
 
-// sweep collects every command of the programs in what people read and in what GitHub runs.
+// sweep collects all commands that people read and that GitHub runs.
 type sweep struct {
 	t     *testing.T
 	found []command
-	// kinds are how many there are in each kind of file.
+	// kinds counts them by kind of file.
 	kinds map[string]int
 }
 
@@ -56,7 +56,7 @@ var (
 	added = regexp.MustCompile(`([a-z0-9X'"])X([ ;,]|$)`)
 )
 
-// sweepAll is everything that the project shows or runs.
+// sweepAll has all that the project shows or runs.
 func sweepAll(t *testing.T) *sweep {
 	s := &sweep{t: t, kinds: map[string]int{}}
 	require.NoError(t, filepath.WalkDir(project, func(path string, d fs.DirEntry, err error) error {
@@ -112,12 +112,12 @@ func sweepAll(t *testing.T) *sweep {
 // shell is what a shell knows by now.
 type shell struct {
 	where string
-	// set are its variables; may tells of others that they are there when it starts.
+	// set are its variables; may tells which others it starts with.
 	set map[string]bool
 	may func(name string) bool
 }
 
-// run goes through commands as a shell that has nothing set would.
+// run goes through commands as a shell without variables would.
 func (s *sweep) run(sh *shell, text string) []command {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if !assert.NoError(s.t, err, "%s: %s", sh.where, text) {
@@ -180,7 +180,7 @@ func written(parts []syntax.WordPart) string {
 	return out.String()
 }
 
-// page reads Markdown: a reader goes through it in one shell, and fills in the variables that the text speaks of.
+// page reads Markdown. A reader uses one shell, and fills in the variables that the text names.
 func (s *sweep) page(where, text string) {
 	sh := &shell{where: where, set: map[string]bool{}, may: func(name string) bool { return strings.Contains(text, "`"+name+"`") }}
 	for i, part := range strings.Split(text, "```") {
@@ -208,16 +208,15 @@ func (s *sweep) spans(sh *shell, text string) string {
 
 var (
 	lower = regexp.MustCompile(`^[a-z][a-z-]*$`)
-	// In text a command stands after one of these, and ends before one of those.
+	// In text a command is between one of the first and one of the second.
 	introduced = regexp.MustCompile(`(: |; |&& |, or )$`)
 	ended      = regexp.MustCompile(`[;,:] | \(|[.;,:]?$`)
 	sentence   = regexp.MustCompile(`^\w+(?: +[a-z][a-z-]*)+`)
-	// prose is where a program is spoken of, and no command of it.
+	// prose is text about a program, without a command.
 	prose = regexp.MustCompile(`^\w+ (and|commands|from|has|on|provider|stand-in)\b`)
 )
 
-// lines reads text in which a line of its own, or what follows a colon or a semicolon, is a command, and everything else
-// names one at most.
+// lines reads text in which a whole line, or the rest after a colon or a semicolon, is a command. Elsewhere commands are only named.
 func (s *sweep) lines(where, text string) {
 	text = strings.NewReplacer("<code>", "`", "</code>", "`").Replace(text)
 	for n, line := range strings.Split(text, "\n") {
@@ -240,7 +239,7 @@ func (s *sweep) lines(where, text string) {
 	}
 }
 
-// messages reads the texts of a Go file, with an X for what they are filled in with.
+// messages reads the texts of a Go file, with an X for each verb of their formats.
 func (s *sweep) messages(where, source string) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, where, source, 0)
@@ -284,7 +283,7 @@ func (s *sweep) script(where, text string) {
 	}}, text)
 }
 
-// workflow reads what the steps run. They have what the file says below some env; configure-aws-credentials sets the region.
+// workflow reads what the steps run. Their variables are below some env; configure-aws-credentials sets the region.
 func (s *sweep) workflow(where, text string) {
 	var document yaml.Node
 	require.NoError(s.t, yaml.NewDecoder(bytes.NewReader([]byte(text))).Decode(&document), where)
@@ -309,6 +308,8 @@ func (s *sweep) workflow(where, text string) {
 	}
 	walk(&document, "")
 	for _, text := range runs {
-		s.run(&shell{where: where, set: map[string]bool{}, may: func(name string) bool { return env[name] || strings.HasPrefix(name, "GITHUB_") }}, text)
+		s.run(
+			&shell{where: where, set: map[string]bool{}, may: func(name string) bool { return env[name] || strings.HasPrefix(name, "GITHUB_") }},
+			text)
 	}
 }

@@ -29,13 +29,13 @@ const (
 	master = "arn:aws:iam::111122223333:role/setup"
 	writer = "arn:aws:iam::111122223333:role/writer"
 	stream = "project-logs"
-	// patience is for what does not come.
+	// patience is how long a test waits before it fails.
 	patience = 5 * time.Minute
-	// mostBytes is what a request may have, unpacked.
+	// mostBytes is the limit of a request, unpacked.
 	mostBytes = 8 << 20
 )
 
-// document is one that a sidecar has sent.
+// document is what a sidecar sent of a line.
 type document struct {
 	id   string
 	body map[string]any
@@ -43,7 +43,7 @@ type document struct {
 
 func (d document) text(name string) string { return fmt.Sprint(d.body[name]) }
 
-// domain is the OpenSearch of the tests, set up, and the STS that its sidecars ask.
+// domain is the OpenSearch of the tests after the set-up, with the STS of the sidecars.
 type domain struct {
 	server *opensearchtest.Server
 	sts    *httptest.Server
@@ -180,19 +180,19 @@ func (d *domain) assume(w http.ResponseWriter, r *http.Request) {
 	_ = xml.NewEncoder(w).Encode(out)
 }
 
-// refusing has the next bulk requests answered by f, where it does, and not be sent; nil ends that.
+// refusing lets f answer the next bulk requests, which then have no effect; nil ends that.
 func (d *domain) refusing(f func(documents []document) *opensearchtest.Reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refuse = f
 }
 
-// away answers as a gateway does behind which nobody is.
+// away answers as a gateway without a node.
 func away([]document) *opensearchtest.Reply {
 	return &opensearchtest.Reply{Status: http.StatusServiceUnavailable, Body: map[string]any{"message": "no healthy upstream"}}
 }
 
-// of are the documents of a pod that OpenSearch has.
+// of are OpenSearch's documents of a pod.
 func (d *domain) of(p *pod) (out []document) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,7 +204,7 @@ func (d *domain) of(p *pod) (out []document) {
 	return out
 }
 
-// arrive waits until a pod has so many documents, and then that OpenSearch says the same.
+// arrive waits until a pod has so many documents, here and in OpenSearch.
 func (d *domain) arrive(p *pod, count int) []document {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)

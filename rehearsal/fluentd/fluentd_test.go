@@ -1,5 +1,5 @@
-// Package fluentd has a real fluentd play what docs/logging.md says of lines: a fluentd on PATH, or the sidecar's image, with
-// the sidecar's files, before the OpenSearch of the tests. It plays where it is asked to (make fluentd).
+// Package fluentd lets a real fluentd play what docs/logging.md says of lines: a fluentd on PATH or the sidecar's image, with the
+// sidecar's files, before the OpenSearch of the tests. It plays only on demand (make fluentd).
 package fluentd
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scenarios are the rows of the table that is printed: what is done, and what is seen.
+// scenarios are the rows of the printed table: what is done, and what is seen.
 var scenarios = []struct {
 	name string
 	play func(t *testing.T, d *domain) string
@@ -86,8 +86,8 @@ func TestFluentd(t *testing.T) {
 
 // access is a line of nginx's access log.
 func access(n int) string {
-	return fmt.Sprintf(`{"time":%.3f,"request_id":"%032x","remote_addr":"10.0.0.1","method":"GET","path":"/item/%d","status":200,"bytes_sent":612,"request_time":0.001,"http_user_agent":"kube-probe/1.35"}`+"\n",
-		float64(time.Now().UnixMilli())/1000, n, n)
+	return fmt.Sprintf(`{"time":%.3f,"request_id":"%032x","remote_addr":"10.0.0.1","method":"GET","path":"/item/%d","status":200,`+
+		`"bytes_sent":612,"request_time":0.001,"http_user_agent":"kube-probe/1.35"}`+"\n", float64(time.Now().UnixMilli())/1000, n, n)
 }
 
 // distinct checks that the documents have so many values of a field.
@@ -110,7 +110,8 @@ func rotations(t *testing.T, d *domain) string {
 			requests.WriteString(access(i*1111 + n))
 		}
 		for n := range 111 {
-			fmt.Fprintf(&errors, "%s [error] 7#7: *%d text %d.%d\n  and its second line\n", time.Now().UTC().Format("2006/01/02 15:04:05"), n+1, i, n)
+			fmt.Fprintf(&errors, "%s [error] 7#7: *%d text %d.%d\n  and its second line\n", time.Now().UTC().Format("2006/01/02 15:04:05"), n+1, i,
+				n)
 		}
 		p.write("web/access.log", requests.String())
 		p.write("web/error.log", errors.String())
@@ -214,12 +215,15 @@ func sortsAnswers(t *testing.T, d *domain) string {
 				return nil
 			}
 			if a.Request {
-				return &opensearchtest.Reply{Status: a.Status, Body: map[string]any{"error": map[string]any{"type": a.Type, "reason": "a test's"}, "status": a.Status}}
+				return &opensearchtest.Reply{
+					Status: a.Status,
+					Body:   map[string]any{"error": map[string]any{"type": a.Type, "reason": "a test's"}, "status": a.Status},
+				}
 			}
 			return &opensearchtest.Reply{Status: http.StatusOK, Body: map[string]any{"took": 1, "errors": true, "items": items}}
 		})
 		before := p.metric("retry_count")
-		// The one in front and the one behind are not the one that is refused.
+		// The documents before and after the refused one.
 		p.write("app/access.log", fmt.Sprintf("before %s\n%s\nafter %s\n", name, name, name))
 		arrived := func() bool { return d.has(p, name) }
 		switch a.Then {
@@ -238,7 +242,7 @@ func sortsAnswers(t *testing.T, d *domain) string {
 	for i, a := range answers(t) {
 		if a.Then == "printed" {
 			name := fmt.Sprintf("answer-%d-%d-%s", i, a.Status, a.Type)
-			// Of the other two the document is not printed, but may be sent.
+			// The other two documents are not printed, but may be sent.
 			assert.Equal(t, 1, strings.Count(p.output(), `"`+name+`"`)+strings.Count(p.output(), `\"`+name+`\"`), "%s is printed once", name)
 		}
 	}
@@ -252,7 +256,7 @@ func (d *domain) has(p *pod, message string) bool {
 	return slices.ContainsFunc(d.of(p), func(one document) bool { return one.text("message") == message })
 }
 
-// hostileLines are inputs that have stopped a fluentd, a pod's log, or a domain, by what they are.
+// hostileLines are inputs, by name, that have stopped a fluentd, a pod's log or a domain.
 func hostileLines() map[string]string {
 	days := strings.Builder{}
 	for n := range 1303 {
@@ -272,15 +276,18 @@ func hostileLines() map[string]string {
 		"a line of 5 MB":                     strings.Repeat("x", 5<<20) + "\n",
 		"claimed dates":                      days.String(),
 		"a key of 2000 parts":                `{"` + strings.Repeat("a.", 2000) + `a":1}` + "\n",
-		"odd keys":                           `{"":1}` + "\n" + `{".":1}` + "\n" + `{"..":1}` + "\n" + `{"a..b":1}` + "\n" + `{".x":1}` + "\n" + `{" .a":1}` + "\n" + `{"message":"m","message.x":1}` + "\n",
-		"1100 keys":                          "{" + keys.String() + `"z":1}` + "\n",
-		"20 names of 200 kB":                 long.String(),
-		"5000 levels":                        `{"a":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5001) + "\n" + `{"a":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + "}\n",
-		"numbers":                            `{"n":` + strings.Repeat("9", 5000) + `,"status":1e999,"request_time":"NaN","pid":"x"}` + "\n",
-		"types":                              `{"status":{"a":1},"path":[1,{"b":[]}],"message":{"c":null},"@timestamp":{},"_id":"x","_index":"y"}` + "\n",
-		"bytes":                              "\xff\xfe\x00 \xed\xa0\x80\n{\"a\":\"\xff\"}\n",
-		"forged":                             `{"pod":"honest","namespace":"x","container":"web","stream":"x","_hash":"1","_file":"/etc/passwd"}` + "\n",
-		"empty arrays of false":              `{"a":[` + strings.Repeat("false,", 80_000) + "false]}\n",
+		"odd keys": strings.Join([]string{
+			`{"":1}`, `{".":1}`, `{"..":1}`, `{"a..b":1}`, `{".x":1}`, `{" .a":1}`, `{"message":"m","message.x":1}`, "",
+		}, "\n"),
+		"1100 keys":          "{" + keys.String() + `"z":1}` + "\n",
+		"20 names of 200 kB": long.String(),
+		"5000 levels": `{"a":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5001) + "\n" +
+			`{"a":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + "}\n",
+		"numbers":               `{"n":` + strings.Repeat("9", 5000) + `,"status":1e999,"request_time":"NaN","pid":"x"}` + "\n",
+		"types":                 `{"status":{"a":1},"path":[1,{"b":[]}],"message":{"c":null},"@timestamp":{},"_id":"x","_index":"y"}` + "\n",
+		"bytes":                 "\xff\xfe\x00 \xed\xa0\x80\n{\"a\":\"\xff\"}\n",
+		"forged":                `{"pod":"honest","namespace":"x","container":"web","stream":"x","_hash":"1","_file":"/etc/passwd"}` + "\n",
+		"empty arrays of false": `{"a":[` + strings.Repeat("false,", 80_000) + "false]}\n",
 	}
 }
 
@@ -314,7 +321,7 @@ func hostile(t *testing.T, d *domain) string {
 	return fmt.Sprintf("%d hostile lines a pod, %d honest ones: all there; %s", 2*lines, count, strings.Join(took, ", "))
 }
 
-// indices is how many indices the stream has.
+// indices counts the stream's indices.
 func (d *domain) indices(t *testing.T) int {
 	t.Helper()
 	status, answer := d.server.Do(master, http.MethodGet, "/_data_stream/"+stream, "")
@@ -382,7 +389,8 @@ func fullBuffer(t *testing.T, d *domain) string {
 	for n := range 10_000 {
 		p.write("app/access.log", fmt.Sprintf("line %d %s\n", n, strings.Repeat("x", 400)))
 	}
-	assert.Eventually(t, func() bool { return p.metric("buffer_total_bytes") > 1_500_000 }, patience, 200*time.Millisecond, "the buffer is full")
+	assert.Eventually(t, func() bool { return p.metric("buffer_total_bytes") > 1_500_000 }, patience, 200*time.Millisecond,
+		"the buffer is full")
 	took := p.end(syscall.SIGTERM)
 	assert.NotContains(t, p.output(), "line 9999 ", "no line is printed in place of being kept")
 	p.start()
@@ -416,7 +424,7 @@ func stopAway(t *testing.T, d *domain) string {
 	return fmt.Sprintf("ended in %.1f s, all 1000 after a new start", took.Seconds())
 }
 
-// farTry has a pod's output wait for a try that is far, and the domain back.
+// farTry lets a pod's output wait for a try that is far away, while the domain is back.
 func (d *domain) farTry(p *pod) {
 	d.refusing(away)
 	p.write("web/access.log", access(0))
@@ -443,7 +451,10 @@ func stopRefused(t *testing.T, d *domain) string {
 		if tries.Add(1)%2 == 0 {
 			return nil
 		}
-		return &opensearchtest.Reply{Status: http.StatusTooManyRequests, Body: map[string]any{"error": map[string]any{"type": "rejected_execution_exception"}, "status": 429}}
+		return &opensearchtest.Reply{
+			Status: http.StatusTooManyRequests,
+			Body:   map[string]any{"error": map[string]any{"type": "rejected_execution_exception"}, "status": 429},
+		}
 	})
 	var text strings.Builder
 	for n := range 10_000 {
@@ -502,7 +513,7 @@ func reused(t *testing.T, d *domain) string {
 	p.write("web/access.log", access(0)+access(1))
 	d.arrive(p, 2)
 	p.end(syscall.SIGKILL)
-	// The one that a new file gets is up to the file system.
+	// The file system chooses the inode of a new file.
 	require.NoError(t, os.Truncate(p.path("web/access.log"), 0))
 	for n := range 100 {
 		p.write("web/access.log", access(n+2))
@@ -530,7 +541,8 @@ func removed(t *testing.T, d *domain) string {
 		rotate(i)
 	}
 	assert.Eventually(t, func() bool { return p.deleted() <= 3 }, patience, 100*time.Millisecond, "files that are open and were removed")
-	assert.Eventually(t, func() bool { return strings.Contains(p.output(), "files were removed before they were read") }, patience, 200*time.Millisecond)
+	assert.Eventually(t, func() bool { return strings.Contains(p.output(), "files were removed before they were read") }, patience,
+		200*time.Millisecond)
 	d.refusing(nil)
 	last := 12_000
 	p.write("web/access.log", access(last))
@@ -588,7 +600,7 @@ func flood(t *testing.T, d *domain) string {
 	return fmt.Sprintf("%d of 20,000 lines, said in a document and in the log", count)
 }
 
-// memories is the table of what each input takes, of a sidecar of its own.
+// memories is the table of the memory for each input, each with its own sidecar.
 func memories(t *testing.T, d *domain) string {
 	inputs := hostileLines()
 	requests, endless := strings.Builder{}, strings.Builder{}
@@ -610,7 +622,8 @@ func memories(t *testing.T, d *domain) string {
 		p.write("app/output.log", inputs[name])
 		p.write("app/access.log", "the last of access\n")
 		p.write("app/output.log", "the last of output\n")
-		assert.Eventually(t, func() bool { return d.has(p, "the last of access") && d.has(p, "the last of output") }, patience, 200*time.Millisecond, name)
+		assert.Eventually(t, func() bool { return d.has(p, "the last of access") && d.has(p, "the last of output") }, patience,
+			200*time.Millisecond, name)
 		fmt.Printf("| memory: %s | %s |\n", name, p.memory())
 		most = max(most, p.largest)
 		p.end(syscall.SIGKILL)

@@ -25,7 +25,7 @@ import (
 
 var play = flag.Bool("play", false, "have a real fluentd play the scenarios, for some twenty minutes")
 
-// files is where the sidecar's files are.
+// files is the folder of the sidecar's files.
 const files = "../../logging/files"
 
 // memoryLimit is the sidecar's, in bytes.
@@ -91,7 +91,15 @@ type pod struct {
 // newPod has a log folder with empty files, CONTAINER/STREAM.log, and a sidecar that has not started.
 func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 	root := t.TempDir()
-	p := &pod{t: t, run: d.run, name: name, root: root, logs: filepath.Join(root, "logs"), etc: filepath.Join(root, "etc"), container: filepath.Base(filepath.Dir(root)) + "-" + name}
+	p := &pod{
+		t:         t,
+		run:       d.run,
+		name:      name,
+		root:      root,
+		logs:      filepath.Join(root, "logs"),
+		etc:       filepath.Join(root, "etc"),
+		container: filepath.Base(filepath.Dir(root)) + "-" + name,
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p.port = listener.Addr().(*net.TCPAddr).Port
@@ -100,7 +108,8 @@ func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 	}
 	for from, to := range map[string]string{
-		"fluent.conf": "fluent.conf", "in_expense.rb": "plugins/in_expense.rb", "filter_expense.rb": "plugins/filter_expense.rb", "out_expense.rb": "plugins/out_expense.rb",
+		"fluent.conf": "fluent.conf", "in_expense.rb": "plugins/in_expense.rb", "filter_expense.rb": "plugins/filter_expense.rb",
+		"out_expense.rb": "plugins/out_expense.rb",
 	} {
 		data, err := os.ReadFile(filepath.Join(files, from))
 		require.NoError(t, err)
@@ -117,10 +126,13 @@ func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 		p.write(file, "")
 	}
 	p.env = map[string]string{
-		"LOG_DIR": p.logs, "LOG_FILES": string(names), "STATE_DIR": root + "/state", "BUFFER_BYTES": strconv.Itoa(128 << 20), "BYTES_PER_DAY": strconv.Itoa(1 << 30), "DATA_STREAM": stream,
+		"LOG_DIR": p.logs, "LOG_FILES": string(names), "STATE_DIR": root + "/state", "BUFFER_BYTES": strconv.Itoa(128 << 20),
+		"BYTES_PER_DAY": strconv.Itoa(1 << 30), "DATA_STREAM": stream,
 		"OPENSEARCH_URL": d.server.URL, "AWS_REGION": region, "AWS_ROLE_ARN": writer, "AWS_WEB_IDENTITY_TOKEN_FILE": root + "/token",
-		"AWS_ENDPOINT_URL_STS": d.sts.URL, "SSL_CERT_FILE": root + "/ca.pem", "CLUSTER_NAME": "expense", "POD_NAMESPACE": "project", "POD_NAME": name,
-		"NODE_NAME": "node-1", "NODE_ZONE": "us-east-1a", "LOG_FIELDS": "{}", "LOG_INDEXED_FIELDS": "{}", "LOG_DROP_LEVELS": "[]", "LOG_REDACT": "[]",
+		"AWS_ENDPOINT_URL_STS": d.sts.URL, "SSL_CERT_FILE": root + "/ca.pem", "CLUSTER_NAME": "expense", "POD_NAMESPACE": "project",
+		"POD_NAME":  name,
+		"NODE_NAME": "node-1", "NODE_ZONE": "us-east-1a", "LOG_FIELDS": "{}", "LOG_INDEXED_FIELDS": "{}", "LOG_DROP_LEVELS": "[]",
+		"LOG_REDACT": "[]",
 	}
 	p.said, err = os.Create(root + "/said")
 	require.NoError(t, err)
@@ -208,7 +220,7 @@ func (p *pod) end(signal syscall.Signal) time.Duration {
 	return time.Since(began)
 }
 
-// output is all that fluentd has printed.
+// output is all that fluentd printed.
 func (p *pod) output() string {
 	data, err := os.ReadFile(p.said.Name())
 	require.NoError(p.t, err)
@@ -217,7 +229,7 @@ func (p *pod) output() string {
 
 var sample = regexp.MustCompile(`(?m)^(fluentd_output_status_[a-z_]+)\{[^}]*plugin_id="out_opensearch"[^}]*\} (\S+)$`)
 
-// metrics are the output's.
+// metrics are those of the output.
 func (p *pod) metrics() (map[string]float64, error) {
 	answer, err := (&http.Client{Timeout: 10 * time.Second}).Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.port))
 	if err != nil {
@@ -259,7 +271,7 @@ func (p *pod) processes() []int {
 	return all
 }
 
-// deleted is how many files the sidecar has open that no name leads to.
+// deleted counts the sidecar's open files without a name.
 func (p *pod) deleted() (count int) {
 	for _, id := range p.processes() {
 		open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", id))
@@ -294,7 +306,7 @@ func (p *pod) measure() {
 	p.largest, p.seconds = max(p.largest, memory), float64(ticks)/100
 }
 
-// memory is the most that the sidecar has taken.
+// memory is the most that the sidecar took.
 func (p *pod) memory() string {
 	p.measure()
 	if p.largest > memoryLimit {

@@ -20,7 +20,7 @@ import (
 
 const filters = "../../logging/testdata"
 
-// message is one as the sidecar's input hands it over, see logging/testdata/fluentd.rb.
+// message is what the sidecar's input hands to its filter, see logging/testdata/fluentd.rb.
 type message struct {
 	What    string
 	Stream  string
@@ -36,9 +36,11 @@ func odd(t *testing.T, declared map[string]string) []message {
 	require.NoError(t, json.Unmarshal(text, &out))
 	for name := range declared {
 		for _, value := range []string{
-			`"x"`, `""`, `" 1"`, `"1_0"`, `"1."`, `"1e3"`, `"0x1p3"`, "5", "1.5", "-0.0", "3.5e38", "1e308", "9223372036854775808", `"9223372036854775807"`,
+			`"x"`, `""`, `" 1"`, `"1_0"`, `"1."`, `"1e3"`, `"0x1p3"`, "5", "1.5", "-0.0", "3.5e38", "1e308", "9223372036854775808",
+			`"9223372036854775807"`,
 			"true", `"true"`, "null", "[]", "{}", `[1,"x",{"a":1}]`, `[[1]]`, `["a",null]`, `{"a":{"b":1}}`, "1795575600", "1795575600123",
-			`"2026-11-25T04:00:00Z"`, `"2026-11-25 04:00:00+01:00"`, `"2026-02-30T00:00:00Z"`, `"10000-01-01T00:00:00Z"`, `"0000-01-01T00:00:00Z"`, `"-1"`,
+			`"2026-11-25T04:00:00Z"`, `"2026-11-25 04:00:00+01:00"`, `"2026-02-30T00:00:00Z"`, `"10000-01-01T00:00:00Z"`, `"0000-01-01T00:00:00Z"`,
+			`"-1"`,
 			`"10.0.0.1"`, `"010.0.0.1"`, `"::1"`, `"::1%eth0"`, `"1::2::3"`, `"\u0000"`, `"\ud800"`,
 		} {
 			for _, stream := range []string{"access", "output"} {
@@ -60,7 +62,8 @@ func filtered(t *testing.T, messages []message, declared map[string]string) []ma
 		files = append(files, map[string]any{"path": "/var/log/pod/app/" + m.Stream + ".log", "message": m.Message})
 	}
 	input, err := json.Marshal(map[string]any{"messages": files, "filter": map[string]string{
-		"path_key": "_file", "id_key": "_hash", "cluster": "expense", "namespace": "project", "pod": "web-1", "node": "ip-10-0-0-1", "zone": "us-east-1a",
+		"path_key": "_file", "id_key": "_hash", "cluster": "expense", "namespace": "project", "pod": "web-1", "node": "ip-10-0-0-1",
+		"zone":   "us-east-1a",
 		"fields": "{}", "indexed_fields": string(types), "drop_levels": "[]", "redact": "[]",
 	}})
 	require.NoError(t, err)
@@ -89,11 +92,11 @@ type pod struct {
 	name string
 	body bytes.Buffer
 	sent []string
-	// wrong is what OpenSearch did not take.
+	// wrong is what OpenSearch refused.
 	wrong []string
 }
 
-// add takes a document, and sends those before it if there would be more than a request may have.
+// add takes a document. It first sends the earlier ones if the request would become too large.
 func (p *pod) add(what string, record map[string]any, most int) {
 	record = maps.Clone(record)
 	delete(record, "_hash") // two that are equal are two here
@@ -132,8 +135,8 @@ func (p *pod) flush() {
 	p.sent = nil
 }
 
-// Whatever is in a line, OpenSearch takes the document that the filter makes of it, from three pods at once; none changes the
-// mapping, harms the node or is in the way of an honest pod's.
+// OpenSearch takes the filter's document of every line, from three pods at once. No document changes the mapping, harms the node or
+// hinders those of an honest pod.
 func TestOpenSearchTakesEveryDocumentOfTheFilter(t *testing.T) {
 	s := start(t)
 	declared := map[string]string{}
@@ -178,7 +181,8 @@ func TestOpenSearchTakesEveryDocumentOfTheFilter(t *testing.T) {
 		return answer
 	}
 	assert.Contains(t, count(`{}`), fmt.Sprintf(`"count":%d,`, 3*len(records)+lines))
-	assert.Contains(t, count(`{"query":{"bool":{"filter":[{"term":{"pod":"web-1"}},{"term":{"status":200}}]}}}`), fmt.Sprintf(`"count":%d,`, lines))
+	assert.Contains(t, count(`{"query":{"bool":{"filter":[{"term":{"pod":"web-1"}},{"term":{"status":200}}]}}}`),
+		fmt.Sprintf(`"count":%d,`, lines))
 	_, answer := s.Do(master, "GET", "/_cluster/health", "")
 	assert.Contains(t, answer, `"status":"green"`)
 }

@@ -1,5 +1,5 @@
-// Package setup runs the script of the set-up Job, with this machine's Ruby, against a domain on loopback: a real OpenSearch
-// behind what AWS has before it.
+// Package setup runs the script of the set-up Job with this machine's Ruby against a domain on loopback: a real OpenSearch, behind
+// what AWS has before it.
 package setup
 
 import (
@@ -31,9 +31,9 @@ const (
 	writer = "arn:aws:iam::111122223333:role/writer"
 	reader = "arn:aws:iam::111122223333:role/reader"
 	nobody = "arn:aws:iam::111122223333:role/nobody"
-	// name is what everything of the logs in the domain is called after.
+	// name begins the names of all that the logs have in the domain.
 	name    = "project-logs"
-	patient = 10 * time.Minute // for a script that does not end; nothing waits so long otherwise
+	patient = 10 * time.Minute // then a script that does not end fails its test
 )
 
 func TestMain(m *testing.M) { opensearchtest.Main(m) }
@@ -81,7 +81,7 @@ func document(t *testing.T, s *opensearchtest.Server, change func(*logging.Setup
 	return out
 }
 
-// process is a script that runs, or has run.
+// process is one run of the script.
 type process struct {
 	*exec.Cmd
 	t              *testing.T
@@ -105,7 +105,7 @@ func (p *process) Write(b []byte) (int, error) {
 	return p.stdout.Write(b)
 }
 
-// prepare makes a process of the script in a pod's environment, to be changed before it is run.
+// prepare makes a process of the script in a pod's environment. A test may change it before it runs.
 func prepare(t *testing.T, s *opensearchtest.Server, document map[string]any) *process {
 	t.Helper()
 	dir := t.TempDir()
@@ -156,7 +156,7 @@ func succeed(t *testing.T, s *opensearchtest.Server, document map[string]any) *p
 	return p
 }
 
-// fail runs the script with a document, and returns what it says at its end.
+// fail runs the script with a document, and returns its last line.
 func fail(t *testing.T, p *process) string {
 	t.Helper()
 	require.Equal(t, 1, p.run(), p.stdout.String())
@@ -175,7 +175,7 @@ func refused(s *opensearchtest.Server) int {
 	return n
 }
 
-// assertOnce: no request that changes something had its effect twice.
+// assertOnce: no request had its effect twice, except those that only read.
 func assertOnce(t *testing.T, s *opensearchtest.Server) {
 	t.Helper()
 	seen := map[string]int{}
@@ -202,7 +202,7 @@ func paths(s *opensearchtest.Server) []string {
 	return out
 }
 
-// request is what the document says that is sent to a path that starts so.
+// request is the document's first request to a path with this start.
 func request(t *testing.T, d map[string]any, start string) map[string]any {
 	t.Helper()
 	for _, r := range d["requests"].([]any) {
@@ -214,7 +214,7 @@ func request(t *testing.T, d map[string]any, start string) map[string]any {
 	return nil
 }
 
-// only leaves the requests of a document to paths that start so.
+// only keeps the requests of a document to paths with these starts.
 func only(d map[string]any, starts ...string) map[string]any {
 	d["requests"] = slices.DeleteFunc(d["requests"].([]any), func(r any) bool {
 		return !slices.ContainsFunc(starts, func(start string) bool { return strings.HasPrefix(r.(map[string]any)["path"].(string), start) })
@@ -222,8 +222,7 @@ func only(d map[string]any, starts ...string) map[string]any {
 	return d
 }
 
-// write adds a line, which a search finds from then on, and returns the status of the request and, if it got so far, that of
-// the line.
+// write adds a line, which a search then finds, and returns the status of the request and of the line.
 func write(s *opensearchtest.Server, role, operation, index, id string) (int, int) {
 	body := fmt.Sprintf("{%q:{\"_index\":%q,\"_id\":%q}}\n", operation, index, id)
 	switch operation {
@@ -243,7 +242,7 @@ func write(s *opensearchtest.Server, role, operation, index, id string) (int, in
 	return status, bulk.Items[0][operation].Status
 }
 
-// Those that only look at what is there are left out.
+// Without the requests that only look.
 func TestTheFirstRunMakesEveryRequestOnceAndSaysSo(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
@@ -300,13 +299,14 @@ func TestASecondRunChangesNothingButVersions(t *testing.T) {
 	}
 }
 
-// What was made under the former name stays.
+// What has the former name stays.
 func TestAChangedNameIsSetUpBesideTheFormer(t *testing.T) {
 	for _, names := range [][]string{{"project", "project-web"}, {"project-web", "project"}} {
 		t.Run(strings.Join(names, " to "), func(t *testing.T) {
 			s := start(t)
 			for _, name := range names {
-				d := only(document(t, s, func(in *logging.SetupInput) { in.DataStream = name }), "/_plugins/", "/_index_template/", "/_data_stream/", "/"+name+"/")
+				d := only(document(t, s, func(in *logging.SetupInput) { in.DataStream = name }), "/_plugins/", "/_index_template/", "/_data_stream/",
+					"/"+name+"/")
 				for range 2 {
 					succeed(t, s, d)
 				}
@@ -325,7 +325,7 @@ func TestAChangedNameIsSetUpBesideTheFormer(t *testing.T) {
 	}
 }
 
-// A policy that is not there is a failure, whichever call finds that out.
+// Without its policy the set-up fails, in either call.
 func TestAPolicyThatIsGoneFails(t *testing.T) {
 	for _, call := range []string{"add", "change_policy"} {
 		t.Run(call, func(t *testing.T) {
@@ -359,10 +359,11 @@ func TestAChangedRetentionReachesTheIndicesThatExist(t *testing.T) {
 	assert.NotEqual(t, before.Policies, after.Policies)
 	assert.Regexp(t, "6[01]d", fmt.Sprintf("%v", after.Policies[name]))
 	assert.Equal(t, before.Indices, after.Indices, "all have the newest version")
-	assert.Contains(t, paths(s), fmt.Sprintf("PUT /_plugins/_ism/policies/%s?if_seq_no=%d&if_primary_term=%d 200", name, version.Sequence, version.Term))
+	assert.Contains(t, paths(s),
+		fmt.Sprintf("PUT /_plugins/_ism/policies/%s?if_seq_no=%d&if_primary_term=%d 200", name, version.Sequence, version.Term))
 }
 
-// Somebody took the policy from an index by hand; the set-up gives it again.
+// The set-up gives an index the policy again that somebody took from it by hand.
 func TestAnIndexWithoutAPolicyGetsItAgain(t *testing.T) {
 	s := start(t)
 	d := shaped(t, s, nil)
@@ -377,8 +378,7 @@ func TestAnIndexWithoutAPolicyGetsItAgain(t *testing.T) {
 	assert.Equal(t, before, s.State())
 }
 
-// The roles are those that the set-up makes; nobody can do anything before. The calls of the writer that no access policy would
-// let through are refused by OpenSearch, too.
+// All rights come from the roles that the set-up makes. OpenSearch itself refuses the writer's calls that the access policy refuses.
 func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
@@ -414,16 +414,20 @@ func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	}
 	before := s.State()
 	reads := []string{
-		"GET /LOGS/_search", "POST /LOGS/_search", "POST /LOGS/_msearch", "GET /LOGS/_count", "GET /LOGS/_field_caps?fields=*", "POST /LOGS/_search?scroll=1m",
+		"GET /LOGS/_search", "POST /LOGS/_search", "POST /LOGS/_msearch", "GET /LOGS/_count", "GET /LOGS/_field_caps?fields=*",
+		"POST /LOGS/_search?scroll=1m",
 		"POST /LOGS/_search/point_in_time?keep_alive=1m", "GET /_resolve/index/LOGS",
 	}
 	refusedForBoth := []string{
 		"GET /_cluster/health", "GET /_cluster/settings", "GET /_cluster/state", "GET /_cat/indices", "GET /_nodes", "GET /_tasks",
 		"GET /LOGS/_settings", "GET /LOGS/_stats", "GET /LOGS/_recovery", "PUT /LOGS/_settings", "PUT /LOGS/_alias/a",
-		"POST /LOGS/_close", "POST /LOGS/_open", "POST /LOGS/_refresh", "POST /LOGS/_flush", "POST /LOGS/_forcemerge", "POST /LOGS/_rollover", "DELETE /LOGS",
+		"POST /LOGS/_close", "POST /LOGS/_open", "POST /LOGS/_refresh", "POST /LOGS/_flush", "POST /LOGS/_forcemerge", "POST /LOGS/_rollover",
+		"DELETE /LOGS",
 		"POST /LOGS/_update/1", "DELETE /LOGS/_doc/1",
-		"PUT /accounts", "PUT /accounts/_doc/1", "DELETE /accounts", "PUT /_data_stream/accounts", "DELETE /_data_stream/LOGS", "PUT /_all/_settings",
-		"GET /_index_template", "PUT /_index_template/x", "DELETE /_index_template/project-logs", "PUT /_component_template/x", "PUT /_template/x",
+		"PUT /accounts", "PUT /accounts/_doc/1", "DELETE /accounts", "PUT /_data_stream/accounts", "DELETE /_data_stream/LOGS",
+		"PUT /_all/_settings",
+		"GET /_index_template", "PUT /_index_template/x", "DELETE /_index_template/project-logs", "PUT /_component_template/x",
+		"PUT /_template/x",
 		"PUT /_ingest/pipeline/x", "PUT /_scripts/x", "PUT /_snapshot/x", "PUT /_cluster/settings", "POST /_cluster/reroute",
 		"GET /_plugins/_ism/policies/project-logs", "PUT /_plugins/_ism/policies/project-logs", "DELETE /_plugins/_ism/policies/project-logs",
 		"POST /_plugins/_ism/remove/LOGS", "GET /_plugins/_security/api/roles", "PUT /_plugins/_security/api/roles/project-logs-writer",
@@ -453,20 +457,26 @@ func TestTheWriterOnlyAddsLinesAndTheReaderOnlyReads(t *testing.T) {
 	assert.Contains(t, answer, `"value":1`)
 }
 
-// bodies are what makes calls that need one valid.
+// bodies are those of the calls that need one.
 var bodies = map[string]string{
-	"POST /LOGS/_msearch": "{}\n{}\n", "PUT /LOGS/_settings": `{"index.refresh_interval":"1s"}`, "PUT /_all/_settings": `{"index.refresh_interval":"1s"}`,
+	"POST /LOGS/_msearch": "{}\n{}\n", "PUT /LOGS/_settings": `{"index.refresh_interval":"1s"}`,
+	"PUT /_all/_settings":  `{"index.refresh_interval":"1s"}`,
 	"POST /LOGS/_update/1": `{"doc":{}}`, "PUT /accounts/_doc/1": "{}",
-	"PUT /_index_template/x": `{"index_patterns":["*"],"priority":1000,"template":{"settings":{}}}`, "PUT /_component_template/x": `{"template":{}}`, "PUT /_template/x": `{"index_patterns":["*"]}`,
-	"PUT /_ingest/pipeline/x": `{"processors":[]}`, "PUT /_scripts/x": `{"script":{"lang":"painless","source":"1"}}`, "PUT /_snapshot/x": `{"type":"fs"}`,
+	"PUT /_index_template/x":     `{"index_patterns":["*"],"priority":1000,"template":{"settings":{}}}`,
+	"PUT /_component_template/x": `{"template":{}}`, "PUT /_template/x": `{"index_patterns":["*"]}`,
+	"PUT /_ingest/pipeline/x": `{"processors":[]}`, "PUT /_scripts/x": `{"script":{"lang":"painless","source":"1"}}`,
+	"PUT /_snapshot/x":       `{"type":"fs"}`,
 	"PUT /_cluster/settings": `{"persistent":{"cluster.max_shards_per_node":1}}`, "POST /_cluster/reroute": "{}",
-	"PUT /_plugins/_ism/policies/project-logs": `{"policy":{}}`, "PUT /_plugins/_security/api/roles/project-logs-writer": `{"cluster_permissions":["*"]}`,
-	"PUT /_plugins/_security/api/rolesmapping/all_access": `{"backend_roles":["*"]}`, "PATCH /_plugins/_security/api/roles": `[{"op":"remove","path":"/project-logs-writer"}]`,
-	"PUT /_plugins/_security/api/audit/config": `{"enabled":false}`, "POST /_bulk": `{"index":{"_index":"a"}}` + "\n{}\n", "POST /LOGS/_bulk": `{"create":{}}` + "\n{}\n",
+	"PUT /_plugins/_ism/policies/project-logs":              `{"policy":{}}`,
+	"PUT /_plugins/_security/api/roles/project-logs-writer": `{"cluster_permissions":["*"]}`,
+	"PUT /_plugins/_security/api/rolesmapping/all_access":   `{"backend_roles":["*"]}`,
+	"PATCH /_plugins/_security/api/roles":                   `[{"op":"remove","path":"/project-logs-writer"}]`,
+	"PUT /_plugins/_security/api/audit/config":              `{"enabled":false}`, "POST /_bulk": `{"index":{"_index":"a"}}` + "\n{}\n",
+	"POST /LOGS/_bulk":      `{"create":{}}` + "\n{}\n",
 	"PUT /.kibana_1/_doc/1": "{}",
 }
 
-// Without any one of its permissions the writer cannot write.
+// The writer needs each of its permissions.
 func TestTheWriterNeedsEachOfItsPermissions(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
@@ -491,7 +501,7 @@ func TestTheWriterNeedsEachOfItsPermissions(t *testing.T) {
 	}
 }
 
-// Without dashboards nobody is the reader: whoever was before is not any more, until they are back.
+// Without dashboards there is no reader: the former one loses the role until they are back.
 func TestAReaderThatIsNoMoreLosesAccess(t *testing.T) {
 	s := start(t)
 	for _, on := range []bool{true, false, true} {
@@ -514,14 +524,15 @@ func TestAWrongRoleFailsWithTheCallTheStatusAndTheBody(t *testing.T) {
 	d := document(t, s, nil)
 	d["denied_seconds"] = 0.2
 	assert.Equal(t, `set-up of the domain: role project-logs-writer: PUT /_plugins/_security/api/roles/project-logs-writer: 403 `+
-		`{"status":"FORBIDDEN","message":"No permission to access REST API: User `+nobody+` with Security roles [] does not have any role privileged for `+
+		`{"status":"FORBIDDEN","message":"No permission to access REST API: User `+nobody+
+		` with Security roles [] does not have any role privileged for `+
 		`admin access. No ssl info found in request."}`,
 		fail(t, prepare(t, s, d)))
 	assert.Greater(t, len(s.Requests()), 1, "it was tried again")
 	assert.Empty(t, s.State().Roles)
 }
 
-// IAM roles, policies and the master's access take a moment to spread, and credentials from before may stay worthless.
+// IAM roles, policies and the master's access take a moment to spread. Older credentials may stay worthless.
 func TestAccessMayTakeAWhileToBecomeEffective(t *testing.T) {
 	s := start(t)
 	s.Intercept(func(r opensearchtest.Request) *opensearchtest.Reply {
@@ -572,8 +583,8 @@ func TestItDoesNotWaitForEver(t *testing.T) {
 	assert.Contains(t, fail(t, prepare(t, s, d)), `: 503 "starting"`)
 }
 
-// Whatever it was doing when its node went away: the next pod goes on, and the last ends in the same state. What each run finds is what
-// a run leaves that is killed at its first request, its second, and so on.
+// A node may go away at any moment: the next pod goes on, and the last ends in the same state. Each run finds what the one before left
+// when it was killed at its first request, its second, and so on.
 func TestKilledAtAnyPointItCanBeRunAgain(t *testing.T) {
 	var expected opensearchtest.State
 	var all int
@@ -648,7 +659,8 @@ func TestAnAssociationThatIsNeverFoundFails(t *testing.T) {
 	s.Agent.NotFound(1 << 30)
 	d := document(t, s, nil)
 	d["denied_seconds"] = 0.2
-	assert.Regexp(t, `^set-up of the domain: credentials of the pod: GET http://\S+/v1/credentials: 404 .*ResourceNotFoundException`, fail(t, prepare(t, s, d)))
+	assert.Regexp(t, `^set-up of the domain: credentials of the pod: GET http://\S+/v1/credentials: 404 .*ResourceNotFoundException`,
+		fail(t, prepare(t, s, d)))
 	assert.Empty(t, s.Requests())
 }
 
@@ -733,7 +745,7 @@ func TestARequestThatIsWrongFailsAtOnce(t *testing.T) {
 	assert.Len(t, s.Requests(), 5, "neither again nor any further")
 }
 
-// Whatever the container's locale is; here there is none.
+// The container's locale does not matter; here there is none.
 func TestTextThatIsNotASCIIGoesBothWays(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)
@@ -748,7 +760,7 @@ func TestTextThatIsNotASCIIGoesBothWays(t *testing.T) {
 	assert.Contains(t, fail(t, prepare(t, s, d)), `größte Rolle: PUT /_plugins/_security/api/roles/project-logs-writer: 400 "zu groß"`)
 }
 
-// Somebody who edits the policy at the same moment is not overwritten unseen.
+// An edit of the policy at the same moment is not overwritten unseen.
 func TestARacedPolicyIsLookedAtAgain(t *testing.T) {
 	for races, exit := range map[int]int{1: 0, 4: 0, 5: 1} {
 		t.Run(fmt.Sprint(races, " times"), func(t *testing.T) {
@@ -794,17 +806,21 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 		exit int
 	}{
 		"an index that ISM cannot write down": {"/_plugins/_ism/change_policy/", failed("failed to index"), 1},
-		"an index that is being deleted":      {"/_plugins/_ism/change_policy/", failed("Cannot change policy while transitioning to new state"), 0},
-		"a closed index":                      {"/_plugins/_ism/add/", failed("This index is closed"), 0},
-		"a closed index without a policy":     {"/_plugins/_ism/change_policy/", failed("This index is not being managed"), 0},
-		"failures that are not listed":        {"/_plugins/_ism/add/", map[string]any{"failures": true}, 1},
-		"failures without a reason":           {"/_plugins/_ism/add/", map[string]any{"failures": true, "failed_indices": []any{map[string]any{"reason": nil}}}, 1},
-		"no word about failures":              {"/_plugins/_ism/add/", map[string]any{}, 1},
-		"a list":                              {"/_plugins/_ism/add/", []any{}, 1},
-		"an import":                           {imports, imported("missing_references"), 1},
-		"an import without a reason":          {imports, imported(), 1},
-		"an import of what is there":          {imports, imported("conflict", "conflict"), 0},
-		"an import of what is there in part":  {imports, imported("conflict", "missing_references"), 1},
+		"an index that is being deleted": {
+			"/_plugins/_ism/change_policy/", failed("Cannot change policy while transitioning to new state"), 0,
+		},
+		"a closed index":                  {"/_plugins/_ism/add/", failed("This index is closed"), 0},
+		"a closed index without a policy": {"/_plugins/_ism/change_policy/", failed("This index is not being managed"), 0},
+		"failures that are not listed":    {"/_plugins/_ism/add/", map[string]any{"failures": true}, 1},
+		"failures without a reason": {
+			"/_plugins/_ism/add/", map[string]any{"failures": true, "failed_indices": []any{map[string]any{"reason": nil}}}, 1,
+		},
+		"no word about failures":             {"/_plugins/_ism/add/", map[string]any{}, 1},
+		"a list":                             {"/_plugins/_ism/add/", []any{}, 1},
+		"an import":                          {imports, imported("missing_references"), 1},
+		"an import without a reason":         {imports, imported(), 1},
+		"an import of what is there":         {imports, imported("conflict", "conflict"), 0},
+		"an import of what is there in part": {imports, imported("conflict", "missing_references"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			intercepted := 0
@@ -828,7 +844,7 @@ func TestAFailureThatIsReportedAsSuccessFails(t *testing.T) {
 	}
 }
 
-// The server itself finds what an import refers to and lacks.
+// The server finds the missing references of an import.
 func TestDashboardsWithoutTheirIndexPatternAreRefused(t *testing.T) {
 	s := start(t)
 	d := document(t, s, nil)

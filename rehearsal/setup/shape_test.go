@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// add sends one line, which a search finds from then on, and returns its status.
+// add sends one line, which a search then finds, and returns its status.
 func add(t *testing.T, s *opensearchtest.Server, id, line string) int {
 	t.Helper()
 	status, answer := s.Do(master, "POST", "/_bulk?refresh=true", fmt.Sprintf("{\"create\":{\"_index\":%q,\"_id\":%q}}\n%s\n", name, id, line))
@@ -29,12 +29,12 @@ func add(t *testing.T, s *opensearchtest.Server, id, line string) int {
 	return bulk.Items[0].Create.Status
 }
 
-// line is one with more fields.
+// line is a line with more fields.
 func line(fields string) string {
 	return `{"@timestamp":"2026-11-26T10:00:00.000Z","message":"hello"` + fields + `}`
 }
 
-// found is how many lines a search finds, and how many indices could not look.
+// found is how many lines a search finds, and in how many indices it failed.
 func found(t *testing.T, s *opensearchtest.Server, query string) (lines, failed int) {
 	t.Helper()
 	status, answer := s.Do(master, "POST", "/"+name+"/_search", `{"query":`+query+`}`)
@@ -47,20 +47,20 @@ func found(t *testing.T, s *opensearchtest.Server, query string) (lines, failed 
 	return out.Hits.Total.Value, out.Shards.Failed
 }
 
-// shaped is a document of what makes indices, without roles, audit logs and dashboards: the security plugin takes longer than all of it.
+// shaped is a document with what makes indices. Roles, audit logs and dashboards would take longer than all of it.
 func shaped(t *testing.T, s *opensearchtest.Server, change func(*logging.SetupInput)) map[string]any {
 	return only(document(t, s, change), "/_index_template/", "/_cluster/", "/_plugins/_ism/", "/_data_stream/", "/"+name+"/")
 }
 
-// declared is such a document of a stack that declares fields.
+// declared is a shaped document of a stack that declares fields.
 func declared(t *testing.T, s *opensearchtest.Server, fields map[string]string) map[string]any {
 	return shaped(t, s, func(in *logging.SetupInput) { in.IndexedFields = fields })
 }
 
-// indices are those of the data stream, the one that is written last.
+// indices are those of the data stream; the last one is written.
 func indices(s *opensearchtest.Server) []string { return s.State().Streams[name] }
 
-// The index that is written is made from the template, has the policy, and is in the one data stream that there is.
+// The index that is written is made from the template, has the policy, and is in the only data stream.
 func TestTheDataStreamIsThereAfterTheFirstRun(t *testing.T) {
 	s := start(t)
 	succeed(t, s, shaped(t, s, nil))
@@ -72,7 +72,7 @@ func TestTheDataStreamIsThereAfterTheFirstRun(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(first.Mappings), "shape:")
 }
 
-// What a line from before has below json, is found in lines from after; none is lost.
+// An added field is found in later lines. Earlier lines keep it below json, and none is lost.
 func TestAFieldThatIsAddedIsFoundFromThenOn(t *testing.T) {
 	s := start(t)
 	succeed(t, s, shaped(t, s, nil))
@@ -123,7 +123,7 @@ func TestAFieldThatIsTakenAwayIsFoundInTheLinesThatHadIt(t *testing.T) {
 	assert.Equal(t, 2, lines)
 }
 
-// replicaCounts are those of the indices, the one that is written last.
+// replicaCounts are those of the indices; the last one is written.
 func replicaCounts(s *opensearchtest.Server) []string {
 	state := s.State()
 	var out []string
@@ -133,7 +133,7 @@ func replicaCounts(s *opensearchtest.Server) []string {
 	return out
 }
 
-// A second node guards what was written before it was there, and needs no new index.
+// A second node also guards the older lines, without a new index.
 func TestTheReplicasOfAllIndicesFollowTheNodes(t *testing.T) {
 	s := start(t)
 	for _, replicas := range []int{0, 1, 0} {
@@ -154,8 +154,8 @@ func do(s *opensearchtest.Server, method, path, body string) int {
 	return status
 }
 
-// An index that somebody made read-only, or all of them on a disk that is full: a new retention, which is a remedy, reaches them, and
-// copies go where they can.
+// An index is read-only, or all are because a disk is full: a new retention, which is a remedy, reaches them, and copies go where they
+// can.
 func TestABlockedIndexStopsNothing(t *testing.T) {
 	for block, expected := range map[string]struct {
 		indices  string
@@ -178,7 +178,7 @@ func TestABlockedIndexStopsNothing(t *testing.T) {
 			assert.NotContains(t, p.stdout.String(), "waiting")
 			assert.Equal(t, expected.replicas, replicaCounts(s))
 
-			// A new index it cannot have, but the retention is there before it asks.
+			// A new index is impossible, but the retention is changed before.
 			d = shaped(t, s, func(in *logging.SetupInput) {
 				changed(in)
 				in.RetentionDays, in.IndexedFields = 5, map[string]string{"user_id": "keyword"}
@@ -194,19 +194,20 @@ func TestABlockedIndexStopsNothing(t *testing.T) {
 	}
 }
 
-// What needs an index or a replica fails, and what has its index is written: no line is refused for want of a shard.
+// What needs a new index or a replica fails. Lines go on into the index that is there.
 func TestAtTheLimitOfShardsLinesGoOn(t *testing.T) {
 	s := start(t)
 	succeed(t, s, shaped(t, s, nil))
 	require.Equal(t, 200, do(s, "PUT", "/_cluster/settings", `{"persistent":{"cluster.max_shards_per_node":1}}`))
 	assert.Equal(t, 201, add(t, s, "1", line("")))
 	assert.Regexp(t, `_rollover: 400 .*validation_exception`, fail(t, prepare(t, s, declared(t, s, map[string]string{"user_id": "keyword"}))))
-	assert.Regexp(t, `/_settings: 400 .*validation_exception`, fail(t, prepare(t, s, shaped(t, s, func(in *logging.SetupInput) { in.Replicas = 1 }))))
+	assert.Regexp(t, `/_settings: 400 .*validation_exception`,
+		fail(t, prepare(t, s, shaped(t, s, func(in *logging.SetupInput) { in.Replicas = 1 }))))
 	assert.Equal(t, 201, add(t, s, "2", line("")))
 	assert.Len(t, indices(s), 1)
 }
 
-// The index management gives a new index only a policy that is older, by two nodes' clocks.
+// The index management gives a new index only an older policy, by two nodes' clocks.
 func TestANewIndexHasThePolicyWhateverTheClocksSay(t *testing.T) {
 	s := start(t)
 	s.ClocksDiffer()
@@ -219,7 +220,7 @@ func TestANewIndexHasThePolicyWhateverTheClocksSay(t *testing.T) {
 	}
 }
 
-// No waiting helps, though OpenSearch says 500.
+// Waiting does not help, though OpenSearch says 500.
 func TestANameThatIsTakenFailsAtOnceAndSaysWhatToDo(t *testing.T) {
 	for kind, request := range map[string][3]string{
 		"an index": {"PUT", "/" + name, ""}, "an alias": {"PUT", "/other", `{"aliases":{"` + name + `":{}}}`},
@@ -238,7 +239,7 @@ func TestANameThatIsTakenFailsAtOnceAndSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// Whatever is changed beside the template begins no new index: each would be a shard for the whole retention.
+// Only another template begins a new index: each is a shard for the whole retention.
 func TestOtherChangesBeginNoNewIndex(t *testing.T) {
 	s := start(t)
 	succeed(t, s, document(t, s, nil))
@@ -263,7 +264,9 @@ func TestAChangeThatIsCutShortIsCompletedOnce(t *testing.T) {
 		succeed(t, s, shaped(t, s, nil))
 		short := d(t, s)
 		all := short["requests"].([]any)
-		short["requests"] = all[:slices.IndexFunc(all, func(r any) bool { return strings.HasSuffix(r.(map[string]any)["path"].(string), "/_rollover") })]
+		short["requests"] = all[:slices.IndexFunc(all, func(r any) bool {
+			return strings.HasSuffix(r.(map[string]any)["path"].(string), "/_rollover")
+		})]
 		succeed(t, s, short)
 		require.Len(t, indices(s), 1)
 		succeed(t, s, d(t, s))
@@ -288,28 +291,34 @@ func TestAChangeThatIsCutShortIsCompletedOnce(t *testing.T) {
 	})
 }
 
-// What somebody does by hand is mended by the next run, or left alone where nothing is to be mended.
+// The next run mends what somebody did by hand, or leaves what needs no mending.
 func TestTheSetUpMendsWhatWasChangedByHand(t *testing.T) {
 	const first = ".ds-" + name + "-000001"
 	foreign := func(priority int, rest string) string {
-		return fmt.Sprintf(`{"index_patterns":["project-*"],"priority":%d,"template":{"settings":{"index.number_of_replicas":0}}%s}`, priority, rest)
+		return fmt.Sprintf(`{"index_patterns":["project-*"],"priority":%d,"template":{"settings":{"index.number_of_replicas":0}}%s}`, priority,
+			rest)
 	}
 	for what, c := range map[string]struct {
 		requests [][3]string
 		indices  int
 		says     string // nothing if it succeeds
 	}{
-		"an index is closed":                   {[][3]string{{"POST", "/" + name + "/_rollover", ""}, {"POST", "/" + first + "/_close", ""}}, 2, ""},
+		"an index is closed": {[][3]string{
+			{"POST", "/" + name + "/_rollover", ""}, {"POST", "/" + first + "/_close", ""},
+		}, 2, ""},
 		"the policy is removed from the index": {[][3]string{{"POST", "/_plugins/_ism/remove/" + name, ""}}, 1, ""},
 		"the policy is deleted":                {[][3]string{{"DELETE", "/_plugins/_ism/policies/" + name, ""}}, 1, ""},
 		"the data stream is deleted":           {[][3]string{{"DELETE", "/_data_stream/" + name, ""}}, 1, ""},
 		"the template is another, and has been used": {[][3]string{
-			{"PUT", "/_index_template/" + name, `{"index_patterns":["project-logs"],"priority":500,"data_stream":{},"template":{"settings":{"index.number_of_replicas":0}}}`},
+			{"PUT", "/_index_template/" + name, `{"index_patterns":["project-logs"],"priority":500,"data_stream":{},` +
+				`"template":{"settings":{"index.number_of_replicas":0}}}`},
 			{"POST", "/" + name + "/_rollover", ""},
 		}, 3, ""},
 		"a template of lower priority": {[][3]string{{"PUT", "/_index_template/foreign", foreign(499, "")}}, 1, ""},
-		"a template of higher priority": {[][3]string{{"PUT", "/_index_template/foreign", foreign(501, `,"data_stream":{}`)}, {"POST", "/" + name + "/_rollover", ""}}, 3,
-			`index of the template's shape: POST /project-logs/_rollover: the new index has the shape nil, expected "[0-9a-f]{12}": another index template, of a higher priority`},
+		"a template of higher priority": {[][3]string{
+			{"PUT", "/_index_template/foreign", foreign(501, `,"data_stream":{}`)}, {"POST", "/" + name + "/_rollover", ""},
+		}, 3, `index of the template's shape: POST /project-logs/_rollover: the new index has the shape nil, expected "[0-9a-f]{12}": ` +
+			`another index template, of a higher priority`},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := start(t)
@@ -331,15 +340,16 @@ func TestTheSetUpMendsWhatWasChangedByHand(t *testing.T) {
 	}
 }
 
-// The one that comes second is refused by OpenSearch, whether it is ours or theirs.
+// OpenSearch refuses the second one, ours or theirs.
 func TestATemplateOfTheSamePriorityStopsTheSetUp(t *testing.T) {
 	s := start(t)
 	status, answer := s.Do(master, "PUT", "/_index_template/foreign", `{"index_patterns":["project-l*"],"priority":500,"template":{}}`)
 	require.Equal(t, http.StatusOK, status, answer)
-	assert.Regexp(t, `index template: PUT /_index_template/project-logs: 400 .*patterns from existing templates \[foreign\]`, fail(t, prepare(t, s, shaped(t, s, nil))))
+	assert.Regexp(t, `index template: PUT /_index_template/project-logs: 400 .*patterns from existing templates \[foreign\]`,
+		fail(t, prepare(t, s, shaped(t, s, nil))))
 }
 
-// Before the data stream there were daily indices, of a template and a policy whose patterns match the stream's name too.
+// Before the data stream there were daily indices. The patterns of their template and policy match the stream's name, too.
 func TestADomainWithDailyIndicesGetsADataStreamBesideThem(t *testing.T) {
 	s := start(t)
 	for _, r := range [][3]string{
@@ -375,7 +385,9 @@ func TestNoLineChangesTheIndices(t *testing.T) {
 	for year := 1970; year < 2300; year += 30 {
 		lines = append(lines, fmt.Sprintf(`{"@timestamp":"%d-01-01T00:00:00.000Z"}`, year))
 	}
-	for _, key := range []string{"", ".", "..", ".x", "a..b", "a. .b", " .a", "message.x", "_id", strings.Repeat("a.", 2000) + "a", strings.Repeat("k", 200_000)} {
+	for _, key := range []string{
+		"", ".", "..", ".x", "a..b", "a. .b", " .a", "message.x", "_id", strings.Repeat("a.", 2000) + "a", strings.Repeat("k", 200_000),
+	} {
 		lines = append(lines, line(fmt.Sprintf(`,"json":{%q:{"b":[1,"c",{}]}}`, key)))
 	}
 	lines = append(lines, line(fmt.Sprintf(`,%q:1`, strings.Repeat("a.", 2000)+"a"))) // this one ended nodes
@@ -387,7 +399,8 @@ func TestNoLineChangesTheIndices(t *testing.T) {
 	lines = append(lines, line(many.String()))
 	for _, kind := range types {
 		for _, value := range []string{
-			`"x"`, `""`, "5", "1.5", "1e300", "true", "null", `"2026-01-01T00:00:00Z"`, `"999999999999999999999"`, "[]", "{}", `[1,"x",{"a":1}]`, `{"a":{"b":1}}`,
+			`"x"`, `""`, "5", "1.5", "1e300", "true", "null", `"2026-01-01T00:00:00Z"`, `"999999999999999999999"`, "[]", "{}", `[1,"x",{"a":1}]`,
+			`{"a":{"b":1}}`,
 			`"` + strings.Repeat("ü", 40_000) + `"`,
 		} {
 			lines = append(lines, line(fmt.Sprintf(`,"f_%s":%s`, kind, value)))
@@ -401,7 +414,7 @@ func TestNoLineChangesTheIndices(t *testing.T) {
 	assert.Equal(t, []int{len(lines), 0}, []int{count, failed})
 }
 
-// A good status is not all that an answer has to say.
+// A good status alone is no success.
 func TestAnAnswerThatDoesNotSayItIsDoneFails(t *testing.T) {
 	s := start(t)
 	succeed(t, s, shaped(t, s, nil))
@@ -419,7 +432,8 @@ func TestAnAnswerThatDoesNotSayItIsDoneFails(t *testing.T) {
 			}
 			return nil
 		})
-		d := only(document(t, s, func(in *logging.SetupInput) { in.IndexedFields = map[string]string{"a": "long"} }), path) // with a shape that is not there
+		d := only(document(t, s, func(in *logging.SetupInput) { in.IndexedFields = map[string]string{"a": "long"} }),
+			path) // with a shape that is not there
 		assert.Contains(t, fail(t, prepare(t, s, d)), path+": 200 {", path)
 	}
 }

@@ -4,29 +4,25 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/http/httptest"
 	"testing"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/ops/leftovers"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // newSearch is one for stack dev, with one volume left behind.
-func newSearch(t *testing.T) (s *search, model *awsmodel.Model, out *bytes.Buffer) {
+func newSearch() (s *search, model *awsmodel.Model, out *bytes.Buffer) {
 	model, out = awsmodel.New(awsmodel.Options{}), &bytes.Buffer{}
 	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"size": 10, "tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
-	listener := httptest.NewServer(&awshttp.Server{Model: model})
-	t.Cleanup(listener.Close)
 	return &search{
 		project: "../..", stack: "dev", out: out,
 		signIn: func(context.Context, leftovers.Stack) (aws.Config, error) {
-			return aws.Config{BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")}, nil
+			return (&awsapi.API{Model: model}).Config(), nil
 		},
 		state: func(context.Context, string, string) (*leftovers.State, error) {
 			return leftovers.ParseState([]byte(`{"deployment":{}}`))
@@ -36,7 +32,7 @@ func newSearch(t *testing.T) (s *search, model *awsmodel.Model, out *bytes.Buffe
 
 // A workflow tells from the code what was found.
 func TestWhatIsLeftOverIsListedAndStays(t *testing.T) {
-	s, model, out := newSearch(t)
+	s, model, out := newSearch()
 	code, err := s.run(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 3, code)
@@ -46,7 +42,7 @@ func TestWhatIsLeftOverIsListedAndStays(t *testing.T) {
 }
 
 func TestWithoutAStateNothingIsCalledALeftover(t *testing.T) {
-	s, _, out := newSearch(t)
+	s, _, out := newSearch()
 	s.state = func(context.Context, string, string) (*leftovers.State, error) {
 		return nil, errors.New("no stack named dev found")
 	}
@@ -60,7 +56,7 @@ func TestWithoutAStateNothingIsCalledALeftover(t *testing.T) {
 }
 
 func TestLeftoversRefusesAStackWithoutAFile(t *testing.T) {
-	s, _, _ := newSearch(t)
+	s, _, _ := newSearch()
 	s.stack = "pord"
 	_, err := s.run(t.Context())
 	assert.ErrorContains(t, err, "found no file Pulumi.pord.yaml")

@@ -1,7 +1,7 @@
 // Package doctor looks at a machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would
 // stop it, with the command that mends it. It changes nothing.
 //
-// Nothing of this has met AWS: it was tried with the SDK against package awshttp.
+// It was never run on AWS: the tests run it with the SDK against package awsapi.
 package doctor
 
 import (

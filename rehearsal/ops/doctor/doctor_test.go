@@ -13,18 +13,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"expense/internal/config"
 	"expense/internal/published"
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -35,7 +32,7 @@ const bounding = "arn:aws:iam::111122223333:policy/github-expense-boundary-dev"
 // patient is a machine, an account and a stack's file, all well until something is changed.
 type patient struct {
 	model  *awsmodel.Model
-	server *awshttp.Server
+	api    *awsapi.API
 	config aws.Config
 	// signedOut is why there are no credentials.
 	signedOut error
@@ -59,7 +56,7 @@ func healthy(t *testing.T) *patient {
 		},
 	}
 	zones := []string{"use1-az1", "use1-az2"}
-	p.server = &awshttp.Server{Model: p.model, PageSize: 2, Region: awshttp.Region{
+	p.api = &awsapi.API{Model: p.model, PageSize: 2, Region: awsapi.Region{
 		Quotas:     map[string]float64{"L-34B43A08": 64, "L-1216C47A": 64, "L-0263D0A3": 5, "L-F678F1CE": 5, "L-FE5A380F": 5, "L-1194D53C": 100},
 		Offered:    map[string][]string{"m5.large": zones},
 		Kubernetes: published.KubernetesVersions(),
@@ -69,16 +66,7 @@ func healthy(t *testing.T) *patient {
 			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800", "MinimumThroughput": "125", "MaximumThroughput": "260",
 		},
 	}}
-	listener := httptest.NewServer(p.server)
-	t.Cleanup(listener.Close)
-	p.config = aws.Config{
-		Region: "us-east-1", BaseEndpoint: &listener.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.RateLimiter, o.Backoff = ratelimit.None, retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			})
-		},
-	}
+	p.config = p.api.Config()
 	return p
 }
 
@@ -172,12 +160,12 @@ func (p *patient) volumeKey(inPolicy, byGrant string) {
 	p.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, map[string]any{
 		"policy": `{"Statement":[{"Principal":{"AWS":"` + inPolicy + `"}}]}`, "grantees": []any{byGrant},
 	})
-	p.server.Region.VolumeKey = "arn:aws:kms:us-east-1:111122223333:key/0000-1111"
+	p.api.Region.VolumeKey = "arn:aws:kms:us-east-1:111122223333:key/0000-1111"
 }
 
 // endpoints puts an endpoint service into zones only.
 func (p *patient) endpoints(service string, zones ...string) {
-	p.server.Model = awsmodel.New(awsmodel.Options{EndpointZones: map[string][]string{service: zones}})
+	p.api.Model = awsmodel.New(awsmodel.Options{EndpointZones: map[string][]string{service: zones}})
 }
 
 func of(findings []Finding, status Status) []Finding {
@@ -237,9 +225,13 @@ func TestWhoseTheCredentialsAreIsAskedInTheFilesRegion(t *testing.T) {
 		p := healthy(t)
 		p.config.Region = "eu-north-1"
 		var asked []string
-		p.config.HTTPClient = smithyhttp.ClientDoFunc(func(r *http.Request) (*http.Response, error) {
-			asked = append(asked, r.Header.Get("Authorization"))
-			return http.DefaultClient.Do(r)
+		p.config.APIOptions = append(p.config.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("Record", func(
+				ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+			) (middleware.DeserializeOutput, middleware.Metadata, error) {
+				asked = append(asked, in.Request.(*smithyhttp.Request).Header.Get("Authorization"))
+				return next.HandleDeserialize(ctx, in)
+			}), middleware.Before)
 		})
 		edit("aws:region: us-east-1\n", keys)(p)
 		p.examine(t)
@@ -285,27 +277,27 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 	// kubernetes changes one of EKS's versions, or takes it away.
 	kubernetes := func(version string, change func(*published.KubernetesVersion)) func(*patient) {
 		return func(p *patient) {
-			all := p.server.Region.Kubernetes
+			all := p.api.Region.Kubernetes
 			i := slices.IndexFunc(all, func(v published.KubernetesVersion) bool { return v.Version == version })
 			if change == nil {
-				p.server.Region.Kubernetes = slices.Delete(all, i, i+1)
+				p.api.Region.Kubernetes = slices.Delete(all, i, i+1)
 			} else {
 				change(&all[i])
 			}
 		}
 	}
 	quota := func(code string, value float64) func(*patient) {
-		return func(p *patient) { p.server.Region.Quotas[code] = value }
+		return func(p *patient) { p.api.Region.Quotas[code] = value }
 	}
 	machines := func(name string, pods int) func(*patient) {
 		return func(p *patient) {
 			edit("instanceTypes: [m5.large]", "instanceTypes: ["+name+"]")(p)
-			p.server.Region.Types = map[string]published.InstanceType{name: {VCPU: 2, Interfaces: 1, Addresses: pods - 1}}
-			p.server.Region.Offered[name] = p.server.Region.Offered["m5.large"]
+			p.api.Region.Types = map[string]published.InstanceType{name: {VCPU: 2, Interfaces: 1, Addresses: pods - 1}}
+			p.api.Region.Offered[name] = p.api.Region.Offered["m5.large"]
 		}
 	}
 	limit := func(name, value string) func(*patient) {
-		return func(p *patient) { p.server.Region.VolumeLimits[name] = value }
+		return func(p *patient) { p.api.Region.VolumeLimits[name] = value }
 	}
 	for name, c := range map[string]struct {
 		change      func(*patient)
@@ -335,7 +327,7 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
 		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
 		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
-		"a zone without the type":       {func(p *patient) { p.server.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
+		"a zone without the type":       {func(p *patient) { p.api.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
 		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
 		"a version that EKS lacks":      {kubernetes("1.35", nil), "Kubernetes 1.35", "describe-cluster-versions"},
 		"a version whose support ends on another day": {kubernetes("1.35", func(v *published.KubernetesVersion) { v.StandardEnds = v.StandardEnds.AddDate(0, 1, 0) }),
@@ -344,24 +336,24 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			edit(`version: "1.35"`, `version: "1.99"`)(p)
 			kubernetes("1.35", func(v *published.KubernetesVersion) { v.Version = "1.99" })(p)
 		}, "Kubernetes 1.99", "internal/published/kubernetes-versions.csv says nothing"},
-		"an engine that AWS lacks": {func(p *patient) { p.server.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"an engine that AWS lacks": {func(p *patient) { p.api.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
 		"a zone that the account lacks": {func(p *patient) {
 			edit("use1-az2", "use1-az7")(p)
-			p.server.Region.Offered["m5.large"] = []string{"use1-az1", "use1-az7"}
+			p.api.Region.Offered["m5.large"] = []string{"use1-az1", "use1-az7"}
 		}, "availability zones", "'expense:network.zones[1]' ZONE"},
 		"a zone without the endpoint service": {func(p *patient) { p.endpoints("sts", "use1-az2", "use1-az4") },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "not in use1-az1, but in use1-az2, use1-az4: pulumi config set --path 'expense:network.zones[0]' ZONE"},
-		"an endpoint service without policies": {func(p *patient) { p.server.Region.NoEndpointPolicy = []string{"com.amazonaws.us-east-1.sts"} },
+		"an endpoint service without policies": {func(p *patient) { p.api.Region.NoEndpointPolicy = []string{"com.amazonaws.us-east-1.sts"} },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "AWS takes no policy for it"},
 		"a region without an endpoint service": {func(p *patient) { p.endpoints("sts") },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "pulumi config set aws:region REGION"},
-		"a zone without the domain's type": {func(p *patient) { p.server.Region.DomainZones = map[string][]string{"t3.small.search": {"use1-az2"}} },
+		"a zone without the domain's type": {func(p *patient) { p.api.Region.DomainZones = map[string][]string{"t3.small.search": {"use1-az2"}} },
 			"zones of t3.small.search", "not in use1-az1, but in use1-az2"},
-		"a domain type that AWS lacks":     {func(p *patient) { p.server.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
+		"a domain type that AWS lacks":     {func(p *patient) { p.api.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
 		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB", "10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
 		"volumes with too few IOPS":        {limit("MinimumIops", "4000"), "domain's volumes in IOPS", "3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
 		"volumes that are too slow":        {limit("MinimumThroughput", "250"), "domain's volumes in MiB/s", "expense:logging.domain.throughputMiB NUMBER --stack dev"},
-		"a free plan": {func(p *patient) { p.server.Region.Plan = "FREE" }, "account's plan",
+		"a free plan": {func(p *patient) { p.api.Region.Plan = "FREE" }, "account's plan",
 			"m5.large is not; m7i-flex.large, which has the shape of m5.large, is: pulumi config set --path 'expense:cluster.nodeGroups.expense.instanceTypes[0]' TYPE --stack dev"},
 		"a customer's key for all volumes": {func(p *patient) { p.volumeKey("", "") }, "default key of volumes",
 			"no node would start: aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com --region us-east-1; aws kms create-grant --key-id arn:aws:kms:us-east-1:111122223333:key/0000-1111 --grantee-principal " + autoScaling + " --operations Encrypt"},
@@ -411,7 +403,7 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 
 func TestABoundaryThatIsThereIsNoProblem(t *testing.T) {
 	p := healthy(t)
-	p.server.Region.Policies = []string{bounding}
+	p.api.Region.Policies = []string{bounding}
 	p.file = func(text string) string {
 		return strings.Replace(text, "  expense:workloads:\n", "  expense:iam: {permissionsBoundary: '"+bounding+"'}\n  expense:workloads:\n", 1)
 	}
@@ -454,7 +446,7 @@ func TestAStackThatIsUpIsNoProblemToItself(t *testing.T) {
 	p.begun()
 	p.plant("aws:eks/cluster:Cluster", "expense", "dev", map[string]any{"name": "expense"})
 	edit("    publicAccess: true\n", "    publicAccess: true\n    admins: ['"+signedIn+"']\n")(p) // another made the cluster
-	p.server.Region.Quotas["L-1194D53C"] = 1
+	p.api.Region.Quotas["L-1194D53C"] = 1
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
 	assert.NotContains(t, says(findings), "pulumi up")
@@ -501,14 +493,14 @@ func TestADefaultKeyThatAutoScalingMayUseIsNoProblem(t *testing.T) {
 	for _, names := range [][2]string{{autoScaling, ""}, {"", autoScaling}} {
 		p := healthy(t)
 		p.volumeKey(names[0], names[1])
-		p.server.Inject("kms:"+map[bool]string{true: "ListGrants", false: "GetKeyPolicy"}[names[1] == ""], awshttp.Denied)
+		p.api.Inject("kms:"+map[bool]string{true: "ListGrants", false: "GetKeyPolicy"}[names[1] == ""], awsapi.Denied)
 		findings := p.examine(t)
 		assert.Empty(t, of(findings, Problem))
 		assert.Contains(t, says(findings), "default key of volumes: arn:aws:kms:us-east-1:111122223333:key/0000-1111, which Auto Scaling may use")
 	}
 	p := healthy(t)
 	p.volumeKey("", "")
-	p.server.Inject("kms:GetKeyPolicy", awshttp.Denied)
+	p.api.Inject("kms:GetKeyPolicy", awsapi.Denied)
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
 	require.Len(t, of(findings, Unchecked), 1)
@@ -519,8 +511,8 @@ func TestADefaultKeyThatAutoScalingMayUseIsNoProblem(t *testing.T) {
 func TestATypeOfTheFreePlanIsNoProblem(t *testing.T) {
 	for plan, want := range map[string]string{"FREE": "account's plan: FREE; whether it allows spot instances", "PAID": "account's plan: PAID", "": "account's plan: none"} {
 		p := healthy(t)
-		if p.server.Region.Plan = plan; plan == "FREE" {
-			p.server.Region.FreeTypes = []string{"m5.large"}
+		if p.api.Region.Plan = plan; plan == "FREE" {
+			p.api.Region.FreeTypes = []string{"m5.large"}
 		}
 		findings := p.examine(t)
 		assert.Empty(t, of(findings, Problem))
@@ -544,11 +536,11 @@ func TestASessionIsItsRole(t *testing.T) {
 func TestNoCallMayFailUnnoticed(t *testing.T) {
 	p := healthy(t)
 	p.examine(t)
-	calls := p.server.Calls()
+	calls := p.api.Calls()
 	require.GreaterOrEqual(t, len(calls), 16)
 	for action := range calls {
 		q := healthy(t)
-		q.server.Inject(action, awshttp.Denied)
+		q.api.Inject(action, awsapi.Denied)
 		findings := q.examine(t)
 		assert.NotEmpty(t, of(findings, Unchecked), action)
 		assert.Empty(t, of(findings, Problem), action)
@@ -563,30 +555,30 @@ func TestNoCallMayFailUnnoticed(t *testing.T) {
 // Service Quotas has a value only where somebody asked for another than AWS's default.
 func TestAQuotaThatNobodyChangedHasItsDefault(t *testing.T) {
 	p := healthy(t)
-	p.server.Inject("servicequotas:GetServiceQuota", awshttp.Fault{Status: 400, Code: "NoSuchResourceException", Message: "The request failed because the specified service quota does not exist."})
+	p.api.Inject("servicequotas:GetServiceQuota", awsapi.Fault{Code: "NoSuchResourceException", Message: "The request failed because the specified service quota does not exist."})
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
 	assert.Empty(t, of(findings, Unchecked))
-	assert.NotZero(t, p.server.Calls()["servicequotas:GetAWSDefaultServiceQuota"])
+	assert.NotZero(t, p.api.Calls()["servicequotas:GetAWSDefaultServiceQuota"])
 }
 
 // A permission that the page forgets fails on AWS only.
 func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
 	p := healthy(t)
-	delete(p.server.Region.Quotas, "L-1194D53C") // asks for the default
+	delete(p.api.Region.Quotas, "L-1194D53C") // asks for the default
 	p.begun()
 	p.volumeKey("", "")
 	p.examine(t)
-	want, err := awshttp.PagePolicy("../../../docs/leftovers.md", "Doctor")
+	want, err := awsapi.PagePolicy("../../../docs/leftovers.md", "Doctor")
 	require.NoError(t, err)
-	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(p.server.Calls())))
+	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(p.api.Calls())))
 }
 
 // The API's documentation says of each limit that it can be empty.
 func TestALimitThatAWSDoesNotGiveIsNotChecked(t *testing.T) {
 	p := healthy(t)
-	delete(p.server.Region.VolumeLimits, "MinimumThroughput")
-	p.server.Region.VolumeLimits["MaximumIops"] = ""
+	delete(p.api.Region.VolumeLimits, "MinimumThroughput")
+	p.api.Region.VolumeLimits["MaximumIops"] = ""
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
 	unchecked := of(findings, Unchecked)
@@ -597,14 +589,14 @@ func TestALimitThatAWSDoesNotGiveIsNotChecked(t *testing.T) {
 
 func TestWithoutCredentialsNothingIsSaidOfTheAccount(t *testing.T) {
 	p := healthy(t)
-	p.server.Inject("*", awshttp.Expired)
+	p.api.Inject("*", awsapi.Expired)
 	findings := p.examine(t)
 	assert.Equal(t, 1, Code(findings))
-	assert.Equal(t, map[string]int{"sts:GetCallerIdentity": 1}, p.server.Calls())
+	assert.Equal(t, map[string]int{"sts:GetCallerIdentity": 1}, p.api.Calls())
 	assert.Contains(t, of(findings, Unchecked)[0].Says, "aws sso login")
 
 	// Other credentials mend no network.
-	p.config.HTTPClient = smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+	p.config.APIOptions, p.config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
 	says := of(p.examine(t), Unchecked)[0].Says
 	assert.Contains(t, says, "connection refused")
 	assert.NotContains(t, says, "sign in")

@@ -2,47 +2,26 @@ package leftovers
 
 import (
 	"context"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/require"
 )
 
-// account is an AWS account behind HTTP.
+// account is an AWS account.
 type account struct {
-	model  *awsmodel.Model
-	server *awshttp.Server
-	config aws.Config
+	model *awsmodel.Model
+	api   *awsapi.API
 }
 
-func newAccount(t *testing.T) *account { return behind(t, awsmodel.New(awsmodel.Options{})) }
+func newAccount() *account { return behind(awsmodel.New(awsmodel.Options{})) }
 
-// behind puts HTTP before a model.
-func behind(t *testing.T, model *awsmodel.Model) *account {
-	a := &account{model: model}
-	// Two items a page, so that nothing is found that is not looked for on all pages.
-	a.server = &awshttp.Server{Model: a.model, PageSize: 2}
-	listener := httptest.NewServer(a.server)
-	t.Cleanup(listener.Close)
-	a.config = aws.Config{
-		BaseEndpoint: &listener.URL,
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.RateLimiter, o.Backoff = 4, ratelimit.None, retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			})
-		},
-	}
-	return a
+// behind has two items in a page, so that only a search through all pages finds everything.
+func behind(model *awsmodel.Model) *account {
+	return &account{model, &awsapi.API{Model: model, PageSize: 2}}
 }
 
 var dev = Stack{Name: "dev", Region: "us-east-1", Cluster: "expense", Domain: "expense"}
@@ -55,7 +34,7 @@ func prices(key string) (float64, bool) {
 
 // options look at the account for the stack dev, whose state is empty.
 func (a *account) options() Options {
-	return Options{Config: a.config, Stack: dev, State: &State{}, Price: prices}
+	return Options{Config: a.api.Config(), Stack: dev, State: &State{}, Price: prices}
 }
 
 func (a *account) find(t *testing.T) *Report {
@@ -79,7 +58,7 @@ func (a *account) play(report *Report) (refused []string) {
 		if command[2] == "wait" {
 			continue // the model is done at once
 		}
-		if err := a.server.Command(command); err != nil {
+		if err := a.api.Command(command); err != nil {
 			refused = append(refused, strings.Join(command, " ")+": "+err.Error())
 		}
 	}

@@ -7,7 +7,7 @@
 // (https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html). It is asked for KMS keys,
 // topics and alarms only, whose own lists have no tags, and what it says is confirmed with the service.
 //
-// Nothing of this has met AWS: it was tried with the SDK against package awshttp.
+// It was never run on AWS: the tests run it with the SDK against package awsapi.
 package leftovers
 
 import (

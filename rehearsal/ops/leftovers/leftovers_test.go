@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 
 	"github.com/stretchr/testify/assert"
@@ -88,7 +88,7 @@ func TestEveryKindOfLeftoverIsFoundAndItsCommandsRemoveIt(t *testing.T) {
 		covered[p.kind] = true
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			a := newAccount(t)
+			a := newAccount()
 			if p.properties = maps.Clone(p.properties); p.properties == nil {
 				p.properties = properties{}
 			}
@@ -146,7 +146,7 @@ func (p planted) plant(a *account, name string, tags properties) (id, state stri
 
 // inCluster is an account with a cluster that the state has.
 func inCluster(t *testing.T) (*account, Options) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense", "tags": stackTags(), "vpcConfig": properties{"vpcId": "vpc-2"}})
 	options := a.options()
 	options.State = &State{refs: map[string]bool{arn + "eks:us-east-1:111122223333:cluster/expense": true}}
@@ -202,7 +202,7 @@ func TestWhatANodeGroupMadeGoesWithIt(t *testing.T) {
 	assert.ElementsMatch(t, append(owned, "EKS cluster expense"), ids(report, Owned))
 
 	// Whose the nodes are cannot be told when their group cannot be looked at.
-	a.server.Inject("eks:DescribeNodegroup", awshttp.Denied)
+	a.api.Inject("eks:DescribeNodegroup", awsapi.Denied)
 	options.State.refs = map[string]bool{arn + "eks:us-east-1:111122223333:cluster/expense": true}
 	report, err = Find(context.Background(), options)
 	require.NoError(t, err)

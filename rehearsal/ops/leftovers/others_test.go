@@ -148,7 +148,7 @@ func there(a *account) (out []string) {
 
 // Whoever shares the account must not find his things in the list, let alone among the commands: alone, and beside a whole stack.
 func TestWhatIsOthersIsNotListed(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	theirs := plantOthers(t, a)
 	require.Len(t, there(a), len(others))
 	report := a.find(t)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,7 +15,7 @@ import (
 func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
 	a := full(t)
 	a.lost(t)
-	want, err := awshttp.PagePolicy("../../../docs/leftovers.md", "List")
+	want, err := awsapi.PagePolicy("../../../docs/leftovers.md", "List")
 	require.NoError(t, err)
-	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(a.server.Calls())))
+	assert.ElementsMatch(t, want, slices.Collect(maps.Keys(a.api.Calls())))
 }

@@ -50,7 +50,7 @@ func TestItIsLookedInTheStacksAccountOnly(t *testing.T) {
 	_, err = Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:endpoints: x\n"), "dev")
 	assert.ErrorContains(t, err, "aws:endpoints: found a key that is not passed on")
 
-	options := newAccount(t).options()
+	options := newAccount().options()
 	options.Stack.Account = stack.Account
 	_, err = Find(t.Context(), options)
 	assert.ErrorContains(t, err, "the credentials are of account 111122223333; aws:allowedAccountIds allows: 999999999999")

@@ -43,7 +43,7 @@ func TestAStackOfTheEngineIsOwnedWhileItIsUpAndGoneAfterwards(t *testing.T) {
 	pulumi("config", "set", "--path", "expense:logging.alarms.email", "ops@example.com")
 	pulumi("up", "--yes", "--skip-preview", "--suppress-progress")
 
-	a := behind(t, s.Model)
+	a := behind(s.Model)
 	options := a.options()
 	exported := func() *State {
 		data, err := s.Output(t.Context(), "stack", "export")

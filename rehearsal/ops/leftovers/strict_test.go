@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -17,7 +17,7 @@ import (
 
 // Names are taken once in an account: what has the cluster's name may be of a cluster that is not the stack's.
 func TestANameThatIsOthersCountsNothing(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense", "vpcConfig": properties{"vpcId": "vpc-1"}})
 	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program, properties{"domainName": "expense"})
 	for _, p := range plants {
@@ -34,7 +34,7 @@ func TestANameThatIsOthersCountsNothing(t *testing.T) {
 
 // Without the state a stack that is up looks like one that was left behind.
 func TestWithoutTheStateNothingIsCalledALeftover(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	volume := a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"tags": stackTags()})
 	options := a.options()
 	options.State = nil
@@ -47,7 +47,7 @@ func TestWithoutTheStateNothingIsCalledALeftover(t *testing.T) {
 
 // While the cluster is up, what it made and what is in its VPC is its own; once it is gone, that is left over.
 func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
 	volume := a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"tags": properties{owned: "owned"}})
 	node := a.model.Plant("aws:ec2/instance:Instance", "", "i-", awsmodel.AWS, properties{"vpcId": "vpc-2", "tags": properties{owned: "owned"}})
@@ -69,7 +69,7 @@ func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
 
 // An interface goes with the service that uses it, and that may be owned when the cluster is gone already.
 func TestAnInterfaceBelongsToWhatUsesIt(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
 	for description, owner := range map[string]string{"Interface for NAT Gateway nat-1": "nat-1", "VPC Endpoint Interface vpce-1": "vpce-1", "ES expense": "domain"} {
 		a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2", "owner": owner, "description": description})
@@ -83,7 +83,7 @@ func TestAnInterfaceBelongsToWhatUsesIt(t *testing.T) {
 }
 
 func TestWhatAWSKeepsIsNoLeftover(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, properties{"deletionWindowInDays": 7, "tags": stackTags()})
 	require.NoError(t, a.model.Delete(context.Background(), "aws:kms/key:Key", "0000-1111"))
 	a.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "", awsmodel.AWS, properties{})
@@ -143,7 +143,7 @@ func TestAStateThatCannotBeTheStacksOffersNothing(t *testing.T) {
 		// A domain with a public endpoint is not the program's.
 		"domain without a VPC": {"aws:opensearch/domain:Domain", domainARN, properties{"domainName": "expense"}},
 	} {
-		a := newAccount(t)
+		a := newAccount()
 		c.p["tags"] = stackTags()
 		a.model.Plant(c.typ, c.id, "", awsmodel.Program, c.p)
 		a.model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, properties{"tags": stackTags()})
@@ -193,13 +193,13 @@ func TestWhatMayRunIsNotOffered(t *testing.T) {
 		"other names in the settings":         {"other", "other", nil, []string{others}, true},
 		"other names, and no machines to see": {"other", "other", []string{"ec2:DescribeInstances", "ec2:DescribeNatGateways"}, []string{others}, true},
 	} {
-		a := newAccount(t)
+		a := newAccount()
 		a.forget()
 		options := a.options()
 		options.State = &State{refs: map[string]bool{}}
 		options.Stack.Cluster, options.Stack.Domain = c.cluster, c.domain
 		for _, action := range c.denied {
-			a.server.Inject(action, awshttp.Denied)
+			a.api.Inject(action, awsapi.Denied)
 		}
 		report, err := Find(t.Context(), options)
 		require.NoError(t, err)
@@ -219,7 +219,7 @@ func TestWhatMayRunIsNotOffered(t *testing.T) {
 
 // AWS keeps nothing of a domain that is deleted.
 func TestAProtectedDomainIsNeverOffered(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program, properties{"domainName": "expense", "tags": stackTags()})
 	options := a.options()
 	options.Lost, options.Stack.Protected = true, true
@@ -235,7 +235,7 @@ func TestAProtectedDomainIsNeverOffered(t *testing.T) {
 
 // Each thing blocks another one's removal until it is gone itself.
 func TestTheCommandsRemoveAWholeStackThatWasForgotten(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.forget()
 	report := a.lost(t)
 	assert.Len(t, report.Of(Leftover), 17)
@@ -250,7 +250,7 @@ func TestTheCommandsRemoveAWholeStackThatWasForgotten(t *testing.T) {
 
 // Secrets of a cluster cannot be read without the key that they are encrypted with.
 func TestAKeyStaysWhileAClusterOfTheNameIsThere(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, properties{"tags": stackTags()})
 	require.Len(t, a.find(t).Commands(), 1)
 	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense"})
@@ -265,7 +265,7 @@ func TestAKeyStaysWhileAClusterOfTheNameIsThere(t *testing.T) {
 
 // GuardDuty's endpoint and group are in the stack's VPC, and no destroy takes them.
 func TestWhatGuardDutyMadeIsNeverOwned(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	tags := properties{"GuardDutyManaged": "true"}
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
 	a.model.Plant("aws:ec2/vpcEndpoint:VpcEndpoint", "vpce-1", "", awsmodel.AWS, properties{"vpcId": "vpc-2", "tags": tags})
@@ -295,7 +295,7 @@ func TestWhatGuardDutyMadeIsNeverOwned(t *testing.T) {
 
 // full is an account with everything that is planted anywhere, so that every call of a search is made.
 func full(t *testing.T) *account {
-	a := newAccount(t)
+	a := newAccount()
 	plantOthers(t, a)
 	for _, p := range plants {
 		a.model.Uproot(p.typ, p.id) // another's of the name
@@ -311,11 +311,11 @@ func full(t *testing.T) *account {
 func TestNoCallMayFailUnnoticed(t *testing.T) {
 	a := full(t)
 	a.find(t)
-	calls := a.server.Calls()
+	calls := a.api.Calls()
 	require.GreaterOrEqual(t, len(calls), 35)
 	for action := range calls {
-		b := behind(t, a.model)
-		b.server.Inject(action, awshttp.Denied)
+		b := behind(a.model)
+		b.api.Inject(action, awsapi.Denied)
 		report, err := Find(context.Background(), b.options())
 		if action == "sts:GetCallerIdentity" {
 			assert.ErrorContains(t, err, "not allowed")
@@ -330,10 +330,10 @@ func TestNoCallMayFailUnnoticed(t *testing.T) {
 
 // What belongs to a node may not be called a leftover because the node could not be looked at.
 func TestWhatBelongsToSomethingUnseenIsUnknown(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "eni-1", "", awsmodel.AWS, properties{"owner": "i-1", "tags": stackTags()})
 	a.model.Plant("aws:ec2/instance:Instance", "i-1", "", awsmodel.AWS, properties{"tags": properties{owned: "owned"}})
-	a.server.Inject("ec2:DescribeInstances", awshttp.Denied)
+	a.api.Inject("ec2:DescribeInstances", awsapi.Denied)
 	options := a.options()
 	options.State = &State{refs: map[string]bool{arn + "eks:us-east-1:111122223333:cluster/expense": true}}
 	report, err := Find(context.Background(), options)
@@ -344,26 +344,26 @@ func TestWhatBelongsToSomethingUnseenIsUnknown(t *testing.T) {
 
 // Where nobody can tell whose the cluster is, its name proves nothing.
 func TestANameThatCannotBeClaimedCountsNothing(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"tags": properties{owned: "owned"}})
 	a.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/OpenSearchService/domains/expense/audit", "", awsmodel.Program, properties{})
 	require.Len(t, a.find(t).Of(Leftover), 2)
-	a.server.Inject("eks:DescribeCluster", awshttp.Denied)
-	a.server.Inject("es:DescribeDomain", awshttp.Denied)
+	a.api.Inject("eks:DescribeCluster", awsapi.Denied)
+	a.api.Inject("es:DescribeDomain", awsapi.Denied)
 	report := a.find(t)
 	assert.Empty(t, report.Items)
 	assert.Equal(t, 1, report.Code())
 }
 
 func TestThrottlingIsOvercomeOrReported(t *testing.T) {
-	a := newAccount(t)
-	for action, fault := range map[string]awshttp.Fault{"ec2:DescribeVolumes": awshttp.Overloaded, "logs:DescribeLogGroups": awshttp.Throttled, "eks:DescribeCluster": awshttp.Throttled} {
+	a := newAccount()
+	for action, fault := range map[string]awsapi.Fault{"ec2:DescribeVolumes": awsapi.Overloaded, "logs:DescribeLogGroups": awsapi.Throttled, "eks:DescribeCluster": awsapi.Throttled} {
 		fault.Times = 3
-		a.server.Inject(action, fault)
+		a.api.Inject(action, fault)
 	}
 	assert.Equal(t, 0, a.find(t).Code())
 
-	a.server.Inject("ec2:DescribeVolumes", awshttp.Overloaded)
+	a.api.Inject("ec2:DescribeVolumes", awsapi.Overloaded)
 	report := a.find(t)
 	assert.Equal(t, 1, report.Code())
 	require.Len(t, report.Unchecked, 1)
@@ -372,22 +372,22 @@ func TestThrottlingIsOvercomeOrReported(t *testing.T) {
 }
 
 func TestCredentialsThatDoNotWorkEndTheSearchWithARemedy(t *testing.T) {
-	a := newAccount(t)
-	a.server.Inject("*", awshttp.Expired)
+	a := newAccount()
+	a.api.Inject("*", awsapi.Expired)
 	_, err := Find(context.Background(), a.options())
 	assert.ErrorContains(t, err, "the credentials have expired")
 	assert.ErrorContains(t, err, "aws sso login, or aws configure; then, because keys in the environment win over both: unset AWS_ACCESS_KEY_ID ")
 
 	// What is no answer of AWS says nothing of credentials.
 	options := a.options()
-	options.Config.HTTPClient = smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, assert.AnError })
+	options.Config.APIOptions, options.Config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, assert.AnError })
 	_, err = Find(context.Background(), options)
 	assert.ErrorContains(t, err, assert.AnError.Error())
 	assert.NotContains(t, err.Error(), "sign in")
 }
 
 func TestAnotherAccountOrRegionThanTheStacksIsRefused(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	for export, want := range map[string]string{
 		`{"deployment":{"resources":[{"type":"aws:ec2/vpc:Vpc","custom":true,"id":"vpc-1","outputs":{"arn":"arn:aws:ec2:us-east-1:999999999999:vpc/vpc-1"}}]}}`: "sign in to account 999999999999",
 		`{"deployment":{"resources":[{"type":"aws:ec2/vpc:Vpc","custom":true,"id":"vpc-1","outputs":{"arn":"arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1"}}]}}`: "pulumi config set aws:region eu-west-1 --stack dev",
@@ -403,7 +403,7 @@ func TestAnotherAccountOrRegionThanTheStacksIsRefused(t *testing.T) {
 
 // Settings and environment that disagree are a usual reason for finding nothing.
 func TestAClusterInTheEnvironmentsRegionIsPointedOut(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense", "tags": stackTags()})
 	options := a.options()
 	options.Region = "eu-west-1"

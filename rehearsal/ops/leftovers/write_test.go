@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"expense/rehearsal/internal/awshttp"
+	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/awsmodel"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +14,7 @@ import (
 
 // What is left over comes first, with its price and why it is counted; what could not be looked at is never passed over.
 func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	a.model.Plant("aws:ec2/natGateway:NatGateway", "nat-1", "", awsmodel.Program, properties{"tags": stackTags()})
 	a.model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, properties{"size": 8, "tags": properties{owned: "owned"}})
 	a.model.Plant("aws:ec2/launchTemplate:LaunchTemplate", "lt-1", "", awsmodel.Program, properties{"name": "expense-1", "tags": stackTags()})
@@ -44,7 +44,7 @@ func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
 		require.True(t, a.model.Uproot(typ, id))
 	}
 	assert.Contains(t, text(), "Nothing is left over.")
-	a.server.Inject("ec2:DescribeVolumes", awshttp.Denied)
+	a.api.Inject("ec2:DescribeVolumes", awsapi.Denied)
 	got = text()
 	assert.NotContains(t, got, "Nothing is left over.")
 	assert.Contains(t, got, "not checked: volume: EC2 DescribeVolumes: not allowed (AccessDenied)")
@@ -71,11 +71,11 @@ func TestTheCommandsAreTypedForTheStacksAccount(t *testing.T) {
 
 // A command that nothing played would be wrong on AWS only.
 func TestTheModelKnowsTheCommandsOfEveryKind(t *testing.T) {
-	a := newAccount(t)
+	a := newAccount()
 	kindsOf := map[string]bool{}
 	for _, command := range AllCommands(dev) {
 		kindsOf[command[1]] = true
-		if err := a.server.Command(command); command[2] != "wait" && err != nil {
+		if err := a.api.Command(command); command[2] != "wait" && err != nil {
 			assert.NotContains(t, err.Error(), "the endpoint does not", command)
 		}
 	}

@@ -1,4 +1,4 @@
-package awshttp
+package awsapi
 
 import (
 	"encoding/json"

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"expense/rehearsal/ops/login"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancing"
 	classictypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancing/types"
@@ -25,96 +27,88 @@ func (f *finder) balancerTags(ctx context.Context, arns []string) (map[string]ma
 			return nil, err
 		}
 		for _, d := range answer.TagDescriptions {
-			out[aws.ToString(d.ResourceArn)] = tagMap(d.Tags, func(t types.Tag) (*string, *string) { return t.Key, t.Value })
+			out[aws.ToString(d.ResourceArn)] = login.Tags(d.Tags)
 		}
 	}
 	return out, nil
 }
 
-func findBalancers(ctx context.Context, f *finder) (items []Item, err error) {
-	var all []types.LoadBalancer
-	var arns []string
-	err = pages(ctx, elasticloadbalancingv2.NewDescribeLoadBalancersPaginator(f.balancers, &elasticloadbalancingv2.DescribeLoadBalancersInput{}), func(page *elasticloadbalancingv2.DescribeLoadBalancersOutput) {
-		for _, b := range page.LoadBalancers {
-			all, arns = append(all, b), append(arns, aws.ToString(b.LoadBalancerArn))
-		}
-	})
+func findBalancers(ctx context.Context, f *finder) ([]Item, error) {
+	all, err := login.All(ctx, elasticloadbalancingv2.NewDescribeLoadBalancersPaginator(f.balancers, nil),
+		func(p *elasticloadbalancingv2.DescribeLoadBalancersOutput) []types.LoadBalancer {
+			return p.LoadBalancers
+		})
 	if err != nil {
 		return nil, err
+	}
+	var arns []string
+	for _, b := range all {
+		arns = append(arns, aws.ToString(b.LoadBalancerArn))
 	}
 	tags, err := f.balancerTags(ctx, arns)
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range all {
+	return counted(all, func(b types.LoadBalancer) *Item {
 		arn := aws.ToString(b.LoadBalancerArn)
-		i, ok := f.item(arn, string(b.Type), tags[arn], aws.ToString(b.VpcId))
-		if !ok {
-			continue
+		i := f.item(&arn, string(b.Type), tags[arn], b.VpcId)
+		if i == nil {
+			return nil
 		}
-		i.ARN = arn
 		if b.Type == types.LoadBalancerTypeEnumNetwork {
-			f.cost(&i, "elb.network", 1)
+			f.cost(i, "elb.network", 1)
 		}
-		// What its interfaces say that they are for.
 		_, path, _ := strings.Cut(arn, ":loadbalancer/")
-		i.refs = []string{"ELB " + path}
-		items = append(items, i)
-	}
-	return items, nil
+		i.ARN, i.refs = arn, []string{"ELB " + path} // the description of its interfaces
+		return i
+	}), nil
 }
 
-func findTargetGroups(ctx context.Context, f *finder) (items []Item, err error) {
-	var all []types.TargetGroup
-	var arns []string
-	err = pages(ctx, elasticloadbalancingv2.NewDescribeTargetGroupsPaginator(f.balancers, &elasticloadbalancingv2.DescribeTargetGroupsInput{}), func(page *elasticloadbalancingv2.DescribeTargetGroupsOutput) {
-		for _, g := range page.TargetGroups {
-			all, arns = append(all, g), append(arns, aws.ToString(g.TargetGroupArn))
-		}
-	})
+func findTargetGroups(ctx context.Context, f *finder) ([]Item, error) {
+	all, err := login.All(ctx, elasticloadbalancingv2.NewDescribeTargetGroupsPaginator(f.balancers, nil),
+		func(p *elasticloadbalancingv2.DescribeTargetGroupsOutput) []types.TargetGroup { return p.TargetGroups })
 	if err != nil {
 		return nil, err
+	}
+	var arns []string
+	for _, g := range all {
+		arns = append(arns, aws.ToString(g.TargetGroupArn))
 	}
 	tags, err := f.balancerTags(ctx, arns)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range all {
-		arn := aws.ToString(g.TargetGroupArn)
-		if i, ok := f.item(arn, "", tags[arn], aws.ToString(g.VpcId)); ok {
-			i.ARN = arn
-			items = append(items, i)
-		}
-	}
-	return items, nil
+	return counted(all, func(g types.TargetGroup) *Item {
+		return f.item(g.TargetGroupArn, "", tags[aws.ToString(g.TargetGroupArn)], g.VpcId).at(g.TargetGroupArn)
+	}), nil
 }
 
 func findClassic(ctx context.Context, f *finder) (items []Item, err error) {
-	vpcs := map[string]string{}
-	var names []string
-	err = pages(ctx, elasticloadbalancing.NewDescribeLoadBalancersPaginator(f.classic, &elasticloadbalancing.DescribeLoadBalancersInput{}), func(page *elasticloadbalancing.DescribeLoadBalancersOutput) {
-		for _, b := range page.LoadBalancerDescriptions {
-			names = append(names, aws.ToString(b.LoadBalancerName))
-			vpcs[aws.ToString(b.LoadBalancerName)] = aws.ToString(b.VPCId)
-		}
-	})
+	all, err := login.All(ctx, elasticloadbalancing.NewDescribeLoadBalancersPaginator(f.classic, nil),
+		func(p *elasticloadbalancing.DescribeLoadBalancersOutput) []classictypes.LoadBalancerDescription {
+			return p.LoadBalancerDescriptions
+		})
 	if err != nil {
 		return nil, err
+	}
+	vpcs, names := map[string]*string{}, []string(nil)
+	for _, b := range all {
+		names = append(names, aws.ToString(b.LoadBalancerName))
+		vpcs[aws.ToString(b.LoadBalancerName)] = b.VPCId
 	}
 	for some := range slices.Chunk(names, tagsAtOnce) {
 		answer, err := f.classic.DescribeTags(ctx, &elasticloadbalancing.DescribeTagsInput{LoadBalancerNames: some})
 		if err != nil {
 			return items, err
 		}
-		for _, d := range answer.TagDescriptions {
+		items = append(items, counted(answer.TagDescriptions, func(d classictypes.TagDescription) *Item {
 			name := aws.ToString(d.LoadBalancerName)
-			tags := tagMap(d.Tags, func(t classictypes.Tag) (*string, *string) { return t.Key, t.Value })
-			if i, ok := f.item(name, "", tags, vpcs[name]); ok {
+			i := f.cost(f.item(&name, "", login.Tags(d.Tags), vpcs[name]), "elb.classic", 1)
+			if i != nil {
 				i.refs = []string{"ELB " + name}
-				f.cost(&i, "elb.classic", 1)
-				items = append(items, i)
 			}
-		}
+			return i
+		})...)
 	}
 	return items, nil
 }

@@ -1,7 +1,6 @@
 package leftovers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,21 +50,6 @@ func newClients(cfg aws.Config) *clients {
 		opensearch: opensearch.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
 		tagging: resourcegroupstaggingapi.NewFromConfig(cfg),
 	}
-}
-
-// pages hands over the pages of a list.
-func pages[Page, Option any](ctx context.Context, list interface {
-	HasMorePages() bool
-	NextPage(ctx context.Context, options ...Option) (Page, error)
-}, each func(Page)) error {
-	for list.HasMorePages() {
-		page, err := list.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		each(page)
-	}
-	return nil
 }
 
 var (

@@ -19,70 +19,65 @@ var serviceRoles = []string{
 	"opensearchservice.amazonaws.com", "spot.amazonaws.com",
 }
 
-func iamTags(tags []types.Tag) map[string]string {
-	return tagMap(tags, func(t types.Tag) (*string, *string) { return t.Key, t.Value })
-}
-
-// findRoles asks for the tags of roles whose name begins as all of the program's do, because a list of roles has none and an
-// account may have thousands. A name alone counts nothing. IAM is global: another region's stack of the same name has the
-// same tags, so roles whose stack lives elsewhere are told apart by the state only.
+// findRoles asks for the tags of roles whose name begins as all of the program's do: a list of roles has no tags, and an account may have
+// thousands of roles. A name alone counts nothing. IAM is global, and another region's stack of the same name has the same tags: only the
+// state tells their roles apart.
 func findRoles(ctx context.Context, f *finder) (items []Item, err error) {
-	var names []types.Role
-	err = pages(ctx, iam.NewListRolesPaginator(f.iam, &iam.ListRolesInput{}), func(page *iam.ListRolesOutput) {
-		for _, r := range page.Roles {
-			path := aws.ToString(r.Path)
-			service := strings.TrimSuffix(strings.TrimPrefix(path, "/aws-service-role/"), "/")
-			switch {
-			case slices.Contains(serviceRoles, service):
-				items = append(items, Item{ID: aws.ToString(r.RoleName), ARN: aws.ToString(r.Arn), Why: "service-linked role of " + service,
-					kept: "service-linked role: one per account and service, free of charge, shared by all stacks"})
-			case strings.HasPrefix(aws.ToString(r.RoleName), Project+"-"):
-				names = append(names, r)
-			}
+	roles, err := login.All(ctx, iam.NewListRolesPaginator(f.iam, nil), func(p *iam.ListRolesOutput) []types.Role { return p.Roles })
+	for _, r := range roles {
+		service := strings.TrimSuffix(strings.TrimPrefix(aws.ToString(r.Path), "/aws-service-role/"), "/")
+		if slices.Contains(serviceRoles, service) {
+			items = append(items, Item{
+				ID: aws.ToString(r.RoleName), ARN: aws.ToString(r.Arn), Why: "service-linked role of " + service,
+				kept: "service-linked role: one per account and service, free of charge, shared by all stacks",
+			})
 		}
-	})
+	}
 	if err != nil {
 		return items, err
 	}
-	for _, r := range names {
-		var tags []types.Tag
-		err := pages(ctx, iam.NewListRoleTagsPaginator(f.iam, &iam.ListRoleTagsInput{RoleName: r.RoleName}), func(page *iam.ListRoleTagsOutput) {
-			tags = append(tags, page.Tags...)
-		})
+	for _, r := range roles {
+		if !strings.HasPrefix(aws.ToString(r.RoleName), Project+"-") {
+			continue
+		}
+		tags, err := login.All(ctx, iam.NewListRoleTagsPaginator(f.iam, &iam.ListRoleTagsInput{RoleName: r.RoleName}),
+			func(p *iam.ListRoleTagsOutput) []types.Tag { return p.Tags })
 		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return items, err
 		}
-		if i, ok := f.item(aws.ToString(r.RoleName), "", iamTags(tags), ""); ok {
-			i.ARN = aws.ToString(r.Arn)
-			items = append(items, i)
+		if i := f.item(r.RoleName, "", login.Tags(tags), nil).at(r.Arn); i != nil {
+			items = append(items, *i)
 		}
 	}
 	return items, nil
 }
 
-// inRole gives the roles' policies and instance profiles, without which IAM wants a role before it goes
+// inRole gives the roles' policies and instance profiles, which have to go before IAM deletes a role
 // (https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html).
 func inRole(ctx context.Context, f *finder, items []*Item) error {
 	for _, i := range items {
-		var attached, inline, profiles []string
-		err := errors.Join(
-			pages(ctx, iam.NewListAttachedRolePoliciesPaginator(f.iam, &iam.ListAttachedRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListAttachedRolePoliciesOutput) {
-				for _, p := range page.AttachedPolicies {
-					attached = append(attached, aws.ToString(p.PolicyArn))
+		attached, notAttached := login.All(ctx,
+			iam.NewListAttachedRolePoliciesPaginator(f.iam, &iam.ListAttachedRolePoliciesInput{RoleName: &i.ID}),
+			func(p *iam.ListAttachedRolePoliciesOutput) (arns []string) {
+				for _, policy := range p.AttachedPolicies {
+					arns = append(arns, aws.ToString(policy.PolicyArn))
 				}
-			}),
-			pages(ctx, iam.NewListRolePoliciesPaginator(f.iam, &iam.ListRolePoliciesInput{RoleName: &i.ID}), func(page *iam.ListRolePoliciesOutput) {
-				inline = append(inline, page.PolicyNames...)
-			}),
-			pages(ctx, iam.NewListInstanceProfilesForRolePaginator(f.iam, &iam.ListInstanceProfilesForRoleInput{RoleName: &i.ID}), func(page *iam.ListInstanceProfilesForRoleOutput) {
-				for _, p := range page.InstanceProfiles {
-					profiles = append(profiles, aws.ToString(p.InstanceProfileName))
+				return arns
+			})
+		inline, notInline := login.All(ctx, iam.NewListRolePoliciesPaginator(f.iam, &iam.ListRolePoliciesInput{RoleName: &i.ID}),
+			func(p *iam.ListRolePoliciesOutput) []string { return p.PolicyNames })
+		profiles, notProfiles := login.All(ctx,
+			iam.NewListInstanceProfilesForRolePaginator(f.iam, &iam.ListInstanceProfilesForRoleInput{RoleName: &i.ID}),
+			func(p *iam.ListInstanceProfilesForRoleOutput) (names []string) {
+				for _, profile := range p.InstanceProfiles {
+					names = append(names, aws.ToString(profile.InstanceProfileName))
 				}
-			}))
-		if err != nil {
+				return names
+			})
+		if err := errors.Join(notAttached, notInline, notProfiles); err != nil {
 			return err
 		}
 		i.parts = [][]string{attached, inline, profiles, profiles}
@@ -90,30 +85,27 @@ func inRole(ctx context.Context, f *finder, items []*Item) error {
 	return nil
 }
 
-// findOIDCProviders asks for the tags of the providers that are EKS's in the stack's region.
+// findOIDCProviders asks for the tags of EKS's providers in the stack's region.
 func findOIDCProviders(ctx context.Context, f *finder) (items []Item, err error) {
-	answer, err := f.iam.ListOpenIDConnectProviders(ctx, &iam.ListOpenIDConnectProvidersInput{})
+	answer, err := f.iam.ListOpenIDConnectProviders(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range answer.OpenIDConnectProviderList {
-		arn := aws.ToString(p.Arn)
-		if !strings.Contains(arn, ":oidc-provider/oidc.eks."+f.Stack.Region+".") {
+		if !strings.Contains(aws.ToString(p.Arn), ":oidc-provider/oidc.eks."+f.Stack.Region+".") {
 			continue
 		}
-		var tags []types.Tag
-		err := pages(ctx, iam.NewListOpenIDConnectProviderTagsPaginator(f.iam, &iam.ListOpenIDConnectProviderTagsInput{OpenIDConnectProviderArn: &arn}), func(page *iam.ListOpenIDConnectProviderTagsOutput) {
-			tags = append(tags, page.Tags...)
-		})
+		question := &iam.ListOpenIDConnectProviderTagsInput{OpenIDConnectProviderArn: p.Arn}
+		tags, err := login.All(ctx, iam.NewListOpenIDConnectProviderTagsPaginator(f.iam, question),
+			func(p *iam.ListOpenIDConnectProviderTagsOutput) []types.Tag { return p.Tags })
 		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return items, err
 		}
-		if i, ok := f.item(arn, "", iamTags(tags), ""); ok {
-			i.ARN = arn
-			items = append(items, i)
+		if i := f.item(p.Arn, "", login.Tags(tags), nil).at(p.Arn); i != nil {
+			items = append(items, *i)
 		}
 	}
 	return items, nil

@@ -1,6 +1,13 @@
 package leftovers
 
-import "strings"
+import (
+	"context"
+	"strings"
+
+	"expense/rehearsal/ops/login"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
 
 // Project is the value of the tag that the program puts on everything, beside the stack's name.
 const Project = "expense"
@@ -78,34 +85,60 @@ func (f *finder) ownership() []tag {
 	}
 }
 
-// item starts an item that is counted by tags or VPC; ok is false for one that is not.
-func (f *finder) item(id, name string, tags map[string]string, vpc string) (item Item, ok bool) {
-	why, with, doubt := f.match(tags, vpc)
-	item = Item{ID: id, Name: name, Why: why, with: with, doubt: doubt, vpc: vpc}
-	if tags[guardDuty] != "" && f.State.has(f.cluster) {
-		item.kept = "GuardDuty watches the nodes through it; `pulumi destroy` does not remove it, and stops at its subnets with DependencyViolation"
+// item makes an item of what is counted by tags or VPC, nil of what is not.
+func (f *finder) item(id *string, name string, tags map[string]string, vpc *string) *Item {
+	i := &Item{ID: aws.ToString(id), Name: name, vpc: aws.ToString(vpc)}
+	if i.Why, i.with, i.doubt = f.match(tags, i.vpc); i.Why == "" {
+		return nil
 	}
-	return item, why != ""
+	if tags[guardDuty] != "" && f.State.has(f.cluster) {
+		i.kept = "GuardDuty watches the nodes through it; `pulumi destroy` does not remove it, and stops at its subnets with " +
+			"DependencyViolation"
+	}
+	return i
+}
+
+// at gives the item its ARN.
+func (i *Item) at(arn *string) *Item {
+	if i != nil {
+		i.ARN = aws.ToString(arn)
+	}
+	return i
+}
+
+// part adds a part to those of one of the kind's commands.
+func (i *Item) part(command int, part string) {
+	for len(i.parts) <= command {
+		i.parts = append(i.parts, nil)
+	}
+	i.parts[command] = append(i.parts[command], part)
 }
 
 // cost prices an item: so many units of what key names.
-func (f *finder) cost(i *Item, key string, units float64) {
-	if f.Price == nil {
-		return
+func (f *finder) cost(i *Item, key string, units float64) *Item {
+	if i == nil || f.Price == nil {
+		return i
 	}
 	if monthly, ok := f.Price(key); ok {
 		i.Monthly, i.Priced = monthly*units, true
 	}
+	return i
 }
 
-// tagMap makes a map of a service's list of tags.
-func tagMap[T any](tags []T, pair func(T) (key, value *string)) map[string]string {
-	out := map[string]string{}
-	for _, t := range tags {
-		key, value := pair(t)
-		if key != nil && value != nil {
-			out[*key] = *value
+// each makes items of the members of a list's pages; item gives nil for what is not counted.
+func each[Page, Option, Member any](ctx context.Context, list interface {
+	HasMorePages() bool
+	NextPage(ctx context.Context, options ...Option) (Page, error)
+}, members func(Page) []Member, item func(Member) *Item) ([]Item, error) {
+	all, err := login.All(ctx, list, members)
+	return counted(all, item), err
+}
+
+func counted[Member any](all []Member, item func(Member) *Item) (items []Item) {
+	for _, m := range all {
+		if i := item(m); i != nil {
+			items = append(items, *i)
 		}
 	}
-	return out
+	return items
 }

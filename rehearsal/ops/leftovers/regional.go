@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -19,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	tagtypes "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
-	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 )
 
 // findLogGroups looks for the names that the program gives: the control plane's group and those of the domain. What has no
@@ -46,39 +44,36 @@ func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
 		if err != nil {
 			return items, err
 		}
-		i, ok := f.item(name, "", answer.Tags, "")
-		if !ok && len(answer.Tags) == 0 && names[name] {
-			i.Why, ok = "its name", true
+		i := f.item(&name, "", answer.Tags, nil)
+		if i == nil && len(answer.Tags) == 0 && names[name] {
+			i = &Item{ID: name, Why: "its name"}
 			if name == config.ClusterLogGroup(f.Stack.Cluster) {
 				i.kept = "EKS wrote its last lines after the stack's log group was deleted and so made a new one; remove it with: " +
 					typed(f.Stack.command("logs delete-log-group --log-group-name ID", name, ""))
 			}
 		}
-		if ok {
-			i.ARN = arn
-			f.cost(&i, "cloudwatch.logs-stored", float64(aws.ToInt64(group.StoredBytes))/(1<<30))
-			items = append(items, i)
+		if f.cost(i.at(&arn), "cloudwatch.logs-stored", float64(aws.ToInt64(group.StoredBytes))/(1<<30)) != nil {
+			items = append(items, *i)
 		}
 	}
 	return items, nil
 }
 
 // logGroup is the one of a name, nil if there is none. CloudWatch looks for beginnings of names.
-func (f *finder) logGroup(ctx context.Context, name string) (group *types.LogGroup, err error) {
+func (f *finder) logGroup(ctx context.Context, name string) (*types.LogGroup, error) {
 	list := cloudwatchlogs.NewDescribeLogGroupsPaginator(f.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
-	err = pages(ctx, list, func(page *cloudwatchlogs.DescribeLogGroupsOutput) {
-		for _, g := range page.LogGroups {
-			if aws.ToString(g.LogGroupName) == name {
-				group = &g
-			}
+	all, err := login.All(ctx, list, func(p *cloudwatchlogs.DescribeLogGroupsOutput) []types.LogGroup { return p.LogGroups })
+	for _, g := range all {
+		if aws.ToString(g.LogGroupName) == name {
+			return &g, err
 		}
-	})
-	return group, err
+	}
+	return nil, err
 }
 
 // findLogPolicies looks for the one policy by which the domain may write its logs: by its name, and by the log groups in it.
 func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
-	wanted := config.DomainLogPolicy(f.Stack.Domain)
+	groups := ":log-group:" + config.DomainLogGroup(f.Stack.Domain, "")
 	question := &cloudwatchlogs.DescribeResourcePoliciesInput{}
 	for {
 		page, err := f.logs.DescribeResourcePolicies(ctx, question)
@@ -87,8 +82,9 @@ func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
 		}
 		for _, p := range page.ResourcePolicies {
 			name := aws.ToString(p.PolicyName)
-			if name == wanted && f.ourDomain && strings.Contains(aws.ToString(p.PolicyDocument), ":log-group:"+config.DomainLogGroup(f.Stack.Domain, "")) {
-				items = append(items, Item{ID: name, Why: "its name, and the log groups in it", with: []string{f.domain}, refs: []string{"aws:cloudwatch/logResourcePolicy:LogResourcePolicy " + name}})
+			if name == config.DomainLogPolicy(f.Stack.Domain) && f.ourDomain && strings.Contains(aws.ToString(p.PolicyDocument), groups) {
+				items = append(items, Item{ID: name, Why: "its name, and the log groups in it", with: []string{f.domain},
+					refs: []string{"aws:cloudwatch/logResourcePolicy:LogResourcePolicy " + name}})
 			}
 		}
 		if question.NextToken = page.NextToken; page.NextToken == nil {
@@ -97,39 +93,34 @@ func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
 	}
 }
 
-// tagged lists the ARNs of the resources of a type that have the stack's tags, and of some that had them not long ago.
-func (f *finder) tagged(ctx context.Context, typ string) (arns []string, err error) {
+// confirmed makes items of what the tagging API lists and the service still has, with the tags that the service gives. What had the
+// stack's tags not long ago is in the API's list too.
+func (f *finder) confirmed(
+	ctx context.Context, typ string, confirm func(i *Item) (tags map[string]string, err error),
+) (items []Item, err error) {
 	list := resourcegroupstaggingapi.NewGetResourcesPaginator(f.tagging, &resourcegroupstaggingapi.GetResourcesInput{
 		ResourceTypeFilters: []string{typ},
 		TagFilters: []tagtypes.TagFilter{
 			{Key: aws.String(projectTag), Values: []string{Project}}, {Key: aws.String(stackTag), Values: []string{f.Stack.Name}},
 		},
 	})
-	err = pages(ctx, list, func(page *resourcegroupstaggingapi.GetResourcesOutput) {
-		for _, r := range page.ResourceTagMappingList {
-			arns = append(arns, aws.ToString(r.ResourceARN))
-		}
-	})
-	return arns, err
-}
-
-// confirmed makes items of what the tagging API lists and the service still has, with the tags that the service gives.
-func (f *finder) confirmed(ctx context.Context, typ string, confirm func(arn string) (Item, map[string]string, error)) (items []Item, err error) {
-	arns, err := f.tagged(ctx, typ)
+	resources, err := login.All(ctx, list,
+		func(p *resourcegroupstaggingapi.GetResourcesOutput) []tagtypes.ResourceTagMapping {
+			return p.ResourceTagMappingList
+		})
 	if err != nil {
 		return nil, err
 	}
-	for _, arn := range arns {
-		found, tags, err := confirm(arn)
+	for _, r := range resources {
+		i := Item{ARN: aws.ToString(r.ResourceARN)}
+		tags, err := confirm(&i)
 		if login.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return items, err
 		}
-		i, ok := f.item(found.ID, found.Name, tags, "")
-		if i.ARN, i.kept = arn, found.kept; ok {
-			i.Monthly, i.Priced = found.Monthly, found.Priced
+		if i.Why, i.with, _ = f.match(tags, ""); i.Why != "" {
 			items = append(items, i)
 		}
 	}
@@ -137,74 +128,71 @@ func (f *finder) confirmed(ctx context.Context, typ string, confirm func(arn str
 }
 
 func findAlarms(ctx context.Context, f *finder) ([]Item, error) {
-	return f.confirmed(ctx, "cloudwatch:alarm", func(arn string) (Item, map[string]string, error) {
-		answer, err := f.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: &arn})
+	return f.confirmed(ctx, "cloudwatch:alarm", func(i *Item) (map[string]string, error) {
+		_, i.ID, _ = strings.Cut(i.ARN, ":alarm:")
+		f.cost(i, "cloudwatch.alarm", 1)
+		answer, err := f.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: &i.ARN})
 		if err != nil {
-			return Item{}, nil, err
+			return nil, err
 		}
-		_, name, _ := strings.Cut(arn, ":alarm:")
-		i := Item{ID: name}
-		f.cost(&i, "cloudwatch.alarm", 1)
-		return i, tagMap(answer.Tags, func(t cwtypes.Tag) (*string, *string) { return t.Key, t.Value }), nil
+		return login.Tags(answer.Tags), nil
 	})
 }
 
 func findTopics(ctx context.Context, f *finder) ([]Item, error) {
-	return f.confirmed(ctx, "sns", func(arn string) (Item, map[string]string, error) {
-		answer, err := f.sns.ListTagsForResource(ctx, &sns.ListTagsForResourceInput{ResourceArn: &arn})
+	return f.confirmed(ctx, "sns", func(i *Item) (map[string]string, error) {
+		i.ID = i.ARN
+		answer, err := f.sns.ListTagsForResource(ctx, &sns.ListTagsForResourceInput{ResourceArn: &i.ARN})
 		if err != nil {
-			return Item{}, nil, err
+			return nil, err
 		}
-		return Item{ID: arn}, tagMap(answer.Tags, func(t snstypes.Tag) (*string, *string) { return t.Key, t.Value }), nil
+		return login.Tags(answer.Tags), nil
 	})
 }
 
-// findAliases looks for the alias that the program gives its key. Others use the same form of a name, so its key must be the
-// stack's, or gone.
+// findAliases looks for the alias that the program gives its key. Others use the same form of a name, so its key must be the stack's, or
+// gone.
 func findAliases(ctx context.Context, f *finder) (items []Item, err error) {
-	wanted, target, arn := config.ClusterKeyAlias(f.Stack.Cluster), "", ""
-	err = pages(ctx, kms.NewListAliasesPaginator(f.kms, &kms.ListAliasesInput{}), func(page *kms.ListAliasesOutput) {
-		for _, a := range page.Aliases {
-			if aws.ToString(a.AliasName) == wanted {
-				target, arn = aws.ToString(a.TargetKeyId), aws.ToString(a.AliasArn)
-			}
-		}
-	})
-	if err != nil || arn == "" || !f.ourCluster {
+	aliases, err := login.All(ctx, kms.NewListAliasesPaginator(f.kms, nil),
+		func(p *kms.ListAliasesOutput) []kmstypes.AliasListEntry { return p.Aliases })
+	if err != nil || !f.ourCluster {
 		return nil, err
 	}
-	tags, err := f.keyTags(ctx, target)
-	if login.Missing(err) || err == nil && f.stacks(tags) {
-		return []Item{{ID: wanted, ARN: arn, Why: "its name, and its key's tags", with: []string{f.cluster}}}, nil
+	for _, a := range aliases {
+		name := aws.ToString(a.AliasName)
+		if name != config.ClusterKeyAlias(f.Stack.Cluster) {
+			continue
+		}
+		tags, err := f.keyTags(ctx, a.TargetKeyId)
+		if login.Missing(err) || err == nil && f.stacks(tags) {
+			return []Item{{ID: name, ARN: aws.ToString(a.AliasArn), Why: "its name, and its key's tags", with: []string{f.cluster}}}, nil
+		}
+		return nil, err
 	}
-	return nil, err
+	return nil, nil
 }
 
-func (f *finder) keyTags(ctx context.Context, key string) (map[string]string, error) {
-	var tags []kmstypes.Tag
-	err := pages(ctx, kms.NewListResourceTagsPaginator(f.kms, &kms.ListResourceTagsInput{KeyId: &key}), func(page *kms.ListResourceTagsOutput) {
-		tags = append(tags, page.Tags...)
-	})
-	return tagMap(tags, func(t kmstypes.Tag) (*string, *string) { return t.TagKey, t.TagValue }), err
+func (f *finder) keyTags(ctx context.Context, key *string) (map[string]string, error) {
+	tags, err := login.All(ctx, kms.NewListResourceTagsPaginator(f.kms, &kms.ListResourceTagsInput{KeyId: key}),
+		func(p *kms.ListResourceTagsOutput) []kmstypes.Tag { return p.Tags })
+	return login.Tags(tags), err
 }
 
 // findKeys marks a key that waits for its deletion as kept: it is unusable and free of charge until then
 // (https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html).
 func findKeys(ctx context.Context, f *finder) ([]Item, error) {
-	return f.confirmed(ctx, "kms:key", func(arn string) (Item, map[string]string, error) {
-		answer, err := f.kms.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &arn})
+	return f.confirmed(ctx, "kms:key", func(i *Item) (map[string]string, error) {
+		answer, err := f.kms.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &i.ARN})
 		if err != nil {
-			return Item{}, nil, err
+			return nil, err
 		}
-		key := answer.KeyMetadata
-		i := Item{ID: aws.ToString(key.KeyId), Name: string(key.KeyState)}
-		if key.KeyState == kmstypes.KeyStatePendingDeletion {
+		i.ID, i.Name = aws.ToString(answer.KeyMetadata.KeyId), string(answer.KeyMetadata.KeyState)
+		if answer.KeyMetadata.KeyState == kmstypes.KeyStatePendingDeletion {
 			i.kept = "KMS deletes a key only after a waiting time; it is unusable and free of charge until then"
 		} else {
-			f.cost(&i, "kms.key", 1)
+			f.cost(i, "kms.key", 1)
 		}
-		tags, err := f.keyTags(ctx, arn)
-		return i, tags, err
+		return f.keyTags(ctx, &i.ARN)
 	})
 }
 

@@ -28,7 +28,8 @@ func TestWithoutCredentialsTheRestIsSaid(t *testing.T) {
 	code, err := diagnose(t.Context(), &out, "../..", "dev")
 	require.NoError(t, err)
 	assert.Equal(t, 1, code)
-	for _, want := range []string{"problem          settings: cluster.publicAccessCidrs: found nothing", "ok               region: us-east-1", "could not check  credentials:", "aws sso login"} {
+	for _, want := range []string{"problem          settings: cluster.publicAccessCidrs: found nothing", "ok               region: us-east-1",
+		"could not check  credentials:", "aws sso login"} {
 		assert.Contains(t, out.String(), want)
 	}
 }
@@ -45,7 +46,8 @@ func TestSTSIsAskedInTheFilesRegion(t *testing.T) {
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r.Header.Get("Authorization")
 		w.WriteHeader(http.StatusForbidden)
-		_, err := io.WriteString(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>`)
+		_, err := io.WriteString(w,
+			`<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>`)
 		assert.NoError(t, err)
 	}))
 	t.Cleanup(listener.Close)
@@ -59,7 +61,8 @@ func TestSTSIsAskedInTheFilesRegion(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
 	for keys, want := range map[string]string{
 		"": "sign in with: aws sso login",
-		"  aws:assumeRole:\n    roleArn: arn:aws-us-gov:iam::111122223333:role/Deploy\n": "credentials: aws:assumeRole.roleArn arn:aws-us-gov:iam::111122223333:role/Deploy: ",
+		"  aws:assumeRole:\n    roleArn: arn:aws-us-gov:iam::111122223333:role/Deploy\n": "credentials: aws:assumeRole.roleArn " +
+			"arn:aws-us-gov:iam::111122223333:role/Deploy: ",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.dev.yaml"), []byte("config:\n  aws:region: us-gov-west-1\n"+keys), 0o600))
 		var out bytes.Buffer
@@ -75,7 +78,8 @@ func TestSTSIsAskedInTheFilesRegion(t *testing.T) {
 // A profile that a colleague has and this machine lacks is no reason to say nothing.
 func TestAProfileThatIsMissingIsSaid(t *testing.T) {
 	dir := t.TempDir()
-	for key, value := range map[string]string{"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""} {
+	for key, value := range map[string]string{"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+		"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""} {
 		t.Setenv(key, value)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))

@@ -18,7 +18,8 @@ import (
 // newSearch is one for stack dev, with one volume left behind.
 func newSearch() (s *search, model *awsmodel.Model, out *bytes.Buffer) {
 	model, out = awsmodel.New(awsmodel.Options{}), &bytes.Buffer{}
-	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"size": 10, "tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
+	model.Plant("aws:ebs/volume:Volume", "vol-1", "", awsmodel.InCluster, map[string]any{"size": 10,
+		"tags": map[string]any{"pulumi:project": "expense", "pulumi:stack": "dev"}})
 	return &search{
 		project: "../..", stack: "dev", out: out,
 		signIn: func(context.Context, leftovers.Stack) (aws.Config, error) {

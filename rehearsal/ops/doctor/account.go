@@ -40,7 +40,8 @@ func (e *examination) there(check string, tags map[string]string, otherwise stri
 	e.begun = true
 	says := "this stack's"
 	if !e.up {
-		says = fmt.Sprintf("this stack's, of an up that did not end: pulumi up --refresh --stack %s; if that says that it exists already, see docs/recovery.md", e.Stack)
+		says = fmt.Sprintf("this stack's, of an up that did not end: pulumi up --refresh --stack %s; if that says that it exists already, see "+
+			"docs/recovery.md", e.Stack)
 	}
 	e.ok(check, "%s", says)
 }
@@ -91,11 +92,7 @@ func (e *examination) domainTags(ctx context.Context) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	tags := map[string]string{}
-	for _, t := range answer.TagList {
-		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-	}
-	return tags, nil
+	return login.Tags(answer.TagList), nil
 }
 
 // logGroup looks whether a log group of the name is there. EKS and OpenSearch write one without tags when they write once more
@@ -118,7 +115,8 @@ func (e *examination) logGroup(ctx context.Context, name, another string) {
 	case err != nil:
 		e.unchecked(check, err)
 	case len(answer.Tags) == 0:
-		e.problem(check, "there already, without tags, as AWS writes it again after it was deleted: aws logs delete-log-group --log-group-name %s%s", name, e.where())
+		e.problem(check, "there already, without tags, as AWS writes it again after it was deleted: aws logs delete-log-group "+
+			"--log-group-name %s%s", name, e.where())
 	default:
 		e.there(check, answer.Tags, "taken by one that is not this stack's: "+another)
 	}
@@ -144,7 +142,8 @@ func (e *examination) kubernetes(ctx context.Context) {
 		e.unchecked(check, err)
 		return
 	case len(answer.ClusterVersions) == 0:
-		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions%s, and set one with: pulumi config set --path expense:cluster.version VERSION --stack %s", e.where(), e.Stack)
+		e.problem(check, "EKS does not have it; see which there are with: aws eks describe-cluster-versions%s, and set one with: pulumi "+
+			"config set --path expense:cluster.version VERSION --stack %s", e.where(), e.Stack)
 		return
 	}
 	found := answer.ClusterVersions[0]
@@ -157,9 +156,11 @@ func (e *examination) kubernetes(ctx context.Context) {
 	}
 	switch {
 	case found.VersionStatus != ekstypes.VersionStatusStandardSupport:
-		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s", found.VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
+		e.problem(check, "its status is %s; allowed is %s: pulumi config set --path expense:cluster.version VERSION --stack %s",
+			found.VersionStatus, ekstypes.VersionStatusStandardSupport, e.Stack)
 	case known != days:
-		e.problem(check, "EKS says that standard and extended support end on %s, internal/published/kubernetes-versions.csv says %s: write there what EKS says", days, known)
+		e.problem(check, "EKS says that standard and extended support end on %s, internal/published/kubernetes-versions.csv says %s: write "+
+			"there what EKS says", days, known)
 	default:
 		e.ok(check, "in standard support until %s", day(found.EndOfStandardSupportDate))
 	}
@@ -183,7 +184,8 @@ func (e *examination) engine(ctx context.Context) {
 		versions = append(versions, page.Versions...)
 	}
 	if !slices.Contains(versions, domain.EngineVersion) {
-		e.problem(check, "OpenSearch Service has %s: pulumi config set --path expense:logging.domain.engineVersion VERSION --stack %s", strings.Join(versions, ", "), e.Stack)
+		e.problem(check, "OpenSearch Service has %s: pulumi config set --path expense:logging.domain.engineVersion VERSION --stack %s",
+			strings.Join(versions, ", "), e.Stack)
 		return
 	}
 	e.ok(check, "available")
@@ -193,12 +195,14 @@ func (e *examination) engine(ctx context.Context) {
 			continue
 		}
 		check := "domain's " + path + " " + typ
-		answer, err := e.opensearch.ListInstanceTypeDetails(ctx, &opensearch.ListInstanceTypeDetailsInput{EngineVersion: &domain.EngineVersion, InstanceType: &typ, RetrieveAZs: aws.Bool(true)})
+		answer, err := e.opensearch.ListInstanceTypeDetails(ctx, &opensearch.ListInstanceTypeDetailsInput{EngineVersion: &domain.EngineVersion,
+			InstanceType: &typ, RetrieveAZs: aws.Bool(true)})
 		switch {
 		case err != nil:
 			e.unchecked(check, err)
 		case !slices.ContainsFunc(answer.InstanceTypeDetails, func(d ostypes.InstanceTypeDetails) bool { return string(d.InstanceType) == typ }):
-			e.problem(check, "not in %s for %s: pulumi config set --path expense:logging.domain.%s TYPE --stack %s", e.Settings.Region, domain.EngineVersion, path, e.Stack)
+			e.problem(check, "not in %s for %s: pulumi config set --path expense:logging.domain.%s TYPE --stack %s", e.Settings.Region,
+				domain.EngineVersion, path, e.Stack)
 		default:
 			e.ok(check, "available")
 			if path == "instanceType" {
@@ -250,7 +254,8 @@ func (e *examination) volumes(ctx context.Context) {
 		most, hasMost := limits["Maximum"+v.limit]
 		switch {
 		case !hasLeast || !hasMost:
-			e.unchecked(check, fmt.Errorf("not checked: AWS gives no Minimum%[1]s or no Maximum%[1]s for gp3 with %[2]s and %[3]s", v.limit, typ, l.Domain.EngineVersion))
+			e.unchecked(check, fmt.Errorf("not checked: AWS gives no Minimum%[1]s or no Maximum%[1]s for gp3 with %[2]s and %[3]s", v.limit, typ,
+				l.Domain.EngineVersion))
 		case v.value < least || v.value > most:
 			e.problem(check, "%d; %s takes %d to %d: "+set, v.value, typ, least, most, v.path, e.Stack)
 		default:
@@ -302,11 +307,7 @@ func (e *examination) role(ctx context.Context, name string) (there bool, tags m
 	if err != nil {
 		return false, nil, err
 	}
-	tags = map[string]string{}
-	for _, t := range answer.Role.Tags {
-		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-	}
-	return true, tags, nil
+	return true, login.Tags(answer.Role.Tags), nil
 }
 
 // boundary looks for the policy that bounds the stack's roles: IAM makes no role with one that is not there.
@@ -318,7 +319,8 @@ func (e *examination) boundary(ctx context.Context) {
 	check := "boundary " + arn
 	switch _, err := e.iam.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &arn}); {
 	case login.Missing(err):
-		e.problem(check, "the account has no such policy: make it as docs/ci.md has it, or do without: pulumi config rm --path expense:iam.permissionsBoundary --stack %s", e.Stack)
+		e.problem(check, "the account has no such policy: make it as docs/ci.md has it, or do without: pulumi config rm --path "+
+			"expense:iam.permissionsBoundary --stack %s", e.Stack)
 	case err != nil:
 		e.unchecked(check, err)
 	default:
@@ -343,15 +345,16 @@ func (e *examination) offerings(ctx context.Context) {
 		LocationType: ec2types.LocationTypeAvailabilityZoneId,
 		Filters:      []ec2types.Filter{{Name: aws.String("instance-type"), Values: types}},
 	})
-	for list.HasMorePages() {
-		page, err := list.NextPage(ctx)
-		if err != nil {
-			e.unchecked("instance types in zones", err)
-			return
-		}
-		for _, o := range page.InstanceTypeOfferings {
-			have[string(o.InstanceType)+" "+aws.ToString(o.Location)] = true
-		}
+	offered, err := login.All(ctx, list,
+		func(p *ec2.DescribeInstanceTypeOfferingsOutput) []ec2types.InstanceTypeOffering {
+			return p.InstanceTypeOfferings
+		})
+	if err != nil {
+		e.unchecked("instance types in zones", err)
+		return
+	}
+	for _, o := range offered {
+		have[string(o.InstanceType)+" "+aws.ToString(o.Location)] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Settings.Cluster.NodeGroups)) {
 		group := e.Settings.Cluster.NodeGroups[name]
@@ -394,7 +397,8 @@ func (e *examination) limit(ctx context.Context, q quota) (float64, error) {
 	if !login.Missing(err) {
 		return 0, err
 	}
-	byDefault, err := e.quotas.GetAWSDefaultServiceQuota(ctx, &servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: &q.service, QuotaCode: &q.code})
+	byDefault, err := e.quotas.GetAWSDefaultServiceQuota(ctx, &servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: &q.service,
+		QuotaCode: &q.code})
 	if err != nil {
 		return 0, err
 	}
@@ -409,7 +413,8 @@ func (e *examination) compare(ctx context.Context, q quota, used, need float64, 
 	case err != nil:
 		e.unchecked(check, err)
 	case used+need > limit:
-		e.problem(check, "the quota is %v, in use are %v, the stack needs %v%s: aws service-quotas request-service-quota-increase --service-code %s --quota-code %s --desired-value %v%s",
+		e.problem(check, "the quota is %v, in use are %v, the stack needs %v%s: aws service-quotas request-service-quota-increase "+
+			"--service-code %s --quota-code %s --desired-value %v%s",
 			limit, used, need, more, q.service, q.code, max(used+need, 2*need), e.where())
 	default:
 		e.ok(check, "%v, in use %v, needed %v%s", limit, used, need, more)
@@ -420,7 +425,11 @@ func (e *examination) compare(ctx context.Context, q quota, used, need float64, 
 func (e *examination) nodes(ctx context.Context) {
 	have := map[string]published.InstanceType{}
 	for some := range slices.Chunk(e.types(), 100) { // as many as EC2 takes at once
-		answer, err := e.ec2.DescribeInstanceTypes(ctx, &ec2.DescribeInstanceTypesInput{InstanceTypes: instanceTypes(some)})
+		question := &ec2.DescribeInstanceTypesInput{}
+		for _, name := range some {
+			question.InstanceTypes = append(question.InstanceTypes, ec2types.InstanceType(name))
+		}
+		answer, err := e.ec2.DescribeInstanceTypes(ctx, question)
 		if err != nil {
 			e.unchecked("sizes of the node groups' types", err)
 			return
@@ -486,13 +495,6 @@ func (e *examination) vcpus(ctx context.Context, have map[string]published.Insta
 	}
 }
 
-func instanceTypes(names []string) (out []ec2types.InstanceType) {
-	for _, name := range names {
-		out = append(out, ec2types.InstanceType(name))
-	}
-	return out
-}
-
 // limits compares what the network and the cluster need with what the account has left beside what this stack has already.
 func (e *examination) limits(ctx context.Context) {
 	gateways := map[config.NAT]float64{config.NATSingle: 1, config.NATPerZone: float64(len(e.Settings.Network.Zones))}[e.Settings.Network.NAT]
@@ -502,7 +504,8 @@ func (e *examination) limits(ctx context.Context) {
 		used  func(context.Context) (float64, error)
 		need  float64
 	}{
-		{vpcQuota, e.usedVPCs, 1}, {addressQuota, e.usedAddresses, gateways}, {natQuota, e.usedGateways, inZone}, {clusterQuota, e.usedClusters, 1},
+		{vpcQuota, e.usedVPCs, 1}, {addressQuota, e.usedAddresses, gateways}, {natQuota, e.usedGateways, inZone}, {clusterQuota, e.usedClusters,
+			1},
 	} {
 		used, err := l.used(ctx)
 		if err != nil {
@@ -514,21 +517,15 @@ func (e *examination) limits(ctx context.Context) {
 }
 
 func (e *examination) usedVPCs(ctx context.Context) (n float64, err error) {
-	list := ec2.NewDescribeVpcsPaginator(e.ec2, &ec2.DescribeVpcsInput{})
-	for list.HasMorePages() {
-		page, err := list.NextPage(ctx)
-		if err != nil {
-			return 0, err
-		}
-		for _, v := range page.Vpcs {
-			n += e.others(v.Tags)
-		}
+	vpcs, err := login.All(ctx, ec2.NewDescribeVpcsPaginator(e.ec2, nil), func(p *ec2.DescribeVpcsOutput) []ec2types.Vpc { return p.Vpcs })
+	for _, v := range vpcs {
+		n += e.others(v.Tags)
 	}
-	return n, nil
+	return n, err
 }
 
 func (e *examination) usedAddresses(ctx context.Context) (n float64, err error) {
-	answer, err := e.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{})
+	answer, err := e.ec2.DescribeAddresses(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -539,59 +536,40 @@ func (e *examination) usedAddresses(ctx context.Context) (n float64, err error) 
 }
 
 // others counts a thing of EC2: 0 if it is this stack's, else 1.
-func (e *examination) others(list []ec2types.Tag) float64 {
-	tags := map[string]string{}
-	for _, t := range list {
-		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-	}
-	if e.ours(tags) {
+func (e *examination) others(tags []ec2types.Tag) float64 {
+	if e.ours(login.Tags(tags)) {
 		return 0
 	}
 	return 1
 }
 
 // usedGateways counts those in the fullest of the network's zones.
-func (e *examination) usedGateways(ctx context.Context) (float64, error) {
-	zones := map[string]string{}
-	subnets := ec2.NewDescribeSubnetsPaginator(e.ec2, &ec2.DescribeSubnetsInput{})
-	for subnets.HasMorePages() {
-		page, err := subnets.NextPage(ctx)
-		if err != nil {
-			return 0, err
-		}
-		for _, s := range page.Subnets {
-			zones[aws.ToString(s.SubnetId)] = aws.ToString(s.AvailabilityZoneId)
+func (e *examination) usedGateways(ctx context.Context) (most float64, err error) {
+	subnets, err := login.All(ctx, ec2.NewDescribeSubnetsPaginator(e.ec2, nil),
+		func(p *ec2.DescribeSubnetsOutput) []ec2types.Subnet { return p.Subnets })
+	if err != nil {
+		return 0, err
+	}
+	zones, counts := map[string]string{}, map[string]float64{}
+	for _, s := range subnets {
+		zones[aws.ToString(s.SubnetId)] = aws.ToString(s.AvailabilityZoneId)
+	}
+	gateways, err := login.All(ctx, ec2.NewDescribeNatGatewaysPaginator(e.ec2, nil),
+		func(p *ec2.DescribeNatGatewaysOutput) []ec2types.NatGateway { return p.NatGateways })
+	for _, g := range gateways {
+		zone := zones[aws.ToString(g.SubnetId)]
+		if g.State != ec2types.NatGatewayStateDeleted && slices.Contains(e.Settings.Network.Zones, zone) {
+			counts[zone] += e.others(g.Tags)
+			most = max(most, counts[zone])
 		}
 	}
-	counts, most := map[string]float64{}, 0.0
-	gateways := ec2.NewDescribeNatGatewaysPaginator(e.ec2, &ec2.DescribeNatGatewaysInput{})
-	for gateways.HasMorePages() {
-		page, err := gateways.NextPage(ctx)
-		if err != nil {
-			return 0, err
-		}
-		for _, g := range page.NatGateways {
-			zone := zones[aws.ToString(g.SubnetId)]
-			if g.State != ec2types.NatGatewayStateDeleted && slices.Contains(e.Settings.Network.Zones, zone) {
-				counts[zone] += e.others(g.Tags)
-				most = max(most, counts[zone])
-			}
-		}
-	}
-	return most, nil
+	return most, err
 }
 
-func (e *examination) usedClusters(ctx context.Context) (n float64, err error) {
-	list := eks.NewListClustersPaginator(e.eks, &eks.ListClustersInput{})
-	for list.HasMorePages() {
-		page, err := list.NextPage(ctx)
-		if err != nil {
-			return 0, err
-		}
-		n += float64(len(page.Clusters))
-	}
+func (e *examination) usedClusters(ctx context.Context) (float64, error) {
+	names, err := login.All(ctx, eks.NewListClustersPaginator(e.eks, nil), func(p *eks.ListClustersOutput) []string { return p.Clusters })
 	if e.up {
-		n--
+		return float64(len(names) - 1), err
 	}
-	return n, nil
+	return float64(len(names)), err
 }

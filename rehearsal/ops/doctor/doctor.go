@@ -108,7 +108,8 @@ func Examine(ctx context.Context, options Options) []Finding {
 	// https://docs.aws.amazon.com/general/latest/gr/billing.html
 	e.freetier = freetier.NewFromConfig(cfg, func(o *freetier.Options) { o.Region = "us-east-1" })
 	if signedIn && e.Settings != nil {
-		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.boundary, e.offerings, e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
+		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.boundary, e.offerings,
+			e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
 			check(ctx)
 		}
 	}
@@ -168,7 +169,8 @@ func (e *examination) settings() {
 		e.ok(check, "complete")
 	}
 	if e.Settings != nil && e.Settings.WebSecret == nil {
-		e.ok("web secret", "none, so web gets no secret; set one with: pulumi config set --secret --path 'expense:webSecret.API_TOKEN' 'the-token' --stack %s", e.Stack)
+		e.ok("web secret", "none, so web gets no secret; set one with: pulumi config set --secret --path 'expense:webSecret.API_TOKEN' "+
+			"'the-token' --stack %s", e.Stack)
 	}
 }
 
@@ -176,7 +178,8 @@ func (e *examination) settings() {
 func (e *examination) region(environment string) {
 	const check = "region"
 	if environment != "" && environment != e.Settings.Region {
-		e.problem(check, "the environment says %s, the settings %s; aws commands would look in the wrong place: export AWS_REGION=%s", environment, e.Settings.Region, e.Settings.Region)
+		e.problem(check, "the environment says %s, the settings %s; aws commands would look in the wrong place: export AWS_REGION=%s",
+			environment, e.Settings.Region, e.Settings.Region)
 		return
 	}
 	e.ok(check, "%s", e.Settings.Region)
@@ -209,7 +212,8 @@ func (e *examination) credentials(ctx context.Context) bool {
 	}
 	e.ok(check, "account %s as %s", aws.ToString(caller.Account), aws.ToString(caller.Arn))
 	if e.Account.ID() == "" {
-		e.ok("account", "the settings name none; if this one is the stack's: pulumi config set --path --type string 'aws:allowedAccountIds[0]' %s --stack %s", aws.ToString(caller.Account), e.Stack)
+		e.ok("account", "the settings name none; if this one is the stack's: pulumi config set --path --type string "+
+			"'aws:allowedAccountIds[0]' %s --stack %s", aws.ToString(caller.Account), e.Stack)
 	}
 	return true
 }

@@ -52,7 +52,8 @@ func healthy(t *testing.T) *patient {
 		model: awsmodel.New(awsmodel.Options{}),
 		file:  func(text string) string { return text },
 		said: map[string]string{
-			"aws": "aws-cli/2.31.4 Python/3.13.7 Linux/6.1 exe/x86_64", "pulumi": "v3.259.0", "kubectl": "Client Version: v1.35.4\nKustomize Version: v5.7.1",
+			"aws": "aws-cli/2.31.4 Python/3.13.7 Linux/6.1 exe/x86_64", "pulumi": "v3.259.0", "kubectl": "Client Version: v1.35.4\nKustomize " +
+				"Version: v5.7.1",
 		},
 	}
 	zones := []string{"use1-az1", "use1-az2"}
@@ -63,7 +64,8 @@ func healthy(t *testing.T) *patient {
 		VolumeKey:  "alias/aws/ebs",
 		Engines:    []string{"OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1"}, DomainTypes: []string{"t3.small.search"},
 		VolumeLimits: map[string]string{
-			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800", "MinimumThroughput": "125", "MaximumThroughput": "260",
+			"MinimumVolumeSize": "10", "MaximumVolumeSize": "100", "MinimumIops": "3000", "MaximumIops": "11800",
+			"MinimumThroughput": "125", "MaximumThroughput": "260",
 		},
 	}}
 	p.config = p.api.Config()
@@ -75,9 +77,11 @@ func TestAnImageIsPinnedToWhatItsTagIs(t *testing.T) {
 	now, before := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
 	const alma = "public.ecr.aws/docker/library/almalinux:9.7"
 	for _, c := range []struct{ digest, reference, want string }{
-		{now, alma, "there; pin it to what the tag is today with: pulumi config set --path 'expense:workloads.images.alma' " + alma + "@" + now + " --stack dev"},
+		{now, alma, "there; pin it to what the tag is today with: pulumi config set --path 'expense:workloads.images.alma' " +
+			"" + alma + "@" + now + " --stack dev"},
 		{now, alma + "@" + now, "there"},
-		{now, alma + "@" + before, "there; the tag has another image by now, take it with: pulumi config set --path 'expense:workloads.images.alma' " + alma + "@" + now + " --stack dev"},
+		{now, alma + "@" + before, "there; the tag has another image by now, take it with: pulumi config set --path " +
+			"'expense:workloads.images.alma' " + alma + "@" + now + " --stack dev"},
 		{now, "public.ecr.aws:443/docker/library/almalinux@" + before, "there"},
 		{"", alma, "there"},
 		{"sha256:$(reboot)", alma, "there"},
@@ -107,7 +111,8 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Host == "auth.example":
 		fmt.Fprintf(w, `{"token": %q}`, r.URL.Query().Get("service")+" "+r.URL.Query().Get("scope"))
 	case r.Header.Get("Authorization") == "":
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="https://auth.example/token",service=%q,scope=%q`, r.URL.Host, strings.Split(r.URL.Path, "/manifests/")[0]))
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="https://auth.example/token",service=%q,scope=%q`, r.URL.Host,
+			strings.Split(r.URL.Path, "/manifests/")[0]))
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.Header.Get("Authorization") != "Bearer "+r.URL.Host+" "+strings.Split(r.URL.Path, "/manifests/")[0]:
 		w.WriteHeader(http.StatusForbidden)
@@ -141,7 +146,8 @@ func (p *patient) examine(t *testing.T) []Finding {
 	settings, problems, err := Settings(dir, "dev")
 	require.NoError(t, err)
 	account, region, _ := config.FileAccount(dir, "dev")
-	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Region: region, Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
+	return Examine(context.Background(), Options{Config: p.config, SignedOut: p.signedOut, Account: account, Stack: "dev", Region: region,
+		Settings: settings, Problems: problems, Run: p.run, HTTP: &http.Client{Transport: p}})
 }
 
 // signedIn is who looks, autoScaling the role that starts nodes.
@@ -187,8 +193,10 @@ func TestWhereNothingIsWrongEverythingIsOK(t *testing.T) {
 func TestAWrongAccountIsSaidFirst(t *testing.T) {
 	region := "aws:region: us-east-1\n"
 	for keys, want := range map[string]string{
-		"  aws:allowedAccountIds: ['999999999999']\n":                                        "allows: 999999999999; use another account's, for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME",
-		"  aws:allowedAccountIds: ['999999999999']\n  aws:profile: work\n":                   "for example with: pulumi config set aws:profile NAME --stack dev",
+		"  aws:allowedAccountIds: ['999999999999']\n": "allows: 999999999999; use another account's, " +
+			"for example with: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; export AWS_PROFILE=NAME",
+		"  aws:allowedAccountIds: ['999999999999']\n  aws:profile: work\n": "for example with: pulumi config set " +
+			"aws:profile NAME --stack dev",
 		"  aws:forbiddenAccountIds: ['111122223333']\n  expense:wrong: whatever it may be\n": "which is in aws:forbiddenAccountIds",
 	} {
 		p := healthy(t)
@@ -303,17 +311,22 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		change      func(*patient)
 		check, want string
 	}{
-		"no aws":                     {func(p *patient) { delete(p.said, "aws") }, "aws", "getting-started-install.html"},
-		"an old aws":                 {func(p *patient) { p.said["aws"] = "aws-cli/2.9.19 Python/3.9" }, "aws", "found 2.9.19; allowed from 2.22.23"},
-		"an aws of version 1":        {func(p *patient) { p.said["aws"] = "aws-cli/1.46.3 Python/3.13" }, "aws", "found 1.46.3"},
-		"an old kubectl":             {func(p *patient) { p.said["kubectl"] = "Client Version: v1.30.9" }, "kubectl", "found 1.30.9; allowed from 1.31.0"},
-		"no pulumi":                  {func(p *patient) { delete(p.said, "pulumi") }, "pulumi", "pulumi.com/docs/install"},
-		"no kubectl":                 {func(p *patient) { delete(p.said, "kubectl") }, "kubectl", "kubernetes.io/docs/tasks/tools"},
-		"nobody may reach the API":   {edit("    publicAccessCidrs: [203.0.113.7/32]\n", ""), "settings", "pulumi config set --path 'expense:cluster.publicAccessCidrs[0]'"},
-		"another region":             {func(p *patient) { p.config.Region = "eu-west-1" }, "region", "export AWS_REGION=us-east-1"},
-		"a new account's spot quota": {quota("L-34B43A08", 5), "quota vCPUs of standard spot instances", "--quota-code L-34B43A08 --desired-value 20"},
+		"no aws": {func(p *patient) { delete(p.said, "aws") }, "aws", "getting-started-install.html"},
+		"an old aws": {func(p *patient) { p.said["aws"] = "aws-cli/2.9.19 Python/3.9" }, "aws",
+			"found 2.9.19; allowed from 2.22.23"},
+		"an aws of version 1": {func(p *patient) { p.said["aws"] = "aws-cli/1.46.3 Python/3.13" }, "aws", "found 1.46.3"},
+		"an old kubectl": {func(p *patient) { p.said["kubectl"] = "Client Version: v1.30.9" }, "kubectl",
+			"found 1.30.9; allowed from 1.31.0"},
+		"no pulumi":  {func(p *patient) { delete(p.said, "pulumi") }, "pulumi", "pulumi.com/docs/install"},
+		"no kubectl": {func(p *patient) { delete(p.said, "kubectl") }, "kubectl", "kubernetes.io/docs/tasks/tools"},
+		"nobody may reach the API": {edit("    publicAccessCidrs: [203.0.113.7/32]\n", ""), "settings",
+			"pulumi config set --path 'expense:cluster.publicAccessCidrs[0]'"},
+		"another region": {func(p *patient) { p.config.Region = "eu-west-1" }, "region", "export AWS_REGION=us-east-1"},
+		"a new account's spot quota": {quota("L-34B43A08", 5), "quota vCPUs of standard spot instances",
+			"--quota-code L-34B43A08 --desired-value 20"},
 		"nodes that hold too few pods": {machines("m99i.small", 4), "pods on nodes",
-			`cluster.nodeGroups.expense.instanceTypes[0]: found "m99i.small", whose nodes hold 4 pods; allowed: types whose nodes hold more than the 5 pods`},
+			`cluster.nodeGroups.expense.instanceTypes[0]: found "m99i.small", whose nodes hold 4 pods; allowed: ` +
+				`types whose nodes hold more than the 5 pods`},
 		"nodes without room for coredns": {machines("m99i.medium", 7), "pods on nodes",
 			"cluster.nodeGroups: found nodes without taints with room for 6 pods beside the add-ons' 5 on each; allowed: room for the 7 pods"},
 		"no VPC left":     {many("aws:ec2/vpc:Vpc", "vpc-", 5, nil), "quota VPCs", "--quota-code L-F678F1CE"},
@@ -324,49 +337,67 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 			many("aws:ec2/natGateway:NatGateway", "nat-", 5, map[string]any{"subnetId": "subnet-1"})(p)
 		}, "quota NAT gateways in a zone", "--quota-code L-FE5A380F"},
 		"a role that is there": {func(p *patient) {
-			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS, map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
+			p.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "slr", "", awsmodel.AWS,
+				map[string]any{"name": "AWSServiceRoleForAmazonOpenSearchService"})
 		}, "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole false"},
-		"a role that is missing":        {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"), "role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
-		"a zone without the type":       {func(p *patient) { p.api.Region.Offered["m5.large"] = []string{"use1-az1"} }, "instance types of expense", "use1-az2 has none of m5.large"},
+		"a role that is missing": {edit("createServiceLinkedRole: true", "createServiceLinkedRole: false"),
+			"role AWSServiceRoleForAmazonOpenSearchService", "createServiceLinkedRole true"},
+		"a zone without the type": {func(p *patient) { p.api.Region.Offered["m5.large"] = []string{"use1-az1"} },
+			"instance types of expense", "use1-az2 has none of m5.large"},
 		"a version in extended support": {edit(`version: "1.35"`, `version: "1.33"`), "Kubernetes 1.33", "EXTENDED_SUPPORT"},
 		"a version that EKS lacks":      {kubernetes("1.35", nil), "Kubernetes 1.35", "describe-cluster-versions"},
-		"a version whose support ends on another day": {kubernetes("1.35", func(v *published.KubernetesVersion) { v.StandardEnds = v.StandardEnds.AddDate(0, 1, 0) }),
-			"Kubernetes 1.35", "EKS says that standard and extended support end on 2027-04-27 and 2028-03-27, internal/published/kubernetes-versions.csv says 2027-03-27 and 2028-03-27"},
+		"a version whose support ends on another day": {kubernetes("1.35",
+			func(v *published.KubernetesVersion) { v.StandardEnds = v.StandardEnds.AddDate(0, 1, 0) }),
+			"Kubernetes 1.35", "EKS says that standard and extended support end on 2027-04-27 and 2028-03-27, " +
+				"internal/published/kubernetes-versions.csv says 2027-03-27 and 2028-03-27"},
 		"a version whose days are not known": {func(p *patient) {
 			edit(`version: "1.35"`, `version: "1.99"`)(p)
 			kubernetes("1.35", func(v *published.KubernetesVersion) { v.Version = "1.99" })(p)
 		}, "Kubernetes 1.99", "internal/published/kubernetes-versions.csv says nothing"},
-		"an engine that AWS lacks": {func(p *patient) { p.api.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19", "OpenSearch_2.17"},
+		"an engine that AWS lacks": {func(p *patient) { p.api.Region.Engines = []string{"OpenSearch_2.17"} }, "engine OpenSearch_2.19",
+			"OpenSearch_2.17"},
 		"a zone that the account lacks": {func(p *patient) {
 			edit("use1-az2", "use1-az7")(p)
 			p.api.Region.Offered["m5.large"] = []string{"use1-az1", "use1-az7"}
 		}, "availability zones", "'expense:network.zones[1]' ZONE"},
 		"a zone without the endpoint service": {func(p *patient) { p.endpoints("sts", "use1-az2", "use1-az4") },
-			"VPC endpoint service com.amazonaws.us-east-1.sts", "not in use1-az1, but in use1-az2, use1-az4: pulumi config set --path 'expense:network.zones[0]' ZONE"},
+			"VPC endpoint service com.amazonaws.us-east-1.sts", "not in use1-az1, but in use1-az2, use1-az4: pulumi config set --path " +
+				"'expense:network.zones[0]' ZONE"},
 		"an endpoint service without policies": {func(p *patient) { p.api.Region.NoEndpointPolicy = []string{"com.amazonaws.us-east-1.sts"} },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "AWS takes no policy for it"},
 		"a region without an endpoint service": {func(p *patient) { p.endpoints("sts") },
 			"VPC endpoint service com.amazonaws.us-east-1.sts", "pulumi config set aws:region REGION"},
 		"a zone without the domain's type": {func(p *patient) { p.api.Region.DomainZones = map[string][]string{"t3.small.search": {"use1-az2"}} },
 			"zones of t3.small.search", "not in use1-az1, but in use1-az2"},
-		"a domain type that AWS lacks":     {func(p *patient) { p.api.Region.DomainTypes = nil }, "domain's instanceType t3.small.search", "expense:logging.domain.instanceType"},
-		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB", "10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
-		"volumes with too few IOPS":        {limit("MinimumIops", "4000"), "domain's volumes in IOPS", "3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
-		"volumes that are too slow":        {limit("MinimumThroughput", "250"), "domain's volumes in MiB/s", "expense:logging.domain.throughputMiB NUMBER --stack dev"},
+		"a domain type that AWS lacks": {func(p *patient) { p.api.Region.DomainTypes = nil }, "domain's instanceType t3.small.search",
+			"expense:logging.domain.instanceType"},
+		"volumes too large for their type": {limit("MaximumVolumeSize", "9"), "domain's volumes in GiB",
+			"10; t3.small.search takes 10 to 9: pulumi config set --path expense:logging.retentionDays"},
+		"volumes with too few IOPS": {limit("MinimumIops", "4000"), "domain's volumes in IOPS",
+			"3000; t3.small.search takes 4000 to 11800: pulumi config set --path expense:logging.domain.iops"},
+		"volumes that are too slow": {limit("MinimumThroughput", "250"), "domain's volumes in MiB/s",
+			"expense:logging.domain.throughputMiB NUMBER --stack dev"},
 		"a free plan": {func(p *patient) { p.api.Region.Plan = "FREE" }, "account's plan",
-			"m5.large is not; m7i-flex.large, which has the shape of m5.large, is: pulumi config set --path 'expense:cluster.nodeGroups.expense.instanceTypes[0]' TYPE --stack dev"},
+			"m5.large is not; m7i-flex.large, which has the shape of m5.large, is: pulumi config set --path " +
+				"'expense:cluster.nodeGroups.expense.instanceTypes[0]' TYPE --stack dev"},
 		"a customer's key for all volumes": {func(p *patient) { p.volumeKey("", "") }, "default key of volumes",
-			"no node would start: aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com --region us-east-1; aws kms create-grant --key-id arn:aws:kms:us-east-1:111122223333:key/0000-1111 --grantee-principal " + autoScaling + " --operations Encrypt"},
-		"the creator among the admins": {edit("    publicAccess: true\n", "    publicAccess: true\n    admins: ['arn:aws:iam::111122223333:role/other', '"+signedIn+"']\n"),
+			"no node would start: aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com --region us-east-1; aws kms " +
+				"create-grant --key-id arn:aws:kms:us-east-1:111122223333:key/0000-1111 --grantee-principal " + autoScaling + " --operations Encrypt"},
+		"the creator among the admins": {edit("    publicAccess: true\n", "    publicAccess: true\n    admins: "+
+			"['arn:aws:iam::111122223333:role/other', '"+signedIn+"']\n"),
 			"cluster.admins", "pulumi config rm --path 'expense:cluster.admins[1]' --stack dev"},
 		"the creator among the readers": {edit("    publicAccess: true\n", "    publicAccess: true\n    readers: ['"+signedIn+"']\n"),
 			"cluster.readers", "pulumi config rm --path 'expense:cluster.readers[0]' --stack dev"},
-		"a log group of the name with tags": {func(p *patient) { p.plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "prod", nil) },
+		"a log group of the name with tags": {func(p *patient) {
+			p.plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "prod",
+				nil)
+		},
 			"log group /aws/eks/expense/cluster", "expense:cluster.name ANOTHER"},
 		"a log group of the domain's name": {func(p *patient) {
 			p.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/OpenSearchService/domains/expense/index-slow", "", awsmodel.AWS, nil)
 		}, "log group /aws/OpenSearchService/domains/expense/index-slow", "aws logs delete-log-group"},
-		"a boundary that the account lacks": {edit("  expense:workloads:\n", "  expense:iam: {permissionsBoundary: '"+bounding+"'}\n  expense:workloads:\n"),
+		"a boundary that the account lacks": {edit("  expense:workloads:\n", "  expense:iam: {permissionsBoundary: '"+bounding+"'}\n  "+
+			"expense:workloads:\n"),
 			"boundary " + bounding, "pulumi config rm --path expense:iam.permissionsBoundary --stack dev"},
 		"another stack's role": {func(p *patient) {
 			p.plant("aws:opensearch/domain:Domain", "domain", "dev", map[string]any{"domainName": "expense"})
@@ -384,7 +415,8 @@ func TestEachProblemIsFoundAlone(t *testing.T) {
 		"a log group of the name": {func(p *patient) {
 			p.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "", awsmodel.AWS, nil)
 		}, "log group /aws/eks/expense/cluster", "aws logs delete-log-group"},
-		"an image that is not there": {func(p *patient) { p.absent = "public.ecr.aws/v2/docker/library/almalinux/manifests/9.7" }, "image public.ecr.aws/docker/library/almalinux:9.7", "correct its reference"},
+		"an image that is not there": {func(p *patient) { p.absent = "public.ecr.aws/v2/docker/library/almalinux/manifests/9.7" },
+			"image public.ecr.aws/docker/library/almalinux:9.7", "correct its reference"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -481,7 +513,8 @@ func TestWhatAFailedUpLeftIsTheStacksOwn(t *testing.T) {
 	p.begun()
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
-	for _, check := range []string{"domain name expense", "log group /aws/eks/expense/cluster", "log group /aws/OpenSearchService/domains/expense/application"} {
+	for _, check := range []string{"domain name expense", "log group /aws/eks/expense/cluster",
+		"log group /aws/OpenSearchService/domains/expense/application"} {
 		assert.Contains(t, says(findings), check+": this stack's, of an up that did not end: pulumi up --refresh --stack dev")
 	}
 	assert.Contains(t, says(findings), "role AWSServiceRoleForAmazonOpenSearchService: this stack's")
@@ -509,7 +542,8 @@ func TestADefaultKeyThatAutoScalingMayUseIsNoProblem(t *testing.T) {
 
 // On the free plan the types that it may start are right; who has none, or pays, may start all.
 func TestATypeOfTheFreePlanIsNoProblem(t *testing.T) {
-	for plan, want := range map[string]string{"FREE": "account's plan: FREE; whether it allows spot instances", "PAID": "account's plan: PAID", "": "account's plan: none"} {
+	for plan, want := range map[string]string{"FREE": "account's plan: FREE; whether it allows spot instances",
+		"PAID": "account's plan: PAID", "": "account's plan: none"} {
 		p := healthy(t)
 		if p.api.Region.Plan = plan; plan == "FREE" {
 			p.api.Region.FreeTypes = []string{"m5.large"}
@@ -524,9 +558,11 @@ func TestATypeOfTheFreePlanIsNoProblem(t *testing.T) {
 func TestASessionIsItsRole(t *testing.T) {
 	for arn, want := range map[string]bool{
 		"arn:aws:iam::111122223333:role/Deploy": true, "arn:aws:iam::111122223333:role/ci/Deploy": true,
-		"arn:aws:iam::111122223333:role/ReDeploy": false, "arn:aws:iam::999999999999:role/Deploy": false, "arn:aws:iam::111122223333:user/Deploy": false,
+		"arn:aws:iam::111122223333:role/ReDeploy": false, "arn:aws:iam::999999999999:role/Deploy": false,
+		"arn:aws:iam::111122223333:user/Deploy": false,
 	} {
-		e := &examination{caller: "arn:aws:sts::111122223333:assumed-role/Deploy/session", Options: Options{Settings: &config.Config{Cluster: config.Cluster{Admins: []string{arn}}}}}
+		e := &examination{caller: "arn:aws:sts::111122223333:assumed-role/Deploy/session",
+			Options: Options{Settings: &config.Config{Cluster: config.Cluster{Admins: []string{arn}}}}}
 		e.creator(t.Context())
 		assert.Equal(t, want, e.findings[0].Status == Problem, arn)
 	}
@@ -555,7 +591,8 @@ func TestNoCallMayFailUnnoticed(t *testing.T) {
 // Service Quotas has a value only where somebody asked for another than AWS's default.
 func TestAQuotaThatNobodyChangedHasItsDefault(t *testing.T) {
 	p := healthy(t)
-	p.api.Inject("servicequotas:GetServiceQuota", awsapi.Fault{Code: "NoSuchResourceException", Message: "The request failed because the specified service quota does not exist."})
+	p.api.Inject("servicequotas:GetServiceQuota", awsapi.Fault{Code: "NoSuchResourceException",
+		Message: "The request failed because the specified service quota does not exist."})
 	findings := p.examine(t)
 	assert.Empty(t, of(findings, Problem))
 	assert.Empty(t, of(findings, Unchecked))
@@ -583,7 +620,8 @@ func TestALimitThatAWSDoesNotGiveIsNotChecked(t *testing.T) {
 	assert.Empty(t, of(findings, Problem))
 	unchecked := of(findings, Unchecked)
 	require.Len(t, unchecked, 2)
-	assert.Contains(t, unchecked[0].Says, "not checked: AWS gives no MinimumIops or no MaximumIops for gp3 with t3.small.search and OpenSearch_2.19")
+	assert.Contains(t, unchecked[0].Says, "not checked: AWS gives no MinimumIops or no MaximumIops for gp3 with t3.small.search and "+
+		"OpenSearch_2.19")
 	assert.Contains(t, unchecked[1].Says, "no MinimumThroughput")
 }
 
@@ -596,7 +634,10 @@ func TestWithoutCredentialsNothingIsSaidOfTheAccount(t *testing.T) {
 	assert.Contains(t, of(findings, Unchecked)[0].Says, "aws sso login")
 
 	// Other credentials mend no network.
-	p.config.APIOptions, p.config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+	p.config.APIOptions, p.config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) {
+		return nil,
+			errors.New("connection refused")
+	})
 	says := of(p.examine(t), Unchecked)[0].Says
 	assert.Contains(t, says, "connection refused")
 	assert.NotContains(t, says, "sign in")
@@ -623,8 +664,10 @@ func TestImagesThatCannotBeAskedForAreNoProblem(t *testing.T) {
 
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for image, command := range map[string]string{
-		"111122223333.dkr.ecr.us-east-1.amazonaws.com/a/nginx:1":              "--registry-id 111122223333 --region us-east-1 --repository-name a/nginx --image-ids imageTag=1",
-		"444455556666.dkr.ecr-fips.eu-west-1.amazonaws.com/nginx:1@" + digest: "--registry-id 444455556666 --region eu-west-1 --repository-name nginx --image-ids imageDigest=" + digest,
+		"111122223333.dkr.ecr.us-east-1.amazonaws.com/a/nginx:1": "--registry-id 111122223333 --region us-east-1 " +
+			"--repository-name a/nginx --image-ids imageTag=1",
+		"444455556666.dkr.ecr-fips.eu-west-1.amazonaws.com/nginx:1@" + digest: "--registry-id 444455556666 --region eu-west-1 " +
+			"--repository-name nginx --image-ids imageDigest=" + digest,
 	} {
 		p = healthy(t)
 		edit("  expense:workloads:\n", "  expense:workloads:\n    images: {nginx: '"+image+"'}\n")(p)
@@ -650,9 +693,11 @@ func TestReferencesToImagesAreReadAsDockerReadsThem(t *testing.T) {
 func TestASizeIsThatOfTheDefaultCard(t *testing.T) {
 	assert.Equal(t, published.InstanceType{VCPU: 96, Interfaces: 15, Addresses: 50}, sizeOf(ec2types.InstanceTypeInfo{
 		VCpuInfo: &ec2types.VCpuInfo{DefaultVCpus: aws.Int32(96)},
-		NetworkInfo: &ec2types.NetworkInfo{Ipv4AddressesPerInterface: aws.Int32(50), DefaultNetworkCardIndex: aws.Int32(1), MaximumNetworkInterfaces: aws.Int32(23),
+		NetworkInfo: &ec2types.NetworkInfo{Ipv4AddressesPerInterface: aws.Int32(50), DefaultNetworkCardIndex: aws.Int32(1),
+			MaximumNetworkInterfaces: aws.Int32(23),
 			NetworkCards: []ec2types.NetworkCardInfo{
-				{NetworkCardIndex: aws.Int32(0), MaximumNetworkInterfaces: aws.Int32(8)}, {NetworkCardIndex: aws.Int32(1), MaximumNetworkInterfaces: aws.Int32(15)},
+				{NetworkCardIndex: aws.Int32(0), MaximumNetworkInterfaces: aws.Int32(8)}, {NetworkCardIndex: aws.Int32(1),
+					MaximumNetworkInterfaces: aws.Int32(15)},
 			}},
 	}))
 	assert.Zero(t, sizeOf(ec2types.InstanceTypeInfo{}).Pods())

@@ -26,9 +26,11 @@ type tool struct {
 }
 
 var tools = []tool{
-	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), &OldestAWS, "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
+	{"aws", []string{"--version"}, regexp.MustCompile(`aws-cli/(\d+\.\d+\.\d+)`), &OldestAWS,
+		"https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"},
 	{"pulumi", []string{"version"}, regexp.MustCompile(`v?(\d+\.\d+\.\d+)`), &OldestPulumi, "https://www.pulumi.com/docs/install/"},
-	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), &OldestKubectl, "https://kubernetes.io/docs/tasks/tools/"},
+	{"kubectl", []string{"version", "--client"}, regexp.MustCompile(`v(\d+\.\d+\.\d+)`), &OldestKubectl,
+		"https://kubernetes.io/docs/tasks/tools/"},
 }
 
 var (
@@ -144,7 +146,8 @@ func (i image) describe() string {
 		version = "imageDigest=" + i.version
 	}
 	host := append(strings.Split(i.host, "."), "", "") // ACCOUNT.dkr.ecr.REGION
-	return fmt.Sprintf("aws ecr describe-images --registry-id %s --region %s --repository-name %s --image-ids %s", host[0], host[3], i.repository, version)
+	return fmt.Sprintf("aws ecr describe-images --registry-id %s --region %s --repository-name %s --image-ids %s", host[0], host[3],
+		i.repository, version)
 }
 
 // manifests are the forms in which a registry may have an image

@@ -97,7 +97,8 @@ func (e *examination) volumeKey(ctx context.Context) {
 		if !there {
 			first = "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com" + e.where() + "; "
 		}
-		e.problem(check, "%s, and neither its policy nor a grant names %s: no node would start: %saws kms create-grant --key-id %s --grantee-principal %s --operations %s%s; for the claims' volumes see docs/recovery.md",
+		e.problem(check, "%s, and neither its policy nor a grant names %s: no node would start: %saws kms create-grant --key-id %s "+
+			"--grantee-principal %s --operations %s%s; for the claims' volumes see docs/recovery.md",
 			aws.ToString(arn), name, first, aws.ToString(arn), role, volumeGrants, e.where())
 	}
 }
@@ -123,7 +124,8 @@ func (e *examination) creator(context.Context) {
 		for at, arn := range list.arns {
 			same := role != "" && strings.Contains(arn, ":"+account+":role/") && strings.HasSuffix(arn, "/"+role)
 			if arn == e.caller || same {
-				e.problem(list.path, "%s is who signs in here: EKS makes him an administrator of the cluster that he makes, and refuses a second entry: pulumi config rm --path 'expense:%s[%d]' --stack %s",
+				e.problem(list.path, "%s is who signs in here: EKS makes him an administrator of the cluster that he makes, and refuses a second "+
+					"entry: pulumi config rm --path 'expense:%s[%d]' --stack %s",
 					arn, list.path, at, e.Stack)
 				return
 			}

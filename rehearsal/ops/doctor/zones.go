@@ -61,7 +61,8 @@ func without(list, taken []string) []string {
 
 // otherZone is the command that puts another zone in the place of one.
 func (e *examination) otherZone(zone string) string {
-	return fmt.Sprintf("pulumi config set --path 'expense:network.zones[%d]' ZONE --stack %s", slices.Index(e.Settings.Network.Zones, zone), e.Stack)
+	return fmt.Sprintf("pulumi config set --path 'expense:network.zones[%d]' ZONE --stack %s", slices.Index(e.Settings.Network.Zones, zone),
+		e.Stack)
 }
 
 // endpointServices looks for the services of the VPC endpoints. A region may lack one, and so may a zone
@@ -96,13 +97,16 @@ func (e *examination) endpointServices(ctx context.Context) {
 		lacking := without(network.EndpointZones(), zones[name])
 		switch {
 		case !there[name] && slices.Contains([]string{gateway, prefix + "sts"}, name):
-			e.problem(check, "not in %s, and every stack has such an endpoint: pulumi config set aws:region REGION --stack %s", e.Settings.Region, e.Stack)
+			e.problem(check, "not in %s, and every stack has such an endpoint: pulumi config set aws:region REGION --stack %s", e.Settings.Region,
+				e.Stack)
 		case !there[name]:
-			e.problem(check, "not in %s; without NAT the network needs it: pulumi config set --path expense:network.nat single --stack %s", e.Settings.Region, e.Stack)
+			e.problem(check, "not in %s; without NAT the network needs it: pulumi config set --path expense:network.nat single --stack %s",
+				e.Settings.Region, e.Stack)
 		case name != gateway && len(lacking) > 0:
 			e.problem(check, "not in %s, but in %s: %s", strings.Join(lacking, ", "), strings.Join(zones[name], ", "), e.otherZone(lacking[0]))
 		case name != gateway && !closable[name]:
-			e.problem(check, "AWS takes no policy for it, and the network sets one; do without it where that is possible: pulumi config set --path expense:network.nat single --stack %s", e.Stack)
+			e.problem(check, "AWS takes no policy for it, and the network sets one; do without it where that is possible: pulumi config set "+
+				"--path expense:network.nat single --stack %s", e.Stack)
 		default:
 			e.ok(check, "available")
 		}
@@ -119,7 +123,8 @@ func (e *examination) domainZones(details []ostypes.InstanceTypeDetails) {
 		}
 		check, have := "zones of "+domain.InstanceType, e.zoneIDs.of(d.AvailabilityZones)
 		if lacking := without(e.Settings.Network.Zones[:domain.ZoneCount], have); len(lacking) > 0 {
-			e.problem(check, "not in %s, but in %s; the domain is in the first %d of network.zones: pulumi config set --path expense:logging.domain.instanceType TYPE --stack %s, or before the first up %s",
+			e.problem(check, "not in %s, but in %s; the domain is in the first %d of network.zones: pulumi config set --path "+
+				"expense:logging.domain.instanceType TYPE --stack %s, or before the first up %s",
 				strings.Join(lacking, ", "), strings.Join(have, ", "), domain.ZoneCount, e.Stack, e.otherZone(lacking[0]))
 			return
 		}

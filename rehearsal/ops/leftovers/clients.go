@@ -53,10 +53,12 @@ func newClients(cfg aws.Config) *clients {
 }
 
 var (
-	deniedCodes    = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "UnauthorizedOperation"}
+	deniedCodes = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException",
+		"UnauthorizedOperation"}
 	throttledCodes = []string{"RequestLimitExceeded", "Throttling", "ThrottlingException", "Throttled", "TooManyRequestsException"}
 	expiredCodes   = []string{"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-	invalidCodes   = []string{"AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidSignatureException"}
+	invalidCodes   = []string{"AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException",
+		"InvalidSignatureException"}
 )
 
 // explain says what went wrong and what helps, with the credentials of an account.

@@ -76,8 +76,10 @@ func (s Stack) assume() string {
 	if s.Account.RoleARN == "" {
 		return ""
 	}
-	words := []string{"aws", "sts", "assume-role", "--role-arn", s.Account.RoleARN, "--role-session-name", "leftovers", "--region", s.Region, "--output", "text", "--query",
-		"join(' ', [join('=', ['AWS_ACCESS_KEY_ID', Credentials.AccessKeyId]), join('=', ['AWS_SECRET_ACCESS_KEY', Credentials.SecretAccessKey]), join('=', ['AWS_SESSION_TOKEN', Credentials.SessionToken])])"}
+	words := []string{"aws", "sts", "assume-role", "--role-arn", s.Account.RoleARN, "--role-session-name", "leftovers", "--region", s.Region,
+		"--output", "text", "--query",
+		"join(' ', [join('=', ['AWS_ACCESS_KEY_ID', Credentials.AccessKeyId]), join('=', ['AWS_SECRET_ACCESS_KEY', " +
+			"Credentials.SecretAccessKey]), join('=', ['AWS_SESSION_TOKEN', Credentials.SessionToken])])"}
 	if s.Account.Profile != "" {
 		words = append(words, "--profile", s.Account.Profile)
 	}

@@ -217,8 +217,10 @@ func (f *finder) compare(what, arn, vpc string) {
 		return
 	}
 	f.othersState = true
-	f.note("The %s is there, and the state that pulumi has here has neither it nor its VPC (%s): that is not the state from which it was made. All of "+
-		"this may be in use, so no command is written. See which backend that is with `pulumi whoami -v`, and sign in to the stack's own with `pulumi login URL`. "+
+	f.note("The %s is there, and the state that pulumi has here has neither it nor its VPC (%s): that is not the state from which it was "+
+		"made. All of "+
+		"this may be in use, so no command is written. See which backend that is with `pulumi whoami -v`, and sign in to the stack's own with "+
+		"`pulumi login URL`. "+
 		"If the state is lost for good: make leftovers STACK=%s LOST=1", what, cmp.Or(vpc, "none"), f.Stack.Name)
 }
 
@@ -228,7 +230,8 @@ func (f *finder) mayRun(what, arn string) {
 		return
 	}
 	f.mayBe = true
-	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so no command is written. "+
+	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so "+
+		"no command is written. "+
 		"Have the permissions that docs/leftovers.md lists, and look again.", what)
 }
 
@@ -269,7 +272,8 @@ func (f *finder) look(ctx context.Context) {
 // and domain than those that are there say nothing of these.
 func (f *finder) running() {
 	for _, i := range f.report.Items {
-		if slices.Contains([]string{"instance", "NAT gateway", "VPC endpoint"}, i.Kind) && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
+		if slices.Contains([]string{"instance", "NAT gateway", "VPC " +
+			"endpoint"}, i.Kind) && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
 			f.compare(i.Kind+" "+i.ID, i.ID, i.vpc)
 		}
 	}
@@ -316,7 +320,8 @@ func (f *finder) mark(items []Item) {
 		case f.State == nil || f.othersState || f.mayBe:
 			item.Mark, item.Reason = Unknown, "owned or left over"
 		case len(f.report.Unchecked) > 0 && unseen(item, byRef, map[*Item]bool{}) != "":
-			item.Mark, item.Reason = Unknown, "belongs to "+unseen(item, byRef, map[*Item]bool{})+", which was not found where not everything could be looked at"
+			item.Mark, item.Reason = Unknown, "belongs to "+unseen(item, byRef, map[*Item]bool{})+", which was not found where not everything "+
+				"could be looked at"
 		default:
 			item.Mark, item.Reason = Leftover, "not in the stack's state"
 		}
@@ -386,7 +391,8 @@ func (f *finder) elsewhere(ctx context.Context) {
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster}, func(o *eks.Options) { o.Region = f.Region })
 	if err == nil && f.stacks(answer.Cluster.Tags) {
 		f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: "region " + f.Region, Problem: fmt.Sprintf(
-			"the stack's cluster %s is there, and the stack's settings say %s; set aws:region back to look there: pulumi config set aws:region %s --stack %s",
+			"the stack's cluster %s is there, and the stack's settings say %s; set aws:region back to look there: pulumi config set aws:region "+
+				"%s --stack %s",
 			f.Stack.Cluster, f.Stack.Region, f.Region, f.Stack.Name)})
 	}
 }

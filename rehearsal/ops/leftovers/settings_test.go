@@ -23,7 +23,8 @@ func TestTagsAndNamesAreTheProgramsOwn(t *testing.T) {
 		require.NoError(t, err)
 		settings, _, err := doctor.Settings("../../..", stack)
 		require.NoError(t, err)
-		assert.Equal(t, Stack{Name: stack, Region: settings.Region, Cluster: settings.Cluster.Name, Domain: settings.Logging.Domain.Name, Protected: stack == "prod"}, got)
+		assert.Equal(t, Stack{Name: stack, Region: settings.Region, Cluster: settings.Cluster.Name, Domain: settings.Logging.Domain.Name,
+			Protected: stack == "prod"}, got)
 	}
 }
 
@@ -42,10 +43,12 @@ func project(t *testing.T, file string) string {
 
 // What removes things must not do it in another account than the stack's.
 func TestItIsLookedInTheStacksAccountOnly(t *testing.T) {
-	stack, err := Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:profile: work\n  aws:allowedAccountIds: ['999999999999']\n  expense:cluster:\n    name: shop\n"), "dev")
+	stack, err := Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:profile: work\n  aws:allowedAccountIds: ['999999999999']\n  "+
+		"expense:cluster:\n    name: shop\n"), "dev")
 	require.NoError(t, err)
 	assert.Equal(t, Stack{
-		Name: "dev", Region: "us-east-1", Cluster: "shop", Domain: "expense", Account: config.Account{Profile: "work", AllowedIDs: []string{"999999999999"}},
+		Name: "dev", Region: "us-east-1", Cluster: "shop", Domain: "expense", Account: config.Account{Profile: "work",
+			AllowedIDs: []string{"999999999999"}},
 	}, stack)
 	_, err = Settings(project(t, "config:\n  aws:region: us-east-1\n  aws:endpoints: x\n"), "dev")
 	assert.ErrorContains(t, err, "aws:endpoints: found a key that is not passed on")

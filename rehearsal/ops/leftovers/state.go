@@ -59,7 +59,8 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 		return nil, errors.New("found no pulumi on PATH, which has the state: install it, see https://www.pulumi.com/docs/install/")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty one: %s",
+		return nil, fmt.Errorf("pulumi stack export --stack %s: %w: %s; sign in with: pulumi login; if the stack was removed, make an empty "+
+			"one: %s",
 			stack, err, strings.TrimSpace(stderr.String()), initCommand(project, stack))
 	}
 	return ParseState(data)
@@ -91,10 +92,12 @@ func (s *State) elsewhere(account string, stack Stack) error {
 			continue
 		}
 		if parts[4] != "" && parts[4] != "aws" && parts[4] != account {
-			return fmt.Errorf("the credentials are of account %s, and stack %s has %s: sign in to account %s, for example with: %s", account, stack.Name, arn, parts[4], stack.Account.Remedy(stack.Name))
+			return fmt.Errorf("the credentials are of account %s, and stack %s has %s: sign in to account %s, for example with: %s", account,
+				stack.Name, arn, parts[4], stack.Account.Remedy(stack.Name))
 		}
 		if parts[3] != "" && parts[3] != stack.Region {
-			return fmt.Errorf("aws:region is %s, and stack %s has %s: set it back with: pulumi config set aws:region %s --stack %s", stack.Region, stack.Name, arn, parts[3], stack.Name)
+			return fmt.Errorf("aws:region is %s, and stack %s has %s: set it back with: pulumi config set aws:region %s --stack %s", stack.Region,
+				stack.Name, arn, parts[3], stack.Name)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package leftovers
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"testing"
@@ -18,8 +19,10 @@ import (
 // Names are taken once in an account: what has the cluster's name may be of a cluster that is not the stack's.
 func TestANameThatIsOthersCountsNothing(t *testing.T) {
 	a := newAccount()
-	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense", "vpcConfig": properties{"vpcId": "vpc-1"}})
-	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program, properties{"domainName": "expense"})
+	a.model.Plant("aws:eks/cluster:Cluster", "expense", "", awsmodel.Program, properties{"name": "expense",
+		"vpcConfig": properties{"vpcId": "vpc-1"}})
+	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program,
+		properties{"domainName": "expense"})
 	for _, p := range plants {
 		tags, _ := p.properties["tags"].(properties)
 		if tags["pulumi:stack"] == nil && !p.inVPC {
@@ -50,7 +53,8 @@ func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
 	a := newAccount()
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
 	volume := a.model.Plant("aws:ebs/volume:Volume", "", "vol-", awsmodel.InCluster, properties{"tags": properties{owned: "owned"}})
-	node := a.model.Plant("aws:ec2/instance:Instance", "", "i-", awsmodel.AWS, properties{"vpcId": "vpc-2", "tags": properties{owned: "owned"}})
+	node := a.model.Plant("aws:ec2/instance:Instance", "", "i-", awsmodel.AWS, properties{"vpcId": "vpc-2",
+		"tags": properties{owned: "owned"}})
 	eni := a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2", "owner": node})
 	nobodys := a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2"})
 	options := a.options()
@@ -63,7 +67,8 @@ func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
 	options.State = &State{refs: map[string]bool{"vpc-2": true}}
 	report, err = Find(context.Background(), options)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"volume " + volume, "instance " + node, "network interface " + eni, "network interface " + nobodys}, ids(report, Leftover))
+	assert.ElementsMatch(t, []string{"volume " + volume, "instance " + node, "network interface " + eni, "network interface " + nobodys},
+		ids(report, Leftover))
 	assert.Equal(t, []string{"VPC vpc-2"}, ids(report, Owned))
 }
 
@@ -71,11 +76,14 @@ func TestWhatTheClusterMadeIsOwnedForAsLongAsItIs(t *testing.T) {
 func TestAnInterfaceBelongsToWhatUsesIt(t *testing.T) {
 	a := newAccount()
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
-	for description, owner := range map[string]string{"Interface for NAT Gateway nat-1": "nat-1", "VPC Endpoint Interface vpce-1": "vpce-1", "ES expense": "domain"} {
-		a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS, properties{"vpcId": "vpc-2", "owner": owner, "description": description})
+	for description, owner := range map[string]string{"Interface for NAT Gateway nat-1": "nat-1", "VPC Endpoint Interface vpce-1": "vpce-1",
+		"ES expense": "domain"} {
+		a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "", "eni-", awsmodel.AWS,
+			properties{"vpcId": "vpc-2", "owner": owner, "description": description})
 	}
 	options := a.options()
-	options.State = &State{refs: map[string]bool{"vpc-2": true, "nat-1": true, "vpce-1": true, arn + "es:us-east-1:111122223333:domain/expense": true}}
+	options.State = &State{refs: map[string]bool{"vpc-2": true, "nat-1": true, "vpce-1": true,
+		arn + "es:us-east-1:111122223333:domain/expense": true}}
 	report, err := Find(context.Background(), options)
 	require.NoError(t, err)
 	assert.Empty(t, ids(report, Leftover))
@@ -87,9 +95,11 @@ func TestWhatAWSKeepsIsNoLeftover(t *testing.T) {
 	a.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, properties{"deletionWindowInDays": 7, "tags": stackTags()})
 	require.NoError(t, a.model.Delete(context.Background(), "aws:kms/key:Key", "0000-1111"))
 	a.model.Plant("aws:cloudwatch/logGroup:LogGroup", "/aws/eks/expense/cluster", "", awsmodel.AWS, properties{})
-	a.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "spot", "", awsmodel.AWS, properties{"name": "AWSServiceRoleForEC2Spot", "path": "/aws-service-role/spot.amazonaws.com/"})
+	a.model.Plant("aws:iam/serviceLinkedRole:ServiceLinkedRole", "spot", "", awsmodel.AWS,
+		properties{"name": "AWSServiceRoleForEC2Spot", "path": "/aws-service-role/spot.amazonaws.com/"})
 	report := a.find(t)
-	assert.ElementsMatch(t, []string{"KMS key 0000-1111", "log group /aws/eks/expense/cluster", "role AWSServiceRoleForEC2Spot"}, ids(report, Kept))
+	assert.ElementsMatch(t, []string{"KMS key 0000-1111", "log group /aws/eks/expense/cluster", "role AWSServiceRoleForEC2Spot"},
+		ids(report, Kept))
 	assert.Equal(t, 0, report.Code())
 	for _, i := range report.Items {
 		assert.NotEmpty(t, i.Reason)
@@ -109,20 +119,25 @@ func (a *account) forget() {
 	plant("aws:ec2/internetGateway:InternetGateway", "igw-1", properties{"vpcId": "vpc-2"})
 	plant("aws:ec2/eip:Eip", "eipalloc-1", properties{"publicIp": "198.51.100.7"})
 	plant("aws:ec2/natGateway:NatGateway", "nat-1", properties{"vpcId": "vpc-2", "subnetId": "subnet-1", "allocationId": "eipalloc-1"})
-	plant("aws:ec2/networkInterface:NetworkInterface", "eni-1", properties{"vpcId": "vpc-2", "subnetId": "subnet-1", "owner": "nat-1", "description": "Interface for NAT Gateway nat-1", "publicIp": "198.51.100.7"})
+	plant("aws:ec2/networkInterface:NetworkInterface", "eni-1", properties{"vpcId": "vpc-2", "subnetId": "subnet-1", "owner": "nat-1",
+		"description": "Interface for NAT Gateway nat-1", "publicIp": "198.51.100.7"})
 	plant("aws:ec2/vpcEndpoint:VpcEndpoint", "vpce-1", properties{"vpcId": "vpc-2", "vpcEndpointType": "Gateway"})
 	plant("aws:ec2/routeTable:RouteTable", "rtb-1", properties{"vpcId": "vpc-2"})
 	plant("aws:ec2/routeTableAssociation:RouteTableAssociation", "rtbassoc-1", properties{"routeTableId": "rtb-1", "subnetId": "subnet-1"})
 	plant("aws:ec2/instance:Instance", "i-1", properties{"vpcId": "vpc-2", "instanceType": "m5.large"})
-	plant("aws:ec2/networkInterface:NetworkInterface", "eni-2", properties{"vpcId": "vpc-2", "subnetId": "subnet-1", "owner": "i-1", "securityGroups": []any{"sg-1"}})
+	plant("aws:ec2/networkInterface:NetworkInterface", "eni-2", properties{"vpcId": "vpc-2", "subnetId": "subnet-1", "owner": "i-1",
+		"securityGroups": []any{"sg-1"}})
 	for _, pair := range [][2]string{{"sg-1", "sg-2"}, {"sg-2", "sg-1"}} {
 		plant("aws:ec2/securityGroup:SecurityGroup", pair[0], properties{"vpcId": "vpc-2", "name": pair[0]})
-		plant("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "sgr-in-"+pair[0], properties{"securityGroupId": pair[0], "referencedSecurityGroupId": pair[1]})
-		plant("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "sgr-out-"+pair[0], properties{"securityGroupId": pair[0], "referencedSecurityGroupId": pair[1]})
+		plant("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "sgr-in-"+pair[0],
+			properties{"securityGroupId": pair[0], "referencedSecurityGroupId": pair[1]})
+		plant("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "sgr-out-"+pair[0],
+			properties{"securityGroupId": pair[0], "referencedSecurityGroupId": pair[1]})
 	}
 	plant("aws:iam/role:Role", "expense-node-1", properties{"name": "expense-node-1"})
 	plant("aws:iam/rolePolicy:RolePolicy", "expense-node-1:inline", properties{"role": "expense-node-1", "name": "inline"})
-	plant("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "attachment", properties{"role": "expense-node-1", "policyArn": arn + "iam::aws:policy/AmazonEKSWorkerNodePolicy"})
+	plant("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "attachment", properties{"role": "expense-node-1",
+		"policyArn": arn + "iam::aws:policy/AmazonEKSWorkerNodePolicy"})
 	plant("aws:iam/instanceProfile:InstanceProfile", "eks-1", properties{"role": "expense-node-1"})
 	plant("aws:eks/cluster:Cluster", "expense", properties{"name": "expense", "vpcConfig": properties{"vpcId": "vpc-2"}})
 	plant("aws:eks/nodeGroup:NodeGroup", "expense:expense-1", properties{"clusterName": "expense", "nodeGroupName": "expense-1"})
@@ -133,7 +148,8 @@ func (a *account) forget() {
 // Signed in to the wrong backend, one has an empty state, or one of a second `up` that failed at the first name that was taken.
 // What runs was made from another, in which Pulumi's protection is.
 func TestAStateThatCannotBeTheStacksOffersNothing(t *testing.T) {
-	const vpc, clusterARN, domainARN = "vpc-2", arn + "eks:us-east-1:111122223333:cluster/expense", arn + "es:us-east-1:111122223333:domain/expense"
+	const vpc = "vpc-2"
+	const clusterARN, domainARN = arn + "eks:us-east-1:111122223333:cluster/expense", arn + "es:us-east-1:111122223333:domain/expense"
 	for name, c := range map[string]struct {
 		typ, id string
 		p       properties
@@ -188,10 +204,13 @@ func TestWhatMayRunIsNotOffered(t *testing.T) {
 		notes           []string
 		lost            bool // offered where the state is lost
 	}{
-		"a cluster that nobody may look at":   {"expense", "expense", []string{"eks:DescribeCluster"}, []string{"the cluster expense is there " + unknown, others}, false},
-		"a domain that nobody may look at":    {"other", "expense", []string{"es:DescribeDomain"}, []string{"the domain expense is there " + unknown, others}, false},
-		"other names in the settings":         {"other", "other", nil, []string{others}, true},
-		"other names, and no machines to see": {"other", "other", []string{"ec2:DescribeInstances", "ec2:DescribeNatGateways"}, []string{others}, true},
+		"a cluster that nobody may look at": {"expense", "expense", []string{"eks:DescribeCluster"},
+			[]string{"the cluster expense is there " + unknown, others}, false},
+		"a domain that nobody may look at": {"other", "expense", []string{"es:DescribeDomain"},
+			[]string{"the domain expense is there " + unknown, others}, false},
+		"other names in the settings": {"other", "other", nil, []string{others}, true},
+		"other names, and no machines to see": {"other", "other", []string{"ec2:DescribeInstances", "ec2:DescribeNatGateways"}, []string{others},
+			true},
 	} {
 		a := newAccount()
 		a.forget()
@@ -220,7 +239,8 @@ func TestWhatMayRunIsNotOffered(t *testing.T) {
 // AWS keeps nothing of a domain that is deleted.
 func TestAProtectedDomainIsNeverOffered(t *testing.T) {
 	a := newAccount()
-	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program, properties{"domainName": "expense", "tags": stackTags()})
+	a.model.Plant("aws:opensearch/domain:Domain", arn+"es:us-east-1:111122223333:domain/expense", "", awsmodel.Program,
+		properties{"domainName": "expense", "tags": stackTags()})
 	options := a.options()
 	options.Lost, options.Stack.Protected = true, true
 	report, err := Find(t.Context(), options)
@@ -269,8 +289,10 @@ func TestWhatGuardDutyMadeIsNeverOwned(t *testing.T) {
 	tags := properties{"GuardDutyManaged": "true"}
 	a.model.Plant("aws:ec2/vpc:Vpc", "vpc-2", "", awsmodel.Program, properties{"tags": stackTags()})
 	a.model.Plant("aws:ec2/vpcEndpoint:VpcEndpoint", "vpce-1", "", awsmodel.AWS, properties{"vpcId": "vpc-2", "tags": tags})
-	a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "eni-1", "", awsmodel.AWS, properties{"vpcId": "vpc-2", "owner": "vpce-1", "description": "VPC Endpoint Interface vpce-1"})
-	a.model.Plant("aws:ec2/securityGroup:SecurityGroup", "sg-1", "", awsmodel.AWS, properties{"vpcId": "vpc-2", "name": "GuardDutyManagedSecurityGroup-vpc-2", "tags": tags})
+	a.model.Plant("aws:ec2/networkInterface:NetworkInterface", "eni-1", "", awsmodel.AWS,
+		properties{"vpcId": "vpc-2", "owner": "vpce-1", "description": "VPC Endpoint Interface vpce-1"})
+	a.model.Plant("aws:ec2/securityGroup:SecurityGroup", "sg-1", "", awsmodel.AWS, properties{"vpcId": "vpc-2",
+		"name": "GuardDutyManagedSecurityGroup-vpc-2", "tags": tags})
 	a.model.Plant("aws:ec2/vpcEndpoint:VpcEndpoint", "vpce-2", "", awsmodel.AWS, properties{"vpcId": "vpc-1", "tags": tags})
 	options := a.options()
 	options.State = &State{refs: map[string]bool{"vpc-2": true, arn + "eks:us-east-1:111122223333:cluster/expense": true}}
@@ -357,7 +379,8 @@ func TestANameThatCannotBeClaimedCountsNothing(t *testing.T) {
 
 func TestThrottlingIsOvercomeOrReported(t *testing.T) {
 	a := newAccount()
-	for action, fault := range map[string]awsapi.Fault{"ec2:DescribeVolumes": awsapi.Overloaded, "logs:DescribeLogGroups": awsapi.Throttled, "eks:DescribeCluster": awsapi.Throttled} {
+	for action, fault := range map[string]awsapi.Fault{"ec2:DescribeVolumes": awsapi.Overloaded, "logs:DescribeLogGroups": awsapi.Throttled,
+		"eks:DescribeCluster": awsapi.Throttled} {
 		fault.Times = 3
 		a.api.Inject(action, fault)
 	}
@@ -376,11 +399,15 @@ func TestCredentialsThatDoNotWorkEndTheSearchWithARemedy(t *testing.T) {
 	a.api.Inject("*", awsapi.Expired)
 	_, err := Find(context.Background(), a.options())
 	assert.ErrorContains(t, err, "the credentials have expired")
-	assert.ErrorContains(t, err, "aws sso login, or aws configure; then, because keys in the environment win over both: unset AWS_ACCESS_KEY_ID ")
+	assert.ErrorContains(t, err, "aws sso login, or aws configure; then, because keys in the environment win over both: unset "+
+		"AWS_ACCESS_KEY_ID ")
 
 	// What is no answer of AWS says nothing of credentials.
 	options := a.options()
-	options.Config.APIOptions, options.Config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response, error) { return nil, assert.AnError })
+	options.Config.APIOptions, options.Config.HTTPClient = nil, smithyhttp.ClientDoFunc(func(*http.Request) (*http.Response,
+		error) {
+		return nil, assert.AnError
+	})
 	_, err = Find(context.Background(), options)
 	assert.ErrorContains(t, err, assert.AnError.Error())
 	assert.NotContains(t, err.Error(), "sign in")
@@ -388,13 +415,14 @@ func TestCredentialsThatDoNotWorkEndTheSearchWithARemedy(t *testing.T) {
 
 func TestAnotherAccountOrRegionThanTheStacksIsRefused(t *testing.T) {
 	a := newAccount()
-	for export, want := range map[string]string{
-		`{"deployment":{"resources":[{"type":"aws:ec2/vpc:Vpc","custom":true,"id":"vpc-1","outputs":{"arn":"arn:aws:ec2:us-east-1:999999999999:vpc/vpc-1"}}]}}`: "sign in to account 999999999999",
-		`{"deployment":{"resources":[{"type":"aws:ec2/vpc:Vpc","custom":true,"id":"vpc-1","outputs":{"arn":"arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1"}}]}}`: "pulumi config set aws:region eu-west-1 --stack dev",
+	for arn, want := range map[string]string{
+		"arn:aws:ec2:us-east-1:999999999999:vpc/vpc-1": "sign in to account 999999999999",
+		"arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1": "pulumi config set aws:region eu-west-1 --stack dev",
 	} {
 		options := a.options()
 		var err error
-		options.State, err = ParseState([]byte(export))
+		options.State, err = ParseState(fmt.Appendf(nil,
+			`{"deployment":{"resources":[{"type":"aws:ec2/vpc:Vpc","custom":true,"id":"vpc-1","outputs":{"arn":%q}}]}}`, arn))
 		require.NoError(t, err)
 		_, err = Find(context.Background(), options)
 		assert.ErrorContains(t, err, want)

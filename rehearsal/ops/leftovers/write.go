@@ -10,7 +10,8 @@ import (
 // Text writes a report for a person: what is left over first, with why each thing is counted.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Stack %s, account %s, %s: cluster %s, domain %s.\n", r.Stack.Name, r.Account, r.Stack.Region, r.Stack.Cluster, r.Stack.Domain)
+	fmt.Fprintf(&b, "Stack %s, account %s, %s: cluster %s, domain %s.\n", r.Stack.Name, r.Account, r.Stack.Region, r.Stack.Cluster,
+		r.Stack.Domain)
 	for _, note := range r.Notes {
 		fmt.Fprintln(&b, note)
 	}
@@ -35,7 +36,8 @@ func (r *Report) Text(w io.Writer) error {
 	for _, u := range r.Unchecked {
 		fmt.Fprintf(&b, "not checked: %s: %s\n", u.What, u.Problem)
 	}
-	fmt.Fprintf(&b, "\n%d left over (%.2f USD a month at on-demand list prices of us-east-1, as far as they are known), %d kept by AWS, %d owned, %d that could be either.\n",
+	fmt.Fprintf(&b, "\n%d left over (%.2f USD a month at on-demand list prices of us-east-1, as far as they are known), %d kept by AWS, %d "+
+		"owned, %d that could be either.\n",
 		len(r.Of(Leftover)), monthly, len(r.Of(Kept)), len(r.Of(Owned)), len(r.Of(Unknown)))
 	switch {
 	case len(r.Unchecked) > 0:
@@ -70,7 +72,8 @@ func (r *Report) writeCommands(b *strings.Builder) {
 	if len(left) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nNothing was changed. What is left over goes with these commands, in this order. AWS refuses what is still in use: look again some\n"+
+	fmt.Fprintf(b, "\nNothing was changed. What is left over goes with these commands, in this order. AWS refuses what is still in use: "+
+		"look again some\n"+
 		"minutes later, with make leftovers STACK=%s, until nothing is left.\n\n", r.Stack.Name)
 	for _, i := range left {
 		if i.stays != "" {

@@ -29,7 +29,8 @@ func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
 		"LEFTOVER  NAT gateway      nat-1 (available)  365.00 USD a month  tags pulumi:project=expense and pulumi:stack=dev",
 		"LEFTOVER  volume           vol-1 (available)  2.00 USD a month    tag kubernetes.io/cluster/expense=owned",
 		"LEFTOVER  launch template  lt-1 (expense-1)                       tags pulumi:project=expense and pulumi:stack=dev",
-		"3 left over (367.00 USD a month at on-demand list prices of us-east-1, as far as they are known), 0 kept by AWS, 0 owned, 0 that could be either.",
+		"3 left over (367.00 USD a month at on-demand list prices of us-east-1, as far as they are known), 0 kept by AWS, 0 owned, 0 that " +
+			"could be either.",
 	} {
 		assert.Contains(t, got, want)
 	}
@@ -40,7 +41,8 @@ func TestTheTextSaysWhatStaysWhyAndAtWhatPrice(t *testing.T) {
 		"aws ec2 wait nat-gateway-deleted --nat-gateway-ids nat-1 --region us-east-1\n"+
 		"aws ec2 delete-volume --volume-id vol-1 --region us-east-1\n"), got)
 
-	for typ, id := range map[string]string{"aws:ec2/natGateway:NatGateway": "nat-1", "aws:ebs/volume:Volume": "vol-1", "aws:ec2/launchTemplate:LaunchTemplate": "lt-1"} {
+	for typ, id := range map[string]string{"aws:ec2/natGateway:NatGateway": "nat-1", "aws:ebs/volume:Volume": "vol-1",
+		"aws:ec2/launchTemplate:LaunchTemplate": "lt-1"} {
 		require.True(t, a.model.Uproot(typ, id))
 	}
 	assert.Contains(t, text(), "Nothing is left over.")

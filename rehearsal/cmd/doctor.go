@@ -17,9 +17,9 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 )
 
-// doctorCommand looks at this machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would
-// stop it and what mends it. It changes nothing. It ends with 0 if nothing is wrong, with 3 if something is, and with 1 if nothing
-// can be said, as without credentials.
+// doctorCommand looks at this machine, an AWS account and a stack's settings before the first `pulumi up`, and says what would stop it and
+// what helps. It changes nothing. It ends with 0 if nothing is wrong, with 3 if something is, and with 1 if nothing can be said, as without
+// credentials.
 func doctorCommand(ctx context.Context, project string, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("doctor", flag.ExitOnError)
 	stack := flags.String("stack", "dev", "stack to look at")

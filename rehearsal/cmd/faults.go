@@ -19,12 +19,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// jobs is how many stages are played on. Each takes about 1 GiB, and half of a life is waiting.
+// jobs is the number of stages that are played on. Each takes about 1 GiB, and half of a life is waiting.
 const jobs = 4
 
-// faultsCommand lets one thing go wrong at every operation of the dev stack's life, in every way, and checks that what
-// docs/recovery.md says leads to the stack as it must be and to an empty account after its destruction. What has been played is
-// written down: a run that was ended goes on there. It ends with 0 if all was survived.
+// faultsCommand lets one thing fail at every operation of the dev stack's life, in every way, and checks that docs/recovery.md leads to
+// the right stack and, after its destruction, to an empty account. Results are written down, and the next run goes on there. It ends with
+// 0 if all was survived.
 func faultsCommand(ctx context.Context, project string, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("faults", flag.ExitOnError)
 	only := flags.String("only", "", "play only the cases whose name contains this, again")
@@ -69,7 +69,7 @@ func faultsCommand(ctx context.Context, project string, args []string) (code int
 	return 0, nil
 }
 
-// playFaults plays what is not done, each job its share, and writes every result into the file.
+// playFaults plays the remaining cases, each job its share, and writes every result into the file.
 func playFaults(ctx context.Context, project, name, only, version string, done map[string]faults.Result) error {
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

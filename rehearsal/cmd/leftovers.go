@@ -15,11 +15,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-// attempts are made of a call that AWS answers with "too often", or not at all.
+// attempts is how often a call is made that AWS answers with "too often", or not at all.
 const attempts = 8
 
-// leftoversCommand lists what a stack has in an AWS account, marks what was left behind, and writes the commands that remove that. It
-// changes nothing. It ends with 0 if nothing is left over, with 3 if something is, and with 1 if that could not be found out.
+// leftoversCommand lists what a stack has in an AWS account, marks what was left behind, and writes the commands that remove it. It changes
+// nothing. It ends with 0 if nothing is left over, with 3 if something is, and with 1 if it could not find out.
 func leftoversCommand(ctx context.Context, project string, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("leftovers", flag.ExitOnError)
 	stack := flags.String("stack", "dev", "stack to look for")

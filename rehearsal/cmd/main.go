@@ -16,11 +16,11 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// written is the folder, below the project's, for all that the commands write: each has a folder of its own in it.
+// written is the folder, in the project's, for all that the commands write. Each has a folder of its own in it.
 const written = ".out"
 
-// commands are run with the project's folder and what follows their name. They give the exit code; an error is printed, and ends
-// with 1 at least.
+// commands take the project's folder and the words after their name, and give the exit code. An error is printed, and the code is then 1
+// at least.
 var commands = map[string]func(ctx context.Context, project string, args []string) (code int, err error){
 	"rehearse":     rehearseCommand,
 	"preview-diff": previewCommand,
@@ -31,7 +31,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 }
 
 func main() {
-	// What the Kubernetes libraries say of their work is of no interest here.
+	// The Kubernetes libraries' own log is of no interest here.
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

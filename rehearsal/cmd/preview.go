@@ -20,7 +20,7 @@ import (
 // stopped is the exit code of a change that the guard stops.
 const stopped = 3
 
-// previews is where the result is written and the base is built.
+// previews has the result and the built base.
 var previews = filepath.Join(written, "preview-diff")
 
 // previewCommand says what the working tree would do to the stacks of another revision: it brings that one up in the rehearsal and

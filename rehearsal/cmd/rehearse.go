@@ -19,7 +19,7 @@ import (
 	"expense/rehearsal/internal/stage"
 )
 
-// rehearsals is where the report is written, and where a rehearsal that is left up says how to reach it.
+// rehearsals has the report, and how to reach a rehearsal that is left up.
 var rehearsals = filepath.Join(written, "rehearse")
 
 // rehearseCommand plays the whole life of a stack on this machine: the real program under the real Pulumi engine and a real Kubernetes
@@ -74,7 +74,7 @@ func rehearse(ctx context.Context, options stage.Options, keep bool) error {
 		return stay(ctx, s, p, options.Project)
 	}
 	if ctx.Err() == nil {
-		// After a failure too: what can be destroyed belongs to the answer.
+		// After a failure too: the report shows whether the stack can be destroyed.
 		err = errors.Join(err, p.Destroy(ctx))
 	}
 	if err = errors.Join(err, say(p, options.Project)); err == nil {
@@ -138,7 +138,7 @@ func detach(project string, args []string) error {
 		return err
 	}
 	command := exec.Command(self, append([]string{"rehearse", "-child"}, args...)...)
-	// A session of its own: closing the terminal does not end it. Ctrl-C before it stays must.
+	// A session of its own: it outlives the terminal. Until it stays up, Ctrl-C ends it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	output, err := command.StdoutPipe()
 	if err != nil {

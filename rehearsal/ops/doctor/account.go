@@ -30,8 +30,7 @@ func (e *examination) ours(tags map[string]string) bool {
 	return tags["pulumi:project"] == "expense" && tags["pulumi:stack"] == e.Stack
 }
 
-// there judges a name that something has: it may be this stack's own, of an up that did not end. otherwise is said of what is
-// others'.
+// there judges a name that is taken. It may be this stack's own, of an up that failed; otherwise is the text for a name of others.
 func (e *examination) there(check string, tags map[string]string, otherwise string) {
 	if !e.ours(tags) {
 		e.problem(check, "%s", otherwise)
@@ -95,8 +94,7 @@ func (e *examination) domainTags(ctx context.Context) (map[string]string, error)
 	return login.Tags(answer.TagList), nil
 }
 
-// logGroup looks whether a log group of the name is there. EKS and OpenSearch write one without tags when they write once more
-// after it was deleted.
+// logGroup looks for a log group of the name. EKS and OpenSearch make one without tags when they write after its deletion.
 func (e *examination) logGroup(ctx context.Context, name, another string) {
 	check := "log group " + name
 	groups, err := e.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
@@ -122,7 +120,7 @@ func (e *examination) logGroup(ctx context.Context, name, another string) {
 	}
 }
 
-// where is what a command of the aws CLI needs to ask where this asks.
+// where gives the options with which a command of the aws CLI asks the same account and region.
 func (e *examination) where() string {
 	where := " --region " + e.Settings.Region
 	if e.Account.Profile != "" {
@@ -131,8 +129,8 @@ func (e *examination) where() string {
 	return where
 }
 
-// kubernetes wants a version in standard support: the program asks for it, and EKS upgrades a cluster whose version has left it.
-// The days that the program warns of are compared with EKS's.
+// kubernetes checks that the version is in standard support, which the program asks for: EKS upgrades a cluster whose version has left
+// it. It compares the days that the program warns of with EKS's.
 func (e *examination) kubernetes(ctx context.Context) {
 	version := e.Settings.Cluster.Version
 	check := "Kubernetes " + version
@@ -214,8 +212,8 @@ func (e *examination) engine(ctx context.Context) {
 }
 
 // volumes compares the data nodes' volumes with the limits of their type
-// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html, with an answer). AWS
-// gives one minimum for volumes of all sizes: that it rises with the size, only the settings' rules know.
+// (https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DescribeInstanceTypeLimits.html, with an answer). AWS gives one
+// minimum for volumes of all sizes. Only the rules of the settings know that it rises with the size.
 func (e *examination) volumes(ctx context.Context) {
 	l := e.Settings.Logging
 	typ := l.Domain.InstanceType
@@ -277,7 +275,7 @@ func (e *examination) serviceLinkedRoles(ctx context.Context) {
 	switch {
 	case err != nil:
 		e.unchecked("role "+role, err)
-	// After a destroy it is there as well, with these tags and nothing else of the stack.
+	// A destroy leaves the role with these tags, and nothing else of the stack.
 	case there && create && e.begun && e.ours(tags), e.up:
 		e.ok("role "+role, "this stack's")
 	case there && create:
@@ -310,7 +308,7 @@ func (e *examination) role(ctx context.Context, name string) (there bool, tags m
 	return true, login.Tags(answer.Role.Tags), nil
 }
 
-// boundary looks for the policy that bounds the stack's roles: IAM makes no role with one that is not there.
+// boundary looks for the policy that bounds the stack's roles: without it IAM refuses to make them.
 func (e *examination) boundary(ctx context.Context) {
 	arn := e.Settings.IAM.PermissionsBoundary
 	if arn == "" {
@@ -388,7 +386,7 @@ var (
 	clusterQuota  = quota{"EKS clusters", "eks", "L-1194D53C"}
 )
 
-// limit asks for a quota's value in the account, or for AWS's default where it was never changed.
+// limit asks for a quota's value in the account, or for AWS's default if the quota was never changed.
 func (e *examination) limit(ctx context.Context, q quota) (float64, error) {
 	answer, err := e.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{ServiceCode: &q.service, QuotaCode: &q.code})
 	if err == nil {
@@ -445,7 +443,7 @@ func (e *examination) nodes(ctx context.Context) {
 	e.vcpus(ctx, have)
 }
 
-// sizeOf is what the answer says of one type. Pods get addresses from the default network card only.
+// sizeOf reads the size of one type. Pods get addresses from the default network card only.
 func sizeOf(t ec2types.InstanceTypeInfo) (size published.InstanceType) {
 	if t.VCpuInfo != nil {
 		size.VCPU = int(aws.ToInt32(t.VCpuInfo.DefaultVCpus))
@@ -475,7 +473,7 @@ func (e *examination) pods(have map[string]published.InstanceType) {
 	}
 }
 
-// vcpus compares the node groups at their largest with the account's quotas. What else runs in the account is not counted.
+// vcpus compares the node groups at their largest with the account's quotas. It does not count what else runs in the account.
 func (e *examination) vcpus(ctx context.Context, have map[string]published.InstanceType) {
 	need := map[config.CapacityType]float64{}
 	for _, group := range e.Settings.Cluster.NodeGroups {
@@ -495,7 +493,7 @@ func (e *examination) vcpus(ctx context.Context, have map[string]published.Insta
 	}
 }
 
-// limits compares what the network and the cluster need with what the account has left beside what this stack has already.
+// limits compares what the network and the cluster need with the account's quotas, less what others use.
 func (e *examination) limits(ctx context.Context) {
 	gateways := map[config.NAT]float64{config.NATSingle: 1, config.NATPerZone: float64(len(e.Settings.Network.Zones))}[e.Settings.Network.NAT]
 	inZone := min(gateways, 1)

@@ -43,19 +43,19 @@ type Finding struct {
 	Status Status
 	// Check names it; Says is what was found and, for a problem, what is allowed and the command that mends it.
 	Check, Says string
-	// Essential tells of what could not be checked that nothing can be said without it.
+	// Essential is set if nothing can be said without what could not be checked.
 	Essential bool
 }
 
 // Options are what an examination needs.
 type Options struct {
-	// Config has the credentials that the stack's file names; its region is the environment's, "" if that names none.
+	// Config has the credentials that the stack's file names. Its region is the environment's, "" if that names none.
 	Config aws.Config
-	// SignedOut is why there is no Config, and so nothing is asked of AWS; nil if there is one.
+	// SignedOut is why there is no Config; nil if there is one. Without a Config, AWS is not asked.
 	SignedOut error
 	// Account is what the file says of the account.
 	Account config.Account
-	// Stack is the stack's name, Region what the file says of the region, "" if that is nothing.
+	// Stack is the stack's name, Region the file's region, "" if it has none.
 	Stack, Region string
 	// Settings are the stack's, nil if they are wrong; Problems are what is wrong with them.
 	Settings *config.Config
@@ -77,18 +77,18 @@ type examination struct {
 	freetier   *freetier.Client
 	kms        *kms.Client
 	quotas     *servicequotas.Client
-	// caller is the ARN of whose the credentials are.
+	// caller is the ARN of the credentials' user or role.
 	caller string
-	// up tells that the stack's cluster is there, begun that something of the stack is.
+	// up is set if the stack's cluster exists, begun if anything of the stack does.
 	up, begun bool
 	// notFree are the node groups' types that EC2 does not call free-tier-eligible.
 	notFree []string
-	// zoneIDs are the IDs of the account's zones, nil until they are known to hold the network's.
+	// zoneIDs are the IDs of the account's zones, nil if the network's are not among them.
 	zoneIDs  zoneIDs
 	findings []Finding
 }
 
-// Examine makes all checks that can be made. The first is of the account: in another than the stack's nothing else is of use.
+// Examine makes all checks that are possible. The account comes first: in another account the other checks are of no use.
 func Examine(ctx context.Context, options Options) []Finding {
 	e := &examination{Options: options}
 	signedIn := e.credentials(ctx)
@@ -185,7 +185,7 @@ func (e *examination) region(environment string) {
 	e.ok(check, "%s", e.Settings.Region)
 }
 
-// credentials tells whose they are, and whether the stack's file allows them.
+// credentials asks for the account of the credentials, and whether the stack's file allows it.
 func (e *examination) credentials(ctx context.Context) bool {
 	const check = "credentials"
 	if e.SignedOut != nil {
@@ -193,12 +193,12 @@ func (e *examination) credentials(ctx context.Context) bool {
 		return false
 	}
 	cfg := e.Config
-	// Whatever else is wrong with the settings: another partition does not know the credentials.
+	// In the file's region even if the settings are wrong: another partition does not know the credentials.
 	cfg.Region = cmp.Or(e.Region, cfg.Region, "us-east-1")
 	caller, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		says := err.Error()
-		// What is no answer of AWS, as without a network, no other credentials mend.
+		// Other credentials do not help against an error that is no answer of AWS, such as a missing network.
 		if api := smithy.APIError(nil); errors.As(err, &api) {
 			says += "; sign in with: " + e.Account.SignIn()
 		}

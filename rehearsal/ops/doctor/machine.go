@@ -82,7 +82,7 @@ func (e *examination) images(ctx context.Context) {
 		status, now, err := i.head(ctx, e.HTTP)
 		tag, digest, pinned := strings.Cut(reference, "@")
 		if pinned && err == nil && status == http.StatusOK {
-			// What is pinned is there; a tag that cannot be asked for is nobody's problem.
+			// The pinned image exists, so an error of the tag is no problem.
 			_, now, _ = parseImage(tag).head(ctx, e.HTTP)
 		}
 		pin := fmt.Sprintf("pulumi config set --path 'expense:%s' %s@%s --stack %s", path, tag, now, e.Stack)
@@ -104,7 +104,7 @@ func (e *examination) images(ctx context.Context) {
 }
 
 var (
-	// tagged is a reference with a tag, which a port of the registry is not.
+	// tagged matches a reference with a tag, not with the port of a registry.
 	tagged = regexp.MustCompile(`:[^/:]+$`)
 	// imageDigest is how registries name an image by its contents.
 	imageDigest = regexp.MustCompile(`^sha256:[a-f0-9]{64}$`)
@@ -138,7 +138,7 @@ func parseImage(reference string) image {
 	return i
 }
 
-// describe is the command that looks for an image in a private ECR repository, whose registry is of an account and a region
+// describe is the command that looks for an image in a private ECR repository. Its registry is that of an account and a region
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html).
 func (i image) describe() string {
 	version := "imageTag=" + i.version
@@ -155,11 +155,11 @@ func (i image) describe() string {
 const manifests = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, " +
 	"application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
-// challenge is a parameter of what a registry answers to who has no token.
+// challenge is a parameter of a registry's answer to a request without a token.
 var challenge = regexp.MustCompile(`(realm|service|scope)="([^"]*)"`)
 
-// head asks for the image's manifest without getting it, if need be with an anonymous token
-// (https://distribution.github.io/distribution/spec/auth/token/). digest is what the registry says that it has, "" if it says none
+// head asks for the header of the image's manifest, with an anonymous token if the registry wants one
+// (https://distribution.github.io/distribution/spec/auth/token/). digest is "" if the registry gives none
 // (https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests).
 func (i image) head(ctx context.Context, client *http.Client) (status int, digest string, err error) {
 	address := "https://" + i.host + "/v2/" + i.repository + "/manifests/" + i.version
@@ -204,7 +204,7 @@ func (i image) head(ctx context.Context, client *http.Client) (status int, diges
 	return answer.StatusCode, digestOf(answer), nil
 }
 
-// digestOf is the digest in a registry's answer. It becomes a word of a command.
+// digestOf is the digest in a registry's answer. It is checked because it becomes a word of a command.
 func digestOf(answer *http.Response) string {
 	if digest := answer.Header.Get("Docker-Content-Digest"); imageDigest.MatchString(digest) {
 		return digest

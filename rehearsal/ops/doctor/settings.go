@@ -8,15 +8,15 @@ import (
 	"expense/internal/config"
 )
 
-// accessPath is the one setting that nobody can choose for the user; anyAddress stands in for it, so that all else can be
-// looked at before it is set. It is an address for documentation (RFC 5737).
+// accessPath is the setting that only the user can choose. anyAddress takes its place until it is set, so that the rest is checked: an
+// address for documentation (RFC 5737).
 const (
 	accessPath = "cluster.publicAccessCidrs"
 	anyAddress = "203.0.113.7/32"
 )
 
-// Settings reads a stack's file as the CLI does and checks it with the program's own rules. Settings are nil if more is wrong
-// with them than that nobody may reach the cluster; problems are all that is wrong.
+// Settings reads a stack's file as the CLI does and checks it with the program's own rules. Settings are nil if more is wrong than that
+// nobody may reach the cluster. Problems are all that is wrong.
 func Settings(project, stack string) (settings *config.Config, problems config.Problems, err error) {
 	values, encrypted, err := config.File(project, stack)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// plan looks whether the account is on the free plan, on which EC2 starts a few types only
-// (https://github.com/aws-samples/eks-workshop-v2/issues/1644). Plans are of commercial accounts.
+// plan checks whether the account is on the free plan, on which EC2 starts a few types only
+// (https://github.com/aws-samples/eks-workshop-v2/issues/1644). Only commercial accounts have plans.
 func (e *examination) plan(ctx context.Context) {
 	const check = "account's plan"
 	if iampolicy.Partition(e.Settings.Region) != "aws" {
@@ -55,8 +55,8 @@ func (e *examination) plan(ctx context.Context) {
 	}
 }
 
-// volumeKey looks at the key of volumes for which nobody names one, as launch template and storage class do not. Auto Scaling
-// may use a customer's key only if the key says so
+// volumeKey checks the account's default key of volumes, which the launch template and the storage class use. Auto Scaling may use a
+// customer's key only if the key allows it
 // (https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html).
 func (e *examination) volumeKey(ctx context.Context) {
 	const check = "default key of volumes"
@@ -65,7 +65,7 @@ func (e *examination) volumeKey(ctx context.Context) {
 		e.unchecked(check, err)
 		return
 	}
-	// KMS makes AWS's key if it is asked for its alias before anybody used it.
+	// KMS would make AWS's key if it were asked for an alias that was never used.
 	id := aws.ToString(byDefault.KmsKeyId)
 	if strings.HasSuffix(id, "alias/aws/ebs") {
 		e.ok(check, "AWS's own")
@@ -103,12 +103,12 @@ func (e *examination) volumeKey(ctx context.Context) {
 	}
 }
 
-// volumeGrants are what whoever makes encrypted volumes does with their key (https://repost.aws/knowledge-center/kms-launch-ec2-instance).
+// volumeGrants are the operations on a key by which encrypted volumes are made
+// (https://repost.aws/knowledge-center/kms-launch-ec2-instance).
 const volumeGrants = "Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext DescribeKey CreateGrant"
 
-// creator looks for who signs in among those who get into the cluster: EKS makes the creator an administrator, and takes no second
-// entry for him (https://github.com/terraform-aws-modules/terraform-aws-eks/issues/2968). The ARN of a role's session lacks the
-// role's path.
+// creator looks for the signed-in user or role in the settings' admins and readers. EKS makes the creator an administrator, and refuses a
+// second entry (https://github.com/terraform-aws-modules/terraform-aws-eks/issues/2968). The ARN of a role's session lacks the role's path.
 func (e *examination) creator(context.Context) {
 	if e.up {
 		return // and whoever made it is known to EKS alone

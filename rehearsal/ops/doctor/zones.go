@@ -42,7 +42,7 @@ func (e *examination) zones(ctx context.Context) {
 // zoneIDs are the IDs of the account's zones by their names.
 type zoneIDs map[string]string
 
-// of translates names. What is an ID already stays.
+// of translates names to IDs, and keeps IDs.
 func (z zoneIDs) of(names []string) []string {
 	var ids []string
 	for _, name := range names {
@@ -59,15 +59,15 @@ func without(list, taken []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(taken, s) })
 }
 
-// otherZone is the command that puts another zone in the place of one.
+// otherZone is the command that replaces a zone.
 func (e *examination) otherZone(zone string) string {
 	return fmt.Sprintf("pulumi config set --path 'expense:network.zones[%d]' ZONE --stack %s", slices.Index(e.Settings.Network.Zones, zone),
 		e.Stack)
 }
 
 // endpointServices looks for the services of the VPC endpoints. A region may lack one, and so may a zone
-// (https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html). AWS has no list of the services that take a
-// policy, as cluster/network.go sets one, but says it of each.
+// (https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html). cluster/network.go sets a policy on each endpoint.
+// AWS has no list of the services that take one, but tells it for each.
 func (e *examination) endpointServices(ctx context.Context) {
 	network, prefix := e.Settings.Network, "com.amazonaws."+e.Settings.Region+"."
 	gateway := prefix + "s3"
@@ -113,8 +113,7 @@ func (e *examination) endpointServices(ctx context.Context) {
 	}
 }
 
-// domainZones looks whether the data nodes' type is in the zones of the domain. Whether AWS gives names or IDs is not
-// documented.
+// domainZones checks that the zones of the domain have the data nodes' type. The documentation does not say whether AWS gives names or IDs.
 func (e *examination) domainZones(details []ostypes.InstanceTypeDetails) {
 	domain := e.Settings.Logging.Domain
 	for _, d := range details {

@@ -25,7 +25,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// clients are the services' of one region.
+// clients are those of one region.
 type clients struct {
 	autoscaling *autoscaling.Client
 	cloudwatch  *cloudwatch.Client

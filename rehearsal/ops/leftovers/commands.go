@@ -16,8 +16,7 @@ func (r *Report) Commands() [][]string {
 	return out
 }
 
-// AllCommands are those of every kind, for a thing of the name ID with a part of the name PART: for whoever checks that the
-// aws CLI has them.
+// AllCommands are those of every kind, for an item ID with a part PART. A test checks that the aws CLI has them.
 func AllCommands(stack Stack) [][]string {
 	var out [][]string
 	for _, k := range kinds {
@@ -55,8 +54,8 @@ func (k kind) commands(stack Stack, items []Item) [][]string {
 	return out
 }
 
-// command fills in a command and adds where, and as who, the stack's file says. A role of the file is assumed before, by
-// assume: a profile would win over it.
+// command fills in a command and adds the region and the profile of the stack's file. With a role there is no profile, which would win
+// over the credentials from assume.
 func (s Stack) command(text, id, part string) []string {
 	words := append([]string{"aws"}, strings.Fields(text)...)
 	for n, word := range words {
@@ -86,10 +85,10 @@ func (s Stack) assume() string {
 	return "export $(" + typed(words) + ")"
 }
 
-// plain is what a shell takes as it is.
+// plain matches a word that a shell does not change.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// typed writes words as one types them into a shell. Names come from whoever may name a thing in the account.
+// typed quotes words for a shell: anyone who may name a thing in the account chooses a word.
 func typed(words []string) string {
 	var out []string
 	for _, word := range words {

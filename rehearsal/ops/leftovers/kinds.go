@@ -5,19 +5,19 @@ import "context"
 // kind is one kind of things.
 type kind struct {
 	name string
-	// find lists what is counted. With an error it may list what it got before.
+	// find lists what is counted. With an error it may list what it got before the error.
 	find func(ctx context.Context, f *finder) ([]Item, error)
-	// parts finds out what has to go before the items that are left over, and which of them nothing can remove yet; nil where
-	// find has done it.
+	// parts finds out what has to be removed before the leftover items, and which of them cannot be removed yet. It is nil if find has done
+	// this.
 	parts func(ctx context.Context, f *finder, items []*Item) error
-	// The commands of the aws CLI: before are for an item's parts, in the same order, remove takes the item away, and wait ends
-	// when it is gone. ID is the item, PART one of its parts, CLUSTER the stack's cluster. Those of one kind are done for all
-	// items before the next. Waiters that the CLI does not have are left out.
+	// The commands of the aws CLI: before are for an item's parts, in the same order, remove removes the item, and wait ends when it is gone.
+	// ID is the item, PART one of its parts, CLUSTER the stack's cluster. A command is written for all items of a kind before the next one. A
+	// kind has no wait if the CLI has none.
 	before       []string
 	remove, wait string
 }
 
-// kinds are in the order in which things can be removed: what uses others before what is used.
+// kinds are in the order of removal: what uses others before what is used.
 var kinds = []kind{
 	{name: "node group", find: findNodeGroups, remove: "eks delete-nodegroup --cluster-name CLUSTER --nodegroup-name ID",
 		wait: "eks wait nodegroup-deleted --cluster-name CLUSTER --nodegroup-name ID"},
@@ -66,6 +66,6 @@ var kinds = []kind{
 	}, remove: "iam delete-role --role-name ID"},
 	{name: "OIDC provider", find: findOIDCProviders, remove: "iam delete-open-id-connect-provider --open-id-connect-provider-arn ID"},
 	{name: "KMS alias", find: findAliases, remove: "kms delete-alias --alias-name ID"},
-	// The longest waiting time that KMS has, in which the key can be restored.
+	// The longest waiting time that KMS has. Until its end the key can be restored.
 	{name: "KMS key", find: findKeys, parts: keysInUse, remove: "kms schedule-key-deletion --key-id ID --pending-window-in-days 30"},
 }

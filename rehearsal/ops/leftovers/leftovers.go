@@ -1,11 +1,10 @@
-// Package leftovers lists what a stack has in an AWS account and tells what is still the stack's, what AWS keeps by design,
-// and what was left behind, with the commands that remove that. It changes nothing.
+// Package leftovers lists what a stack has in an AWS account. It marks what the stack owns, what AWS keeps by design and what was left
+// behind, and writes the commands that remove the last. It changes nothing.
 //
-// Each service is asked for its own list, and the lists are compared here. The Resource Groups Tagging API would take fewer
-// calls, but it goes by tags alone, where half of what a destroy leaves behind hangs on a VPC or has a name only; it does not
-// know IAM roles and Auto Scaling groups; and it shows for a while what is gone
-// (https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html). It is asked for KMS keys,
-// topics and alarms only, whose own lists have no tags, and what it says is confirmed with the service.
+// It compares the services' own lists. The Resource Groups Tagging API would take fewer calls, but it knows tags only, while half of what
+// a destroy leaves behind has no tags and hangs on a VPC or has a name; it does not know IAM roles and Auto Scaling groups; and it shows
+// deleted things for a while (https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html). It is asked for
+// KMS keys, topics and alarms, whose own lists have no tags, and the service confirms its answer.
 //
 // It was never run on AWS: the tests run it with the SDK against package awsapi.
 package leftovers
@@ -24,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// Mark tells whose a thing is.
+// Mark tells to whom a thing belongs.
 type Mark string
 
 const (
@@ -32,35 +31,35 @@ const (
 	Owned Mark = "owned"
 	// Kept is what AWS keeps, or what all stacks of the account share.
 	Kept Mark = "kept"
-	// Leftover is the stack's by its tags, its VPC or its name, and in nobody's state.
+	// Leftover is the stack's by its tags, its VPC or its name, and no state has it.
 	Leftover Mark = "LEFTOVER"
-	// Unknown is Owned or Leftover: the stack's state is not known, or the one at hand is another's.
+	// Unknown is Owned or Leftover: the stack's state is not known, or the state at hand is another stack's.
 	Unknown Mark = "unknown"
 )
 
 // Item is one thing in the account.
 type Item struct {
-	// Kind is what a person calls it; ID is what its API calls it by; Name is the rest that helps to recognize it.
+	// Kind is for people; ID is the name in the kind's API; Name is more that helps to recognize it.
 	Kind, ID, Name string
-	// ARN is empty for what is known by its ID alone.
+	// ARN is "" if the ID is enough.
 	ARN string
-	// Why says by which tag, VPC or name it is counted.
+	// Why names the tag, VPC or name by which it is counted.
 	Why  string
 	Mark Mark
 	// Reason explains the mark.
 	Reason string
-	// Monthly is its price in USD for 730 hours as long as it stays; Priced is false where it costs nothing or nobody knows.
+	// Monthly is its price in USD for 730 hours. Priced is false if it costs nothing or its price is not known.
 	Monthly float64
 	Priced  bool
 
-	// kept is why AWS keeps it; with are the IDs, ARNs or references of what it belongs to; refs are other names by which
-	// something may belong to it. doubt is what it belongs to if none of with is found.
+	// kept is why AWS keeps it. with are IDs, ARNs or references of what it belongs to, refs other names by which something may belong to
+	// it. If nothing in with is found, it belongs to doubt.
 	kept       string
 	with, refs []string
 	doubt      string
-	// vpc is the VPC that it is in, where that is known.
+	// vpc is the VPC that it is in, if that is known.
 	vpc string
-	// parts have to go before it, by the kind's commands for them; stays is why no command removes it now.
+	// parts have to be removed before it, by the kind's commands for them. stays is why no command removes it now.
 	parts [][]string
 	stays string
 }
@@ -78,7 +77,7 @@ type Report struct {
 	// Items are in the order in which they can be removed.
 	Items     []Item
 	Unchecked []Unchecked
-	// Notes are what a reader should know of how it was looked.
+	// Notes tell how the search was made.
 	Notes []string
 }
 
@@ -103,11 +102,11 @@ type Options struct {
 	// Config has the credentials; its region is the stack's.
 	Config aws.Config
 	Stack  Stack
-	// State is the stack's state; nil is one that is not known.
+	// State is the stack's state, nil if it is not known.
 	State *State
-	// Lost tells that the state is lost for good, so that what runs outside the one at hand is left over all the same.
+	// Lost is set if the state is lost for good: then what is not in the state at hand is left over, even if it runs.
 	Lost bool
-	// Price gives USD a month for one of what a key of package estimate names, false if it is not known; nil knows none.
+	// Price gives USD a month for one unit of a key of package estimate, false if it is not known.
 	Price func(key string) (monthly float64, ok bool)
 	// Region is the region of the caller's environment, "" if it names none.
 	Region string
@@ -120,20 +119,20 @@ type finder struct {
 	account string
 	// vpcs are the stack's.
 	vpcs map[string]bool
-	// cluster and domain are the ARNs of what the settings name. ourCluster and ourDomain tell that no other owner has the
-	// name: otherwise nothing is counted by it.
+	// cluster and domain are the ARNs of what the settings name. ourCluster and ourDomain are set if nobody else has the name; only then it
+	// counts.
 	cluster, domain       string
 	ourCluster, ourDomain bool
-	// noCluster tells that there is no cluster of the name, whosever.
+	// noCluster is set if no cluster has the name.
 	noCluster bool
-	// othersState tells that the state at hand cannot be the one from which the cluster or the domain was made.
+	// othersState is set if the cluster or the domain cannot have been made from the state at hand.
 	othersState bool
-	// mayBe tells that a cluster or a domain could not be looked at that is not in the state.
+	// mayBe is set if a cluster or a domain that is not in the state could not be looked at.
 	mayBe  bool
 	report *Report
 }
 
-// Find lists what the stack has in the account. An error is one that keeps it from looking at all.
+// Find lists what the stack has in the account. An error means that no search was possible.
 func Find(ctx context.Context, options Options) (*Report, error) {
 	f, err := newFinder(ctx, options)
 	if err != nil {
@@ -188,7 +187,7 @@ func (f *finder) unchecked(what string, err error) {
 	f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: what, Problem: explain(err, f.Stack.Account)})
 }
 
-// claimCluster finds out whether the cluster's name is the stack's. If that cannot be found out, nothing is counted by it.
+// claimCluster finds out whether the cluster's name is the stack's. If that fails, nothing is counted by the name.
 func (f *finder) claimCluster(ctx context.Context) {
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
 	f.noCluster = login.Missing(err)
@@ -210,8 +209,8 @@ func (f *finder) claimCluster(ctx context.Context) {
 	delete(f.vpcs, "")
 }
 
-// compare finds out whether a cluster or a domain of the stack's can have been made from the state at hand. The VPC is recorded
-// before they are begun, and cannot be deleted as long as they are in it: who was killed at them has it in his state.
+// compare finds out whether a cluster or a domain of the stack can have been made from the state at hand. The VPC is in the state before
+// they are begun, and cannot be deleted before them: it is in the state of a run that was killed at them.
 func (f *finder) compare(what, arn, vpc string) {
 	if f.State == nil || f.Lost || f.State.has(arn) || f.State.has(vpc) {
 		return
@@ -224,7 +223,7 @@ func (f *finder) compare(what, arn, vpc string) {
 		"If the state is lost for good: make leftovers STACK=%s LOST=1", what, cmp.Or(vpc, "none"), f.Stack.Name)
 }
 
-// mayRun does the same for one that could not be looked at: it may be there, and run.
+// mayRun does the same for a cluster or a domain that could not be looked at: it may exist.
 func (f *finder) mayRun(what, arn string) {
 	if f.State == nil || f.State.has(arn) {
 		return
@@ -268,8 +267,8 @@ func (f *finder) look(ctx context.Context) {
 	f.elsewhere(ctx)
 }
 
-// running compares what keeps a VPC from being deleted, which is in the state for as long: settings that name another cluster
-// and domain than those that are there say nothing of these.
+// running compares the state with what keeps a VPC from being deleted. The VPC is in the state for as long. This finds a cluster and a
+// domain that run under other names than those of the settings.
 func (f *finder) running() {
 	for _, i := range f.report.Items {
 		if slices.Contains([]string{"instance", "NAT gateway", "VPC " +
@@ -279,7 +278,7 @@ func (f *finder) running() {
 	}
 }
 
-// parts finds out what has to go before what is left over.
+// parts finds out what has to be removed before what is left over.
 func (f *finder) parts(ctx context.Context) {
 	for _, k := range kinds {
 		var items []*Item
@@ -297,7 +296,7 @@ func (f *finder) parts(ctx context.Context) {
 	}
 }
 
-// mark decides whose each item is.
+// mark decides to whom each item belongs.
 func (f *finder) mark(items []Item) {
 	byRef := map[string]*Item{}
 	for i := range items {
@@ -364,8 +363,8 @@ func keeper(i *Item, byRef map[string]*Item) *Item {
 	return nil
 }
 
-// unseen gives what an item belongs to, or something on the way there, that was not found; "" if all was. The cluster and the
-// domain, which are known by their ARNs, are looked for before all else.
+// unseen gives something that an item belongs to, directly or not, and that was not found; "" if all was found. It does not count the
+// cluster and the domain, which are known by their ARNs and looked for first.
 func unseen(i *Item, byRef map[string]*Item, seen map[*Item]bool) string {
 	seen[i] = true
 	for _, ref := range i.with {

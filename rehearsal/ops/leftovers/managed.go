@@ -128,8 +128,7 @@ func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
 		})
 }
 
-// domainTags are those of the domain that the settings name, and its VPC. DescribeDomain comes first, because it says so if
-// there is none.
+// domainTags are the tags of the domain that the settings name, and its VPC. DescribeDomain comes first: it tells if there is no domain.
 func (f *finder) domainTags(ctx context.Context) (tags map[string]string, vpc string, err error) {
 	domain, err := f.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &f.Stack.Domain})
 	if err != nil {

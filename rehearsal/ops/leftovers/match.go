@@ -16,8 +16,8 @@ const (
 	projectTag = "pulumi:project"
 	stackTag   = "pulumi:stack"
 
-	// guardDuty is a tag of the endpoint and the security group that GuardDuty's Runtime Monitoring puts into a VPC with EKS
-	// nodes. GuardDuty takes them away when it is turned off, and not with the VPC
+	// guardDuty is a tag of the endpoint and the security group that GuardDuty's Runtime Monitoring puts into a VPC with EKS nodes. GuardDuty
+	// removes them when it is turned off, and not with the VPC
 	// (https://docs.aws.amazon.com/guardduty/latest/ug/using-iac-with-gdu-automated-agents-runtime-monitoring.html,
 	// https://github.com/hashicorp/terraform-provider-aws/pull/46953).
 	guardDuty = "GuardDutyManaged"
@@ -28,11 +28,10 @@ func (f *finder) stacks(tags map[string]string) bool {
 	return tags[projectTag] == Project && tags[stackTag] == f.Stack.Name
 }
 
-// match says why something is counted, "" if it is not, and what it belongs to. doubt is what it belongs to if nothing else
-// is known that it belongs to.
+// match says why something is counted, "" if it is not, and what it belongs to. doubt is what it belongs to if nothing else is known.
 //
-// Tags of another Pulumi stack outweigh all else. Tags that name the cluster count as long as its name is the stack's, and
-// with the value that means made by it: "shared" is on what others made for it.
+// The tags of another Pulumi stack outweigh the rest. Tags with the cluster's name count if the name is the stack's, and with the value for
+// what the cluster made. The value "shared" is on what others made for it.
 func (f *finder) match(tags map[string]string, vpc string) (why string, with []string, doubt string) {
 	var reasons []string
 	switch {
@@ -54,12 +53,11 @@ func (f *finder) match(tags map[string]string, vpc string) (why string, with []s
 		}
 	}
 	if tags[guardDuty] != "" && f.vpcs[vpc] {
-		// Nothing of the stack's takes it away: it belongs to nothing.
+		// It belongs to nothing: nothing of the stack removes it.
 		return "tag " + guardDuty + ", in the stack's " + vpc, nil, ""
 	}
 	if len(reasons) == 0 && f.vpcs[vpc] {
-		// What a stack's own things need in its VPC is told from the rest by what it belongs to, and by nothing if that is
-		// gone: while the cluster is there it gets the benefit of the doubt.
+		// It may be something that the stack's own things need in their VPC. While the cluster exists, that is assumed.
 		reasons, doubt = append(reasons, "in the stack's "+vpc), f.cluster
 	}
 	for _, key := range []string{"kubernetes.io/service-name", "kubernetes.io/created-for/pvc/name"} {

@@ -20,9 +20,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
-// findLogGroups looks for the names that the program gives: the control plane's group and those of the domain. What has no
-// tags at all is counted by its name, as long as the cluster's and the domain's names are the stack's: EKS and OpenSearch
-// write it again after it was deleted.
+// findLogGroups looks for the names that the program gives: the control plane's group and those of the domain. A group without tags is
+// counted by its name if the cluster's or the domain's name is the stack's: EKS and OpenSearch make it again when they write after its
+// deletion.
 func findLogGroups(ctx context.Context, f *finder) (items []Item, err error) {
 	names := map[string]bool{config.ClusterLogGroup(f.Stack.Cluster): f.ourCluster}
 	for log := range config.DomainLogs {
@@ -93,8 +93,8 @@ func findLogPolicies(ctx context.Context, f *finder) (items []Item, err error) {
 	}
 }
 
-// confirmed makes items of what the tagging API lists and the service still has, with the tags that the service gives. What had the
-// stack's tags not long ago is in the API's list too.
+// confirmed makes items of what the tagging API lists and the service still has, with the service's tags. The API also lists what had the
+// stack's tags not long ago.
 func (f *finder) confirmed(
 	ctx context.Context, typ string, confirm func(i *Item) (tags map[string]string, err error),
 ) (items []Item, err error) {
@@ -196,8 +196,8 @@ func findKeys(ctx context.Context, f *finder) ([]Item, error) {
 	})
 }
 
-// keysInUse keeps keys for as long as a cluster of the stack's name is there: the key may be what its data are encrypted with,
-// and the command that deletes the cluster may fail.
+// keysInUse keeps keys while a cluster of the stack's name exists: its data may be encrypted with the key, and the command that deletes the
+// cluster may fail.
 func keysInUse(_ context.Context, f *finder, items []*Item) error {
 	for _, i := range items {
 		if !f.noCluster {

@@ -17,8 +17,8 @@ type Stack struct {
 	Account config.Account
 }
 
-// Settings reads a stack's file, Pulumi.STACK.yaml. The names have the program's defaults; what is wrong with the aws: keys is an
-// error, and all else in the file is left to the program to check, because a stack must be found that can no longer come up.
+// Settings reads a stack's file, Pulumi.STACK.yaml. The names have the program's defaults. An error in the aws: keys is an error here. The
+// program checks the rest: a stack must be found even if it can no longer come up.
 func Settings(project, stack string) (Stack, error) {
 	values, encrypted, err := config.File(project, stack)
 	if err != nil {

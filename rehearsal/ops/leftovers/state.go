@@ -66,8 +66,8 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 	return ParseState(data)
 }
 
-// initCommand is the command that makes an empty stack for a stack's file. Without being told the file's secrets provider, Pulumi
-// puts a passphrase in its place, and the file's secrets cannot be read any more.
+// initCommand is the command that makes an empty stack for a stack's file. Without the file's secrets provider Pulumi would write a
+// passphrase in its place, and could no longer read the file's secrets.
 func initCommand(project, stack string) string {
 	command := "pulumi stack init " + stack
 	program, err := workspace.LoadProject(filepath.Join(project, "Pulumi.yaml"))
@@ -84,7 +84,7 @@ func initCommand(project, stack string) string {
 // has tells whether the state has a thing of an ID, an ARN, or of a type and a name.
 func (s *State) has(ref string) bool { return s != nil && ref != "" && s.refs[ref] }
 
-// elsewhere is an error if the state is of another account or region than the one that is looked at.
+// elsewhere is an error if the state is of another account or region.
 func (s *State) elsewhere(account string, stack Stack) error {
 	for _, arn := range s.arns {
 		parts := strings.SplitN(arn, ":", 6)

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// Text writes a report for a person: what is left over first, with why each thing is counted.
+// Text writes a report for a person: first what is left over, with why each thing is counted.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Stack %s, account %s, %s: cluster %s, domain %s.\n", r.Stack.Name, r.Account, r.Stack.Region, r.Stack.Cluster,
@@ -57,7 +57,7 @@ func (i Item) label() string {
 	return i.ID + " (" + i.Name + ")"
 }
 
-// explanation says why a thing is counted, and why it is marked as it is where the mark does not say it.
+// explanation says why a thing is counted, and the reason for its mark if the mark does not say it.
 func (i Item) explanation() string {
 	if i.Mark == Leftover || i.Mark == Unknown {
 		return i.Why
@@ -65,8 +65,8 @@ func (i Item) explanation() string {
 	return i.Why + "; " + i.Reason
 }
 
-// writeCommands writes what removes what is left over, to be pasted into a shell. Without AWS_PAGER the aws CLI shows each
-// answer in a pager and takes the rest for its keys (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-pagination.html).
+// writeCommands writes the commands that remove what is left over, for a shell. Without AWS_PAGER the aws CLI shows each answer in a pager,
+// which takes the next commands for its keys (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-pagination.html).
 func (r *Report) writeCommands(b *strings.Builder) {
 	left := r.Of(Leftover)
 	if len(left) == 0 {

@@ -171,15 +171,11 @@ func day(t *time.Time) string { return aws.ToTime(t).UTC().Format(time.DateOnly)
 func (e *examination) engine(ctx context.Context) {
 	domain := e.Settings.Logging.Domain
 	check := "engine " + domain.EngineVersion
-	var versions []string
-	list := opensearch.NewListVersionsPaginator(e.opensearch, &opensearch.ListVersionsInput{})
-	for list.HasMorePages() {
-		page, err := list.NextPage(ctx)
-		if err != nil {
-			e.unchecked(check, err)
-			return
-		}
-		versions = append(versions, page.Versions...)
+	versions, err := login.All(ctx, opensearch.NewListVersionsPaginator(e.opensearch, nil),
+		func(p *opensearch.ListVersionsOutput) []string { return p.Versions })
+	if err != nil {
+		e.unchecked(check, err)
+		return
 	}
 	if !slices.Contains(versions, domain.EngineVersion) {
 		e.problem(check, "OpenSearch Service has %s: pulumi config set --path expense:logging.domain.engineVersion VERSION --stack %s",

@@ -18,19 +18,25 @@ import (
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html).
 const tagsAtOnce = 20
 
-// balancerTags asks for the tags of load balancers and target groups, by ARN.
-func (f *finder) balancerTags(ctx context.Context, arns []string) (map[string]map[string]string, error) {
-	out := map[string]map[string]string{}
+// withTags makes items of load balancers or target groups, whose tags are asked for by their ARNs.
+func withTags[Member any](
+	ctx context.Context, f *finder, all []Member, arn func(Member) *string, item func(m Member, tags map[string]string) *Item,
+) ([]Item, error) {
+	var arns []string
+	for _, m := range all {
+		arns = append(arns, *arn(m))
+	}
+	tags := map[string]map[string]string{}
 	for some := range slices.Chunk(arns, tagsAtOnce) {
 		answer, err := f.balancers.DescribeTags(ctx, &elasticloadbalancingv2.DescribeTagsInput{ResourceArns: some})
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range answer.TagDescriptions {
-			out[aws.ToString(d.ResourceArn)] = login.Tags(d.Tags)
+			tags[aws.ToString(d.ResourceArn)] = login.Tags(d.Tags)
 		}
 	}
-	return out, nil
+	return counted(all, func(m Member) *Item { return item(m, tags[*arn(m)]).at(arn(m)) }), nil
 }
 
 func findBalancers(ctx context.Context, f *finder) ([]Item, error) {
@@ -41,27 +47,18 @@ func findBalancers(ctx context.Context, f *finder) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	var arns []string
-	for _, b := range all {
-		arns = append(arns, aws.ToString(b.LoadBalancerArn))
-	}
-	tags, err := f.balancerTags(ctx, arns)
-	if err != nil {
-		return nil, err
-	}
-	return counted(all, func(b types.LoadBalancer) *Item {
-		arn := aws.ToString(b.LoadBalancerArn)
-		i := f.item(&arn, string(b.Type), tags[arn], b.VpcId)
-		if i == nil {
-			return nil
-		}
+	arn := func(b types.LoadBalancer) *string { return b.LoadBalancerArn }
+	return withTags(ctx, f, all, arn, func(b types.LoadBalancer, tags map[string]string) *Item {
+		i := f.item(b.LoadBalancerArn, string(b.Type), tags, b.VpcId)
 		if b.Type == types.LoadBalancerTypeEnumNetwork {
 			f.cost(i, "elb.network", 1)
 		}
-		_, path, _ := strings.Cut(arn, ":loadbalancer/")
-		i.ARN, i.refs = arn, []string{"ELB " + path} // the description of its interfaces
+		if i != nil {
+			_, path, _ := strings.Cut(i.ID, ":loadbalancer/")
+			i.refs = []string{"ELB " + path} // the description of its interfaces
+		}
 		return i
-	}), nil
+	})
 }
 
 func findTargetGroups(ctx context.Context, f *finder) ([]Item, error) {
@@ -70,17 +67,10 @@ func findTargetGroups(ctx context.Context, f *finder) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	var arns []string
-	for _, g := range all {
-		arns = append(arns, aws.ToString(g.TargetGroupArn))
-	}
-	tags, err := f.balancerTags(ctx, arns)
-	if err != nil {
-		return nil, err
-	}
-	return counted(all, func(g types.TargetGroup) *Item {
-		return f.item(g.TargetGroupArn, "", tags[aws.ToString(g.TargetGroupArn)], g.VpcId).at(g.TargetGroupArn)
-	}), nil
+	arn := func(g types.TargetGroup) *string { return g.TargetGroupArn }
+	return withTags(ctx, f, all, arn, func(g types.TargetGroup, tags map[string]string) *Item {
+		return f.item(g.TargetGroupArn, "", tags, g.VpcId)
+	})
 }
 
 func findClassic(ctx context.Context, f *finder) (items []Item, err error) {

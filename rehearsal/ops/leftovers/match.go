@@ -114,10 +114,7 @@ func (i *Item) part(command int, part string) {
 
 // cost prices an item: so many units of what key names.
 func (f *finder) cost(i *Item, key string, units float64) *Item {
-	if i == nil || f.Price == nil {
-		return i
-	}
-	if monthly, ok := f.Price(key); ok {
+	if monthly, ok := f.Price(key); ok && i != nil {
 		i.Monthly, i.Priced = monthly*units, true
 	}
 	return i

@@ -167,8 +167,14 @@ func newFinder(ctx context.Context, options Options) (*finder, error) {
 	partition := strings.Split(aws.ToString(caller.Arn), ":")[1]
 	f.cluster = fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, f.Stack.Region, f.account, f.Stack.Cluster)
 	f.domain = fmt.Sprintf("arn:%s:es:%s:%s:domain/%s", partition, f.Stack.Region, f.account, f.Stack.Domain)
-	f.claimCluster(ctx)
-	f.claimDomain(ctx)
+	tags, vpc, err := f.clusterTags(ctx)
+	f.noCluster = login.Missing(err)
+	f.ourCluster = f.claim("cluster "+f.Stack.Cluster, f.cluster, tags, vpc, err)
+	if f.ourCluster && vpc != "" {
+		f.vpcs[vpc] = true
+	}
+	tags, vpc, err = f.domainTags(ctx)
+	f.ourDomain = f.claim("domain "+f.Stack.Domain, f.domain, tags, vpc, err)
 	tagged, err := findVPCs(ctx, f)
 	if err != nil {
 		f.unchecked("what hangs on the stack's VPC", err)
@@ -187,26 +193,19 @@ func (f *finder) unchecked(what string, err error) {
 	f.report.Unchecked = append(f.report.Unchecked, Unchecked{What: what, Problem: explain(err, f.Stack.Account)})
 }
 
-// claimCluster finds out whether the cluster's name is the stack's. If that fails, nothing is counted by the name.
-func (f *finder) claimCluster(ctx context.Context) {
-	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
-	f.noCluster = login.Missing(err)
-	f.ourCluster = f.State.has(f.cluster) || login.Missing(err) || err == nil && f.stacks(answer.Cluster.Tags)
+// claim finds out whether the name of a cluster or a domain is the stack's. If that fails, nothing is counted by the name.
+func (f *finder) claim(what, arn string, tags map[string]string, vpc string, err error) (ours bool) {
+	ours = f.State.has(arn) || login.Missing(err) || err == nil && f.stacks(tags)
 	switch {
 	case err != nil && !login.Missing(err):
-		f.unchecked("whose the cluster "+f.Stack.Cluster+" is", err)
-		f.mayRun("cluster "+f.Stack.Cluster, f.cluster)
-	case !f.ourCluster:
-		f.note("A cluster %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Cluster)
+		f.unchecked("whose the "+what+" is", err)
+		f.mayRun(what, arn)
+	case !ours:
+		f.note("A %s exists that has not the stack's tags: nothing is counted by its name.", what)
 	case err == nil:
-		vpc := ""
-		if answer.Cluster.ResourcesVpcConfig != nil {
-			vpc = aws.ToString(answer.Cluster.ResourcesVpcConfig.VpcId)
-		}
-		f.vpcs[vpc] = true
-		f.compare("cluster "+f.Stack.Cluster, f.cluster, vpc)
+		f.compare(what, arn, vpc)
 	}
-	delete(f.vpcs, "")
+	return ours
 }
 
 // compare finds out whether a cluster or a domain of the stack can have been made from the state at hand. The VPC is in the state before
@@ -232,21 +231,6 @@ func (f *finder) mayRun(what, arn string) {
 	f.note("Whether the %s is there could not be found out, and it is not in the state that pulumi has here. All of this may be in use, so "+
 		"no command is written. "+
 		"Have the permissions that docs/leftovers.md lists, and look again.", what)
-}
-
-// claimDomain does the same for the domain.
-func (f *finder) claimDomain(ctx context.Context) {
-	tags, vpc, err := f.domainTags(ctx)
-	f.ourDomain = f.State.has(f.domain) || login.Missing(err) || err == nil && f.stacks(tags)
-	switch {
-	case err != nil && !login.Missing(err):
-		f.unchecked("whose the domain "+f.Stack.Domain+" is", err)
-		f.mayRun("domain "+f.Stack.Domain, f.domain)
-	case !f.ourDomain:
-		f.note("A domain %s exists that has not the stack's tags: nothing is counted by its name.", f.Stack.Domain)
-	case err == nil:
-		f.compare("domain "+f.Stack.Domain, f.domain, vpc)
-	}
 }
 
 // look fills the report.

@@ -128,6 +128,18 @@ func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
 		})
 }
 
+// clusterTags are the tags of the cluster that the settings name, and its VPC.
+func (f *finder) clusterTags(ctx context.Context) (tags map[string]string, vpc string, err error) {
+	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})
+	if err != nil {
+		return nil, "", err
+	}
+	if network := answer.Cluster.ResourcesVpcConfig; network != nil {
+		vpc = aws.ToString(network.VpcId)
+	}
+	return answer.Cluster.Tags, vpc, nil
+}
+
 // domainTags are the tags of the domain that the settings name, and its VPC. DescribeDomain comes first: it tells if there is no domain.
 func (f *finder) domainTags(ctx context.Context) (tags map[string]string, vpc string, err error) {
 	domain, err := f.opensearch.DescribeDomain(ctx, &opensearch.DescribeDomainInput{DomainName: &f.Stack.Domain})

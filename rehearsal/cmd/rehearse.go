@@ -29,14 +29,13 @@ func rehearseCommand(ctx context.Context, project string, args []string) (code i
 	stack := flags.String("stack", "dev", "stack to rehearse")
 	keep := flags.Bool("keep", false, "leave the stack up after its checks")
 	down := flags.Bool("down", false, "end the rehearsal that was left up")
-	scale := flags.Float64("scale", 0, "how much of AWS's typical time the model takes, 0 to 1")
 	plugins := flags.String("plugins", "", "folder with real plugins, as ~/.pulumi/plugins, in place of the stand-ins for kubernetes and eks")
 	child := flags.Bool("child", false, "run the rehearsal that -keep leaves up; for the command itself")
 	_ = flags.Parse(args) // ends the process
 	if *down {
 		return 0, end(ctx, project)
 	}
-	options := stage.Options{Project: project, Stack: *stack, Tools: toolsOf(project), Scale: *scale, Out: os.Stdout}
+	options := stage.Options{Project: project, Stack: *stack, Tools: toolsOf(project), Out: os.Stdout}
 	if *plugins != "" {
 		if options.Plugins, err = filepath.Abs(*plugins); err != nil {
 			return 1, err

@@ -15,7 +15,7 @@ func addonRows() rows {
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
 			refs:      []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
-			times:  times{create: 30 * seconds, update: 30 * seconds, remove: 10 * seconds, fail: 20 * minutes},
+			times:  took(30*seconds, 30*seconds, 10*seconds),
 			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon, update: again(createAddon), drain: stopAddon,
 			gone: addonGone,
 		},

@@ -5,12 +5,10 @@ import (
 	"time"
 )
 
-// The account's clock. It is AWS's time, whatever Scale makes of it, and begins when the account is made.
-//
-// With Scale 0 nobody waits, so the order in which operations end says nothing about how long ago something was made:
-// the engine has many under way at once. So the clock gives the benefit of the doubt. What is made counts as begun with
-// the command that makes it, and who asks for something counts as doing so after everything that has ended so far. A
-// caller that knows better says so with After. Only what follows within seconds in any order is then too early.
+// The account's clock shows AWS's time. Nobody waits here, so the order in which operations end says nothing about how long ago
+// something was made: the engine has many under way at once. So the clock gives the benefit of the doubt. What is made counts as
+// begun with the command that makes it, and a request counts as sent after everything that has ended so far. A caller that knows
+// better says so with After. Only what follows within seconds in any order is then too early.
 
 // How long something new takes until the services that are asked about it know it. IAM: "changes that I make are not
 // always immediately visible" (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html), without a number.
@@ -31,8 +29,7 @@ type moment struct{ began, asked time.Duration }
 
 type momentKey struct{}
 
-// After says when an operation begins, on the account's clock: what it depends on was done then. It counts where Scale
-// is 0.
+// After says when an operation begins, on the account's clock: what it depends on was done then.
 func After(ctx context.Context, t time.Duration) context.Context {
 	return context.WithValue(ctx, momentKey{}, moment{t, t})
 }
@@ -52,16 +49,13 @@ func (m *Model) Asked(ctx context.Context) time.Duration {
 }
 
 // Pause lets the time between two requests of an operation pass, and gives the context of the next.
-func (m *Model) Pause(ctx context.Context, d time.Duration) (context.Context, error) {
-	if err := m.wait(ctx, d); err != nil || m.opts.Scale > 0 {
-		return ctx, err
-	}
+func (m *Model) Pause(ctx context.Context, d time.Duration) context.Context {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.moment(ctx)
 	at.began, at.asked = at.began+d, at.asked+d
 	m.clock = max(m.clock, at.asked)
-	return context.WithValue(ctx, momentKey{}, at), nil
+	return context.WithValue(ctx, momentKey{}, at)
 }
 
 // Done is when the thing was ready or last changed, on the account's clock; 0 for one that is not there.
@@ -74,54 +68,39 @@ func (m *Model) Done(typ, id string) time.Duration {
 	return 0
 }
 
-// Now is the time on the account's clock: with Scale 0 the end of the operation that ended last.
+// Now is the time on the account's clock, the end of the operation that ended last.
 func (m *Model) Now() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.now()
+	return m.clock
 }
 
 // Pass lets time pass in which nobody asks the account for anything, as it does between two commands.
 func (m *Model) Pass(d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.opened = m.opened.Add(-m.Scaled(d))
 	m.clock += d
 	m.session = m.clock
 }
 
-// Below: all but request and wait want the lock held.
-
-func (m *Model) now() time.Duration {
-	if m.opts.Scale > 0 {
-		return time.Duration(float64(time.Since(m.opened)) / m.opts.Scale)
-	}
-	return m.clock
-}
+// Below: all but request want the lock held.
 
 func (m *Model) moment(ctx context.Context) moment {
-	told, is := ctx.Value(momentKey{}).(moment)
-	switch {
-	case m.opts.Scale > 0:
-		return moment{m.now(), m.now()}
-	case is:
+	if told, is := ctx.Value(momentKey{}).(moment); is {
 		return told
 	}
-	return moment{m.session, m.now()}
+	return moment{m.session, m.clock}
 }
 
 // finish notes that an operation of the given typical duration is done.
 func (m *Model) finish(o *object, d time.Duration) {
-	o.changed = m.now()
-	if m.opts.Scale == 0 {
-		o.changed = o.began + d
-		m.clock = max(m.clock, o.changed)
-	}
+	o.changed = o.began + d
+	m.clock = max(m.clock, o.changed)
 }
 
 // spread tells whether something that was made or changed at a time is known everywhere when o is asked for.
 func (m *Model) spread(o *object, since, takes time.Duration) bool {
-	return m.opts.KnownAtOnce || o.asked-since >= takes
+	return o.asked-since >= takes
 }
 
 // request is one request for a thing.
@@ -131,27 +110,4 @@ func (m *Model) request(ctx context.Context, r *row, operation string, o *object
 	at := m.moment(ctx)
 	o.began, o.asked = at.began, at.asked
 	return r.named(operation, rules())
-}
-
-// Scaled gives how long something lasts here that lasts d in AWS.
-func (m *Model) Scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * m.opts.Scale)
-}
-
-// wait sleeps for a scaled duration; it must be called without the lock.
-func (m *Model) wait(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if d = m.Scaled(d); d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -158,21 +158,6 @@ func TestTagsOfAKeyCountLater(t *testing.T) {
 	require.NoError(t, err, at)
 }
 
-// Where time passes, delays are a matter of time.
-func TestTheClockOfAnAccountInRealTime(t *testing.T) {
-	w, s := newcomer(t, Options{Scale: 1e-3, KnownAtOnce: true}, "csiIdentity") // 20 s are 20 ms
-	w.m.opts.KnownAtOnce = false
-	inputs := s.inputs(w)
-	inputs["roleArn"] = newRole
-	require.Eventually(t, func() bool { return w.make(s, inputs) == nil }, 2*time.Minute, time.Millisecond)
-	assert.GreaterOrEqual(t, w.m.Now()-w.m.Done(tRole, "new"), roleSpread)
-
-	m := New(Options{Scale: 0.5})
-	before := m.Now()
-	m.Pass(time.Hour)
-	assert.InDelta(t, time.Hour, m.Now()-before, float64(time.Minute))
-}
-
 // Without waiting, what runs side by side begins together, and a caller that knows better says so.
 func TestTheClockOfAnAccountWhereNobodyWaits(t *testing.T) {
 	w := newWorld(Options{})

@@ -31,8 +31,8 @@ var NotModelled = []struct{ Area, What string }{
 	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles " +
 		"are assumed to be 20 seconds"},
 	{"KMS", "permissions that depend on a key's tags, unless a test says that the caller's do"},
-	{"time", "with -scale 0, what a command makes is as old as the command: only what follows within seconds in any order is refused " +
-		"as too early. Custom timeouts then never end"},
+	{"time", "what a command makes is as old as the command: only what follows within seconds in any order is refused as too early. " +
+		"Nothing takes time: custom timeouts never end, and a deletion that is refused is not asked for again"},
 	{"IAM", "certificates and thumbprints of OIDC issuers; IAM itself accepts an OIDC URL that is no cluster's, the model does not"},
 	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no " +
 		"packet is tested against them"},

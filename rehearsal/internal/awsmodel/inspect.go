@@ -66,7 +66,6 @@ func (m *Model) Set(typ, id, property string, value any) bool {
 	o, found := m.objects[typ][id]
 	if found {
 		o.out.set(property, value)
-		m.notify()
 	}
 	return found
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"expense/rehearsal/internal/awsrules"
 
@@ -44,10 +43,9 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 	return c.failures
 }
 
-// Create makes a resource: it checks the inputs, what they refer to and what AWS asks of them, then waits as long as AWS
-// typically takes. name is the logical name, and the physical one where the inputs have none. If AWS refuses, id is empty.
-// If the resource was made and then did not come up (or ctx ended the wait), id and outputs are given together with the
-// error: the thing exists and must be kept in the state.
+// Create makes a resource: it checks the inputs, what they refer to and what AWS asks of them. name is the logical name, and the
+// physical one where the inputs have none. If AWS refuses, id is empty. If the resource was made and did not come up, or ctx has
+// ended, id and outputs come with the error: the thing exists and must stay in the state.
 func (m *Model) Create(ctx context.Context, typ, name string, inputs resource.PropertyMap) (string, resource.PropertyMap, error) {
 	r, err := rowOf(typ)
 	if err != nil {
@@ -117,48 +115,27 @@ func (m *Model) fill(r *row, o *object) {
 	}
 }
 
-// bringUp waits until the new object is ready. An object that cannot come up yet is looked at again whenever something
-// in the account changes, until AWS would give up.
+// bringUp ends a creation. What cannot come up fails at once: nothing that it lacks comes while it waits.
 func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
-	deadline := time.Now().Add(m.Scaled(max(r.creation(o), r.times.fail)))
-	waitErr := m.wait(ctx, r.creation(o))
-	for {
-		m.mu.Lock()
-		err := m.spoiled[o.typ+" "+o.logical]
-		spoiled := err != nil
-		if err == nil && r.settle != nil {
-			err = r.settle(m, o)
-		}
-		changed := m.changed
-		if err == nil {
-			o.status = active
-			if o.out.has("status") {
-				o.out.set("status", active)
-			}
-			m.finish(o, r.creation(o))
-			o.made = o.changed
-			m.notify()
-			m.mu.Unlock()
-			break
-		}
-		left := time.Until(deadline)
-		if spoiled || m.opts.Scale == 0 || left <= 0 || waitErr != nil {
-			o.fail()
-			o.degraded = !spoiled && strings.Contains(fmt.Sprint(err), "'DEGRADED'")
-			m.notify()
-			m.mu.Unlock()
-			return errors.Join(err, waitErr)
-		}
-		m.mu.Unlock()
-		timer := time.NewTimer(left)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-ctx.Done():
-			waitErr = ctx.Err()
-		}
-		timer.Stop()
+	m.mu.Lock()
+	spoiled := m.spoiled[o.typ+" "+o.logical]
+	err := spoiled
+	if err == nil && r.settle != nil {
+		err = r.settle(m, o)
 	}
+	if err != nil {
+		o.fail()
+		o.degraded = spoiled == nil && strings.Contains(err.Error(), "'DEGRADED'")
+		m.mu.Unlock()
+		return errors.Join(err, ctx.Err())
+	}
+	o.status = active
+	if o.out.has("status") {
+		o.out.set("status", active)
+	}
+	m.finish(o, r.creation(o))
+	o.made = o.changed
+	m.mu.Unlock()
 	if r.after != nil {
 		// What AWS has begun it finishes, whether or not somebody still waits for it.
 		if err := r.after(context.WithoutCancel(ctx), m, o); err != nil {
@@ -168,7 +145,7 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 			return err
 		}
 	}
-	return waitErr
+	return ctx.Err()
 }
 
 // Spoil makes what is created with this logical name from now on end without coming up: AWS has made it, gives up on it and
@@ -255,17 +232,15 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 		if m.objects[typ][id] == nil {
 			m.put(o)
 		}
-		m.notify()
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = m.wait(ctx, r.times.update)
 	m.mu.Lock()
 	m.finish(o, r.times.update)
 	m.mu.Unlock()
-	if err == nil && r.after != nil {
+	if err = ctx.Err(); err == nil && r.after != nil {
 		err = r.after(ctx, m, o)
 	}
 	return m.outputs(o), err
@@ -297,7 +272,6 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 			}
 		}
 		o.status = deleting
-		m.notify()
 		return nil
 	})
 	if err != nil || gone {
@@ -311,13 +285,11 @@ func (m *Model) Delete(ctx context.Context, typ, id string) error {
 			return err
 		}
 	}
-	err = m.wait(ctx, r.times.remove)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.finish(o, r.times.remove)
 	if r.gone == nil || !r.gone(m, o) {
 		delete(m.objects[typ], id)
 	}
-	m.notify()
-	return err
+	return ctx.Err()
 }

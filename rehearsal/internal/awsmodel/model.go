@@ -20,18 +20,11 @@ type Options struct {
 	Region string
 	// Account is the 12-digit account ID; default 111122223333.
 	Account string
-	// Scale multiplies AWS's typical durations: 1 is real time, 0.01 a hundredth of it. 0 (the default) never waits: a
-	// clock of the account's own counts instead, and whatever would settle after some minutes (a node that waits for its
-	// network plugin) fails at once.
-	Scale float64
 	// KeyTagDelay is how long tags of a KMS key take until they count for the caller, whose permissions depend on them.
 	// 0 (the default) is a caller whose permissions do not. AWS says "up to five minutes"
 	// (https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html); whether tags that a key was created
 	// with take as long is not published.
 	KeyTagDelay time.Duration
-	// KnownAtOnce has services know at once what is new: for a Scale at which the steps of the caller, which no scale makes
-	// shorter, would take longer than AWS does.
-	KnownAtOnce bool
 	// Quotas are the account's limits; zero fields take the defaults of Quotas.
 	Quotas Quotas
 	// EndpointZones are the zones, by ID, of endpoint services, by the services' names as in com.amazonaws.REGION.NAME. A
@@ -154,9 +147,7 @@ type Model struct {
 	seq     int
 	noSpot  map[string]bool  // zones, by ID, in which EC2 has no spot nodes to give
 	spoiled map[string]error // what is made next and does not come up, by type and logical name
-	changed chan struct{}    // closed and renewed whenever something changes
-	// The clock, see clock.go: when it began, and with Scale 0 its time and when the command under way began.
-	opened         time.Time
+	// The clock, see clock.go: its time, and when the command under way began.
 	clock, session time.Duration
 }
 
@@ -185,7 +176,6 @@ func New(opts Options) *Model {
 	}
 	m := &Model{
 		opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{},
-		changed: make(chan struct{}), opened: time.Now(),
 	}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
@@ -258,7 +248,6 @@ func (m *Model) Reset() {
 	defer m.mu.Unlock()
 	m.objects = map[string]map[string]*object{}
 	m.noSpot, m.spoiled = map[string]bool{}, map[string]error{}
-	m.notify()
 }
 
 // Typical gives AWS's typical durations of creating, updating and deleting one thing of a type; known is false for a type

@@ -18,7 +18,7 @@ func nodeGroupRows() rows {
 			id:  func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
 			arn: "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true, refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "NodeGroup already exists with name %s",
-			times: times{create: 150 * seconds, update: 3 * minutes, remove: 380 * seconds, fail: 25 * minutes},
+			times: took(150*seconds, 3*minutes, 380*seconds),
 			check: checkNodeGroup, create: createNodeGroup, fill: fillNodeGroup, settle: settleNodeGroup, after: syncNodes,
 			update: updateNodeGroup, drain: drainNodeGroup, gone: nodeGroupGone,
 		},
@@ -194,8 +194,7 @@ func fillNodeGroup(m *Model, o *object) {
 	}
 }
 
-// settleNodeGroup tells why the nodes of a group do not come up; it is asked again while the account changes, until EKS gives
-// up.
+// settleNodeGroup says why the nodes of a group do not come up.
 func settleNodeGroup(m *Model, o *object) error {
 	bad := func(ids []string, code, format string, args ...any) error {
 		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: %s: %s: %s", strings.Join(ids, ", "), code,

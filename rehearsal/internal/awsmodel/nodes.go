@@ -212,7 +212,6 @@ func syncNodes(ctx context.Context, m *Model, o *object) error {
 	for _, i := range come {
 		i.joined = true
 	}
-	m.notify()
 	m.mu.Unlock()
 	return m.terminate(ctx, o, leave)
 }

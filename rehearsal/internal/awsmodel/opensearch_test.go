@@ -1,7 +1,6 @@
 package awsmodel
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,19 +159,4 @@ func TestADomainInTheMiddleOfAChange(t *testing.T) {
 	// Of a domain that somebody deleted by hand.
 	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")),
 		"ResourceNotFoundException: Domain not found: expense")
-}
-
-// What nobody waits for any more goes on.
-func TestADomainChangesOnWhenNobodyWaits(t *testing.T) {
-	w := whole(t, Options{})
-	w.m.opts.Scale = 1e-4
-	w.m.opened = time.Now().Add(-w.m.Scaled(w.m.clock))
-	typ, inputs := w.changed("domain", set("ebsOptions.volumeSize", 20))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, err := w.m.Update(ctx, typ, w.id("domain"), inputs)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")), InProgress)
-	assert.Eventually(t, func() bool { return w.m.Delete(t.Context(), tDomainPolicy, w.id("domainPolicy")) == nil }, time.Minute,
-		time.Millisecond)
 }

@@ -20,21 +20,8 @@ func (m *Model) put(o *object) {
 		m.objects[o.typ] = map[string]*object{}
 	}
 	m.seq++
-	o.seq, o.made, o.changed = m.seq, m.now(), m.now()
+	o.seq, o.made, o.changed = m.seq, m.clock, m.clock
 	m.objects[o.typ][o.id] = o
-	m.notify()
-}
-
-func (m *Model) notify() {
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-// Changed is closed when something in the account changes.
-func (m *Model) Changed() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.changed
 }
 
 // made enters something that AWS or a controller makes.
@@ -50,10 +37,7 @@ func (m *Model) made(typ, id string, origin Origin, out map[string]any) *object 
 	return o
 }
 
-func (m *Model) drop(o *object) {
-	delete(m.objects[o.typ], o.id)
-	m.notify()
-}
+func (m *Model) drop(o *object) { delete(m.objects[o.typ], o.id) }
 
 // all lists the objects of a type in the order of their making.
 func (m *Model) all(typ string) []*object {

@@ -54,8 +54,6 @@ const (
 // times are AWS's typical durations, from public apply and destroy logs.
 type times struct {
 	create, update, remove time.Duration
-	// fail is when AWS gives up on something that does not come up; 0 means at once.
-	fail time.Duration
 }
 
 const seconds, minutes = time.Second, time.Minute

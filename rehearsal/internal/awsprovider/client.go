@@ -54,29 +54,10 @@ func (c Client) Update(ctx context.Context, typ, id string, news resource.Proper
 	return outputs, worded("updating", typ, id, err)
 }
 
-// deleteRetry is how long a deletion is repeated that AWS refuses with DependencyViolation: the provider does it for 5 to 20 minutes.
-const deleteRetry = 15 * time.Minute
-
-// Delete removes a resource.
+// Delete removes a resource. For 5 to 20 minutes the provider asks again after a DependencyViolation; here nothing would change
+// meanwhile.
 func (c Client) Delete(ctx context.Context, typ, id string) error {
-	deadline := time.Now().Add(c.Model.Scaled(deleteRetry))
-	for {
-		changed := c.Model.Changed()
-		err := c.ask(ctx, nil, false, func(ctx context.Context) error { return c.Model.Delete(ctx, typ, id) })
-		left := time.Until(deadline)
-		if awsmodel.Code(err) != "DependencyViolation" || left <= 0 {
-			return worded("deleting", typ, id, err)
-		}
-		timer := time.NewTimer(left)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return worded("deleting", typ, id, errors.Join(err, ctx.Err()))
-		}
-		timer.Stop()
-	}
+	return worded("deleting", typ, id, c.ask(ctx, nil, false, func(ctx context.Context) error { return c.Model.Delete(ctx, typ, id) }))
 }
 
 func worded(verb, typ, what string, err error) error {
@@ -134,10 +115,9 @@ func (c Client) ask(ctx context.Context, repeats []repeat, creating bool, send f
 			}
 			delay, pause = pause, min(2*pause, 10*time.Second)
 		}
-		next, werr := c.Model.Pause(ctx, delay)
-		if werr != nil {
-			return errors.Join(err, werr)
+		ctx = c.Model.Pause(ctx, delay)
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
 		}
-		ctx = next
 	}
 }

@@ -108,18 +108,16 @@ func TestWhatComesTooEarlyIsAskedForAgain(t *testing.T) {
 
 // The whole way: a role that is made the moment before is known when the provider asks again.
 func TestANewRoleIsTrustedAtTheSecondTry(t *testing.T) {
-	for _, scale := range []float64{0, 1e-3} { // 20 s are 20 ms
-		m := awsmodel.New(awsmodel.Options{Scale: scale})
-		c := Client{m}
-		m.Pass(time.Hour)
-		_, out, err := c.Create(t.Context(), roleType, "new", props(trust(`{"Service":"ec2.amazonaws.com"}`)))
-		require.NoError(t, err)
-		begun := m.Now()
-		_, _, err = c.Create(t.Context(), roleType, "friend", props(trust(`{"AWS":"`+out["arn"].StringValue()+`"}`)))
-		require.NoError(t, err)
-		assert.GreaterOrEqual(t, m.Now()-m.Done(roleType, "new"), 20*time.Second, "it waited")
-		assert.Less(t, m.Now()-begun, time.Hour)
-	}
+	m := awsmodel.New(awsmodel.Options{})
+	c := Client{m}
+	m.Pass(time.Hour)
+	_, out, err := c.Create(t.Context(), roleType, "new", props(trust(`{"Service":"ec2.amazonaws.com"}`)))
+	require.NoError(t, err)
+	begun := m.Now()
+	_, _, err = c.Create(t.Context(), roleType, "friend", props(trust(`{"AWS":"`+out["arn"].StringValue()+`"}`)))
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, m.Now()-m.Done(roleType, "new"), 20*time.Second, "it waited")
+	assert.Less(t, m.Now()-begun, time.Hour)
 }
 
 // An answer that the SDK takes for throttling is repeated for more than an hour before anybody sees it.
@@ -147,24 +145,12 @@ func TestALimitShowsAfterAnHour(t *testing.T) {
 	err = c.ask(t.Context(), nil, false, func(context.Context) error { return limit })
 	require.ErrorContains(t, err, "exceeded maximum number of attempts, 25, ")
 
-	// and whoever waits may stop waiting
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	err = Client{awsmodel.New(awsmodel.Options{Scale: 1})}.ask(ctx, nil, true, func(context.Context) error { return limit })
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	// and Ctrl-C ends the wait
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = c.ask(ctx, nil, true, func(context.Context) error { return limit })
+	require.ErrorIs(t, err, context.Canceled)
 	require.True(t, errors.Is(err, limit))
-}
-
-func TestDeletionWaitsForDependants(t *testing.T) {
-	c := Client{awsmodel.New(awsmodel.Options{Scale: 1e-3})}
-	vpc, _, err := c.Create(t.Context(), vpcType, "v", props(in{"cidrBlock": "10.0.0.0/16"}))
-	require.NoError(t, err)
-	subnet, _, err := c.Create(t.Context(), "aws:ec2/subnet:Subnet", "s", props(in{"vpcId": vpc, "cidrBlock": "10.0.0.0/24"}))
-	require.NoError(t, err)
-	done := make(chan error, 1)
-	go func() { done <- c.Delete(context.Background(), vpcType, vpc) }()
-	require.NoError(t, c.Delete(t.Context(), "aws:ec2/subnet:Subnet", subnet))
-	require.NoError(t, <-done, "the provider tries again after DependencyViolation")
 }
 
 func TestAutoname(t *testing.T) {

@@ -45,7 +45,7 @@ type provider struct {
 
 	mu     sync.Mutex
 	tags   map[string]string
-	ctx    context.Context // ends the waits of operations under way; a new one begins with every Configure
+	ctx    context.Context // ends what is under way; a new one begins with every Configure
 	cancel context.CancelFunc
 }
 
@@ -311,7 +311,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 		props, err := write(out)
 		return &pulumirpc.CreateResponse{Properties: props}, err
 	}
-	ctx, done := p.operation(ctx, req.GetTimeout())
+	ctx, done := p.operation(ctx)
 	defer done()
 	id, outputs, err := p.client.Create(ctx, typ, urn.Name(), inputs)
 	if err != nil && id == "" {
@@ -359,7 +359,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	}
 	keepIgnored(req, outputs, news)
 	changes, _ := Diff(typ, believed(outputs, inputs, news), news)
-	ctx, done := p.operation(ctx, req.GetTimeout())
+	ctx, done := p.operation(ctx)
 	defer done()
 	send, out, found := p.client.Model.Read(typ, req.GetId())
 	switch {
@@ -386,7 +386,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 
 // Delete removes a resource.
 func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	ctx, done := p.operation(ctx, req.GetTimeout())
+	ctx, done := p.operation(ctx)
 	defer done()
 	if err := p.client.Delete(ctx, string(resource.URN(req.GetUrn()).Type()), req.GetId()); err != nil {
 		return nil, Refusal(req, err)
@@ -407,7 +407,7 @@ func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pul
 	return &pulumirpc.InvokeResponse{Return: ret}, err
 }
 
-// Cancel ends the waits of all operations under way: they answer with what AWS has made so far.
+// Cancel ends all operations under way: they answer with what AWS has made so far.
 func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -415,20 +415,17 @@ func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, erro
 	return &emptypb.Empty{}, nil
 }
 
-// operation joins the request's context, Cancel and the custom timeout, which is AWS's time and so is scaled; an account
-// where nobody waits has no timeouts.
-func (p *provider) operation(ctx context.Context, seconds float64) (context.Context, context.CancelFunc) {
+// operation is a request's context that Cancel ends too.
+func (p *provider) operation(ctx context.Context) (context.Context, context.CancelFunc) {
 	p.mu.Lock()
 	run := p.ctx
 	p.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
-	release := context.AfterFunc(run, cancel)
-	end := func() { release(); cancel() }
-	if limit := p.client.Model.Scaled(time.Duration(seconds * float64(time.Second))); limit > 0 {
-		timed, cancelTimer := context.WithTimeout(ctx, limit)
-		return timed, func() { cancelTimer(); end() }
+	if run.Err() != nil {
+		cancel()
 	}
-	return ctx, end
+	release := context.AfterFunc(run, cancel)
+	return ctx, func() { release(); cancel() }
 }
 
 // mapInputs are the inputs whose keys the program chooses.

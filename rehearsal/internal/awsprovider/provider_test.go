@@ -323,34 +323,15 @@ func TestFailureAfterCreationKeepsTheResource(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestCancelAndTimeout(t *testing.T) {
-	m := awsmodel.New(awsmodel.Options{Scale: 0.05}) // a NAT gateway takes 5 s
-	p := client(t, m, "")
+func TestCancel(t *testing.T) {
+	p := client(t, awsmodel.New(awsmodel.Options{}), "")
 	inputs := pack(t, nat(t, p, true))
-
-	_, err := p.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(natType, "n"), Properties: inputs, Timeout: 0.2})
-	assert.Contains(t, initFailed(t, err).GetReasons()[0], context.DeadlineExceeded.Error())
-	_, err = p.Delete(t.Context(), &pulumirpc.DeleteRequest{Id: initFailed(t, err).GetId(), Urn: urn(natType, "n")})
+	_, err := p.Cancel(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
+	_, err = p.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(natType, "n"), Properties: inputs})
+	assert.Contains(t, initFailed(t, err).GetReasons()[0], context.Canceled.Error(), "what AWS has made is in the state")
 
-	done := make(chan error, 1)
-	go func() {
-		_, err := p.Create(context.Background(), &pulumirpc.CreateRequest{Urn: urn(natType, "n"), Properties: inputs})
-		done <- err
-	}()
-	require.Eventually(t, func() bool {
-		for _, i := range m.Inventory() {
-			if i.Type == natType && i.Status == "CREATING" {
-				return true
-			}
-		}
-		return false
-	}, 2*time.Minute, time.Millisecond)
-	_, err = p.Cancel(t.Context(), &emptypb.Empty{})
-	require.NoError(t, err)
-	assert.Contains(t, initFailed(t, <-done).GetReasons()[0], context.Canceled.Error())
-
-	// the next run works again
+	// the next command works again
 	_, err = p.Configure(t.Context(), &pulumirpc.ConfigureRequest{Args: pack(t, in{"region": "us-east-1"})})
 	require.NoError(t, err)
 	_, _, err = run(t, p, groupType, "g", in{})

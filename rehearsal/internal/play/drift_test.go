@@ -22,7 +22,7 @@ func TestTheSearchForDriftTellsItFromAFailure(t *testing.T) {
 	}
 	script, err := filepath.Abs("../../../.github/scripts/drift.sh")
 	require.NoError(t, err)
-	s, play, _ := newPlay(t, 0)
+	s, play, _ := newPlay(t)
 	require.NoError(t, play.Up(t.Context()))
 
 	folder := t.TempDir()

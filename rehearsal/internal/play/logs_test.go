@@ -101,7 +101,7 @@ func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
 
 // The checks hold for what the two stacks leave out as well: the proxy with its reader, and web's defaults.
 func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
-	s, play, out := newPlay(t, 0)
+	s, play, out := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.dashboards.enabled", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "config", "rm", "--path", "expense:workloads.web"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))

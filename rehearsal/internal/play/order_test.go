@@ -97,7 +97,7 @@ func TestAForgottenDependencyIsSeen(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := newPlay(t, 0)
+			s, _, _ := newPlay(t)
 			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 			require.Positive(t, forget(t, s, c.of, c.on))
 			order, destroyed := disorder(t, s)
@@ -129,7 +129,7 @@ func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := newPlay(t, 0)
+			s, _, _ := newPlay(t)
 			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 			require.Positive(t, forget(t, s, []string{"*"}, []string{c.late}))
 			edit(t, s, func(deployment map[string]any) {
@@ -160,7 +160,7 @@ func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
 // A load balancer goes with its Service while the cluster is there to see to it. Of a Service that no state knows, such as
 // one applied by hand outside the stack's namespaces, it stays with its groups, and pins the network.
 func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
-	s, _, _ := newPlay(t, 0)
+	s, _, _ := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:workloads.web.public", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	// The namespace too: it would take the Service with it.

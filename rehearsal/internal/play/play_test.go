@@ -14,14 +14,18 @@ import (
 	"expense/rehearsal/internal/stage"
 	"expense/rehearsal/internal/stage/stagetest"
 
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 )
 
 // newPlay is a play of the dev stack on a stage of its own, before its first step.
-func newPlay(t *testing.T, scale float64) (*stage.Stage, *Play, *output) {
+func newPlay(t *testing.T) (*stage.Stage, *Play, *output) { return interceptedPlay(t, nil) }
+
+func interceptedPlay(t *testing.T, intercept grpc.UnaryServerInterceptor) (*stage.Stage, *Play, *output) {
 	options, out := stagetest.Options(t), &output{}
-	options.Out, options.Scale = out, scale
+	options.Out, options.Intercept = out, intercept
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(out.String())
@@ -62,7 +66,7 @@ func made(s *stage.Stage) []string {
 
 // A wrong setting ends every command with an error that lists all that is wrong, and nothing has been made.
 func TestBadSettingsMakeNothing(t *testing.T) {
-	s, _, _ := newPlay(t, 0)
+	s, _, _ := newPlay(t)
 	for path, value := range map[string]string{
 		"expense:network.zones[0]": "use1-az3", "expense:cluster.nodeGroups.expense.minSize": "9", "expense:logging.domain.zoneCount": "4",
 		"expense:workloads.images.nginx": "nginx", "expense:cluster.logRetentionDays": "8", "expense:network.cidr": "10.0.0.0/8",
@@ -82,18 +86,32 @@ func TestBadSettingsMakeNothing(t *testing.T) {
 	assert.Empty(t, s.Model.Inventory())
 }
 
+// interrupted is a play whose `up` ends with Ctrl-C while a resource is being made. Its URN ends so.
+func interrupted(t *testing.T, urn string) (*stage.Stage, *Play) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	cancelled := make(chan struct{})
+	end := sync.OnceFunc(func() { close(cancelled) })
+	s, play, _ := interceptedPlay(t, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		if strings.HasSuffix(info.FullMethod, "/Cancel") {
+			defer end()
+		}
+		if r, ok := req.(*pulumirpc.CreateRequest); ok && strings.HasSuffix(r.GetUrn(), urn) {
+			interrupt()
+			select {
+			case <-cancelled: // the engine has passed the key on
+			case <-time.After(patience):
+			}
+		}
+		return handle(ctx, req)
+	})
+	require.Error(t, s.Pulumi(ctx, "up", "--yes", "--skip-preview"), "an interrupted update is no success")
+	require.NotEmpty(t, made(s))
+	return s, play
+}
+
 // Ctrl-C in the middle: what AWS was making is in the state, so that `up` goes on and `destroy` finds all of it.
 func TestUpGoesOnAfterCtrlC(t *testing.T) {
-	s, play, out := newPlay(t, 0.004)
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	done := make(chan error, 1)
-	go func() { done <- s.Pulumi(ctx, "up", "--yes", "--skip-preview") }()
-	// The cluster takes two seconds at this scale: it is being made when the key is pressed.
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:Cluster expense-eksCluster creating") }, patience, 10*time.Millisecond)
-	interrupt()
-	require.Error(t, <-done, "an interrupted update is no success")
-	require.NotEmpty(t, made(s))
+	s, play := interrupted(t, "aws:eks/cluster:Cluster::expense-eksCluster")
 
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--expect-no-changes"))
@@ -109,21 +127,13 @@ func TestUpGoesOnAfterCtrlC(t *testing.T) {
 
 // And whoever has seen enough after Ctrl-C can destroy at once.
 func TestDestroyAfterCtrlC(t *testing.T) {
-	s, play, out := newPlay(t, 0.004)
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	done := make(chan error, 1)
-	go func() { done <- s.Pulumi(ctx, "up", "--yes", "--skip-preview") }()
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "aws:eks:NodeGroup expense-use1-az1 creating") }, patience, 10*time.Millisecond)
-	interrupt()
-	require.Error(t, <-done)
-	require.NotEmpty(t, made(s))
+	_, play := interrupted(t, "aws:eks/nodeGroup:NodeGroup::expense-use1-az1")
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
 // What a controller in the cluster made, no state knows of: the load balancer must be gone before the network can go.
 func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
-	s, play, _ := newPlay(t, 0)
+	s, play, _ := newPlay(t)
 	const balancer, targetGroup, logGroup = "aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup", "aws:cloudwatch/logGroup:LogGroup"
 	for path, value := range map[string]string{"expense:workloads.web.public": "true", "expense:logging.dashboards.enabled": "true"} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
@@ -139,7 +149,7 @@ func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
 
 // A stack grows by a zone: the network in place, the nodes by a successor that has the zone too.
 func TestAZoneCanBeAppended(t *testing.T) {
-	s, play, out := newPlay(t, 0)
+	s, play, out := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:network.zones[2]", "use1-az4"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
@@ -151,7 +161,7 @@ func TestAZoneCanBeAppended(t *testing.T) {
 // A stack that is up turns its dashboards on, then audit logs, on and off, and then renames its domain, each at the first try: nothing new
 // is named by what OpenSearch is asked seconds later.
 func TestTheDomainChangesAtTheFirstTry(t *testing.T) {
-	s, _, out := newPlay(t, 0)
+	s, _, out := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	for _, setting := range [][2]string{{"dashboards.enabled", "true"}, {"domain.auditLogs", "true"}, {"domain.auditLogs", "false"}, {"domain.name", "renamed"}} {
 		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging."+setting[0], setting[1]))
@@ -178,7 +188,7 @@ func auditLogs(t *testing.T, s *stage.Stage) bool {
 
 // A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
 func TestLeftoversAreFound(t *testing.T) {
-	s, play, _ := newPlay(t, 0)
+	s, play, _ := newPlay(t)
 	_, err := s.Model.CreateVolume("expense", "us-east-1a", 1, true, nil)
 	require.NoError(t, err)
 	_, err = play.Leftovers(t.Context())

@@ -131,7 +131,7 @@ func (u *upkeep) nodes() []string {
 
 // The ways of docs/changes.md through what a stack in use meets, one after the other on one stack.
 func TestAStackIsKeptUp(t *testing.T) {
-	s, play, out := newPlay(t, 0)
+	s, play, out := newPlay(t)
 	u := &upkeep{s, t, out}
 	u.set("version", "1.34")
 	require.NoError(t, play.Up(t.Context()))

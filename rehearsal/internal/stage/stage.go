@@ -47,8 +47,6 @@ type Options struct {
 	// Account is the ID of the account that the model is; default the one that the stack's file names, or else the model's own. A
 	// real account's settings are then rehearsed as they are.
 	Account string
-	// Scale is how much of AWS's typical time the model takes: 0 answers at once.
-	Scale float64
 	// Plugins, if there is one, is a folder of real plugins, laid out as ~/.pulumi/plugins. Of the stand-ins for the eks component
 	// and for Kubernetes, those are left out for which it has a plugin. AWS stays the model.
 	Plugins string
@@ -125,8 +123,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	bridge := &bridge{controlPlane: s.ControlPlane}
 	s.Model = awsmodel.New(awsmodel.Options{
-		Account: options.Account, Scale: options.Scale, Cluster: bridge,
-		KnownAtOnce: options.Scale > 0 && options.Scale < 1, // the engine's steps would be in the way of AWS's
+		Account: options.Account, Cluster: bridge,
 	})
 	controllers, err := incluster.Start(ctx, s.ControlPlane.RESTConfig(), s.Model)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func (c Client) Update(ctx context.Context, typ, id string, news resource.Proper
 		changes, replace := Diff(typ, olds, news)
 		switch {
 		case replace:
-			return nil, worded("updating", typ, id, fmt.Errorf("%v cannot be changed in place", changes))
+			return nil, worded("updating", typ, id, fmt.Errorf("%v cannot be changed in place", slices.Sorted(maps.Keys(changes))))
 		case len(changes) == 0:
 			return outputs, nil
 		}

@@ -2,162 +2,105 @@ package awsprovider
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
 	"expense/rehearsal/internal/awsmodel"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 )
 
-// Change is one difference between old and new inputs.
-type Change struct {
-	// Path is the property path in Pulumi's notation, for example scalingConfig.desiredSize or taints[0].key.
-	Path string
-	// Kind is add, delete or update.
-	Kind string
-	// Replaces tells that this change cannot be made in place.
-	Replaces bool
-}
-
-// Top is the input that the change is in, for example scalingConfig.
-func (c Change) Top() string {
-	if i := strings.IndexAny(c.Path, ".["); i > 0 {
-		return c.Path[:i]
-	}
-	return c.Path
-}
-
-// Diff lists what differs between old and new inputs, and whether any of it replaces the resource. What AWS keeps is no difference
-// where it is left out.
-func Diff(typ string, olds, news resource.PropertyMap) (changes []Change, replace bool) {
+// Diff lists what differs between old and new inputs by property path, and whether any of it replaces the resource. An input that AWS
+// keeps may be left out.
+func Diff(typ string, olds, news resource.PropertyMap) (changes map[string]plugin.PropertyDiff, replace bool) {
 	h := habits[typ]
 	o, n := awsmodel.Plain(olds), awsmodel.Plain(news)
-	changes = slices.DeleteFunc(differences(o, n), func(c Change) bool {
-		return c.Kind == "delete" && awsmodel.Keeps(typ, schemaPath(c.Path))
-	})
+	changes = plugin.NewDetailedDiffFromObjectDiff(asSeen(o, o).Diff(asSeen(o, n)), true)
 	replaces := strings.Fields(h.replaces)
 	if h.replacesIf != nil {
 		replaces = slices.Concat(replaces, h.replacesIf(o, n))
 	}
-	for i, c := range changes {
-		paths := []string{c.Path}
-		for _, side := range []resource.PropertyMap{o, n} {
-			if c.Kind != "update" && !strings.Contains(c.Path, "[") {
-				paths = append(paths, leaves(c.Path, at(side, c.Path))...)
-			}
+	for path, change := range changes {
+		if change.Kind == plugin.DiffDelete && awsmodel.Keeps(typ, schemaPath(path)) {
+			delete(changes, path)
+			continue
+		}
+		paths := []string{path}
+		if change.Kind != plugin.DiffUpdate && !strings.Contains(path, "[") {
+			paths = slices.Concat(paths, leaves(path, at(o, path)), leaves(path, at(n, path)))
 		}
 		if slices.ContainsFunc(paths, func(p string) bool { return slices.Contains(replaces, schemaPath(p)) }) {
-			changes[i].Replaces, replace = true, true
+			change.Kind, replace = change.Kind.AsReplace(), true
+			changes[path] = change
 		}
 	}
 	return changes, replace
 }
 
-// differences takes a null, an empty list and an absent property for the same thing, as the provider does, and so two JSON
-// documents that differ only in layout (pulumi-terraform-bridge, TransformJSONDocument).
-func differences(olds, news resource.PropertyMap) []Change {
-	var out []Change
-	diffMaps("", olds, news, &out)
-	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+// top is the input that a path is in, for example scalingConfig.
+func top(path string) string {
+	if i := strings.IndexAny(path, ".["); i > 0 {
+		return path[:i]
+	}
+	return path
+}
+
+// asSeen are new inputs as the provider compares them with the old ones: without what is empty, which is the same as absent, and with
+// the old values in place of equal ones.
+func asSeen(olds, news resource.PropertyMap) resource.PropertyMap {
+	out := resource.PropertyMap{}
+	for k, n := range news {
+		if v := valueSeen(string(k), olds[k], n); !empty(v) {
+			out[k] = v
+		}
+	}
 	return out
 }
 
-func diffMaps(prefix string, olds, news resource.PropertyMap, out *[]Change) {
-	keys := map[resource.PropertyKey]bool{}
-	for k := range olds {
-		keys[k] = true
-	}
-	for k := range news {
-		keys[k] = true
-	}
-	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		path := string(k)
-		if strings.ContainsAny(path, `.["`) {
-			quoted, _ := json.Marshal(path)
-			path = "[" + string(quoted) + "]"
-		} else if prefix != "" {
-			path = "." + path
-		}
-		diffValues(prefix+path, olds[k], news[k], out)
-	}
-}
-
-func diffValues(path string, o, n resource.PropertyValue, out *[]Change) {
+func valueSeen(name string, o, n resource.PropertyValue) resource.PropertyValue {
 	switch {
-	case empty(o) && empty(n):
-	case empty(o):
-		*out = append(*out, Change{Path: path, Kind: "add"})
-	case empty(n):
-		*out = append(*out, Change{Path: path, Kind: "delete"})
-	case o.IsObject() && n.IsObject():
-		diffMaps(path, o.ObjectValue(), n.ObjectValue(), out)
-	case o.IsArray() && n.IsArray() && !n.ContainsUnknowns():
-		if !sameList(path, o.ArrayValue(), n.ArrayValue()) {
-			diffLists(path, o.ArrayValue(), n.ArrayValue(), out)
-		}
-	case o.IsString() && n.IsString() && sameJSON(o.StringValue(), n.StringValue()):
-	case !o.DeepEquals(n):
-		*out = append(*out, Change{Path: path, Kind: "update"})
+	case n.IsObject() && o.IsObject():
+		return resource.NewObjectProperty(asSeen(o.ObjectValue(), n.ObjectValue()))
+	case n.IsObject():
+		return resource.NewObjectProperty(asSeen(nil, n.ObjectValue()))
+	case n.IsArray() && n.ContainsUnknowns():
+		return resource.MakeComputed(resource.NewStringProperty(""))
+	case n.IsArray() && o.IsArray() && sameSet(name, o.ArrayValue(), n.ArrayValue()):
+		return o
+	case n.IsString() && o.IsString() && sameJSON(o.StringValue(), n.StringValue()):
+		return o
 	}
+	return n
 }
 
 func empty(v resource.PropertyValue) bool {
 	return v.IsNull() || v.IsArray() && len(v.ArrayValue()) == 0 || v.IsObject() && len(v.ObjectValue()) == 0
 }
 
-// sameList compares lists of strings as sets, because Terraform's schema declares them so; the instance types of a node
+// sameSet compares lists of strings as sets, because Terraform's schema declares them so; the instance types of a node
 // group are the exception, their order is their priority.
-func sameList(path string, a, b []resource.PropertyValue) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	strs := func(in []resource.PropertyValue) ([]string, bool) {
+func sameSet(name string, a, b []resource.PropertyValue) bool {
+	sorted := func(list []resource.PropertyValue) []string {
 		var out []string
-		for _, v := range in {
-			if !v.IsString() {
-				return nil, false
+		for _, v := range list {
+			if v.IsString() {
+				out = append(out, v.StringValue())
 			}
-			out = append(out, v.StringValue())
 		}
-		if path != "instanceTypes" {
-			slices.Sort(out)
-		}
-		return out, true
+		slices.Sort(out)
+		return out
 	}
-	x, okX := strs(a)
-	y, okY := strs(b)
-	if okX && okY {
-		return slices.Equal(x, y)
-	}
-	return resource.NewArrayProperty(a).DeepEquals(resource.NewArrayProperty(b))
+	x, y := sorted(a), sorted(b)
+	return name != "instanceTypes" && len(x) == len(a) && len(y) == len(b) && slices.Equal(x, y)
 }
 
-func diffLists(path string, o, n []resource.PropertyValue, out *[]Change) {
-	for i := range max(len(o), len(n)) {
-		var ov, nv resource.PropertyValue
-		if i < len(o) {
-			ov = o[i]
-		}
-		if i < len(n) {
-			nv = n[i]
-		}
-		diffValues(path+"["+fmt.Sprint(i)+"]", ov, nv, out)
-	}
-}
-
+// sameJSON tells whether two documents differ only in layout (pulumi-terraform-bridge, TransformJSONDocument).
 func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
 	var x, y any
-	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
-		return false
-	}
-	return reflect.DeepEqual(x, y)
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }
 
 // leaves lists a changed path and, when a whole object came or went, the paths below it, so that a rule about a nested
@@ -177,22 +120,10 @@ func leaves(path string, v resource.PropertyValue) []string {
 	return out
 }
 
-// schemaPath drops list indices: taints[0].key is taints.key in the table.
-func schemaPath(path string) string {
-	var b strings.Builder
-	depth := 0
-	for _, r := range path {
-		switch {
-		case r == '[':
-			depth++
-		case r == ']':
-			depth--
-		case depth == 0:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+var subscripts = regexp.MustCompile(`\[("(\\.|[^"\\])*"|\d+)\]`)
+
+// schemaPath drops list indices and keys of maps: taints[0].key is taints.key in the table.
+func schemaPath(path string) string { return subscripts.ReplaceAllString(path, "") }
 
 // at is the value at a path, null where there is none.
 func at(m resource.PropertyMap, path string) resource.PropertyValue {

@@ -1,11 +1,13 @@
 package awsprovider
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -94,7 +96,9 @@ func TestDiff(t *testing.T) {
 				changes, replace := Diff(typ, changed[0], changed[1])
 				assert.True(t, replace, "%s %s", typ, path)
 				require.Len(t, changes, 1)
-				assert.True(t, changes[0].Replaces)
+				for _, change := range changes {
+					assert.True(t, change.Kind.IsReplace())
+				}
 				slices.Reverse(changed)
 				n++
 			}
@@ -103,7 +107,7 @@ func TestDiff(t *testing.T) {
 	for typ, paths := range inPlace {
 		for _, path := range strings.Fields(paths) {
 			changes, replace := Diff(typ, wrapped(path, "a"), wrapped(path, "b"))
-			assert.Equal(t, []Change{{Path: path, Kind: "update"}}, changes, typ)
+			assert.Equal(t, map[string]plugin.PropertyDiff{path: {Kind: plugin.DiffUpdate, InputDiff: true}}, changes, typ)
 			assert.False(t, replace, "%s %s", typ, path)
 			n++
 		}
@@ -186,11 +190,7 @@ func TestDiffConditional(t *testing.T) {
 	} {
 		changes, replace := Diff(c.typ, resource.NewPropertyMapFromMap(c.olds), resource.NewPropertyMapFromMap(c.news))
 		assert.Equal(t, c.replace, replace, c.name)
-		var paths []string
-		for _, ch := range changes {
-			paths = append(paths, ch.Path)
-		}
-		assert.Equal(t, c.paths, paths, c.name)
+		assert.Equal(t, c.paths, slices.Sorted(maps.Keys(changes)), c.name)
 	}
 	// To 2.x AWS offers an upgrade from 1.3 on, to 3.x from 2.19 on.
 	for from, offered := range map[string]string{

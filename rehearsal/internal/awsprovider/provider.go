@@ -270,23 +270,16 @@ func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumir
 		Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
 		DeleteBeforeReplace: replace && deleteBeforeReplace(typ, news),
 	}
-	for _, c := range changes {
+	for _, path := range slices.Sorted(maps.Keys(changes)) {
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
-		top := c.Top()
-		if !slices.Contains(resp.Diffs, top) {
-			resp.Diffs = append(resp.Diffs, top)
+		kind := changes[path].Kind
+		resp.DetailedDiff[path] = &pulumirpc.PropertyDiff{Kind: pulumirpc.PropertyDiff_Kind(kind), InputDiff: true}
+		resp.Diffs = append(resp.Diffs, top(path))
+		if kind.IsReplace() {
+			resp.Replaces = append(resp.Replaces, top(path))
 		}
-		kind := map[string]pulumirpc.PropertyDiff_Kind{
-			"add": pulumirpc.PropertyDiff_ADD, "delete": pulumirpc.PropertyDiff_DELETE, "update": pulumirpc.PropertyDiff_UPDATE,
-		}[c.Kind]
-		if c.Replaces {
-			kind++ // every kind is followed by its replacing twin
-			if !slices.Contains(resp.Replaces, top) {
-				resp.Replaces = append(resp.Replaces, top)
-			}
-		}
-		resp.DetailedDiff[c.Path] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: true}
 	}
+	resp.Diffs, resp.Replaces = slices.Compact(resp.Diffs), slices.Compact(resp.Replaces)
 	return resp, nil
 }
 
@@ -368,8 +361,8 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	case !found || habits[typ].resent:
 		out, err = p.client.Update(ctx, typ, req.GetId(), news)
 	case len(changes) > 0:
-		for _, c := range changes {
-			key := resource.PropertyKey(c.Top())
+		for path := range changes {
+			key := resource.PropertyKey(top(path))
 			delete(send, key)
 			if v, ok := news[key]; ok {
 				send[key] = v

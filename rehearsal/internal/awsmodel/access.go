@@ -10,7 +10,7 @@ func accessRows() rows {
 		tAccessEntry: {
 			ops: "CreateAccessEntry UpdateAccessEntry DeleteAccessEntry", required: "clusterName principalArn",
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("principalArn") }, tagged: true,
-			defaults: map[string]any{"type": "STANDARD"}, refs: []ref{clusterRef},
+			defaults: map[string]any{"type": "STANDARD"}, blank: "createdAt modifiedAt", refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "The specified access entry resource is already in use on this cluster.",
 			times:  instant,
 			create: createAccessEntry, fill: fillAccessEntry,
@@ -21,8 +21,8 @@ func accessRows() rows {
 			id: func(_ *Model, o *object) string {
 				return o.in.str("clusterName") + "#" + o.in.str("principalArn") + "#" + o.in.str("policyArn")
 			},
-			refs: []ref{clusterRef}, times: instant,
-			create: createAccessPolicy, fill: fillAccessPolicy,
+			blank: "associatedAt modifiedAt", refs: []ref{clusterRef}, times: instant,
+			create: createAccessPolicy,
 		},
 		tPodIdentity: {
 			ops:      "CreatePodIdentityAssociation UpdatePodIdentityAssociation DeletePodIdentityAssociation",
@@ -64,8 +64,6 @@ func fillAccessEntry(m *Model, o *object) {
 		principal := o.in.str("principalArn")
 		o.out.set("accessEntryArn", m.arnOf("eks|access-entry/{cluster}/"+principal[strings.LastIndex(principal, ":")+1:]+"/{uuid}", o))
 	}
-	o.out.setDefault("createdAt", stamp())
-	o.out.setDefault("modifiedAt", o.out.str("createdAt"))
 }
 
 // accessPolicies: https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
@@ -90,11 +88,6 @@ func createAccessPolicy(m *Model, o *object) error {
 		return invalidParameter("An access scope of type namespace needs namespaces, one of type cluster has none")
 	}
 	return nil
-}
-
-func fillAccessPolicy(_ *Model, o *object) {
-	o.out.setDefault("associatedAt", stamp())
-	o.out.setDefault("modifiedAt", o.out.str("associatedAt"))
 }
 
 // podIdentityRole: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html

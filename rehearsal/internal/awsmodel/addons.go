@@ -13,7 +13,7 @@ func addonRows() rows {
 		tAddon: {
 			ops: "CreateAddon UpdateAddon DeleteAddon", required: "addonName clusterName", keeps: "addonVersion configurationValues",
 			id: func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.in.str("addonName") }, tagged: true,
-			refs:      []ref{clusterRef},
+			blank: "createdAt modifiedAt", refs: []ref{clusterRef},
 			takenCode: "ResourceInUseException", takenText: "Addon already exists: %s.",
 			times:  took(30*seconds, 30*seconds, 10*seconds),
 			create: createAddon, fill: fillAddon, settle: settleAddon, after: runAddon, update: again(createAddon), drain: stopAddon,
@@ -58,8 +58,6 @@ func fillAddon(m *Model, o *object) {
 	}
 	o.out.setDefault("addonVersion", defaultVersion)
 	o.out.setDefault("configurationValues", "")
-	o.out.setDefault("createdAt", stamp())
-	o.out.setDefault("modifiedAt", o.out.str("createdAt"))
 }
 
 func settleAddon(m *Model, o *object) error {

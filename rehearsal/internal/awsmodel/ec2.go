@@ -3,7 +3,6 @@ package awsmodel
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // Rules of Amazon EC2. Error codes and sentences: "Error codes for the Amazon EC2 API",
@@ -14,14 +13,16 @@ func networkRows() rows {
 		tVPC: {
 			ops: "CreateVpc ModifyVpcAttribute DeleteVpc", required: "cidrBlock", keeps: "cidrBlock enableDnsHostnames", idPrefix: "vpc-",
 			arn: "ec2|vpc/{id}", tagged: true, owned: true,
-			defaults: map[string]any{"enableDnsSupport": true, "enableDnsHostnames": false, "ipv6AssociationId": ""},
+			defaults: map[string]any{"enableDnsSupport": true, "enableDnsHostnames": false},
+			blank:    "defaultNetworkAclId defaultRouteTableId defaultSecurityGroupId dhcpOptionsId ipv6AssociationId",
 			times:    took(11*seconds, 2*seconds, 1*seconds),
-			create:   createVPC, fill: fillVPC, remove: removeVPC,
+			create:   createVPC, remove: removeVPC,
+			fill: func(m *Model, o *object) { o.out.setDefault("mainRouteTableId", m.newID(o.typ, "rtb-")) },
 		},
 		tSubnet: {
 			ops: "CreateSubnet ModifySubnetAttribute DeleteSubnet", required: "vpcId", keeps: "availabilityZoneId", idPrefix: "subnet-",
 			arn: "ec2|subnet/{id}", tagged: true, owned: true,
-			defaults: map[string]any{"mapPublicIpOnLaunch": false, "ipv6CidrBlockAssociationId": ""}, refs: []ref{vpcRef},
+			defaults: map[string]any{"mapPublicIpOnLaunch": false}, blank: "ipv6CidrBlockAssociationId", refs: []ref{vpcRef},
 			times:  took(1*seconds, 10*seconds, 1*seconds),
 			create: createSubnet, remove: removeSubnet,
 		},
@@ -33,6 +34,7 @@ func networkRows() rows {
 		tEIP: {
 			ops: "AllocateAddress AssociateAddress ReleaseAddress", keeps: "domain", idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
 			tagged: true, times: instant,
+			blank:  "associationId carrierIp customerOwnedIp privateDns privateIp ptrRecord publicDns",
 			create: createEIP, fill: fillEIP, remove: removeEIP,
 		},
 		tNAT: {
@@ -62,17 +64,6 @@ func createVPC(m *Model, o *object) error {
 		return refuse("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 	}
 	return nil
-}
-
-func fillVPC(m *Model, o *object) {
-	for key, prefix := range map[string]string{
-		"defaultNetworkAclId": "acl-", "defaultSecurityGroupId": "sg-", "dhcpOptionsId": "dopt-", "mainRouteTableId": "rtb-",
-	} {
-		if !o.out.has(key) {
-			o.out.set(key, m.newID(key, prefix))
-		}
-	}
-	o.out.setDefault("defaultRouteTableId", o.out.str("mainRouteTableId"))
 }
 
 func removeVPC(m *Model, o *object) error {
@@ -144,15 +135,7 @@ func fillEIP(m *Model, o *object) {
 		// 198.51.100.0/24 is reserved for documentation (RFC 5737), so the address is nobody's.
 		o.out.set("publicIp", fmt.Sprintf("198.51.100.%d", 1+m.seq%250))
 	}
-	ip := o.out.str("publicIp")
 	o.out.set("allocationId", o.id)
-	o.out.setDefault("domain", "vpc")
-	o.out.setDefault("networkBorderGroup", m.opts.Region)
-	o.out.setDefault("publicIpv4Pool", "amazon")
-	o.out.setDefault("publicDns", "ec2-"+strings.ReplaceAll(ip, ".", "-")+".compute-1.amazonaws.com")
-	for _, k := range []string{"associationId", "carrierIp", "customerOwnedIp", "privateDns", "privateIp", "ptrRecord"} {
-		o.out.setDefault(k, "")
-	}
 }
 
 func removeEIP(m *Model, o *object) error {

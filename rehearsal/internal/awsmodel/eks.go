@@ -20,7 +20,7 @@ func clusterRows() rows {
 		tCluster: {
 			ops: "CreateCluster UpdateClusterConfig DeleteCluster", required: "roleArn vpcConfig vpcConfig.subnetIds",
 			keeps: "accessConfig kubernetesNetworkConfig upgradePolicy version vpcConfig.publicAccessCidrs",
-			name:  naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true,
+			name:  naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true, blank: "clusterId createdAt platformVersion",
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
 			times:  took(9*minutes, 2*minutes, 3*minutes),
 			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone,
@@ -201,10 +201,6 @@ func fillCluster(m *Model, o *object) {
 		v.setDefault("publicAccessCidrs", []any{"0.0.0.0/0"})
 	}
 	o.out.set("vpcConfig", vpc)
-	o.out.setDefault("bootstrapSelfManagedAddons", true)
-	o.out.setDefault("platformVersion", "eks.1")
-	o.out.setDefault("clusterId", "")
-	o.out.setDefault("createdAt", stamp())
 	o.out.setDefault("status", creating)
 	if !o.out.has("identities") {
 		host := "https://oidc.eks." + m.opts.Region + ".amazonaws.com/id/" + strings.ToUpper(m.hex(o.id)[:32])

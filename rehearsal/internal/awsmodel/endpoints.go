@@ -127,7 +127,6 @@ func fillEndpoint(m *Model, o *object) {
 	if o.out.str("prefixListId") == "" {
 		o.out.set("prefixListId", gatewayServices[m.endpointService(o.in.str("serviceName"))])
 	}
-	o.out.setDefault("policy", `{"Version":"2008-10-17","Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}`)
 }
 
 // endpointTakes: apply logs show 6 s for a gateway endpoint and 1m53s for an interface endpoint, "private_ec2" in the README

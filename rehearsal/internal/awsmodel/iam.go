@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Rules of AWS Identity and Access Management. Limits: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -13,9 +12,9 @@ func iamRows() rows {
 	return of("IAM", rows{
 		tRole: {
 			ops: "CreateRole UpdateAssumeRolePolicy DeleteRole", required: "assumeRolePolicy", name: named, arn: "iam|role{path}{name}",
-			tagged: true, defaults: map[string]any{"path": "/", "description": ""},
+			tagged: true, defaults: map[string]any{"path": "/", "description": ""}, blank: "createDate uniqueId",
 			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.", times: instant,
-			check: func(c *checker) { c.policyDocument("assumeRolePolicy", trustPolicy, 2048) }, create: createRole, fill: fillRole,
+			check: func(c *checker) { c.policyDocument("assumeRolePolicy", trustPolicy, 2048) }, create: createRole,
 			update: again(createRole), remove: removeRole,
 		},
 		tRolePolicy: {
@@ -42,6 +41,7 @@ func iamRows() rows {
 		tSLR: {
 			ops: "CreateServiceLinkedRole UpdateRole DeleteServiceLinkedRole", required: "awsServiceName",
 			id: func(m *Model, o *object) string { return m.slrARN(o.in.str("awsServiceName")) }, tagged: true,
+			blank:     "createDate path uniqueId",
 			takenCode: "InvalidInput",
 			takenText: "Service role name for %s has been taken in this account, please try a different suffix.",
 			times:     took(2*seconds, 2*seconds, 10*seconds),
@@ -95,14 +95,6 @@ func createRole(m *Model, o *object) error {
 	}
 	return nil
 }
-
-func fillRole(m *Model, o *object) {
-	o.out.setDefault("createDate", stamp())
-	o.out.setDefault("uniqueId", "AROA"+strings.ToUpper(m.hex(o.id)[:17]))
-}
-
-// stamp is the present in the form AWS prints times.
-func stamp() string { return time.Now().UTC().Format(time.RFC3339) }
 
 func removeRole(m *Model, o *object) error {
 	if len(m.where(tAttachment, "role", o.name())) > 0 {
@@ -221,13 +213,10 @@ func (m *Model) slrARN(service string) string {
 	return fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/%s/%s", m.Partition(), m.opts.Account, service, serviceLinkedRoles[service])
 }
 
-func fillSLR(m *Model, o *object) {
+func fillSLR(_ *Model, o *object) {
 	service := o.out.str("awsServiceName")
 	o.out.setDefault("arn", o.id)
-	o.out.setDefault("createDate", stamp())
 	o.out.setDefault("name", serviceLinkedRoles[service])
-	o.out.setDefault("path", "/aws-service-role/"+service+"/")
-	o.out.setDefault("uniqueId", "AROA"+strings.ToUpper(m.hex(o.id)[:17]))
 	o.kept = slrKept
 }
 

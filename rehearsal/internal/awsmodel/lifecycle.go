@@ -110,6 +110,9 @@ func (m *Model) fill(r *row, o *object) {
 	for k, v := range r.defaults {
 		o.out.setDefault(k, v)
 	}
+	for _, k := range r.blank.all() {
+		o.out.setDefault(k, "")
+	}
 	if r.fill != nil {
 		r.fill(m, o)
 	}

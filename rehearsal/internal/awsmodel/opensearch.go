@@ -23,6 +23,7 @@ func openSearchRows() rows {
 				"ipAddressType nodeToNodeEncryption offPeakWindowOptions softwareUpdateOptions",
 			name: naming{property: "domainName"}, id: func(m *Model, o *object) string { return m.arnOf("es|domain/{name}", o) },
 			arn: "es|domain/{name}", tagged: true,
+			blank:     "dashboardEndpointV2 domainEndpointV2HostedZoneId domainId endpointV2 kibanaEndpoint",
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
 			times: took(20*minutes, 15*minutes, 12*minutes),
 			check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone,
@@ -439,7 +440,6 @@ func (m *Model) mayPublish(o *object, group string) bool {
 }
 
 func fillDomain(m *Model, o *object) {
-	o.out.setDefault("domainId", m.opts.Account+"/"+o.name())
 	if !o.out.has("endpoint") {
 		kind := "search"
 		if o.in.has("vpcOptions") {
@@ -448,10 +448,6 @@ func fillDomain(m *Model, o *object) {
 		host := fmt.Sprintf("%s-%s-%s.%s.es.amazonaws.com", kind, o.name(), m.hex(o.id)[:26], m.opts.Region)
 		o.out.set("endpoint", host)
 		o.out.set("dashboardEndpoint", host+"/_dashboards")
-		o.out.set("kibanaEndpoint", host+"/_plugin/kibana/")
-		o.out.set("endpointV2", strings.Replace(host, ".es.amazonaws.com", ".on.aws", 1))
-		o.out.set("dashboardEndpointV2", o.out.str("endpointV2")+"/_dashboards")
-		o.out.set("domainEndpointV2HostedZoneId", "Z"+strings.ToUpper(m.hex(o.id)[:20]))
 	}
 	if o.in.has("vpcOptions") {
 		m.domainENIs(o)

@@ -15,7 +15,7 @@ func routeRows() rows {
 			id: func(m *Model, o *object) string {
 				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
 			},
-			defaults: map[string]any{"instanceId": "", "instanceOwnerId": "", "origin": "CreateRoute", "state": "active"},
+			blank: "instanceId instanceOwnerId origin state",
 			refs: []ref{
 				rtbRef("routeTableId"),
 				{"gatewayId", tIGW, "id", "InvalidInternetGatewayID.NotFound", "The internetGateway ID '%s' does not exist"},

@@ -113,6 +113,7 @@ type row struct {
 	tagged   bool
 	owned    bool // has an output ownerId
 	defaults map[string]any
+	blank    words // outputs that are empty here: nobody reads them
 	refs     []ref
 	times    times
 	takes    func(in props) time.Duration // creation, where times.create is that of some only

@@ -39,47 +39,36 @@ func openSearchRows() rows {
 	})
 }
 
-// dataTypes are instance families of data nodes with the largest gp3 volume in GiB by size.
-// Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/limits.html#ebsresource
-var dataTypes = map[string]map[string]float64{
-	"t3":  {"small": 100, "medium": 200},
-	"m5":  {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "12xlarge": 18432},
-	"m6g": {"large": 1024, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432},
-	"m7g": {
-		"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432,
-		"16xlarge": 24576,
-	},
-	"m7i": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
-	"m8g": {
-		"medium": 512, "large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432,
-		"16xlarge": 24576,
-	},
-	"c5":  {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "9xlarge": 3584, "18xlarge": 7168},
-	"c6g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608},
-	"c7g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
-	"c7i": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
-	"c8g": {"large": 256, "xlarge": 512, "2xlarge": 1024, "4xlarge": 1536, "8xlarge": 3072, "12xlarge": 4608, "16xlarge": 6144},
-	"r5":  {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "12xlarge": 24576},
-	"r6g": {"large": 2048, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576},
-	"r7g": {
-		"medium": 768, "large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
-		"16xlarge": 36864,
-	},
-	"r7i": {"large": 1536, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576, "16xlarge": 36864},
-	"r8g": {
-		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
-		"16xlarge": 36864,
-	},
-	"or1": {
-		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
-		"16xlarge": 36864,
-	},
-	"or2": {
-		"medium": 768, "large": 1532, "xlarge": 3072, "2xlarge": 6144, "4xlarge": 12288, "8xlarge": 16384, "12xlarge": 24576,
-		"16xlarge": 36864,
-	},
-	"om2": {"large": 768, "xlarge": 2048, "2xlarge": 3072, "4xlarge": 6144, "8xlarge": 12288, "12xlarge": 18432, "16xlarge": 24576},
+// dataNode is a type of data node: its family, its largest gp3 volume in GiB, and the most IOPS and MB/s that EC2 gives it, 0 for a
+// type of OpenSearch's own.
+type dataNode struct {
+	family                 string
+	most, iops, throughput float64
 }
+
+//go:embed data-nodes.csv
+var dataNodesCSV string
+
+var dataNodes = func() map[string]dataNode {
+	reader := csv.NewReader(strings.NewReader(dataNodesCSV))
+	reader.Comment = '#'
+	rows, err := reader.ReadAll()
+	if err != nil {
+		panic(err)
+	}
+	out := map[string]dataNode{}
+	for _, row := range rows {
+		var n dataNode
+		n.family, _, _ = strings.Cut(row[0], ".")
+		for i, into := range []*float64{&n.most, &n.iops, &n.throughput} {
+			if *into, err = strconv.ParseFloat(row[1+i], 64); err != nil {
+				panic(err)
+			}
+		}
+		out[row[0]+".search"] = n
+	}
+	return out
+}()
 
 // optimized are OpenSearch's own families with the first version that has them. Their volumes have 20 GiB at least (same
 // page), and they are Graviton instances that cannot be masters (.../or1.html and .../supported-instance-types.html).
@@ -90,13 +79,6 @@ var engineVersions = []string{
 	"OpenSearch_1.0", "OpenSearch_1.1", "OpenSearch_1.2", "OpenSearch_1.3", "OpenSearch_2.3", "OpenSearch_2.5", "OpenSearch_2.7",
 	"OpenSearch_2.9", "OpenSearch_2.11", "OpenSearch_2.13", "OpenSearch_2.15", "OpenSearch_2.17", "OpenSearch_2.19", "OpenSearch_3.1",
 	"OpenSearch_3.3", "OpenSearch_3.5", "OpenSearch_3.7",
-}
-
-func searchType(v string) (family, size string, ok bool) {
-	v, is := strings.CutSuffix(v, ".search")
-	family, size, _ = strings.Cut(v, ".")
-	_, ok = dataTypes[family][size]
-	return family, size, is && ok
 }
 
 func checkDomain(c *checker) {
@@ -133,12 +115,12 @@ func (m *Model) domainRules(o *object) error {
 		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
 	}
 	kind := in.str("clusterConfig.instanceType")
-	family, _, known := searchType(kind)
+	node, known := dataNodes[kind]
 	if !known {
 		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member "+
 			"must satisfy enum value set", kind)
 	}
-	burst := family == "t3"
+	family, burst := node.family, node.family == "t3"
 	count := in.num("clusterConfig.instanceCount")
 	// .../limits.html#clusterresource
 	if burst && count > 10 {
@@ -157,15 +139,15 @@ func (m *Model) domainRules(o *object) error {
 	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
 	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
 		master := in.str("clusterConfig.dedicatedMasterType")
-		f, _, ok := searchType(master)
+		m, ok := dataNodes[master]
 		if !ok {
 			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: "+
 				"Member must satisfy enum value set", master)
 		}
-		if _, own := optimized[f]; own {
+		if _, own := optimized[m.family]; own {
 			return invalid("Invalid instance type for master nodes: %s", master)
 		}
-		if _, own := optimized[family]; own && !graviton(f) {
+		if _, own := optimized[family]; own && !graviton(m.family) {
 			return invalid("Graviton-based master nodes are required for %s instance family.", strings.ToUpper(family))
 		}
 	} else if in.num("clusterConfig.dedicatedMasterCount") > 0 || in.str("clusterConfig.dedicatedMasterType") != "" {
@@ -205,14 +187,14 @@ func storage(in props, kind, version string) error {
 	if !in.flag("ebsOptions.ebsEnabled", false) {
 		return invalid("EBS storage must be selected for %s", kind)
 	}
-	family, size, _ := searchType(kind)
+	node := dataNodes[kind]
 	volume, least := in.num("ebsOptions.volumeSize"), 10.0
-	if _, own := optimized[family]; own {
+	if _, own := optimized[node.family]; own {
 		least = 20
 	}
-	if limit := dataTypes[family][size]; limit > 0 && (volume < least || volume > limit) {
+	if volume < least || volume > node.most {
 		return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least,
-			limit, kind, version)
+			node.most, kind, version)
 	}
 	throughput := in.num("ebsOptions.throughput")
 	if in.str("ebsOptions.volumeType") == "gp3" {
@@ -224,26 +206,6 @@ func storage(in props, kind, version string) error {
 	return nil
 }
 
-// ebsOptimized are the most IOPS and MB/s of EC2's instance types.
-var ebsOptimized = func() map[string][2]float64 {
-	reader := csv.NewReader(strings.NewReader(ebsOptimizedCSV))
-	reader.Comment = '#'
-	rows, err := reader.ReadAll()
-	if err != nil {
-		panic(err)
-	}
-	out := map[string][2]float64{}
-	for _, row := range rows {
-		iops, _ := strconv.ParseFloat(row[1], 64)
-		throughput, _ := strconv.ParseFloat(row[2], 64)
-		out[row[0]] = [2]float64{iops, throughput}
-	}
-	return out
-}()
-
-//go:embed ebs-optimized.csv
-var ebsOptimizedCSV string
-
 // gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
 // answered others, internal/published/volumes.csv. Between those answers the model's floors are what
 // AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type,
@@ -253,8 +215,8 @@ func gp3(kind string, size, iops, throughput float64) error {
 	// https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; a large volume is several ones (aws/aws-cdk#29711).
 	volumes := math.Ceil(size / 3000)
 	mostIOPS, mostThroughput := 80000*volumes, 2000*volumes
-	if most, known := ebsOptimized[strings.TrimSuffix(kind, ".search")]; known {
-		mostIOPS, mostThroughput = min(mostIOPS, most[0]), min(mostThroughput, math.Floor(most[1]))
+	if node := dataNodes[kind]; node.iops > 0 {
+		mostIOPS, mostThroughput = min(mostIOPS, node.iops), min(mostThroughput, math.Floor(node.throughput))
 	}
 	leastThroughput := 250 * volumes
 	if size <= 170 {

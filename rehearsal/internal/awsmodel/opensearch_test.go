@@ -43,50 +43,44 @@ func TestVolumesAreAnsweredAsAWSAnsweredOthers(t *testing.T) {
 
 // The settings' numbers are typed from the same pages as the model's, but not the same numbers: here they are compared.
 func TestTheModelTakesWhatTheSettingsTakeAndNothingElse(t *testing.T) {
-	checked, types := 0, 0
-	for family, sizes := range dataTypes {
-		for name, limit := range sizes {
-			types++
-			kind := family + "." + name + ".search"
-			for gib := 1; gib <= 40; gib++ {
-				for _, days := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 365} {
-					l := config.Logging{GiBPerDay: gib, RetentionDays: days, Domain: config.Domain{InstanceType: kind, InstanceCount: 1}}
-					size := l.VolumeSizeGiB()
-					if float64(size) > limit {
-						continue
+	checked := 0
+	for kind, node := range dataNodes {
+		for gib := 1; gib <= 40; gib++ {
+			for _, days := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 365} {
+				l := config.Logging{GiBPerDay: gib, RetentionDays: days, Domain: config.Domain{InstanceType: kind, InstanceCount: 1}}
+				size := l.VolumeSizeGiB()
+				if float64(size) > node.most {
+					continue
+				}
+				iops, throughput := l.VolumePerformance()
+				for _, c := range []struct {
+					iops, throughput int
+					taken            bool
+				}{
+					{l.VolumeIOPS(), l.VolumeThroughputMiB(), true},
+					{iops.Least, throughput.Least, true}, {iops.Most, throughput.Most, true},
+					{iops.Least - 1, throughput.Least, false}, {iops.Most + 1, throughput.Least, false},
+					{iops.Most, throughput.Least - 1, false}, {iops.Most, throughput.Most + 1, false},
+					{4*throughput.Most - 1, throughput.Most, false},
+				} {
+					if err := gp3(kind, float64(size), float64(c.iops), float64(c.throughput)); (err == nil) != c.taken {
+						t.Fatalf("%s, %d GiB, %d IOPS, %d MiB/s: found %v, the settings take %v and %v", kind, size, c.iops,
+							c.throughput, err, iops, throughput)
 					}
-					iops, throughput := l.VolumePerformance()
-					for _, c := range []struct {
-						iops, throughput int
-						taken            bool
-					}{
-						{l.VolumeIOPS(), l.VolumeThroughputMiB(), true},
-						{iops.Least, throughput.Least, true}, {iops.Most, throughput.Most, true},
-						{iops.Least - 1, throughput.Least, false}, {iops.Most + 1, throughput.Least, false},
-						{iops.Most, throughput.Least - 1, false}, {iops.Most, throughput.Most + 1, false},
-						{4*throughput.Most - 1, throughput.Most, false},
-					} {
-						if err := gp3(kind, float64(size), float64(c.iops), float64(c.throughput)); (err == nil) != c.taken {
-							t.Fatalf("%s, %d GiB, %d IOPS, %d MiB/s: found %v, the settings take %v and %v", kind, size, c.iops,
-								c.throughput, err, iops, throughput)
-						}
-						checked++
-					}
+					checked++
 				}
 			}
 		}
 	}
-	assert.Greater(t, types, 110)
+	assert.Greater(t, len(dataNodes), 110)
 	assert.Greater(t, checked, 100_000)
 }
 
 // A type that is forgotten would be held to be without a limit of its own.
 func TestEachTypeOfEC2HasLimitsOfPerformance(t *testing.T) {
-	for family, sizes := range dataTypes {
-		for name := range sizes {
-			_, known := ebsOptimized[family+"."+name]
-			assert.Equal(t, !slices.Contains([]string{"or1", "or2", "om2"}, family), known, "%s.%s", family, name)
-		}
+	for kind, node := range dataNodes {
+		_, own := optimized[node.family]
+		assert.Equal(t, !own, node.iops > 0 && node.throughput > 0, kind)
 	}
 }
 

@@ -29,55 +29,72 @@ var file []byte
 // Table is rules.yaml.
 type Table struct {
 	// Versions are those of the models that the facts were read in.
-	Versions struct{ Botocore, CfnLint, Schemas string }
+	Versions Versions `yaml:",flow"`
 	// Arguments are by type token, then by path: "a.b[].c", with ".~" for the keys of a map and ".*" for its values.
 	Arguments map[string]map[string]*Argument
 	// Between are the rules between arguments.
 	Between []Between
 }
 
+// Versions are those of botocore, cfn-lint and its schemas.
+type Versions struct{ Botocore, CfnLint, Schemas string }
+
 // Argument is what is known of one argument. A value keeps the rules of all three sources.
 type Argument struct {
 	// Call is the AWS call and the member that gets the value: "eks CreateCluster name".
 	Call string
 	// Property is the same in CloudFormation, where it has one: "AWS::EKS::Cluster Name".
-	Property string
+	Property string `yaml:",omitempty"`
 	// Type is boolean, integer or double; empty is text.
-	Type string
+	Type string `yaml:",omitempty"`
 	// Botocore is the rule of the API's model, CloudFormation what the schema of the property adds to it, and Documented what
 	// only AWS's words say, or the provider's source; Source is the page.
-	Botocore, CloudFormation, Documented *Rule
-	Source                               string
+	Botocore, CloudFormation, Documented *Rule  `yaml:",omitempty"`
+	Source                               string `yaml:",omitempty"`
 	// Stale says why the API's own enumeration is left out: the models lag behind some services.
-	Stale string
+	Stale string `yaml:",omitempty"`
 	// Free says why there is no rule.
-	Free string
+	Free string `yaml:",omitempty"`
 }
 
 // Rule is what a value must be. Min and Max are of a text's length in characters, or of a number.
 type Rule struct {
-	Pattern string
+	Pattern string `yaml:",omitempty"`
 	// Not is a pattern that must not match.
-	Not      string
-	Min, Max *float64
-	Enum     []any
+	Not      string   `yaml:",omitempty"`
+	Min, Max *float64 `yaml:",omitempty"`
+	Enum     []any    `yaml:",omitempty"`
 	// Format is one of formats.
-	Format string
+	Format string `yaml:",omitempty"`
 
 	matches, excludes func(string) bool
+}
+
+// MarshalYAML writes a rule in one line if that is short.
+func (r Rule) MarshalYAML() (any, error) {
+	type plain Rule
+	var node yaml.Node
+	if err := node.Encode(plain(r)); err != nil {
+		return nil, err
+	}
+	node.Style = yaml.FlowStyle
+	if line, err := yaml.Marshal(&node); err != nil || len(line) > 120 {
+		node.Style = 0
+	}
+	return &node, nil
 }
 
 // Between is a rule between arguments of one resource, or between resources.
 type Between struct {
 	Type string
 	// Order are arguments none of which may be above the next.
-	Order []string
+	Order []string `yaml:",omitempty,flow"`
 	// Rule says what holds, where Order does not say it all. The model has a function for it.
-	Rule string
+	Rule string `yaml:",omitempty"`
 	// Mutation is the name of the mistake that shows the model's answer (package mutations), or Doctor that only an account
 	// can tell, which `make doctor` asks.
-	Mutation string
-	Doctor   bool
+	Mutation string `yaml:",omitempty"`
+	Doctor   bool   `yaml:",omitempty"`
 	Source   string
 }
 

@@ -9,14 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
+
+	"expense/rehearsal/internal/awsrules"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -36,18 +35,15 @@ func Table(wheels, rules string) error {
 	if err != nil {
 		return err
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	var table awsrules.Table
+	if err := yaml.Unmarshal(text, &table); err != nil {
 		return fmt.Errorf("%s: %w", rules, err)
 	}
 	var errs []error
-	arguments := get(document.Content[0], "arguments")
-	for i := 0; i+1 < len(arguments.Content); i += 2 {
-		types := arguments.Content[i+1]
-		for j := 0; j+1 < len(types.Content); j += 2 {
-			argument, row := types.Content[j].Value, types.Content[j+1]
+	for typ, rows := range table.Arguments {
+		for argument, row := range rows {
 			if err := renewRow(botocore, cfnlint, row); err != nil {
-				errs = append(errs, fmt.Errorf("%s %s: %w", arguments.Content[i].Value, argument, err))
+				errs = append(errs, fmt.Errorf("%s %s: %w", typ, argument, err))
 			}
 		}
 	}
@@ -60,11 +56,12 @@ func Table(wheels, rules string) error {
 	if err := cfnlint.read("cfnlint/data/schemas/version.json", &schemas); err != nil {
 		return err
 	}
-	set(document.Content[0], "versions", map[string]any{"botocore": botocore.version, "cfnlint": cfnlint.version, "schemas": schemas.Date})
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
+	table.Versions = awsrules.Versions{Botocore: botocore.version, CfnLint: cfnlint.version, Schemas: schemas.Date}
+	head, _, _ := strings.Cut(string(text), "versions:")
+	out := bytes.NewBufferString(head)
+	encoder := yaml.NewEncoder(out)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(&document); err != nil {
+	if err := encoder.Encode(table); err != nil {
 		return err
 	}
 	return os.WriteFile(rules, out.Bytes(), 0o644)
@@ -72,111 +69,51 @@ func Table(wheels, rules string) error {
 
 // renewRow sets what the two models say of one argument. CloudFormation's rules count only where the API's own model and
 // AWS's words have none of the kind: where both have one they differ at times, and the API decides.
-func renewRow(botocore, cfnlint *wheel, row *yaml.Node) error {
-	call, property, documented := value(row, "call"), value(row, "property"), get(row, "documented")
-	typ, api, err := botocore.member(call)
+func renewRow(botocore, cfnlint *wheel, row *awsrules.Argument) error {
+	typ, api, err := botocore.member(row.Call)
 	if err != nil {
 		return err
 	}
 	schema := map[string]any{}
-	if property != "" {
-		if schema, err = cfnlint.property(property); err != nil {
+	if row.Property != "" {
+		if schema, err = cfnlint.property(row.Property); err != nil {
 			return err
 		}
 	}
-	if get(row, "stale") != nil {
+	if row.Stale != "" {
 		delete(api, "enum")
 		delete(schema, "enum")
 	}
-	set(row, "type", typ)
-	set(row, "botocore", api)
+	documented := map[string]any{}
+	if err := convert(row.Documented, &documented); err != nil {
+		return err
+	}
 	for key := range schema {
-		if _, known := api[key]; known || documented != nil && get(documented, key) != nil {
+		if api[key] != nil || documented[key] != nil {
 			delete(schema, key)
 		}
 	}
-	if len(api) > 0 || documented != nil || get(row, "free") != nil || schema["min"] == 0.0 {
+	if len(api)+len(documented) > 0 || row.Free != "" || schema["min"] == 0.0 {
 		// That a text is not empty is no news; and an empty tag is taken, whatever the schemas of some types say.
 		delete(schema, "min")
 	}
-	set(row, "cloudformation", schema)
-	return nil
+	row.Type, row.Botocore, row.CloudFormation = typ, nil, nil
+	if len(api) > 0 {
+		err = convert(api, &row.Botocore)
+	}
+	if len(schema) > 0 {
+		err = errors.Join(err, convert(schema, &row.CloudFormation))
+	}
+	return err
 }
 
-func get(node *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
+// convert gives a rule the form of a map, or a map that of a rule.
+func convert(from, into any) error {
+	text, err := yaml.Marshal(from)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-func value(node *yaml.Node, key string) string {
-	if found := get(node, key); found != nil {
-		return found.Value
-	}
-	return ""
-}
-
-// order is the one of a row's keys, and of a rule's.
-var order = []string{"call", "property", "type", "botocore", "cloudformation", "documented", "source", "stale", "free",
-	"pattern", "not", "min", "max", "format", "enum", "cfnlint", "schemas"}
-
-// set writes one key, or removes it if there is nothing to write.
-func set(node *yaml.Node, key string, v any) {
-	i := 0
-	for i < len(node.Content) && node.Content[i].Value != key {
-		i += 2
-	}
-	written := encode(v)
-	switch found := i < len(node.Content); {
-	case found && written != nil:
-		node.Content[i+1] = written // The key keeps its comment.
-		return
-	case found:
-		node.Content = slices.Delete(node.Content, i, i+2)
-		return
-	case written == nil:
-		return
-	}
-	i = 0
-	for i < len(node.Content) && slices.Index(order, node.Content[i].Value) < slices.Index(order, key) {
-		i += 2
-	}
-	node.Content = slices.Insert(node.Content, i, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, written)
-}
-
-func encode(v any) *yaml.Node {
-	switch v := v.(type) {
-	case map[string]any:
-		if len(v) == 0 {
-			return nil
-		}
-		out := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			set(out, key, v[key])
-		}
-		return out
-	case []any:
-		out := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for _, item := range v {
-			out.Content = append(out.Content, encode(item))
-		}
-		return out
-	case string:
-		if v == "" {
-			return nil
-		}
-		out := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
-		if regexp.MustCompile(`[^A-Za-z0-9_.:/-]`).MatchString(v) {
-			out.Style = yaml.SingleQuotedStyle
-		}
-		return out
-	case float64:
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatFloat(v, 'f', -1, 64)}
-	}
-	panic(fmt.Sprintf("a model has a %T, of which this command knows nothing: %[1]v", v))
+	return yaml.Unmarshal(text, into)
 }
 
 // wheel is a Python package as the registry has it.
@@ -189,7 +126,8 @@ type wheel struct {
 func open(folder, name string) (*wheel, error) {
 	found, err := filepath.Glob(filepath.Join(folder, name+"-*.whl"))
 	if err != nil || len(found) != 1 {
-		return nil, fmt.Errorf("%s: found %d wheels of %s, expected one: pip download --no-deps -d FOLDER botocore cfn-lint", folder, len(found), name)
+		return nil, fmt.Errorf("%s: found %d wheels of %s, expected one: pip download --no-deps -d FOLDER botocore cfn-lint",
+			folder, len(found), name)
 	}
 	archive, err := zip.OpenReader(found[0])
 	if err != nil {

@@ -29,15 +29,9 @@ func accessRows() rows {
 			required: "clusterName namespace serviceAccount roleArn",
 			id:       func(m *Model, o *object) string { return "a-" + m.hex(o.typ)[:17] }, tagged: true, refs: []ref{clusterRef},
 			times:  instant,
-			create: createPodIdentity, fill: fillPodIdentity,
-			update: func(m *Model, o *object, _ props) error { return podIdentityRole(m, o, o.in.str("roleArn")) },
+			create: createPodIdentity, fill: fillPodIdentity, update: again(createPodIdentity),
 		},
 	})
-}
-
-func (m *Model) entriesAllowed(cluster props) bool {
-	mode := orElse(cluster.str("accessConfig.authenticationMode"), "CONFIG_MAP")
-	return mode != "CONFIG_MAP"
 }
 
 // entry makes an access entry that EKS makes by itself; it goes away with the cluster.
@@ -49,10 +43,6 @@ func (m *Model) entry(cluster, principal, kind string) {
 }
 
 func createAccessEntry(m *Model, o *object) error {
-	if !m.entriesAllowed(m.objects[tCluster][o.in.str("clusterName")].in) {
-		return refuse("InvalidRequestException",
-			"The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.")
-	}
 	if !m.principal(o, o.in.str("principalArn")) {
 		return invalidParameter("The specified principalArn is invalid: invalid principal: %s", o.in.str("principalArn"))
 	}
@@ -83,10 +73,6 @@ func createAccessPolicy(m *Model, o *object) error {
 			"The specified principalArn could not be found. You can view your available access entries with 'list-access-entries': %s",
 			o.in.str("principalArn"))
 	}
-	scoped := len(o.in.strs("accessScope.namespaces")) > 0
-	if namespace := o.in.str("accessScope.type") == "namespace"; namespace != scoped {
-		return invalidParameter("An access scope of type namespace needs namespaces, one of type cluster has none")
-	}
 	return nil
 }
 
@@ -104,14 +90,7 @@ func podIdentityRole(m *Model, o *object, arn string) error {
 	return nil
 }
 
-func createPodIdentity(m *Model, o *object) error {
-	for _, p := range m.where(tPodIdentity, "clusterName", o.in.str("clusterName")) {
-		if p.in.str("namespace") == o.in.str("namespace") && p.in.str("serviceAccount") == o.in.str("serviceAccount") {
-			return refuse("ResourceInUseException", "Association already exists: %s", p.id)
-		}
-	}
-	return podIdentityRole(m, o, o.in.str("roleArn"))
-}
+func createPodIdentity(m *Model, o *object) error { return podIdentityRole(m, o, o.in.str("roleArn")) }
 
 func fillPodIdentity(m *Model, o *object) {
 	if !o.out.has("associationArn") {

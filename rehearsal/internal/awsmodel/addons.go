@@ -62,9 +62,6 @@ func fillAddon(m *Model, o *object) {
 
 func settleAddon(m *Model, o *object) error {
 	name, cluster := o.in.str("addonName"), m.objects[tCluster][o.in.str("clusterName")]
-	if cluster == nil {
-		return fmt.Errorf("couldn't find resource: cluster %s", o.in.str("clusterName"))
-	}
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAddon.html, resolveConflicts
 	if slices.Contains(selfManaged, name) && o.in.str("resolveConflictsOnCreate") != "OVERWRITE" {
 		return fmt.Errorf("unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: ConfigurationConflict: Conflicts found "+

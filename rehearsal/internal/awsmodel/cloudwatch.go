@@ -16,7 +16,7 @@ func logRows() rows {
 		tLogPolicy: {
 			ops: "PutResourcePolicy PutResourcePolicy DeleteResourcePolicy", required: "policyDocument policyName",
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
-			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) }, create: createLogPolicy,
+			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) },
 		},
 	})
 }
@@ -43,14 +43,6 @@ func logGroupGone(m *Model, o *object) bool {
 	return false
 }
 
-func createLogPolicy(m *Model, o *object) error {
-	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
-	if len(m.all(tLogPolicy)) >= 10 {
-		return refuse("LimitExceededException", "Resource limit exceeded.")
-	}
-	return nil
-}
-
 func checkAlarm(c *checker) {
 	if !c.has("metricQueries") {
 		for _, p := range []string{"metricName", "namespace", "period", "statistic"} {
@@ -64,11 +56,6 @@ func checkAlarm(c *checker) {
 	// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 	if v := c.value("period"); v.IsNumber() && !slices.Contains([]float64{10, 20, 30}, v.NumberValue()) && int(v.NumberValue())%60 != 0 {
 		c.fail("period", "period must be 10, 20, 30 or a multiple of 60, got %v", v.NumberValue())
-	}
-	for _, p := range []string{"alarmActions", "okActions"} {
-		if n := len(c.strs(p)); n > 5 {
-			c.fail(p, "at most 5 actions, found %d", n)
-		}
 	}
 }
 

@@ -34,8 +34,8 @@ var NotModelled = []struct{ Area, What string }{
 	{"time", "what a command makes is as old as the command: only what follows within seconds in any order is refused as too early. " +
 		"Nothing takes time: custom timeouts never end, and a deletion that is refused is not asked for again"},
 	{"IAM", "certificates and thumbprints of OIDC issuers; IAM itself accepts an OIDC URL that is no cluster's, the model does not"},
-	{"network", "network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are kept but no " +
-		"packet is tested against them"},
+	{"network", "more than one VPC, network ACLs, prefix lists, IPv6, peering, transit gateways, DHCP options; security group rules are " +
+		"kept but no packet is tested against them"},
 	{"network", "which endpoint services a region or a zone lacks, but for ec2messages and eks and what a test takes away"},
 	{"network", "free addresses of a subnet, and the size of interfaces' address pools"},
 	{"EC2", "which zone offers which instance type, spot prices, on-demand quotas; spot capacity and interruptions only when a test " +
@@ -44,11 +44,11 @@ var NotModelled = []struct{ Area, What string }{
 		"internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
 	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of " +
 		"their newer versions, version skew between add-ons and cluster"},
-	{"EKS", "a new cluster of a version past its standard support with upgradePolicy STANDARD: it is made; whether EKS refuses it or " +
-		"upgrades it at once is not published"},
+	{"EKS", "support of versions: what upgradePolicy says is taken, also for a version past its standard support"},
 	{"EKS", "upgrade insights, upgrades by AWS unless a test makes them, a version's way back within 7 days (it is refused), EKS Auto " +
 		"Mode, Fargate, Outposts, hybrid nodes"},
-	{"EKS", "the check of public access from where the program runs; access of API callers by their entries"},
+	{"EKS", "the check of public access from where the program runs; access of API callers by their entries; authentication modes: " +
+		"entries are always taken"},
 	{"EKS", "labels and taints changed on a running node group reach new nodes only; update strategies: a roll launches all new nodes " +
 		"before it drains the old"},
 	{"EKS", "node repair"},
@@ -57,8 +57,7 @@ var NotModelled = []struct{ Area, What string }{
 		"to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
-	{"quotas", "those that AWS raises on request, such as 450 nodes in a group, all but VPCs, Elastic IP addresses, spot vCPUs, log " +
-		"resource policies and policies per role"},
+	{"quotas", "all but those of VPCs, Elastic IP addresses and spot vCPUs"},
 	{"provider", "that its preview refuses less: forms of arguments that only AWS checks, in `up`, are checked in the preview here"},
 	{"provider", "values that its schema fills in (the list __defaults has only the automatic name), and updates of computed " +
 		"properties that it shows without details (pulumi/pulumi-aws#6602)"},

@@ -29,7 +29,7 @@ func networkRows() rows {
 		tIGW: {
 			ops: "AttachInternetGateway AttachInternetGateway DetachInternetGateway", keeps: "vpcId", idPrefix: "igw-",
 			arn: "ec2|internet-gateway/{id}", tagged: true, owned: true, refs: []ref{vpcRef}, times: instant,
-			create: createIGW, remove: removeIGW,
+			remove: removeIGW,
 		},
 		tEIP: {
 			ops: "AllocateAddress AssociateAddress ReleaseAddress", keeps: "domain", idPrefix: "eipalloc-", arn: "ec2|elastic-ip/{id}",
@@ -38,7 +38,7 @@ func networkRows() rows {
 			create: createEIP, fill: fillEIP, remove: removeEIP,
 		},
 		tNAT: {
-			ops: "CreateNatGateway AssignPrivateNatGatewayAddress DeleteNatGateway", required: "subnetId", idPrefix: "nat-", tagged: true,
+			ops: "CreateNatGateway AssignPrivateNatGatewayAddress DeleteNatGateway", required: "allocationId subnetId", idPrefix: "nat-", tagged: true,
 			refs: []ref{
 				subnetRef("subnetId"),
 				{"allocationId", tEIP, "id", "InvalidAllocationID.NotFound", "The allocation ID '%s' does not exist"},
@@ -105,13 +105,6 @@ func removeSubnet(m *Model, o *object) error {
 	return nil
 }
 
-func createIGW(m *Model, o *object) error {
-	if vpc := o.in.str("vpcId"); vpc != "" && len(m.where(tIGW, "vpcId", vpc)) > 0 {
-		return refuse("InvalidParameterValue", "Network %s already has an internet gateway attached", vpc)
-	}
-	return nil
-}
-
 func removeIGW(m *Model, o *object) error {
 	vpc := o.in.str("vpcId")
 	for _, eni := range m.where(tENI, "vpcId", vpc) {
@@ -148,9 +141,6 @@ func removeEIP(m *Model, o *object) error {
 func createNAT(m *Model, o *object) error {
 	subnet := m.objects[tSubnet][o.in.str("subnetId")]
 	alloc := o.in.str("allocationId")
-	if alloc == "" {
-		return refuse("MissingParameter", "The request must contain the parameter AllocationId")
-	}
 	if len(m.where(tNAT, "allocationId", alloc)) > 0 {
 		return refuse("Resource.AlreadyAssociated", "Elastic IP address [%s] is already associated", alloc)
 	}

@@ -22,6 +22,10 @@ func clusterRows() rows {
 			keeps: "accessConfig kubernetesNetworkConfig upgradePolicy version vpcConfig.publicAccessCidrs",
 			name:  naming{property: "name"}, arn: "eks|cluster/{name}", tagged: true, blank: "clusterId createdAt platformVersion",
 			takenCode: "ResourceInUseException", takenText: "Cluster already exists with name: %s",
+			refs: []ref{subnetRef("vpcConfig.subnetIds"), {
+				"encryptionConfig.provider.keyArn", tKey, "arn", "InvalidParameterException",
+				"The keyArn in encryptionConfig provider is invalid, or the key is not enabled: %s",
+			}},
 			times:  took(9*minutes, 2*minutes, 3*minutes),
 			create: createCluster, fill: fillCluster, after: clusterUp, update: updateCluster, remove: removeCluster, gone: clusterGone,
 		},
@@ -33,16 +37,14 @@ func clusterRows() rows {
 // (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html). Newer ones were not seen.
 var Today = time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
 
-// kubernetesVersions are EKS's, the oldest first; supportEnds are the days on which their standard support ends.
-var kubernetesVersions, supportEnds = offered()
+// kubernetesVersions are EKS's, the oldest first.
+var kubernetesVersions = offered()
 
-func offered() (versions []string, ends map[string]time.Time) {
-	ends = map[string]time.Time{}
+func offered() (versions []string) {
 	for _, v := range published.KubernetesVersions() {
 		versions = append(versions, v.Version)
-		ends[v.Version] = v.StandardEnds
 	}
-	return versions, ends
+	return versions
 }
 
 func invalidParameter(format string, args ...any) error {
@@ -70,9 +72,6 @@ func createCluster(m *Model, o *object) error {
 		return err
 	}
 	if err := m.clusterEndpoints(in); err != nil {
-		return err
-	}
-	if err := m.clusterEncryption(in); err != nil {
 		return err
 	}
 	// EKS makes a grant in the caller's name (kubernetes-sigs/cluster-api-provider-aws#2432).
@@ -105,7 +104,7 @@ func createCluster(m *Model, o *object) error {
 	}
 	m.ensureSLR("eks.amazonaws.com")
 	// The creator's entry: https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html
-	if m.entriesAllowed(in) && in.flag("accessConfig.bootstrapClusterCreatorAdminPermissions", true) {
+	if in.flag("accessConfig.bootstrapClusterCreatorAdminPermissions", true) {
 		m.entry(name, m.Caller(), "STANDARD")
 	}
 	m.ensureLogGroup(o)
@@ -123,18 +122,8 @@ func (m *Model) ensureLogGroup(cluster *object) {
 
 func (m *Model) clusterSubnets(o *object) error {
 	zones := map[string]bool{}
-	vpc := ""
 	for _, id := range o.in.strs("vpcConfig.subnetIds") {
 		s := m.objects[tSubnet][id]
-		if s == nil {
-			return invalidParameter("The subnet ID '%s' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: "+
-				"InvalidSubnetID.NotFound)", id)
-		}
-		if vpc != "" && s.in.str("vpcId") != vpc {
-			return invalidParameter("Subnets provided must belong to the same VPC: %s is in %s, others are in %s", id, s.in.str("vpcId"),
-				vpc)
-		}
-		vpc = s.in.str("vpcId")
 		zone := s.out.str("availabilityZoneId")
 		zones[zone] = true
 		if slices.Contains(refusedZones, zone) {
@@ -164,16 +153,6 @@ func (m *Model) clusterEndpoints(in props) error {
 		p := netip.MustParsePrefix(v)
 		if p.Bits() > 0 && slices.ContainsFunc(reserved, func(r netip.Prefix) bool { return r.Overlaps(p) }) {
 			return invalidParameter("The following CIDRs are not allowed in publicAccessCidrs: [%s]", v)
-		}
-	}
-	return nil
-}
-
-func (m *Model) clusterEncryption(in props) error {
-	if key := in.str("encryptionConfig.provider.keyArn"); key != "" {
-		k := m.usableKey(key)
-		if k == nil || k.arn() != key {
-			return invalidParameter("The keyArn in encryptionConfig provider is invalid, or the key is not enabled: %s", key)
 		}
 	}
 	return nil
@@ -253,30 +232,13 @@ func updateCluster(m *Model, o *object, before props) error {
 				from)
 		}
 	}
-	// "You can't disable extended support once your cluster has entered it"
-	// (https://docs.aws.amazon.com/eks/latest/userguide/disable-extended-support.html); the answer's wording is ours.
-	policy := func(p props) string { return orElse(p.str("upgradePolicy.supportType"), "EXTENDED") }
-	if policy(before) == "EXTENDED" && policy(o.in) == "STANDARD" && supportEnds[to].Before(Today) {
-		return invalidParameter("Extended support cannot be disabled for version %s: its standard support ended on %s", to,
-			supportEnds[to].Format(time.DateOnly))
-	}
-	modes := []string{"CONFIG_MAP", "API_AND_CONFIG_MAP", "API"}
-	mode := func(p props) int {
-		return slices.Index(modes, orElse(p.str("accessConfig.authenticationMode"), modes[0]))
-	}
-	if mode(o.in) < mode(before) {
-		return refuse("InvalidRequestException", "Unsupported authentication mode update from %s to %s", modes[mode(before)],
-			modes[mode(o.in)])
-	}
 	if err := m.clusterSubnets(o); err != nil {
 		return err
 	}
 	zones := func(p props) []string {
 		var out []string
 		for _, id := range p.strs("vpcConfig.subnetIds") {
-			if s := m.objects[tSubnet][id]; s != nil {
-				out = append(out, s.out.str("availabilityZoneId"))
-			}
+			out = append(out, m.objects[tSubnet][id].out.str("availabilityZoneId"))
 		}
 		slices.Sort(out)
 		return slices.Compact(out)
@@ -286,9 +248,6 @@ func updateCluster(m *Model, o *object, before props) error {
 			"subnets were provided during cluster creation.", strings.Join(is, ","), strings.Join(was, ","))
 	}
 	if err := m.clusterEndpoints(o.in); err != nil {
-		return err
-	}
-	if err := m.clusterEncryption(o.in); err != nil {
 		return err
 	}
 	// EKS has no call for another key, and the provider makes none where there is one (same file, AssociateEncryptionConfig).

@@ -19,7 +19,7 @@ func endpointRows() rows {
 			},
 			refs:  []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
 			times: took(6*seconds, 6*seconds, 7*seconds), takes: endpointTakes,
-			check: checkEndpoint, create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
+			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
 		},
 	})
 }
@@ -69,27 +69,15 @@ func (m *Model) EndpointService(name string) (types, zones []string, ok bool) {
 
 func createEndpoint(m *Model, o *object) error {
 	service := m.endpointService(o.in.str("serviceName"))
-	_, inZones, ok := m.EndpointService(o.in.str("serviceName"))
-	if !ok {
+	if _, _, ok := m.EndpointService(o.in.str("serviceName")); !ok {
 		return refuse("InvalidServiceName", "The Vpc Endpoint Service '%s' does not exist", o.in.str("serviceName"))
 	}
 	vpc := m.objects[tVPC][o.in.str("vpcId")]
 	kind := orElse(o.in.str("vpcEndpointType"), "Gateway")
 	o.id = m.newID(tEndpoint, "vpce-")
 	if kind == "Gateway" {
-		list, ok := gatewayServices[service]
-		if !ok {
+		if gatewayServices[service] == "" {
 			return refuse("InvalidParameter", "Endpoint type (Gateway) does not match available service types ([Interface]).")
-		}
-		for _, id := range o.in.strs("routeTableIds") {
-			if m.objects[tRouteTable][id].in.str("vpcId") != vpc.id {
-				return refuse("InvalidRouteTableId.NotFound", "The routeTable ID '%s' does not exist in the VPC %s", id, vpc.id)
-			}
-			for _, other := range m.where(tEndpoint, "serviceName", o.in.str("serviceName")) {
-				if slices.Contains(other.in.strs("routeTableIds"), id) {
-					return refuse("RouteAlreadyExists", "route table %s already has a route with destination-prefix-list-id %s", id, list)
-				}
-			}
 		}
 		return nil
 	}
@@ -97,26 +85,11 @@ func createEndpoint(m *Model, o *object) error {
 		return refuse("InvalidParameter",
 			"Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for %s", vpc.id)
 	}
-	zones := map[string]bool{}
-	for _, id := range o.in.strs("subnetIds") {
-		zone := m.objects[tSubnet][id].out.str("availabilityZoneId")
-		if zones[zone] {
-			return refuse("DuplicateSubnetsInSameZone", "Found another VPC endpoint subnet in the availability zone of %s", id)
-		}
-		if !slices.Contains(inZones, zone) {
-			// terraform-aws-modules/terraform-aws-vpc#785
-			return refuse("InvalidParameter", "The VPC endpoint service %s does not support the availability zone of the subnet: %s.",
-				o.in.str("serviceName"), id)
-		}
-		zones[zone] = true
-	}
 	for _, id := range o.in.strs("subnetIds") {
 		m.addENI(m.objects[tSubnet][id], o.id, "VPC Endpoint Interface "+o.id, o.in.strs("securityGroupIds"))
 	}
 	return nil
 }
-
-func checkEndpoint(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }
 
 func fillEndpoint(m *Model, o *object) {
 	ids := []any{}

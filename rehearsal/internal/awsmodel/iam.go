@@ -139,10 +139,6 @@ func createAttachment(m *Model, o *object) error {
 			delete(m.objects[tAttachment], other.id)
 		}
 	}
-	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-	if len(m.where(tAttachment, "role", o.in.str("role"))) >= 10 {
-		return refuse("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10")
-	}
 	return nil
 }
 
@@ -176,12 +172,6 @@ func createOIDC(m *Model, o *object) error {
 	}
 	if !known {
 		return refuse("InvalidInput", "The url %s is not the issuer of a cluster in this account", url)
-	}
-	// EKS signs service account tokens for STS under this audience only
-	// (https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html).
-	if !slices.Contains(o.in.strs("clientIdLists"), "sts.amazonaws.com") {
-		return refuse("InvalidInput", "The client IDs %v do not contain sts.amazonaws.com, so no pod could use the provider",
-			o.in.strs("clientIdLists"))
 	}
 	return nil
 }

@@ -14,16 +14,6 @@ import (
 func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, tags map[string]string) (id string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	volume := row{service: "EC2"}
-	if _, ok := m.region.zoneID(m.opts.Region, zone); !ok {
-		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster,
-			volume.named("CreateVolume", refuse("InvalidZone.NotFound", "The zone '%s' does not exist.", zone)))
-	}
-	if sizeGiB < 1 || sizeGiB > 65536 { // gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
-		return "", fmt.Errorf("creating EBS volume for cluster %s: %w", cluster,
-			volume.named("CreateVolume",
-				refuse("InvalidParameterValue", "Volume of %dGiB is out of the range 1 to 65536GiB for volume type gp3.", sizeGiB)))
-	}
 	const nameTag = "CSIVolumeName"
 	for _, v := range m.where(tVolume, "cluster", cluster) {
 		if name := tags[nameTag]; name != "" && v.out.strMap("tags")[nameTag] == name {
@@ -77,12 +67,8 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 		return "", fmt.Errorf("cluster %s does not exist in the account", cluster)
 	}
 	tag := "kubernetes.io/role/elb"
-	switch scheme {
-	case "internet-facing":
-	case "internal":
+	if scheme == "internal" {
 		tag = "kubernetes.io/role/internal-elb"
-	default:
-		return "", fmt.Errorf("load balancer %s: scheme is %q, allowed are internet-facing and internal", name, scheme)
 	}
 	vpc := vpcOf(c)
 	var subnets []*object

@@ -6,45 +6,26 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 func nodeGroupRows() rows {
 	return of("EKS", rows{
 		tNodeGroup: {
-			ops: "CreateNodegroup UpdateNodegroupConfig DeleteNodegroup", required: "clusterName nodeRoleArn scalingConfig subnetIds",
-			keeps: "amiType capacityType nodeRepairConfig updateConfig version", name: naming{"nodeGroupName", "nodeGroupNamePrefix"},
+			ops:      "CreateNodegroup UpdateNodegroupConfig DeleteNodegroup",
+			required: "clusterName nodeRoleArn scalingConfig.desiredSize scalingConfig.maxSize scalingConfig.minSize subnetIds",
+			keeps:    "amiType capacityType nodeRepairConfig updateConfig version", name: naming{"nodeGroupName", "nodeGroupNamePrefix"},
 			id:  func(_ *Model, o *object) string { return o.in.str("clusterName") + ":" + o.name() },
-			arn: "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true, refs: []ref{clusterRef},
+			arn: "eks|nodegroup/{cluster}/{name}/{uuid}", tagged: true,
+			refs: []ref{clusterRef, subnetRef("subnetIds"), {
+				"launchTemplate.id", tTemplate, "id", "InvalidRequestException", "Launch template %s not found",
+			}},
 			takenCode: "ResourceInUseException", takenText: "NodeGroup already exists with name %s",
-			times: took(150*seconds, 3*minutes, 380*seconds),
-			check: checkNodeGroup, create: createNodeGroup, fill: fillNodeGroup, settle: settleNodeGroup, after: syncNodes,
+			times:  took(150*seconds, 3*minutes, 380*seconds),
+			create: createNodeGroup, fill: fillNodeGroup, settle: settleNodeGroup, after: syncNodes,
 			update: updateNodeGroup, drain: drainNodeGroup, gone: nodeGroupGone,
 		},
 	})
-}
-
-func checkNodeGroup(c *checker) {
-	for _, p := range []string{"desiredSize", "maxSize", "minSize"} {
-		if !c.has("scalingConfig." + p) {
-			c.fail("scalingConfig."+p, "Missing required argument. The argument %q is required, but no definition was found",
-				"scalingConfig."+p)
-		}
-	}
-	if c.has("updateConfig") && !c.unknown("updateConfig") {
-		c.exactlyOne("updateConfig.maxUnavailable", "updateConfig.maxUnavailablePercentage")
-	}
-	if c.has("launchTemplate") && !c.unknown("launchTemplate") {
-		for _, p := range []string{"id", "version"} {
-			if !c.has("launchTemplate." + p) {
-				c.fail("launchTemplate."+p, "Missing required argument. The argument %q is required, but no definition was found", p)
-			}
-		}
-	}
-	if n := len(c.objs("taints")); n > 50 {
-		c.fail("taints", "Too many taints: at most 50, found %d", n)
-	}
 }
 
 func createNodeGroup(m *Model, o *object) error {
@@ -55,19 +36,6 @@ func createNodeGroup(m *Model, o *object) error {
 	}
 	if m.objects[tNodeGroup][cluster.id+":"+o.name()] != nil {
 		return refuse("ResourceInUseException", "NodeGroup already exists with name %s and cluster name %s", o.name(), cluster.id)
-	}
-	vpc := vpcOf(cluster)
-	if len(in.strs("subnetIds")) == 0 {
-		return invalidParameter("The provided subnet list is empty")
-	}
-	for _, id := range in.strs("subnetIds") {
-		s := m.objects[tSubnet][id]
-		if s == nil {
-			return invalidParameter("The subnet ID '%s' does not exist", id)
-		}
-		if s.in.str("vpcId") != vpc {
-			return invalidParameter("Subnet %s is not in the cluster's VPC %s", id, vpc)
-		}
 	}
 	role := m.role(o, in.str("nodeRoleArn"))
 	if role == nil {
@@ -88,9 +56,6 @@ func createNodeGroup(m *Model, o *object) error {
 		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the "+
 			"following policies [%s] are attached", strings.Join(missing, ", "))
 	}
-	if err := m.nodeTemplate(o); err != nil {
-		return err
-	}
 	if err := m.nodeTypes(o, cluster); err != nil {
 		return err
 	}
@@ -106,43 +71,19 @@ func createNodeGroup(m *Model, o *object) error {
 	m.made(tASG, fmt.Sprintf("eks-%s-%s", o.name(), m.uuid(o.id)), AWS,
 		map[string]any{"owner": o.id, "tags": scalingTags(cluster.id, o.name())})
 	m.made(tTemplate, m.newID(o.id, "lt-"), AWS, map[string]any{"owner": o.id, "name": "eks-" + m.uuid(o.id)})
-	if m.entriesAllowed(cluster.in) {
-		m.entry(cluster.id, role.arn(), "EC2_LINUX")
-	}
+	m.entry(cluster.id, role.arn(), "EC2_LINUX")
 	m.resize(o)
 	return nil
 }
 
 // nodeLabels checks what the table of rules has not (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
 func nodeLabels(in props) error {
-	if labels := in.strMap("labels"); len(labels) > 50 {
-		return invalidParameter("Too many labels: at most 50, found %d", len(labels))
-	}
 	for k := range in.strMap("labels") {
 		for _, p := range []string{"kubernetes.io/", "k8s.io/", "eks.amazonaws.com/"} {
 			if strings.HasPrefix(k, p) {
 				return invalidParameter("Label cannot contain reserved prefixes [kubernetes.io/ k8s.io/ eks.amazonaws.com/], found %s", k)
 			}
 		}
-	}
-	return nil
-}
-
-// nodeTemplate checks the launch template: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
-func (m *Model) nodeTemplate(o *object) error {
-	if !o.in.has("launchTemplate") {
-		return nil
-	}
-	t := m.objects[tTemplate][o.in.str("launchTemplate.id")]
-	if t == nil {
-		return refuse("InvalidRequestException", "Launch template %s not found", o.in.str("launchTemplate.id"))
-	}
-	version := o.in.str("launchTemplate.version")
-	if n, err := strconv.ParseFloat(version, 64); err == nil && (n < 1 || n > t.out.num("latestVersion")) {
-		return refuse("InvalidRequestException", "Launch template version %s of %s not found", version, t.id)
-	}
-	if o.in.num("diskSize") != 0 {
-		return invalidParameter("Disk size must be specified within the launch template.")
 	}
 	return nil
 }
@@ -156,10 +97,11 @@ func (m *Model) types(o *object) []string {
 }
 
 func (m *Model) nodeTypes(o, cluster *object) error {
-	types := m.types(o)
-	if len(types) > 20 {
-		return invalidParameter("At most 20 instance types, found %d", len(types))
+	// https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
+	if o.in.has("launchTemplate") && o.in.num("diskSize") != 0 {
+		return invalidParameter("Disk size must be specified within the launch template.")
 	}
+	types := m.types(o)
 	ami := orElse(o.in.str("amiType"), "AL2023_x86_64_STANDARD")
 	for _, t := range types {
 		if ami != "CUSTOM" && played(t, arch(o)).Arch != arch(o) {
@@ -201,9 +143,6 @@ func settleNodeGroup(m *Model, o *object) error {
 			fmt.Sprintf(format, args...))
 	}
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
-	if cluster == nil {
-		return bad([]string{o.id}, "ClusterUnreachable", "the cluster is gone")
-	}
 	var public []string
 	for _, id := range o.in.strs("subnetIds") {
 		if s := m.objects[tSubnet][id]; s != nil && !s.in.flag("mapPublicIpOnLaunch", false) {
@@ -320,9 +259,6 @@ func (m *Model) privateEndpoints(vpc string) bool {
 
 func updateNodeGroup(m *Model, o *object, before props) error {
 	if err := nodeLabels(o.in); err != nil {
-		return err
-	}
-	if err := m.nodeTemplate(o); err != nil {
 		return err
 	}
 	cluster := m.objects[tCluster][o.in.str("clusterName")]

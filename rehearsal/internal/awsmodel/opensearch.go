@@ -25,8 +25,9 @@ func openSearchRows() rows {
 			arn: "es|domain/{name}", tagged: true,
 			blank:     "dashboardEndpointV2 domainEndpointV2HostedZoneId domainId endpointV2 kibanaEndpoint",
 			takenCode: "ResourceAlreadyExistsException", takenText: "Domain %s already exists",
-			times: took(20*minutes, 15*minutes, 12*minutes),
-			check: checkDomain, create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone,
+			times:  took(20*minutes, 15*minutes, 12*minutes),
+			refs:   []ref{subnetRef("vpcOptions.subnetIds"), sgRef("vpcOptions.securityGroupIds")},
+			create: createDomain, fill: fillDomain, update: updateDomain, gone: domainGone,
 		},
 		tDomainPolicy: {
 			ops: "UpdateDomainConfig UpdateDomainConfig UpdateDomainConfig", required: "accessPolicies domainName", upserts: true,
@@ -81,14 +82,6 @@ var engineVersions = []string{
 	"OpenSearch_3.3", "OpenSearch_3.5", "OpenSearch_3.7",
 }
 
-func checkDomain(c *checker) {
-	// The provider's schema: desired_state is required, start and length of a schedule too.
-	if c.has("autoTuneOptions") && !c.has("autoTuneOptions.desiredState") {
-		c.fail("autoTuneOptions.desiredState",
-			"Missing required argument. The argument \"desired_state\" is required, but no definition was found.")
-	}
-}
-
 func invalid(format string, args ...any) error { return refuse("ValidationException", format, args...) }
 
 func createDomain(m *Model, o *object) error {
@@ -139,16 +132,9 @@ func (m *Model) domainRules(o *object) error {
 	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
 	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
 		master := in.str("clusterConfig.dedicatedMasterType")
-		m, ok := dataNodes[master]
-		if !ok {
+		if _, ok := dataNodes[master]; !ok {
 			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: "+
 				"Member must satisfy enum value set", master)
-		}
-		if _, own := optimized[m.family]; own {
-			return invalid("Invalid instance type for master nodes: %s", master)
-		}
-		if _, own := optimized[family]; own && !graviton(m.family) {
-			return invalid("Graviton-based master nodes are required for %s instance family.", strings.ToUpper(family))
 		}
 	} else if in.num("clusterConfig.dedicatedMasterCount") > 0 || in.str("clusterConfig.dedicatedMasterType") != "" {
 		return invalid("DedicatedMasterEnabled must be set to True to specify the DedicatedMasterCount and DedicatedMasterType options.")
@@ -165,17 +151,12 @@ func (m *Model) domainRules(o *object) error {
 			return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %v nodes, %v "+
 				"zones", count, zones)
 		}
-	} else if zones > 0 {
-		return invalid("ZoneAwarenessConfig must not be set when zone awareness is disabled.")
 	}
 
 	if err := storage(in, kind, version); err != nil {
 		return err
 	}
 	encrypted := in.flag("encryptAtRest.enabled", false)
-	if _, own := optimized[family]; own && !encrypted {
-		return invalid("Enable encryption at rest to use the %s instance family", strings.ToUpper(family))
-	}
 	if err := m.accessControl(o, encrypted); err != nil {
 		return err
 	}
@@ -196,14 +177,7 @@ func storage(in props, kind, version string) error {
 		return refuse("LimitExceededException", "Volume size must be between %v and %v for %s instance type and version %s", least,
 			node.most, kind, version)
 	}
-	throughput := in.num("ebsOptions.throughput")
-	if in.str("ebsOptions.volumeType") == "gp3" {
-		return gp3(kind, volume, in.num("ebsOptions.iops"), throughput)
-	}
-	if throughput != 0 {
-		return invalid("Throughput is only valid when volume type is GP3.")
-	}
-	return nil
+	return gp3(kind, volume, in.num("ebsOptions.iops"), in.num("ebsOptions.throughput"))
 }
 
 // gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
@@ -276,8 +250,6 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 		return invalid("You must enable encryption at rest to use advanced security options.")
 	case !in.flag("nodeToNodeEncryption.enabled", false):
 		return invalid("You must enable node-to-node encryption to use advanced security options.")
-	case in.flag("advancedSecurityOptions.internalUserDatabaseEnabled", false):
-		return invalid("You must provide a master username and password when the internal user database is enabled.")
 	case arn == "":
 		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
 	// That AWS refuses it is inferred from what it does to a policy that names the role; its words are not published.
@@ -287,14 +259,8 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 	return nil
 }
 
-// graviton tells whether a family has Arm processors: a g follows the generation.
-func graviton(family string) bool { return len(family) > 2 && family[2] == 'g' }
-
 // domainNetwork: .../vpc.html and .../slr-aos.html
 func (m *Model) domainNetwork(o *object) error {
-	if !o.in.has("vpcOptions") {
-		return nil
-	}
 	if !m.slrVisible(o) {
 		return invalid("Before you can proceed, you must enable a service-linked role to give Amazon OpenSearch Service permissions to " +
 			"access your VPC.")
@@ -310,27 +276,16 @@ func (m *Model) domainNetwork(o *object) error {
 		}
 		return invalid("You must specify exactly %d subnets because you've set zone count to %d", want, want)
 	}
-	zones, vpc := map[string]bool{}, ""
+	zones := map[string]bool{}
 	for _, id := range subnets {
 		s := m.objects[tSubnet][id]
-		if s == nil {
-			return invalid("The subnet ID '%s' does not exist", id)
-		}
 		if zones[s.out.str("availabilityZoneId")] {
 			return invalid("You must specify subnets that are in different Availability Zones")
 		}
-		if vpc != "" && vpc != s.in.str("vpcId") {
-			return invalid("Subnets must be in the same VPC")
-		}
-		zones[s.out.str("availabilityZoneId")], vpc = true, s.in.str("vpcId")
+		zones[s.out.str("availabilityZoneId")] = true
 		// .../vpc.html#reserving-ip-vpc-endpoints; the answer's wording is ours.
 		if need, free := int(3*max(1, o.in.num("clusterConfig.instanceCount")))/want, m.freeAddresses(s, o.id); need > free {
 			return invalid("The subnet '%s' does not have enough free addresses: the domain reserves %d, it has %d", id, need, free)
-		}
-	}
-	for _, id := range o.in.strs("vpcOptions.securityGroupIds") {
-		if g := m.objects[tSG][id]; g == nil || g.out.str("vpcId") != vpc {
-			return invalid("The security group '%s' does not exist in %s", id, vpc)
 		}
 	}
 	return nil

@@ -22,7 +22,6 @@ func routeRows() rows {
 				{"natGatewayId", tNAT, "id", "InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist"},
 			},
 			takenCode: "RouteAlreadyExists", takenText: "The route identified by %s already exists.", times: instant,
-			check: func(c *checker) { c.exactlyOne("gatewayId", "natGatewayId") }, create: createRoute, update: again(createRoute),
 		},
 		tRouteAssoc: {
 			ops: "AssociateRouteTable ReplaceRouteTableAssociation DisassociateRouteTable", required: "routeTableId subnetId",
@@ -36,23 +35,11 @@ func destination(p props) string {
 	return p.str("destinationCidrBlock")
 }
 
-func createRoute(m *Model, o *object) error {
-	table, gateway := m.objects[tRouteTable][o.in.str("routeTableId")], m.objects[tIGW][o.in.str("gatewayId")]
-	if gateway != nil && table.in.str("vpcId") != gateway.in.str("vpcId") {
-		return refuse("InvalidParameterValue", "route table %s and network gateway %s belong to different networks", table.id, gateway.id)
-	}
-	return nil
-}
-
 func createRouteAssoc(m *Model, o *object) error {
 	subnet := m.objects[tSubnet][o.in.str("subnetId")]
-	table := m.objects[tRouteTable][o.in.str("routeTableId")]
-	if subnet.in.str("vpcId") != table.in.str("vpcId") {
-		return refuse("InvalidParameterValue", "Route table %s and subnet %s belong to different networks", table.id, subnet.id)
-	}
 	if len(m.where(tRouteAssoc, "subnetId", subnet.id)) > 0 {
 		return refuse("Resource.AlreadyAssociated", "the specified association for route table %s conflicts with an existing association",
-			table.id)
+			o.in.str("routeTableId"))
 	}
 	return nil
 }

@@ -58,10 +58,6 @@ func (m *Model) ScalingGroups(role string) ([]ScalingGroup, error) {
 func (m *Model) SetDesiredCapacity(ctx context.Context, role, name string, size int) error {
 	m.mu.Lock()
 	asg := m.objects[tASG][name]
-	if asg == nil {
-		m.mu.Unlock()
-		return refuse("ValidationError", "AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
-	}
 	call := Call{Role: role, Action: "autoscaling:SetDesiredCapacity", Keys: map[string]string{},
 		Resource: fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", m.Partition(), m.opts.Region,
 			m.opts.Account, "00000000-0000-4000-8000-000000000000", name)}
@@ -74,12 +70,6 @@ func (m *Model) SetDesiredCapacity(ctx context.Context, role, name string, size 
 		return err
 	}
 	m.mu.Lock()
-	// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetDesiredCapacity.html: within the group's sizes.
-	if least, most := int(group.in.num("scalingConfig.minSize")), int(group.in.num("scalingConfig.maxSize")); size < least || size > most {
-		m.mu.Unlock()
-		return refuse("ValidationError", "New SetDesiredCapacity value %d is outside of the AutoScalingGroup's %d to %d.", size, least,
-			most)
-	}
 	for _, p := range []props{group.in, group.out} {
 		scaling := p.value("scalingConfig").ObjectValue().Copy()
 		scaling["desiredSize"] = resource.NewNumberProperty(float64(size))

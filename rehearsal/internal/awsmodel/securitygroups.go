@@ -1,11 +1,6 @@
 package awsmodel
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-)
+import "slices"
 
 func securityGroupRows() rows {
 	return of("EC2", rows{
@@ -20,8 +15,8 @@ func securityGroupRows() rows {
 			required: "ipProtocol securityGroupId", idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
 			refs:  []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
 			times: took(1*seconds, 1*seconds, 1*seconds),
-			check: checkRule, create: createRule, update: again(createRule),
-			fill: func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
+			check: checkRule,
+			fill:  func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
 		},
 	})
 }
@@ -53,7 +48,6 @@ func (m *Model) groupInUse(id string) error {
 }
 
 func checkRule(c *checker) {
-	c.exactlyOne("cidrIpv4", "referencedSecurityGroupId")
 	p := c.str("ipProtocol")
 	if p != "tcp" && p != "udp" || c.unknown("fromPort") || c.unknown("toPort") {
 		return
@@ -64,21 +58,4 @@ func checkRule(c *checker) {
 	case from > to:
 		c.fail("fromPort", "invalid port range %v-%v: from is above to", from, to)
 	}
-}
-
-func createRule(m *Model, o *object) error {
-	peer := func(p props) string {
-		return orElse(p.str("cidrIpv4"), p.str("referencedSecurityGroupId"))
-	}
-	ports := func(p props) resource.PropertyMap {
-		return resource.PropertyMap{"f": p.value("fromPort"), "t": p.value("toPort"), "p": p.value("ipProtocol")}
-	}
-	for _, other := range m.where(o.typ, "securityGroupId", o.in.str("securityGroupId")) {
-		if other.id != o.id && peer(other.in) == peer(o.in) && ports(other.in).DeepEquals(ports(o.in)) {
-			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, " +
-				"ALLOW" already exists`,
-				peer(o.in), strings.ToUpper(o.in.str("ipProtocol")), o.in.num("fromPort"), o.in.num("toPort"))
-		}
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package awsprovider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -122,33 +121,22 @@ func TestANewRoleIsTrustedAtTheSecondTry(t *testing.T) {
 
 // An answer that the SDK takes for throttling is repeated for more than an hour before anybody sees it.
 func TestALimitShowsAfterAnHour(t *testing.T) {
-	const typ = "aws:cloudwatch/logResourcePolicy:LogResourcePolicy"
-	policy := func(name string) resource.PropertyMap {
-		return props(in{"policyName": name, "policyDocument": `{"Version":"2012-10-17","Statement":{"Effect":"Allow",` +
-			`"Principal":{"Service":"es.amazonaws.com"},"Action":"logs:PutLogEvents","Resource":"*"}}`})
-	}
 	m := awsmodel.New(awsmodel.Options{})
 	c := Client{m}
-	for i := range 10 {
-		_, _, err := c.Create(t.Context(), typ, "p", policy(fmt.Sprint("p", i)))
-		require.NoError(t, err)
+	limit := &awsmodel.APIError{Service: "OpenSearch", Operation: "CreateDomain", Status: 400, Code: "LimitExceededException"}
+	for _, creating := range []bool{true, false} {
+		asked := m.Now()
+		err := c.ask(t.Context(), nil, creating, func(context.Context) error { return limit })
+		require.ErrorContains(t, err,
+			"operation error OpenSearch: CreateDomain, exceeded maximum number of attempts, 25, https response error StatusCode: 400")
+		assert.Equal(t, "LimitExceededException", awsmodel.Code(err))
+		assert.InDelta(t, 66*time.Minute, m.Now()-asked, float64(2*time.Minute))
 	}
-	asked := m.Now()
-	_, _, err := c.Create(t.Context(), typ, "p", policy("p10"))
-	require.ErrorContains(t, err, "creating CloudWatch Logs Resource Policy (p): operation error CloudWatch Logs: PutResourcePolicy, "+
-		"exceeded maximum number of attempts, 25, https response error StatusCode: 400")
-	assert.Equal(t, "LimitExceededException", awsmodel.Code(err))
-	assert.InDelta(t, 66*time.Minute, m.Now()-asked, float64(2*time.Minute))
-
-	// updates and deletions too
-	limit := &awsmodel.APIError{Code: "LimitExceededException"}
-	err = c.ask(t.Context(), nil, false, func(context.Context) error { return limit })
-	require.ErrorContains(t, err, "exceeded maximum number of attempts, 25, ")
 
 	// and Ctrl-C ends the wait
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err = c.ask(ctx, nil, true, func(context.Context) error { return limit })
+	err := c.ask(ctx, nil, true, func(context.Context) error { return limit })
 	require.ErrorIs(t, err, context.Canceled)
 	require.True(t, errors.Is(err, limit))
 }

@@ -102,84 +102,272 @@ var oneGroup = map[string]any{"nodeGroups": map[string]any{"expense": map[string
 
 var mutations = []mutation{
 	// Network.
-	{name: "a zone that EKS refuses", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "use1-az3"), want: "UnsupportedAvailabilityZoneException"},
-	{name: "a zone that is not the region's", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "euw1-az1"), want: "InvalidParameterValue"},
-	{name: "both subnets in one zone", of: "Subnet expense-private-use1-az2", edit: set("availabilityZoneId", "use1-az1"), want: "at least two different AZs"},
-	{name: "overlapping subnets", of: "Subnet expense-private-use1-az2", edit: set("cidrBlock", "192.168.0.0/18"), want: "InvalidSubnet.Conflict"},
-	{name: "a subnet outside of the VPC", of: "Subnet expense-public-use1-az2", edit: set("cidrBlock", "10.0.0.0/19"), want: "InvalidSubnet.Range"},
+	{
+		name: "a zone that EKS refuses", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "use1-az3"),
+		want: "UnsupportedAvailabilityZoneException",
+	},
+	{
+		name: "a zone that is not the region's", of: "Subnet expense-private-use1-az1", edit: set("availabilityZoneId", "euw1-az1"),
+		want: "InvalidParameterValue",
+	},
+	{
+		name: "both subnets in one zone", of: "Subnet expense-private-use1-az2", edit: set("availabilityZoneId", "use1-az1"),
+		want: "at least two different AZs",
+	},
+	{
+		name: "overlapping subnets", of: "Subnet expense-private-use1-az2", edit: set("cidrBlock", "192.168.0.0/18"),
+		want: "InvalidSubnet.Conflict",
+	},
+	{
+		name: "a subnet outside of the VPC", of: "Subnet expense-public-use1-az2", edit: set("cidrBlock", "10.0.0.0/19"),
+		want: "InvalidSubnet.Range",
+	},
 	{name: "a NAT gateway in a subnet without a way to the internet", of: "Route expense-public-internet", want: "NodeCreationFailure"},
 	{name: "nodes without a way out", of: "Route expense-private-use1-az2-nat", want: "NodeCreationFailure"},
 	{name: "a route table that no subnet uses", of: "RouteTableAssociation expense-private-use1-az1", want: "NodeCreationFailure"},
-	{name: "an endpoint of another region", of: "VpcEndpoint expense-s3", edit: set("serviceName", "com.amazonaws.eu-west-1.s3"), want: "InvalidServiceName"},
-	{name: "no VPC left in the account", of: "Vpc expense", edit: set("enableDnsSupport", true), account: awsmodel.Options{Quotas: awsmodel.Quotas{VPCs: -1}}, want: "VpcLimitExceeded"},
-	{name: "too few addresses for a NAT gateway in each zone", stack: "prod", of: "Vpc expense", edit: set("enableDnsSupport", true), account: awsmodel.Options{Quotas: awsmodel.Quotas{EIPs: 2}}, want: "AddressLimitExceeded"},
+	{
+		name: "an endpoint of another region", of: "VpcEndpoint expense-s3", edit: set("serviceName", "com.amazonaws.eu-west-1.s3"),
+		want: "InvalidServiceName",
+	},
+	{
+		name: "no VPC left in the account", of: "Vpc expense", edit: set("enableDnsSupport", true),
+		account: awsmodel.Options{Quotas: awsmodel.Quotas{VPCs: -1}}, want: "VpcLimitExceeded",
+	},
+	{
+		name: "too few addresses for a NAT gateway in each zone", stack: "prod", of: "Vpc expense", edit: set("enableDnsSupport", true),
+		account: awsmodel.Options{Quotas: awsmodel.Quotas{EIPs: 2}}, want: "AddressLimitExceeded",
+	},
 	// Control plane.
-	{name: "services in the VPC's range", of: "Cluster expense", edit: set("kubernetesServiceIpAddressRange", "192.168.64.0/20"), want: "InvalidParameterException"},
+	{
+		name: "services in the VPC's range", of: "Cluster expense", edit: set("kubernetesServiceIpAddressRange", "192.168.64.0/20"),
+		want: "InvalidParameterException",
+	},
 	{name: "an alias that is AWS's", of: "Alias expense", edit: set("name", "alias/aws/eks"), want: "alias/aws/"},
-	{name: "a retention that CloudWatch does not have", of: "LogGroup expense-control-plane", edit: set("retentionInDays", 8), want: "retention"},
-	{name: "an identity provider for another cluster", of: "OpenIdConnectProvider expense", edit: set("url", "https://oidc.eks.us-east-1.amazonaws.com/id/0000"), want: "issuer"},
+	{
+		name: "a retention that CloudWatch does not have", of: "LogGroup expense-control-plane", edit: set("retentionInDays", 8),
+		want: "retention",
+	},
+	{
+		name: "an identity provider for another cluster", of: "OpenIdConnectProvider expense",
+		edit: set("url", "https://oidc.eks.us-east-1.amazonaws.com/id/0000"), want: "issuer",
+	},
 	// Nodes.
-	{name: "an account with the default spot quota", of: "NodeGroup expense-use1-az1", edit: set("capacityType", "SPOT"), account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded"},
-	{name: "nodes that may not join", of: "RolePolicyAttachment expense-node-AmazonEKSWorkerNodePolicy", want: "[AmazonEKSWorkerNodePolicy] are attached"},
+	{
+		name: "an account with the default spot quota", of: "NodeGroup expense-use1-az1", edit: set("capacityType", "SPOT"),
+		account: awsmodel.Options{Quotas: awsmodel.Quotas{SpotVCPU: 5}}, want: "MaxSpotInstanceCountExceeded",
+	},
+	{
+		name: "nodes that may not join", of: "RolePolicyAttachment expense-node-AmazonEKSWorkerNodePolicy",
+		want: "[AmazonEKSWorkerNodePolicy] are attached",
+	},
 	{name: "nodes that may not give pods addresses", of: "RolePolicyAttachment expense-node-vpc-cni", want: "NodeCreationFailure"},
-	{name: "a network plugin without its role", of: "Addon expense-node-vpc-cni", edit: set("podIdentityAssociations", []any{}), want: "NodeCreationFailure"},
+	{
+		name: "a network plugin without its role", of: "Addon expense-node-vpc-cni", edit: set("podIdentityAssociations", []any{}),
+		want: "NodeCreationFailure",
+	},
 	{name: "a network plugin whose role nobody hands out", of: "Addon expense-node-eks-pod-identity-agent", want: "NodeCreationFailure"},
-	{name: "nodes that may not pull images", of: "RolePolicyAttachment expense-node-AmazonEC2ContainerRegistryPullOnly", want: "[AmazonEC2ContainerRegistryReadOnly] are attached"},
-	{name: "a node role for another service", of: "Role expense-node", edit: replace("assumeRolePolicy", "ec2.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
-	{name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense-use1-az1", edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration"},
-	{name: "a disk size beside a launch template", of: "NodeGroup expense-use1-az1", edit: set("diskSize", 80), want: "InvalidParameterException"},
-	{name: "instances of another architecture than the image", of: "NodeGroup expense-use1-az1", edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException"},
-	{name: "more nodes desired than allowed", of: "NodeGroup expense-use1-az1", edit: set("scalingConfig.maxSize", 1), want: "scalingConfig.desiredSize: 2 is above"},
-	{name: "a node role that nobody may assume", of: "Role expense-node", edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException"},
+	{
+		name: "nodes that may not pull images", of: "RolePolicyAttachment expense-node-AmazonEC2ContainerRegistryPullOnly",
+		want: "[AmazonEC2ContainerRegistryReadOnly] are attached",
+	},
+	{
+		name: "a node role for another service", of: "Role expense-node",
+		edit: replace("assumeRolePolicy", "ec2.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException",
+	},
+	{
+		name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense-use1-az1",
+		edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration",
+	},
+	{
+		name: "a disk size beside a launch template", of: "NodeGroup expense-use1-az1", edit: set("diskSize", 80),
+		want: "InvalidParameterException",
+	},
+	{
+		name: "instances of another architecture than the image", of: "NodeGroup expense-use1-az1",
+		edit: set("instanceTypes", []any{"m7g.large"}), want: "InvalidParameterException",
+	},
+	{
+		name: "more nodes desired than allowed", of: "NodeGroup expense-use1-az1", edit: set("scalingConfig.maxSize", 1),
+		want: "scalingConfig.desiredSize: 2 is above",
+	},
+	{
+		name: "a node role that nobody may assume", of: "Role expense-node",
+		edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException",
+	},
 	// Add-ons.
-	{name: "nodes that the DaemonSets fill", cluster: oneGroup, of: "NodeGroup expense", edit: set("instanceTypes", []any{"t3.micro"}), want: "DEGRADED"},
+	{
+		name: "nodes that the DaemonSets fill", cluster: oneGroup, of: "NodeGroup expense", edit: set("instanceTypes", []any{"t3.micro"}),
+		want: "DEGRADED",
+	},
 	{name: "CoreDNS without a node", cluster: oneGroup, of: "NodeGroup expense", want: "DEGRADED"},
-	{name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"), want: "InvalidParameterException"},
-	{name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi", edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException"},
-	{name: "a Pod Identity role whose sessions may not be tagged", of: "Role expense-autoscaler", edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException"},
+	{
+		name: "an add-on that does not exist", of: "Addon expense-pod-metrics-server", edit: set("addonName", "metric-server"),
+		want: "InvalidParameterException",
+	},
+	{
+		name: "a Pod Identity role that trusts another service", of: "Role expense-pod-ebs-csi",
+		edit: replace("assumeRolePolicy", "pods.eks.amazonaws.com", "eks.amazonaws.com"), want: "InvalidParameterException",
+	},
+	{
+		name: "a Pod Identity role whose sessions may not be tagged", of: "Role expense-autoscaler",
+		edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException",
+	},
 	{name: "ports from above to", of: "SecurityGroupIngressRule expense-cluster", edit: set("fromPort", 444), want: "fromPort"},
 	// Logging.
 	{name: "a domain before its service-linked role", of: "ServiceLinkedRole expense", want: "you must enable a service-linked role"},
-	{name: "a service-linked role that exists", of: "ServiceLinkedRole expense", edit: set("awsServiceName", "opensearchservice.amazonaws.com"), account: awsmodel.Options{ServiceLinkedRoles: []string{"opensearchservice.amazonaws.com"}}, want: "has been taken in this account"},
-	{name: "two subnets for one zone", of: "Domain expense", edit: subnets("vpcOptions.subnetIds", "expense-private-use1-az1", "expense-private-use1-az2"), want: "You must specify exactly one subnet"},
-	{name: "a volume too large for its instance", of: "Domain expense", edit: set("ebsOptions.volumeSize", 500), want: "Volume size must be between 10 and 100"},
-	{name: "Auto-Tune on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "DISABLED"}), want: "Autotune is not supported"},
-	{name: "Auto-Tune in the off-peak window on an instance that has none", of: "Domain expense", edit: set("autoTuneOptions", map[string]any{"desiredState": "ENABLED", "useOffPeakWindow": true}), want: "Autotune is not supported"},
-	{name: "Auto-Tune in the off-peak window and on a schedule", stack: "prod", of: "Domain expense", edit: set("autoTuneOptions.maintenanceSchedules", []any{map[string]any{"startAt": "2026-12-01T00:00:00Z"}}), want: "maintenance schedules cannot be set"},
-	{name: "no off-peak window", of: "Domain expense", edit: set("offPeakWindowOptions.enabled", false), want: "off-peak window cannot be disabled"},
-	{name: "access control over plain HTTP", of: "Domain expense", edit: set("domainEndpointOptions.enforceHttps", false), want: "You must enable EnforceHTTPS"},
-	{name: "access control without encryption", of: "Domain expense", edit: set("encryptAtRest.enabled", false), want: "You must enable encryption at rest"},
-	{name: "access control without encryption between nodes", of: "Domain expense", edit: set("nodeToNodeEncryption.enabled", false), want: "You must enable node-to-node encryption"},
-	{name: "access control without a master", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions", map[string]any{}), want: "you must provide a master user ARN"},
-	{name: "a master that does not exist", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions.masterUserArn", "arn:aws:iam::111122223333:role/nobody"), want: "role/nobody does not exist"},
-	{name: "audit logs without access control", stack: "prod", of: "Domain expense", edit: set("advancedSecurityOptions.enabled", false), want: "audit log publishing cannot be enabled"},
-	{name: "audit logs where the domain may not write", stack: "prod", of: "LogResourcePolicy expense", edit: replace("policyDocument", "/*:*", "/a*:*"), want: "does not grant sufficient permissions"},
-	{name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800), want: "Volume size must be between 10 and 768"},
-	{name: "a volume slower than AWS lets one of its size be", stack: "prod", of: "Domain expense", edit: set("ebsOptions.throughput", 125), want: "LimitExceededException: Throughput must be between 250 and 1250"},
-	{name: "a volume with more IOPS than its instance has", of: "Domain expense", edit: set("ebsOptions.iops", 16000), want: "LimitExceededException: IOPS must be between 3000 and 11800"},
-	{name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4), want: "must not match ^4$"},
-	{name: "masters that are described and not enabled", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True"},
-	{name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4), want: "multiple of the number of Availability Zones"},
-	{name: "a family that the version does not have", of: "Domain expense", edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")), want: "Invalid instance type: or2.medium.search"},
-	{name: "a period that CloudWatch does not have", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 45), want: "multiple of 60"},
-	{name: "an alarm to a topic that does not exist", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:ops"}), want: "topic does not exist"},
-	{name: "alarms to somebody else's topic", logging: map[string]any{"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:ops"}}, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 60), want: "topic does not exist"},
-	{name: "a mail of alarms from a topic that does not exist", logging: byMail, of: "TopicSubscription expense-alarms", edit: set("topic", "arn:aws:sns:us-east-1:111122223333:ops"), want: "Topic does not exist"},
+	{
+		name: "a service-linked role that exists", of: "ServiceLinkedRole expense",
+		edit:    set("awsServiceName", "opensearchservice.amazonaws.com"),
+		account: awsmodel.Options{ServiceLinkedRoles: []string{"opensearchservice.amazonaws.com"}}, want: "has been taken in this account",
+	},
+	{
+		name: "two subnets for one zone", of: "Domain expense",
+		edit: subnets("vpcOptions.subnetIds", "expense-private-use1-az1", "expense-private-use1-az2"),
+		want: "You must specify exactly one subnet",
+	},
+	{
+		name: "a volume too large for its instance", of: "Domain expense", edit: set("ebsOptions.volumeSize", 500),
+		want: "Volume size must be between 10 and 100",
+	},
+	{
+		name: "Auto-Tune on an instance that has none", of: "Domain expense",
+		edit: set("autoTuneOptions", map[string]any{"desiredState": "DISABLED"}), want: "Autotune is not supported",
+	},
+	{
+		name: "Auto-Tune in the off-peak window on an instance that has none", of: "Domain expense",
+		edit: set("autoTuneOptions", map[string]any{"desiredState": "ENABLED", "useOffPeakWindow": true}), want: "Autotune is not supported",
+	},
+	{
+		name: "Auto-Tune in the off-peak window and on a schedule", stack: "prod", of: "Domain expense",
+		edit: set("autoTuneOptions.maintenanceSchedules", []any{map[string]any{"startAt": "2026-12-01T00:00:00Z"}}),
+		want: "maintenance schedules cannot be set",
+	},
+	{
+		name: "no off-peak window", of: "Domain expense", edit: set("offPeakWindowOptions.enabled", false),
+		want: "off-peak window cannot be disabled",
+	},
+	{
+		name: "access control over plain HTTP", of: "Domain expense", edit: set("domainEndpointOptions.enforceHttps", false),
+		want: "You must enable EnforceHTTPS",
+	},
+	{
+		name: "access control without encryption", of: "Domain expense", edit: set("encryptAtRest.enabled", false),
+		want: "You must enable encryption at rest",
+	},
+	{
+		name: "access control without encryption between nodes", of: "Domain expense", edit: set("nodeToNodeEncryption.enabled", false),
+		want: "You must enable node-to-node encryption",
+	},
+	{
+		name: "access control without a master", of: "Domain expense", edit: set("advancedSecurityOptions.masterUserOptions", map[string]any{}),
+		want: "you must provide a master user ARN",
+	},
+	{
+		name: "a master that does not exist", of: "Domain expense",
+		edit: set("advancedSecurityOptions.masterUserOptions.masterUserArn", "arn:aws:iam::111122223333:role/nobody"),
+		want: "role/nobody does not exist",
+	},
+	{
+		name: "audit logs without access control", stack: "prod", of: "Domain expense", edit: set("advancedSecurityOptions.enabled", false),
+		want: "audit log publishing cannot be enabled",
+	},
+	{
+		name: "audit logs where the domain may not write", stack: "prod", of: "LogResourcePolicy expense",
+		edit: replace("policyDocument", "/*:*", "/a*:*"), want: "does not grant sufficient permissions",
+	},
+	{
+		name: "a volume too large for a larger instance", stack: "prod", of: "Domain expense", edit: set("ebsOptions.volumeSize", 800),
+		want: "Volume size must be between 10 and 768",
+	},
+	{
+		name: "a volume slower than AWS lets one of its size be", stack: "prod", of: "Domain expense", edit: set("ebsOptions.throughput", 125),
+		want: "LimitExceededException: Throughput must be between 250 and 1250",
+	},
+	{
+		name: "a volume with more IOPS than its instance has", of: "Domain expense", edit: set("ebsOptions.iops", 16000),
+		want: "LimitExceededException: IOPS must be between 3000 and 11800",
+	},
+	{
+		name: "four masters", stack: "prod", of: "Domain expense", edit: set("clusterConfig.dedicatedMasterCount", 4),
+		want: "must not match ^4$",
+	},
+	{
+		name: "masters that are described and not enabled", stack: "prod", of: "Domain expense",
+		edit: set("clusterConfig.dedicatedMasterEnabled", false), want: "DedicatedMasterEnabled must be set to True",
+	},
+	{
+		name: "data nodes that zones cannot share evenly", stack: "prod", of: "Domain expense", edit: set("clusterConfig.instanceCount", 4),
+		want: "multiple of the number of Availability Zones",
+	},
+	{
+		name: "a family that the version does not have", of: "Domain expense",
+		edit: both(set("clusterConfig.instanceType", "or2.medium.search"), set("engineVersion", "OpenSearch_2.11")),
+		want: "Invalid instance type: or2.medium.search",
+	},
+	{
+		name: "a period that CloudWatch does not have", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red", edit: set("period", 45),
+		want: "multiple of 60",
+	},
+	{
+		name: "an alarm to a topic that does not exist", logging: byMail, of: "MetricAlarm expense-alarms-cluster-red",
+		edit: set("alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:ops"}), want: "topic does not exist",
+	},
+	{
+		name:    "alarms to somebody else's topic",
+		logging: map[string]any{"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:ops"}},
+		of:      "MetricAlarm expense-alarms-cluster-red", edit: set("period", 60), want: "topic does not exist",
+	},
+	{
+		name: "a mail of alarms from a topic that does not exist", logging: byMail, of: "TopicSubscription expense-alarms",
+		edit: set("topic", "arn:aws:sns:us-east-1:111122223333:ops"), want: "Topic does not exist",
+	},
 	{name: "logs that the domain may not write", of: "LogResourcePolicy expense", want: "ValidationException"},
-	{name: "logs that the domain may only half write", of: "LogResourcePolicy expense", edit: replace("policyDocument", `"logs:CreateLogStream"`, `"logs:PutLogEvents"`), want: "ValidationException"},
-	{name: "a writer that does not exist", of: "DomainPolicy expense-log", edit: replace("accessPolicies", ":role/", ":role/no-such-"), want: "InvalidTypeException"},
+	{
+		name: "logs that the domain may only half write", of: "LogResourcePolicy expense",
+		edit: replace("policyDocument", `"logs:CreateLogStream"`, `"logs:PutLogEvents"`), want: "ValidationException",
+	},
+	{
+		name: "a writer that does not exist", of: "DomainPolicy expense-log", edit: replace("accessPolicies", ":role/", ":role/no-such-"),
+		want: "InvalidTypeException",
+	},
 	// What AWS does not know yet.
-	{name: "a log policy right before the domain", of: "LogResourcePolicy expense", late: time.Hour, want: "does not grant sufficient permissions"},
-	{name: "a service-linked role right before the domain", of: "ServiceLinkedRole expense", late: time.Hour, want: "you must enable a service-linked role"},
+	{
+		name: "a log policy right before the domain", of: "LogResourcePolicy expense", late: time.Hour,
+		want: "does not grant sufficient permissions",
+	},
+	{
+		name: "a service-linked role right before the domain", of: "ServiceLinkedRole expense", late: time.Hour,
+		want: "you must enable a service-linked role",
+	},
 	{name: "a master right before the domain", of: "Role expense-log-master", late: time.Hour, want: "The master user ARN"},
-	{name: "a writer right before the domain's policy", of: "Role expense-log-writer", late: time.Hour, want: "InvalidTypeException: Error setting policy"},
-	{name: "a reader right before the domain's policy", of: "Role expense-log-reader", late: time.Hour, want: "InvalidTypeException: Error setting policy"},
+	{
+		name: "a writer right before the domain's policy", of: "Role expense-log-writer", late: time.Hour,
+		want: "InvalidTypeException: Error setting policy",
+	},
+	{
+		name: "a reader right before the domain's policy", of: "Role expense-log-reader", late: time.Hour,
+		want: "InvalidTypeException: Error setting policy",
+	},
 	{name: "a node role right before the nodes", of: "Role expense-node", late: time.Hour, want: "cannot be found"},
-	{name: "a key whose tags do not count yet", of: "Key expense", edit: set("enableKeyRotation", false), account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "User not authorized to perform kms:CreateGrant operation"},
-	{name: "a key that may not be rotated yet", of: "Key expense", edit: set("enableKeyRotation", true), account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "is not authorized to perform: kms:EnableKeyRotation"},
+	{
+		name: "a key whose tags do not count yet", of: "Key expense", edit: set("enableKeyRotation", false),
+		account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "User not authorized to perform kms:CreateGrant operation",
+	},
+	{
+		name: "a key that may not be rotated yet", of: "Key expense", edit: set("enableKeyRotation", true),
+		account: awsmodel.Options{KeyTagDelay: 5 * time.Minute}, want: "is not authorized to perform: kms:EnableKeyRotation",
+	},
 	// Add-ons' values.
-	{name: "a network policy switch that is no text", of: "Addon expense-node-vpc-cni", edit: replace("configurationValues", `"true"`, `true`), want: "Json schema validation failed with error: [$.enableNetworkPolicy: boolean found, string expected]"},
-	{name: "volume tags in the wrong place", of: "Addon expense-pod-aws-ebs-csi-driver", edit: replace("configurationValues", "controller", "controllers"), want: "[$.controllers: is not defined in the schema and the schema does not allow additional properties]"},
+	{
+		name: "a network policy switch that is no text", of: "Addon expense-node-vpc-cni",
+		edit: replace("configurationValues", `"true"`, `true`),
+		want: "Json schema validation failed with error: [$.enableNetworkPolicy: boolean found, string expected]",
+	},
+	{
+		name: "volume tags in the wrong place", of: "Addon expense-pod-aws-ebs-csi-driver",
+		edit: replace("configurationValues", "controller", "controllers"),
+		want: "[$.controllers: is not defined in the schema and the schema does not allow additional properties]",
+	},
 	{name: "a policy that is not JSON", of: "RolePolicy expense-log-writer", edit: replace("policy", "}", ""), want: "policy"},
 }
 
@@ -252,7 +440,8 @@ func (c *cloud) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	in := args.Inputs.Copy()
 	start := c.start(args)
-	if c.mutation.of == key(args.TypeToken, args.Name) && !strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasPrefix(args.TypeToken, "expense:") {
+	provider, _, _ := strings.Cut(args.TypeToken, ":")
+	if c.mutation.of == key(args.TypeToken, args.Name) && provider != "kubernetes" && provider != "expense" {
 		c.mu.Lock()
 		c.mutated++
 		if c.mutation.edit != nil {
@@ -340,7 +529,8 @@ func (c *cloud) component(start time.Duration, name string, in resource.Property
 	text := resource.NewStringProperty
 	_, role, err := c.create(start, "aws:iam/role:Role", name+"-eksRole-role", resource.PropertyMap{
 		"description": text("Allows EKS to manage clusters on your behalf."), "assumeRolePolicy": text(
-			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},` +
+				`"Action":["sts:AssumeRole","sts:TagSession"]}]}`)})
 	if err != nil {
 		return nil, err
 	}
@@ -352,8 +542,9 @@ func (c *cloud) component(start time.Duration, name string, in resource.Property
 	_, cluster, err := c.create(start, "aws:eks/cluster:Cluster", name+"-eksCluster", resource.PropertyMap{
 		"name": in["name"], "roleArn": role["arn"], "version": in["version"],
 		"vpcConfig": resource.NewObjectProperty(resource.PropertyMap{
-			"subnetIds": in["privateSubnetIds"], "endpointPrivateAccess": in["endpointPrivateAccess"], "endpointPublicAccess": in["endpointPublicAccess"],
-			"publicAccessCidrs": in["publicAccessCidrs"],
+			"subnetIds": in["privateSubnetIds"], "endpointPrivateAccess": in["endpointPrivateAccess"],
+			"endpointPublicAccess": in["endpointPublicAccess"],
+			"publicAccessCidrs":    in["publicAccessCidrs"],
 		}),
 		"accessConfig": resource.NewObjectProperty(resource.PropertyMap{
 			"authenticationMode": text("API"), "bootstrapClusterCreatorAdminPermissions": resource.NewBoolProperty(true),
@@ -488,7 +679,11 @@ func TestEndpointsLetThroughWhatNodesCall(t *testing.T) {
 	for _, m := range []mutation{
 		{of: "VpcEndpoint expense-s3", edit: replace("policy", "starport-layer-bucket", "bucket"), want: "the endpoint of s3"},
 		{of: "VpcEndpoint expense-ec2", edit: replace("policy", "111122223333", "999999999999"), want: "the endpoint of ec2"},
-		{of: "VpcEndpoint expense-ecr.dkr", edit: replace("policy", `"Resource":["*"]`, `"Resource":["arn:aws:ecr:us-east-1:111122223333:repository/*"]`), want: "the endpoint of ecr.dkr"},
+		{
+			of:   "VpcEndpoint expense-ecr.dkr",
+			edit: replace("policy", `"Resource":["*"]`, `"Resource":["arn:aws:ecr:us-east-1:111122223333:repository/*"]`),
+			want: "the endpoint of ecr.dkr",
+		},
 	} {
 		c, err := runWith(m, "dev", withoutNAT(t))
 		require.Equal(t, 1, c.mutated, m.of)
@@ -514,13 +709,19 @@ func TestNobodyCarriesDataOutThroughAnEndpoint(t *testing.T) {
 	require.NotEmpty(t, vpc)
 	const theirs, ours = "999999999999", "111122223333"
 	for service, action := range services {
-		call := awsmodel.Call{Role: "arn:aws:iam::" + theirs + ":role/theirs", Action: action, Resource: "*", Keys: map[string]string{"aws:PrincipalAccount": theirs}}
+		call := awsmodel.Call{
+			Role: "arn:aws:iam::" + theirs + ":role/theirs", Action: action, Resource: "*",
+			Keys: map[string]string{"aws:PrincipalAccount": theirs},
+		}
 		assert.Equal(t, "AccessDenied", awsmodel.Code(c.model.Through(vpc, service, call)), service)
 		call.Role, call.Keys = "arn:aws:iam::"+ours+":role/ours", map[string]string{"aws:PrincipalAccount": ours}
 		assert.NoError(t, c.model.Through(vpc, service, call), service)
 	}
 	for account, passes := range map[string]bool{ours: true, theirs: false} {
-		call := awsmodel.Call{Role: "arn:aws:iam::" + account + ":oidc-provider/example.com", Action: "sts:AssumeRoleWithWebIdentity", Resource: "arn:aws:iam::" + account + ":role/any"}
+		call := awsmodel.Call{
+			Role: "arn:aws:iam::" + account + ":oidc-provider/example.com", Action: "sts:AssumeRoleWithWebIdentity",
+			Resource: "arn:aws:iam::" + account + ":role/any",
+		}
 		assert.Equal(t, passes, c.model.Through(vpc, "sts", call) == nil, "a token for a role of %s", account)
 		// With credentials of his own a stranger reads in his own trail what he carries, also where the role refuses him.
 		call.Role, call.Action, call.Keys = "arn:aws:iam::"+theirs+":user/a", "sts:AssumeRole", map[string]string{"aws:PrincipalAccount": theirs}
@@ -592,8 +793,9 @@ func TestWhatNeedsNoKubernetesDoesNotWaitForIt(t *testing.T) {
 	values := settings(t, "prod")
 	add(t, values, "expense:logging", byMail)
 	p := &patient{newCloud(awsmodel.New(awsmodel.Options{}), "prod", mutation{}, nil), map[string]bool{
-		"Role expense-log-master": true, "LogResourcePolicy expense": true, "Domain expense": true, "MetricAlarm expense-alarms-cluster-red": true,
-		"Role expense-log-writer": true, "Role expense-log-reader": true, "DomainPolicy expense-log": true,
+		"Role expense-log-master": true, "LogResourcePolicy expense": true, "Domain expense": true,
+		"MetricAlarm expense-alarms-cluster-red": true,
+		"Role expense-log-writer":                true, "Role expense-log-reader": true, "DomainPolicy expense-log": true,
 	}, make(chan struct{})}
 	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", "prod", p), func(info *pulumi.RunInfo) { info.Config = values }))
 }

@@ -58,7 +58,8 @@ func everything(t testing.TB) document {
 		"expense:logging": map[string]any{
 			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "dataStream": "project-logs",
 			"image":  "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
-			"fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"}, "dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
+			"fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"},
+			"dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
 			"alarms":     map[string]any{"email": "ops@example.com"},
 			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 			"domain": map[string]any{
@@ -452,7 +453,8 @@ func TestTheTableTakesWhatTheLoaderTakes(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d settings, of which %d reach AWS; %d values tried, %d of them taken and sent in %d rounds", len(d.leaves()), len(leaves), tried, taken, rounds)
+	t.Logf("%d settings, of which %d reach AWS; %d values tried, %d of them taken and sent in %d rounds",
+		len(d.leaves()), len(leaves), tried, taken, rounds)
 	assert.GreaterOrEqual(t, len(leaves), 40, "settings that reached AWS do not any more")
 	assert.Greater(t, taken, 1200)
 }
@@ -463,8 +465,10 @@ var forms = map[string][]any{
 	"expense:cluster.publicAccess":                       {true, false},
 	"expense:logging.createServiceLinkedRole":            {true, false},
 	"expense:cluster.nodeGroups.expense.taints.0.effect": {"NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE", "NoSchedule", "NoExecute"},
-	"expense:cluster.publicAccessCidrs.0": {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "203.0.113.0/24", "203.0.113.7/24", "203.0.113.7", "::/0",
-		"2001:db8::/32", "224.0.0.0/4", "127.0.0.1/32", "169.254.0.0/16"},
+	"expense:cluster.publicAccessCidrs.0": {
+		"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/8", "203.0.113.0/24", "203.0.113.7/24", "203.0.113.7", "::/0",
+		"2001:db8::/32", "224.0.0.0/4", "127.0.0.1/32", "169.254.0.0/16",
+	},
 	"expense:network.zones": {[]any{"use1-az1"}, []any{"use1-az1", "use1-az2"}, []any{"use1-az2", "use1-az1"},
 		[]any{"use1-az1", "use1-az2", "use1-az4", "use1-az5"}, []any{"use1-az1", "use1-az3", "use1-az6"}, []any{"us-east-1a", "us-east-1b"},
 		[]any{"use1-az1", "use1-az1"}, []any{"use1-az1", "use1-bos1-az1"}, []any{"use1-wl1-bos-wlz1", "use1-az1"}, []any{"euw1-az1", "euw1-az2"}},
@@ -473,15 +477,19 @@ var forms = map[string][]any{
 		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:" + strings.Repeat("a", 256)},
 		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:" + strings.Repeat("a", 257)},
 		map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:"}, map[string]any{"topicArn": "arn:aws:sns:us-east-1:111122223333:a b"},
-		map[string]any{"topicArn": "arn:aws:sns:us-east-1:444455556666:theirs"}, map[string]any{"topicArn": "arn:aws:sns:eu-west-1:111122223333:users"},
-		map[string]any{"topicArn": "arn:aws-us-gov:sns:us-east-1:111122223333:users"}, map[string]any{"topicArn": "arn:aws:sqs:us-east-1:111122223333:users"},
+		map[string]any{"topicArn": "arn:aws:sns:us-east-1:444455556666:theirs"},
+		map[string]any{"topicArn": "arn:aws:sns:eu-west-1:111122223333:users"},
+		map[string]any{"topicArn": "arn:aws-us-gov:sns:us-east-1:111122223333:users"},
+		map[string]any{"topicArn": "arn:aws:sqs:us-east-1:111122223333:users"},
 		map[string]any{"topicArn": userTopic + ":0f0e0d0c"}, map[string]any{"topicArn": userTopic + "é"},
 	},
 }
 
 func init() {
-	for _, first := range []string{"10.20.0.0", "10.0.0.0", "172.16.0.0", "172.31.0.0", "172.17.0.0", "192.168.0.0", "100.64.0.0", "198.18.0.0", "198.19.0.0",
-		"192.0.2.0", "169.254.0.0", "127.0.0.0", "224.0.0.0", "0.0.0.0", "8.8.0.0", "10.20.3.4"} {
+	for _, first := range []string{
+		"10.20.0.0", "10.0.0.0", "172.16.0.0", "172.31.0.0", "172.17.0.0", "192.168.0.0", "100.64.0.0", "198.18.0.0", "198.19.0.0",
+		"192.0.2.0", "169.254.0.0", "127.0.0.0", "224.0.0.0", "0.0.0.0", "8.8.0.0", "10.20.3.4",
+	} {
 		for _, bits := range []int{8, 12, 15, 16, 17, 21, 22, 23, 24, 25, 28, 29} {
 			for _, setting := range []string{"expense:network.cidr", "expense:cluster.serviceCidr"} {
 				forms[setting] = append(forms[setting], fmt.Sprintf("%s/%d", first, bits))
@@ -494,16 +502,19 @@ func init() {
 	for _, engine := range []string{"OpenSearch", "Elasticsearch", "opensearch"} {
 		for major := range 10 {
 			for _, minor := range []int{0, 3, 19} {
-				forms["expense:logging.domain.engineVersion"] = append(forms["expense:logging.domain.engineVersion"], fmt.Sprintf("%s_%d.%d", engine, major, minor))
+				const setting = "expense:logging.domain.engineVersion"
+				forms[setting] = append(forms[setting], fmt.Sprintf("%s_%d.%d", engine, major, minor))
 			}
 		}
 	}
 	for _, partition := range []string{"aws", "aws-us-gov", "aws-cn", ""} {
 		for _, account := range []string{"444455556666", "1234", "aws"} {
-			for _, rest := range []string{"role/a", "user/a", "root", "group/a", "role/path/of/a", "user/a/b", "role/", "role//a", "role/a b", "role/a+=,.@_-", "role/é",
+			for _, rest := range []string{
+				"role/a", "user/a", "root", "group/a", "role/path/of/a", "user/a/b", "role/", "role//a", "role/a b", "role/a+=,.@_-", "role/é",
 				"role/" + strings.Repeat("a", 64), "role/" + strings.Repeat("a", 65), "user/" + strings.Repeat("a", 65), "federated-user/a",
 				"role/" + strings.Repeat("p", 500) + "/a", "user/" + strings.Repeat("p", 510) + "/" + strings.Repeat("a", 64),
-				"role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef", "role/aws-service-role/eks.amazonaws.com/a"} {
+				"role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef", "role/aws-service-role/eks.amazonaws.com/a",
+			} {
 				for _, list := range []string{"admins", "readers"} {
 					arn := fmt.Sprintf("arn:%s:iam::%s:%s", partition, account, rest)
 					forms["expense:cluster."+list+".0"] = append(forms["expense:cluster."+list+".0"], arn, strings.Replace(arn, ":iam:", ":sts:", 1))
@@ -600,9 +611,12 @@ func shapes(t *testing.T) map[string]document {
 		out[stack] = d
 	}
 	out["no way to the internet"] = noInternet(out["everything"])
-	out["alarms to a topic of the user's"] = out["everything"].with(leaf{path: []string{"expense:logging", "alarms"}}, map[string]any{"topicArn": userTopic})
+	alarms := leaf{path: []string{"expense:logging", "alarms"}}
+	out["alarms to a topic of the user's"] = out["everything"].with(alarms, map[string]any{"topicArn": userTopic})
 	long := out["everything"]
-	for path, length := range map[string]int{"cluster.name": 100, "logging.domain.name": 28, "logging.dataStream": 100, "workloads.namespace": 63} {
+	for path, length := range map[string]int{
+		"cluster.name": 100, "logging.domain.name": 28, "logging.dataStream": 100, "workloads.namespace": 63,
+	} {
 		l := leaf{path: strings.Split("expense:"+path, ".")}
 		for ; !long.with(l, strings.Repeat("a", length)).accepts(); length-- {
 			require.Positive(t, length, path)
@@ -709,8 +723,8 @@ func bad(a *awsrules.Argument, good string) map[string]resource.PropertyValue {
 	out := map[string]resource.PropertyValue{}
 	half := len(good) / 2
 	candidates := []string{
-		"", good + "\n", good + "'", good + "é", good + "漢", "-" + good, "aws:" + good, "sg-" + good, "alias/aws/" + good, "aws/" + good, good + "?",
-		good[:half] + " " + good[half:], "?", "7",
+		"", good + "\n", good + "'", good + "é", good + "漢", "-" + good, "aws:" + good, "sg-" + good, "alias/aws/" + good, "aws/" + good,
+		good + "?", good[:half] + " " + good[half:], "?", "7",
 	}
 	for _, rule := range a.Rules() {
 		for _, bound := range []*float64{rule.Min, rule.Max} {
@@ -747,7 +761,10 @@ func parts(a *awsrules.Argument) int {
 		n++
 	}
 	for _, r := range a.Rules() {
-		for _, part := range []bool{r.Min != nil && (*r.Min > 0 || a.Type != ""), r.Max != nil, r.Enum != nil, r.Pattern != "" && r.Pattern != ".*", r.Not != "", r.Format != ""} {
+		for _, part := range []bool{
+			r.Min != nil && (*r.Min > 0 || a.Type != ""), r.Max != nil, r.Enum != nil, r.Pattern != "" && r.Pattern != ".*", r.Not != "",
+			r.Format != "",
+		} {
 			if part {
 				n++
 			}
@@ -793,7 +810,8 @@ func replaced(s sent, path string, v resource.PropertyValue) (resource.PropertyM
 func TestEveryRuleBetweenArgumentsIsShown(t *testing.T) {
 	for _, b := range awsrules.All.Between {
 		assert.NotEqual(t, b.Doctor, b.Mutation != "", "%s %s%v", b.Type, b.Rule, b.Order)
-		assert.True(t, b.Doctor || slices.ContainsFunc(mutations, func(m mutation) bool { return m.name == b.Mutation }), "no mistake %q", b.Mutation)
+		shown := slices.ContainsFunc(mutations, func(m mutation) bool { return m.name == b.Mutation })
+		assert.True(t, b.Doctor || shown, "no mistake %q", b.Mutation)
 		assert.NotEmpty(t, b.Source, b.Mutation)
 	}
 	assert.Greater(t, len(awsrules.All.Between), 10)

@@ -13,9 +13,9 @@ import (
 // How long something new takes until the services that are asked about it know it. IAM: "changes that I make are not
 // always immediately visible" (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html), without a number.
 const (
-	// roleSpread is what helped people whose domain policy named a new user or role: hashicorp/terraform#6438 ("sleep 20
-	// ... now works everytime"), cloudposse/terraform-aws-elasticsearch#57. That it is the same for EKS, KMS, SNS and IAM
-	// itself is an assumption: their answers are published, their delays are not.
+	// roleSpread is the wait that helped people whose domain policy named a new user or role: hashicorp/terraform#6438 ("sleep 20
+	// ... now works everytime"), cloudposse/terraform-aws-elasticsearch#57. For EKS, KMS, SNS and IAM it is an assumption: their
+	// answers are published, their delays are not.
 	roleSpread = 20 * time.Second
 	// logPolicySpread: three repositories made in between help (aws-cloudformation/cloudformation-coverage-roadmap#1769);
 	// the number is an assumption, and the OpenSearch guide's troubleshooting says "wait several minutes".
@@ -34,7 +34,7 @@ func After(ctx context.Context, t time.Duration) context.Context {
 	return context.WithValue(ctx, momentKey{}, moment{t, t})
 }
 
-// Begin says that an operation begins now, of which several requests may be sent.
+// Begin says that an operation of one or more requests begins now.
 func (m *Model) Begin(ctx context.Context) context.Context {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,7 +75,7 @@ func (m *Model) Now() time.Duration {
 	return m.clock
 }
 
-// Pass lets time pass in which nobody asks the account for anything, as it does between two commands.
+// Pass lets time pass without requests, as between two commands.
 func (m *Model) Pass(d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -98,7 +98,7 @@ func (m *Model) finish(o *object, d time.Duration) {
 	m.clock = max(m.clock, o.changed)
 }
 
-// spread tells whether something that was made or changed at a time is known everywhere when o is asked for.
+// spread tells whether a thing that was made or changed at a time is known everywhere at the request for o.
 func (m *Model) spread(o *object, since, takes time.Duration) bool {
 	return o.asked-since >= takes
 }

@@ -1,19 +1,19 @@
 // Package awsmodel is a stand-in for AWS behind the Pulumi aws provider: one account in one region, in memory.
 //
-// It exists to catch a program that AWS would refuse before anybody pays for finding out. It knows the resource types that the
-// program and the eks component register. A file of a service has its rows, one for each type (required arguments, forms of IDs
+// It catches a program that AWS would refuse, before that costs money. It knows the resource types that the program and the eks
+// component register. A file of a service has its rows, one for each type (required arguments, forms of IDs
 // and ARNs, references, typical durations), and beside them, as functions, the service's rules. It answers with AWS's error codes
 // in the words in which the AWS SDK prints them. What a single argument may be is in package awsrules.
 //
-// It has rules for the arguments that the program sends, which are those of internal/awsrules/rules.yaml, and for a few more that a
-// mistake in package mutations adds. A new argument brings its rules along: without a row in rules.yaml a test refuses it. Each
-// rule is reached by a rehearsal, by a mistake in package mutations or by a case of the tests here, whose names say what it catches.
+// It has rules for the arguments that the program sends, those of internal/awsrules/rules.yaml, and for a few that a mistake in package
+// mutations adds. A test refuses an argument without a row in rules.yaml. A rehearsal, a mistake in package mutations or a case of the
+// tests here reaches each rule, and its name says what the rule catches.
 //
 // A new type of resource gets a row and its rules in the file of its service, its habits in package awsprovider, its arguments in
 // rules.yaml and a price in package estimate: a test of each names what is missing.
 //
 // It also does what AWS does unasked: the cluster's security group and interfaces, access entries, log groups, Auto
-// Scaling groups, service-linked roles. What nobody removes stays in Inventory, and blocks deletions as in AWS.
+// Scaling groups, service-linked roles. What stays is in Inventory, and blocks deletions as in AWS.
 //
 // Package awsprovider is the provider in front of it: names, differences, repeated requests and their wording.
 package awsmodel
@@ -42,8 +42,8 @@ var NotModelled = []struct{ Area, What string }{
 		"takes them away, without the minutes that they take"},
 	{"EC2", "AMIs, user data and what a node runs at boot; disk use; an instance type that is not in " +
 		"internal/published/instance-types.csv is taken, and its nodes are those of m5 in its size"},
-	{"EKS", "add-on versions (only their form), configuration schemas of other add-ons than vpc-cni and aws-ebs-csi-driver and of " +
-		"their newer versions, version skew between add-ons and cluster"},
+	{"EKS", "add-on versions (only their form), keys of add-ons' configurations that the program does not set, version skew between " +
+		"add-ons and cluster"},
 	{"EKS", "support of versions: what upgradePolicy says is taken, also for a version past its standard support"},
 	{"EKS", "upgrade insights, upgrades by AWS unless a test makes them, a version's way back within 7 days (it is refused), EKS Auto " +
 		"Mode, Fargate, Outposts, hybrid nodes"},

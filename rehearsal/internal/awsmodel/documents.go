@@ -2,7 +2,6 @@ package awsmodel
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -58,10 +57,9 @@ func (s statement) principals(kind string) []string {
 	return byKind[kind]
 }
 
-// allows tells whether a trust statement lets the principal take the action.
+// allows tells whether a trust statement lets the principal take the action, if its conditions hold.
 func (s statement) allows(kind, principal, action string) bool {
-	return s.Effect == "Allow" && slices.Contains(s.principals(kind), principal) &&
-		slices.ContainsFunc(s.Action, func(a string) bool { return a == action || a == "*" || a == "sts:*" })
+	return s.Effect == "Allow" && s.speaksOf(kind, principal) && s.names(action)
 }
 
 func parse(doc string) document {
@@ -71,12 +69,9 @@ func parse(doc string) document {
 }
 
 func trusts(role *object, kind, principal, action string) bool {
-	for _, s := range parse(role.in.str("assumeRolePolicy")).Statement {
-		if s.allows(kind, principal, action) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(parse(role.in.str("assumeRolePolicy")).Statement, func(s statement) bool {
+		return s.allows(kind, principal, action)
+	})
 }
 
 // policyDocument checks a document against the grammar
@@ -98,36 +93,31 @@ func (c *checker) policyDocument(path string, kind documentKind, limit int) {
 	if len(d.Statement) == 0 {
 		c.fail(path, "MalformedPolicyDocument: Missing required field Statement")
 	}
+	action := re(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
 	for i, s := range d.Statement {
-		at := fmt.Sprintf("statement %d", i)
-		if s.Effect != "Allow" && s.Effect != "Deny" {
-			c.fail(path, "MalformedPolicyDocument: %s: Effect is %q, allowed are Allow and Deny", at, s.Effect)
-		}
-		if len(s.Action)+len(s.NotAction) == 0 {
-			c.fail(path, "MalformedPolicyDocument: Policy statement must contain actions (%s)", at)
-		}
-		for _, a := range append(slices.Clone(s.Action), s.NotAction...) {
-			if a != "*" && !re(`^[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+$`).MatchString(a) {
-				c.fail(path, "MalformedPolicyDocument: Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (%s: %q)",
-					at, a)
-			}
-		}
-		hasPrincipal, hasResource := len(s.Principal)+len(s.NotPrincipal) > 0, len(s.Resource)+len(s.NotResource) > 0
-		if kind == identityPolicy && hasPrincipal {
-			c.fail(path, "MalformedPolicyDocument: Policy document should not specify a principal. (%s)", at)
-		}
-		if kind != identityPolicy && !hasPrincipal {
-			c.fail(path, "MalformedPolicyDocument: Missing required field Principal (%s)", at)
-		}
-		if kind == trustPolicy && hasResource {
-			c.fail(path, "MalformedPolicyDocument: Has prohibited field Resource (%s)", at)
-		}
-		if kind != trustPolicy && !hasResource {
-			c.fail(path, "MalformedPolicyDocument: Policy statement must contain resources. (%s)", at)
-		}
-		for _, r := range append(slices.Clone(s.Resource), s.NotResource...) {
-			if r != "*" && !strings.HasPrefix(r, "arn:") {
-				c.fail(path, "MalformedPolicyDocument: Resource %s must be in ARN format or \"*\". (%s)", r, at)
+		actions, resources := slices.Concat(s.Action, s.NotAction), slices.Concat(s.Resource, s.NotResource)
+		principal := len(s.Principal)+len(s.NotPrincipal) > 0
+		for _, problem := range []struct {
+			found bool
+			text  string
+		}{
+			{s.Effect != "Allow" && s.Effect != "Deny", "Effect must be Allow or Deny"},
+			{len(actions) == 0, "Policy statement must contain actions"},
+			{
+				slices.ContainsFunc(actions, func(a string) bool { return !action.MatchString(a) }),
+				"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+			},
+			{kind == identityPolicy && principal, "Policy document should not specify a principal."},
+			{kind != identityPolicy && !principal, "Missing required field Principal"},
+			{kind == trustPolicy && len(resources) > 0, "Has prohibited field Resource"},
+			{kind != trustPolicy && len(resources) == 0, "Policy statement must contain resources."},
+			{
+				slices.ContainsFunc(resources, func(r string) bool { return r != "*" && !strings.HasPrefix(r, "arn:") }),
+				`Resource must be in ARN format or "*".`,
+			},
+		} {
+			if problem.found {
+				c.fail(path, "MalformedPolicyDocument: %s (statement %d)", problem.text, i)
 			}
 		}
 	}

@@ -1,8 +1,11 @@
 package awsmodel
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 )
 
 // Rules of Amazon EC2. Error codes and sentences: "Error codes for the Amazon EC2 API",
@@ -38,7 +41,8 @@ func networkRows() rows {
 			create: createEIP, fill: fillEIP, remove: removeEIP,
 		},
 		tNAT: {
-			ops: "CreateNatGateway AssignPrivateNatGatewayAddress DeleteNatGateway", required: "allocationId subnetId", idPrefix: "nat-", tagged: true,
+			ops: "CreateNatGateway AssignPrivateNatGatewayAddress DeleteNatGateway", required: "allocationId subnetId",
+			idPrefix: "nat-", tagged: true,
 			refs: []ref{
 				subnetRef("subnetId"),
 				{"allocationId", tEIP, "id", "InvalidAllocationID.NotFound", "The allocation ID '%s' does not exist"},
@@ -86,12 +90,12 @@ func createSubnet(m *Model, o *object) error {
 			return refuse("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", p)
 		}
 	}
-	id := orElse(o.in.str("availabilityZoneId"), m.region.prefix+"-az1")
-	name, ok := m.region.zoneName(m.opts.Region, id)
+	id := cmp.Or(o.in.str("availabilityZoneId"), slices.Min(slices.Collect(maps.Keys(m.Zones()))))
+	name, ok := m.Zones()[id]
 	if !ok {
 		return refuse("InvalidParameterValue",
 			"Value (%s) for parameter availabilityZoneId is invalid. Subnets can currently only be created in the %d zones of %s.",
-			id, m.region.zones, m.opts.Region)
+			id, len(m.Zones()), m.opts.Region)
 	}
 	o.out.set("availabilityZone", name)
 	o.out.set("availabilityZoneId", id)
@@ -125,7 +129,7 @@ func createEIP(m *Model, _ *object) error {
 
 func fillEIP(m *Model, o *object) {
 	if !o.out.has("publicIp") {
-		// 198.51.100.0/24 is reserved for documentation (RFC 5737), so the address is nobody's.
+		// 198.51.100.0/24 is reserved for documentation (RFC 5737).
 		o.out.set("publicIp", fmt.Sprintf("198.51.100.%d", 1+m.seq%250))
 	}
 	o.out.set("allocationId", o.id)
@@ -158,8 +162,8 @@ func settleNAT(m *Model, o *object) error {
 		return fmt.Errorf("unexpected state 'failed', wanted target 'available'. last error: "+
 			"Gateway.NotAttached: Network %s has no Internet gateway attached", vpc)
 	}
-	// PublicIp and AssociationId are of an address that is associated (EC2's API model, NatGatewayAddress), which for a
-	// gateway that failed it is not: four of its six failure codes say why (NatGateway, FailureCode).
+	// Only an associated address has PublicIp and AssociationId (EC2's API model, NatGatewayAddress). That of a failed gateway is not
+	// associated: four of the six failure codes say why (NatGateway, FailureCode).
 	ip := m.objects[tEIP][o.in.str("allocationId")].out.str("publicIp")
 	m.first(tENI, "owner", o.id).out.set("publicIp", ip)
 	o.out.set("publicIp", ip)

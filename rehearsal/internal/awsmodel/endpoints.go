@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	_ "embed"
 	"maps"
 	"slices"
@@ -73,7 +74,7 @@ func createEndpoint(m *Model, o *object) error {
 		return refuse("InvalidServiceName", "The Vpc Endpoint Service '%s' does not exist", o.in.str("serviceName"))
 	}
 	vpc := m.objects[tVPC][o.in.str("vpcId")]
-	kind := orElse(o.in.str("vpcEndpointType"), "Gateway")
+	kind := cmp.Or(o.in.str("vpcEndpointType"), "Gateway")
 	o.id = m.newID(tEndpoint, "vpce-")
 	if kind == "Gateway" {
 		if gatewayServices[service] == "" {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // APIError is an answer of AWS that refuses a request. Its text has the form in which the AWS SDK for Go v2, and so the
@@ -55,5 +54,3 @@ func Code(err error) string {
 func refuse(code, format string, args ...any) error {
 	return &APIError{Status: 400, Code: code, Message: fmt.Sprintf(format, args...)}
 }
-
-func itoa(i int) string { return strconv.Itoa(i) }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// What the account's policies allow. The model does not ask itself when a resource is made; the checks of a rehearsal and
-// tests do, for those who call AWS later: pods.
+// What the account's policies allow. The model does not ask this when it makes a resource. The checks of a rehearsal and tests ask it
+// for pods, which call AWS later.
 
 // Call is one request of a role.
 type Call struct {
 	// Role is the ARN of the role whose credentials sign the request.
 	Role string
-	// Action is what is asked for, for example es:ESHttpPost, and Resource the ARN that it is asked of.
+	// Action is for example es:ESHttpPost, Resource an ARN.
 	Action, Resource string
 	// Keys are the condition keys of the request, such as aws:ResourceTag/team.
 	Keys map[string]string
@@ -126,8 +126,8 @@ func denied(call Call, why string) error {
 }
 
 // covers tells whether a statement speaks of the action and the resource. Actions are compared without case
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html). NotAction and NotResource, which
-// nobody here writes, are taken to cover everything where they deny, and nothing where they allow.
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html). The model takes
+// NotAction and NotResource, which the program does not use, to cover everything where they deny, and nothing where they allow.
 func (s statement) covers(action, resource string) bool {
 	if len(s.NotAction)+len(s.NotResource) > 0 {
 		return s.Effect == "Deny"
@@ -217,8 +217,8 @@ func (m *Model) AssumeWithToken(roleARN string, t Token) error {
 	return refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
 }
 
-// AssumeByPodIdentity returns the role that EKS Pod Identity hands to a service account, and what the agent answers if there
-// is none or the role's trust policy is not met by the tags that EKS gives the session
+// AssumeByPodIdentity returns the role that EKS Pod Identity hands to a service account. Without a role, or if the tags that EKS gives
+// the session do not meet the role's trust policy, it returns the agent's answer
 // (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html).
 func (m *Model) AssumeByPodIdentity(t Token) (string, error) {
 	m.mu.Lock()

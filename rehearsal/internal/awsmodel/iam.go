@@ -55,8 +55,8 @@ func (m *Model) Caller() string {
 	return fmt.Sprintf("arn:%s:iam::%s:user/rehearsal", m.Partition(), m.opts.Account)
 }
 
-// principal tells whether an IAM user, role or account exists as far as the service knows that is asked for o; those of
-// other accounts are taken on trust.
+// principal tells whether the service that gets the request for o knows an IAM user, role or account. Principals of other accounts
+// always exist.
 func (m *Model) principal(o *object, arn string) bool {
 	if arn == m.opts.Account || arn == m.Caller() {
 		return true
@@ -66,7 +66,7 @@ func (m *Model) principal(o *object, arn string) bool {
 		(parts[4] != m.opts.Account || parts[5] == "root" || m.role(o, arn) != nil || m.first(tSLR, "arn", arn) != nil)
 }
 
-// role finds a role that the service knows which is asked for o.
+// role finds a role that the service knows which gets the request for o.
 func (m *Model) role(o *object, arn string) *object {
 	if role := m.first(tRole, "arn", arn); role != nil && m.spread(o, role.made, roleSpread) {
 		return role
@@ -82,7 +82,7 @@ func createRole(m *Model, o *object) error {
 	for _, s := range parse(doc).Statement {
 		for _, f := range s.principals("Federated") {
 			if strings.Contains(f, ":oidc-provider/") && m.first(tOIDC, "arn", f) == nil {
-				// IAM accepts this; the pod then gets InvalidIdentityToken. A rehearsal has no later moment to say so.
+				// IAM accepts this, and the pod gets InvalidIdentityToken. A rehearsal has no later moment to say so.
 				return refuse("MalformedPolicyDocument", "Invalid principal in policy: %q: no OpenIDConnect provider found in your account",
 					f)
 			}
@@ -110,7 +110,7 @@ func removeRole(m *Model, o *object) error {
 	return nil
 }
 
-// managedPolicies are the AWS managed policies that a stack like this has a use for; AWS refuses any other name.
+// managedPolicies are the AWS managed policies that a stack like this may use. The model refuses all others.
 // Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
 var managedPolicies = []string{
 	"AmazonEKSClusterPolicy", "AmazonEKSServicePolicy", "AmazonEKSVPCResourceController", "AmazonEKSWorkerNodePolicy",
@@ -132,8 +132,8 @@ func createAttachment(m *Model, o *object) error {
 	if err := m.managedPolicy(o.in.str("policyArn")); err != nil {
 		return err
 	}
-	// To attach what is attached already does nothing (https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html
-	// names no error for it): there is one attachment, whoever remembers making it.
+	// A second attachment does nothing (https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html names no error
+	// for it): there is one, and the last to ask remembers it.
 	for _, other := range m.where(tAttachment, "role", o.in.str("role")) {
 		if other.in.str("policyArn") == o.in.str("policyArn") {
 			delete(m.objects[tAttachment], other.id)
@@ -155,7 +155,7 @@ func (m *Model) attached(role *object, names ...string) bool {
 	return false
 }
 
-// hasOwnPolicy tells whether the role has a policy that is not AWS's; what it permits is not looked at.
+// hasOwnPolicy tells whether the role has a policy that is not AWS's, whatever it permits.
 func (m *Model) hasOwnPolicy(role *object) bool {
 	return len(m.where(tRolePolicy, "role", role.name())) > 0
 }
@@ -228,7 +228,7 @@ func removeSLR(m *Model, o *object) error {
 	return nil
 }
 
-// slrVisible tells whether OpenSearch sees its role when it is asked for o.
+// slrVisible tells whether OpenSearch sees its role at the request for o.
 func (m *Model) slrVisible(o *object) bool {
 	role := m.objects[tSLR][m.slrARN("opensearchservice.amazonaws.com")]
 	return role != nil && role.status == active && m.spread(o, role.made, linkedRoleSpread)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// What controllers inside a cluster do to the account. Nothing of it goes away with the cluster.
+// What controllers inside a cluster do to the account. It stays when the cluster goes.
 
 // CreateVolume makes an EBS volume, as the EBS CSI driver does for a claim. zone is a zone name, sizeGiB at least 1. Asked
 // again for a volume with the tag CSIVolumeName it returns the first, as a driver has to
@@ -55,9 +55,9 @@ func (m *Model) AddonActive(name string) bool {
 // (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
 // annotations are the Service's; only the cluster-independent type is read from them. ports are the Service's too.
 //
-// What the controller makes beside it is a target group for each port of a network load balancer, and a security group for a
+// The controller also makes a target group for each port of a network load balancer, and a security group for a
 // classic one (https://github.com/kubernetes/cloud-provider-aws/blob/master/docs/nlb_security_groups.md: a network load
-// balancer has none unless the cloud's configuration says so).
+// balancer has a security group only if the cloud's configuration says so).
 func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map[string]string, ports ...int32) (hostname string,
 	err error) {
 	m.mu.Lock()

@@ -1,10 +1,6 @@
 package awsmodel
 
-import (
-	"maps"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-)
+import "github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 // Object is one thing in the account with what a service's own API shows of it.
 type Object struct {
@@ -20,14 +16,7 @@ func (m *Model) Objects(typ string) []Object {
 	defer m.mu.Unlock()
 	var out []Object
 	for _, o := range m.all(typ) {
-		tags := map[string]string{}
-		maps.Copy(tags, o.out.strMap("tags"))
-		maps.Copy(tags, o.out.strMap("tagsAll"))
-		out = append(out, Object{
-			Item: Item{Type: typ, ID: o.id, Name: o.name(), Status: o.status, Tags: tags, Origin: o.origin, KeptByDesign: o.kept},
-			// A copy: what the model holds may change.
-			Properties: o.out.m.Copy().Mappable(),
-		})
+		out = append(out, Object{o.item(), o.out.m.Copy().Mappable()}) // a copy: what the model holds may change
 	}
 	return out
 }

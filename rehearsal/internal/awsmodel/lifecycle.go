@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,9 +88,9 @@ func (m *Model) admit(r *row, o *object) error {
 		o.id = r.makeID(m, o)
 	}
 	if _, taken := m.objects[o.typ][o.id]; taken {
-		what := orElse(destination(o.in), orElse(o.name(), o.id))
-		text := strings.ReplaceAll(orElse(r.takenText, "The specified resource already exists: %s"), "%s", what) // some name nothing
-		return refuse(orElse(r.takenCode, "ResourceAlreadyExistsException"), "%s", text)
+		what := cmp.Or(destination(o.in), cmp.Or(o.name(), o.id))
+		text := strings.ReplaceAll(cmp.Or(r.takenText, "The specified resource already exists: %s"), "%s", what) // some name nothing
+		return refuse(cmp.Or(r.takenCode, "ResourceAlreadyExistsException"), "%s", text)
 	}
 	m.fill(r, o)
 	m.put(o)
@@ -118,7 +119,7 @@ func (m *Model) fill(r *row, o *object) {
 	}
 }
 
-// bringUp ends a creation. What cannot come up fails at once: nothing that it lacks comes while it waits.
+// bringUp ends a creation. An object that cannot come up fails at once.
 func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 	m.mu.Lock()
 	spoiled := m.spoiled[o.typ+" "+o.logical]
@@ -140,7 +141,7 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 	o.made = o.changed
 	m.mu.Unlock()
 	if r.after != nil {
-		// What AWS has begun it finishes, whether or not somebody still waits for it.
+		// AWS finishes what it has begun, also after Ctrl-C.
 		if err := r.after(context.WithoutCancel(ctx), m, o); err != nil {
 			m.mu.Lock()
 			o.fail()
@@ -151,8 +152,8 @@ func (m *Model) bringUp(ctx context.Context, r *row, o *object) error {
 	return ctx.Err()
 }
 
-// Spoil makes what is created with this logical name from now on end without coming up: AWS has made it, gives up on it and
-// says why. With "" it is over; what failed stays as it is then.
+// Spoil makes creations with this logical name fail from now on: AWS makes the thing, gives up on it and says why. With "" that ends;
+// a thing that failed stays failed.
 func (m *Model) Spoil(typ, logical, why string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,8 +188,8 @@ func (m *Model) Read(typ, id string) (inputs, outputs resource.PropertyMap, foun
 	return inputs, o.out.m.Copy(), true
 }
 
-// Update changes a resource in place. Whether a change can be made in place is the caller's to know. Outputs that come with an error
-// are of a change that AWS has taken.
+// Update changes a resource in place. The caller knows whether that is possible. Outputs that come with an error are of a change that
+// AWS has taken.
 func (m *Model) Update(ctx context.Context, typ, id string, news resource.PropertyMap) (resource.PropertyMap, error) {
 	r, err := rowOf(typ)
 	if err != nil {
@@ -249,7 +250,7 @@ func (m *Model) Update(ctx context.Context, typ, id string, news resource.Proper
 	return m.outputs(o), err
 }
 
-// Delete removes a resource. What is gone already is no error. What is in use is refused.
+// Delete removes a resource. It refuses one that is in use, and takes one that is gone for done.
 func (m *Model) Delete(ctx context.Context, typ, id string) error {
 	r, err := rowOf(typ)
 	if err != nil {

@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -48,8 +49,8 @@ type Quotas struct {
 	EIPs int
 }
 
-// Cluster is the Kubernetes side of a cluster: whoever runs its API server. Calls come from several goroutines, never
-// while the model holds its lock, so that an implementation may call the Model.
+// Cluster is the Kubernetes side of a cluster. Calls come from several goroutines, and not while the model holds its lock: an
+// implementation may call the Model.
 type Cluster interface {
 	// Endpoint gives the URL of the API server and its CA certificate in PEM for the cluster that EKS is creating.
 	Endpoint(ctx context.Context, name, version string) (url string, caPEM []byte, err error)
@@ -91,8 +92,7 @@ type Item struct {
 	Status string
 	Tags   map[string]string
 	Origin Origin
-	// KeptByDesign says why AWS keeps the thing although the program that made it, or caused it, is gone. It is empty
-	// for everything that should go away with the stack.
+	// KeptByDesign says why AWS keeps the thing when the stack is gone. It is empty for a thing that must go with the stack.
 	KeptByDesign string
 }
 
@@ -105,7 +105,7 @@ const (
 	pending  = "PENDING_DELETION"
 )
 
-// object is one thing in the account, whoever made it.
+// object is one thing in the account.
 type object struct {
 	typ, id, logical string
 	in, out          props
@@ -114,8 +114,8 @@ type object struct {
 	status           string
 	kept             string
 	seq              int
-	// On the account's clock: when it was made, when it last changed, when the operation under way began, and when its
-	// request was sent last.
+	// On the account's clock: when it was made, when it last changed, when the operation under way began, and when its last request
+	// was sent.
 	made, changed, began, asked time.Duration
 	node                        *Instance     // of an instance
 	joined, doomed              bool          // of an instance: in the cluster; to be terminated
@@ -137,10 +137,16 @@ func (o *object) name() string {
 	return o.out.strMap("tags")["Name"]
 }
 
+func (o *object) item() Item {
+	tags := map[string]string{}
+	maps.Copy(tags, o.out.strMap("tags"))
+	maps.Copy(tags, o.out.strMap("tagsAll"))
+	return Item{Type: o.typ, ID: o.id, Name: o.name(), Status: o.status, Tags: tags, Origin: o.origin, KeptByDesign: o.kept}
+}
+
 // Model is one AWS account in one region, held in memory. All methods are safe for concurrent use.
 type Model struct {
-	opts   Options
-	region region
+	opts Options
 
 	mu      sync.Mutex
 	objects map[string]map[string]*object // by type token, then ID
@@ -151,31 +157,17 @@ type Model struct {
 	clock, session time.Duration
 }
 
-// New makes an empty account. It panics on a region that it does not know, because every test would fail later for a
-// reason that is harder to see.
+// New makes an empty account. It panics on an unknown region: later errors would be harder to read.
 func New(opts Options) *Model {
-	def := func(s *string, v string) {
-		if *s == "" {
-			*s = v
-		}
-	}
-	defInt := func(i *int, v int) {
-		if *i == 0 {
-			*i = v
-		}
-	}
-	def(&opts.Region, "us-east-1")
-	def(&opts.Account, "111122223333")
-	defInt(&opts.Quotas.SpotVCPU, 640)
-	defInt(&opts.Quotas.VPCs, 5)
-	defInt(&opts.Quotas.EIPs, 5)
-	r, ok := regions[opts.Region]
-	if !ok {
+	opts.Region, opts.Account = cmp.Or(opts.Region, "us-east-1"), cmp.Or(opts.Account, "111122223333")
+	quotas := &opts.Quotas
+	quotas.SpotVCPU, quotas.VPCs, quotas.EIPs = cmp.Or(quotas.SpotVCPU, 640), cmp.Or(quotas.VPCs, 5), cmp.Or(quotas.EIPs, 5)
+	if zonesOf[opts.Region] == nil {
 		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
-			strings.Join(slices.Sorted(maps.Keys(regions)), ", ")))
+			strings.Join(slices.Sorted(maps.Keys(zonesOf)), ", ")))
 	}
 	m := &Model{
-		opts: opts, region: r, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{},
+		opts: opts, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{},
 	}
 	for _, service := range opts.ServiceLinkedRoles {
 		m.ensureSLR(service)
@@ -195,7 +187,7 @@ func rowOf(typ string) (*row, error) {
 	return r, nil
 }
 
-// Name gives the property that is the physical name of things of a type, and that of its prefix; empty are those that there are not.
+// Name gives the property with the physical name of a type, and the one with its prefix. They are empty if the type has none.
 func Name(typ string) (property, prefix string) {
 	if r, ok := table[typ]; ok {
 		return r.name.property, r.name.prefix
@@ -234,15 +226,14 @@ func (m *Model) Inventory() []Item {
 		}
 	}
 	slices.SortFunc(all, func(a, b *object) int { return a.seq - b.seq })
-	items := make([]Item, 0, len(all))
+	var items []Item
 	for _, o := range all {
-		items = append(items, Item{Type: o.typ, ID: o.id, Name: o.name(), Status: o.status, Tags: o.out.strMap("tags"),
-			Origin: o.origin, KeptByDesign: o.kept})
+		items = append(items, o.item())
 	}
 	return items
 }
 
-// Reset empties the account, also of what AWS keeps by design, for another life of the stack on the same stage.
+// Reset empties the account for another life of the stack on the same stage, also of what AWS keeps by design.
 func (m *Model) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

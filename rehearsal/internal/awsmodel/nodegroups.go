@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -102,13 +103,13 @@ func (m *Model) nodeTypes(o, cluster *object) error {
 		return invalidParameter("Disk size must be specified within the launch template.")
 	}
 	types := m.types(o)
-	ami := orElse(o.in.str("amiType"), "AL2023_x86_64_STANDARD")
+	ami := cmp.Or(o.in.str("amiType"), "AL2023_x86_64_STANDARD")
 	for _, t := range types {
 		if ami != "CUSTOM" && played(t, arch(o)).Arch != arch(o) {
 			return invalidParameter("[%s] is not a valid instance type for requested amiType %s", t, ami)
 		}
 	}
-	version := orElse(o.in.str("version"), cluster.out.str("version"))
+	version := cmp.Or(o.in.str("version"), cluster.out.str("version"))
 	// https://docs.aws.amazon.com/eks/latest/userguide/eks-ami-deprecation-faqs.html
 	if strings.HasPrefix(ami, "AL2_") && slices.Index(kubernetesVersions, version) >= slices.Index(kubernetesVersions, "1.33") {
 		return invalidParameter("AMI Type %s is only supported for kubernetes versions 1.32 or earlier", ami)

@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,8 +32,8 @@ type Taint struct{ Key, Value, Effect string }
 
 var taintEffects = map[string]string{"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
-// played is an instance type as it is published. One that is not may be newer: its nodes are played with m5's of the size, or
-// m5.large's, and so with what a node needs.
+// played is an instance type as it is published. A type that is not published may be newer: it gets what m5 has in its size, or
+// m5.large.
 func played(name, arch string) published.InstanceType {
 	all := published.InstanceTypes()
 	if known, is := all[name]; is {
@@ -47,7 +48,7 @@ func played(name, arch string) published.InstanceType {
 	return t
 }
 
-// arch is the architecture of a group's image, amd64 for one that its name does not tell.
+// arch is the architecture of a group's image, amd64 if its name has none.
 func arch(o *object) string {
 	if strings.Contains(o.in.str("amiType"), "ARM_64") {
 		return "arm64"
@@ -147,7 +148,7 @@ func (m *Model) machine(group *object, kind string, subnet *object) Instance {
 	s := played(kind, arch(group))
 	i := Instance{
 		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
-		InstanceType: kind, CapacityType: orElse(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch,
+		InstanceType: kind, CapacityType: cmp.Or(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch,
 		Cluster: group.in.str("clusterName"), NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group),
 		Labels: group.in.strMap("labels"),
 	}
@@ -224,8 +225,8 @@ func nodesOf(list []*object) []Instance {
 	return out
 }
 
-// terminate drains and removes instances; their interfaces go with them, but for those that the network plugin would
-// have deleted and that nobody deletes now (aws/amazon-vpc-cni-k8s#608, #1223).
+// terminate drains and removes instances with their interfaces. Without the network plugin, its interfaces stay
+// (aws/amazon-vpc-cni-k8s#608, #1223).
 func (m *Model) terminate(ctx context.Context, group *object, list []*object) error {
 	if len(list) == 0 {
 		return nil
@@ -239,7 +240,7 @@ func (m *Model) terminate(ctx context.Context, group *object, list []*object) er
 	return nil
 }
 
-// terminated removes instances that nobody uses any more.
+// terminated removes instances.
 func (m *Model) terminated(list []*object) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

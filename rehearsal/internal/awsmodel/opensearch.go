@@ -89,7 +89,7 @@ func createDomain(m *Model, o *object) error {
 	return m.takesDomain(o)
 }
 
-// takesDomain checks a domain as it is to be.
+// takesDomain checks a domain before it is made or changed.
 func (m *Model) takesDomain(o *object) error {
 	if err := m.domainRules(o); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (m *Model) domainRules(o *object) error {
 	if least, own := optimized[family]; own && slices.Index(engineVersions, version) < slices.Index(engineVersions, least) {
 		return invalid("Invalid instance type: %s", kind)
 	}
-	// Auto-Tune is as it was if nothing is said of it (ministryofjustice/cloud-platform#5235).
+	// Without an argument Auto-Tune stays as it was (ministryofjustice/cloud-platform#5235).
 	if err := tuning(o.out, burst); err != nil {
 		return err
 	}
@@ -180,11 +180,9 @@ func storage(in props, kind, version string) error {
 	return gp3(kind, volume, in.num("ebsOptions.iops"), in.num("ebsOptions.throughput"))
 }
 
-// gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB; 0 is one that is left to AWS. It answers as AWS
-// answered others, internal/published/volumes.csv. Between those answers the model's floors are what
-// AWS includes in the price (see volumePerformance in internal/config/volume.go). Its ceilings are EC2's for the same instance type,
-// which all
-// published ones are; of types that EC2 does not have, gp3's own.
+// gp3 checks IOPS and MiB/s of a data node's gp3 volume of a size in GiB. AWS chooses a value that is 0. The answers are those that
+// AWS gave others, internal/published/volumes.csv. Between them the floors are what AWS includes in the price (volumePerformance in
+// internal/config/volume.go). The ceilings are EC2's for the instance type, as all published ones are, or gp3's own.
 func gp3(kind string, size, iops, throughput float64) error {
 	// https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html; a large volume is several ones (aws/aws-cdk#29711).
 	volumes := math.Ceil(size / 3000)
@@ -235,8 +233,8 @@ func tuning(in props, burst bool) error {
 	return nil
 }
 
-// accessControl is fine-grained access control and what it needs: .../fgac.html. That AWS looks for the master's role is
-// an assumption; a domain whose master does not exist is of no use to anybody.
+// accessControl is fine-grained access control and what it needs: .../fgac.html. That AWS looks for the master's role is an
+// assumption.
 func (m *Model) accessControl(o *object, encrypted bool) error {
 	in := o.in
 	if !in.flag("advancedSecurityOptions.enabled", false) {
@@ -252,7 +250,7 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 		return invalid("You must enable node-to-node encryption to use advanced security options.")
 	case arn == "":
 		return invalid("If you don't enable the internal user database, you must provide a master user ARN.")
-	// That AWS refuses it is inferred from what it does to a policy that names the role; its words are not published.
+	// Inferred from AWS's answer to a policy that names such a role. These words are ours.
 	case !m.principal(o, arn):
 		return invalid("The master user ARN %s does not exist", arn)
 	}
@@ -291,7 +289,7 @@ func (m *Model) domainNetwork(o *object) error {
 	return nil
 }
 
-// freeAddresses is how many addresses of a subnet nobody has but, perhaps, the owner. AWS keeps five
+// freeAddresses is how many addresses of a subnet are free or the owner's. AWS keeps five
 // (https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html).
 func (m *Model) freeAddresses(subnet *object, owner string) int {
 	free := -5
@@ -331,29 +329,16 @@ func (m *Model) domainLogs(o *object) error {
 
 // mayPublish tells whether a resource policy that the service knows lets it write to the group.
 func (m *Model) mayPublish(o *object, group string) bool {
-	need := map[string]bool{"logs:PutLogEvents": false, "logs:CreateLogStream": false}
-	for _, p := range m.all(tLogPolicy) {
-		if !m.spread(o, p.changed, logPolicySpread) {
-			continue
+	granted := func(action string) bool {
+		allows := func(s statement) bool {
+			service := s.speaksOf("Service", "es.amazonaws.com") || s.speaksOf("Service", "opensearchservice.amazonaws.com")
+			return s.Effect == "Allow" && service && (s.covers(action, group) || s.covers(action, group+":*"))
 		}
-		for _, s := range parse(p.in.str("policyDocument")).Statement {
-			who := slices.Contains(s.principals("Service"), "es.amazonaws.com") || slices.Contains(s.principals("Service"),
-				"opensearchservice.amazonaws.com")
-			where := slices.ContainsFunc(s.Resource, func(r string) bool { return like(r, group) || like(r, group+":*") })
-			for a := range need {
-				if s.Effect == "Allow" && who && where && slices.ContainsFunc(s.Action,
-					func(pattern string) bool { return like(pattern, a) }) {
-					need[a] = true
-				}
-			}
-		}
+		return slices.ContainsFunc(m.all(tLogPolicy), func(p *object) bool {
+			return m.spread(o, p.changed, logPolicySpread) && slices.ContainsFunc(parse(p.in.str("policyDocument")).Statement, allows)
+		})
 	}
-	for _, granted := range need {
-		if !granted {
-			return false
-		}
-	}
-	return true
+	return granted("logs:PutLogEvents") && granted("logs:CreateLogStream")
 }
 
 func fillDomain(m *Model, o *object) {
@@ -396,7 +381,7 @@ func (m *Model) domainENIs(o *object) {
 	}
 }
 
-// Upgrades tells whether AWS upgrades a domain from one version to another in place; one that it does not have counts as an upgrade.
+// Upgrades tells whether AWS upgrades a domain from one version to another in place. An unknown version counts as an upgrade.
 // Sources: "Supported upgrade paths" of .../version-migration.html; within 1.x also answers of GetCompatibleVersions (tests of
 // localstack/localstack).
 func Upgrades(from, to string) bool {
@@ -412,9 +397,8 @@ func major(version string) int {
 	return n
 }
 
-// InProgress is the answer to who asks for a change of a domain that is changing: what was asked for goes on in AWS when
-// nobody waits for it any more, and AWS changes domains by itself (.../managedomains-configuration-changes.html,
-// .../service-software.html).
+// InProgress is the answer to a change of a domain that is changing. A change goes on in AWS after Ctrl-C, and AWS changes domains by
+// itself (.../managedomains-configuration-changes.html, .../service-software.html).
 const InProgress = "A change/update is in progress. Please wait for it to complete before requesting another change."
 
 func updateDomain(m *Model, o *object, before props) error {
@@ -429,7 +413,7 @@ func updateDomain(m *Model, o *object, before props) error {
 		return err
 	}
 	o.busy = o.began + table[o.typ].times.update
-	// A log that is left out goes on as it was (hashicorp/terraform-provider-aws#5752, aws/aws-cdk#29294).
+	// A log that an update leaves out stays on (hashicorp/terraform-provider-aws#5752, aws/aws-cdk#29294).
 	logs := o.in.objs("logPublishingOptions")
 	for _, was := range before.objs("logPublishingOptions") {
 		if !slices.ContainsFunc(logs, func(l props) bool { return l.str("logType") == was.str("logType") }) {
@@ -461,7 +445,7 @@ func createDomainPolicy(m *Model, o *object) error {
 	return changeDomainPolicy(m, o)
 }
 
-// changeDomainPolicy is what setting a policy and taking it away have in common: both are changes of the domain.
+// changeDomainPolicy is a change of the domain: its policy is set or removed.
 func changeDomainPolicy(m *Model, o *object) error {
 	domain := m.first(tDomain, "domainName", o.in.str("domainName"))
 	if o.asked < domain.busy {
@@ -471,7 +455,7 @@ func changeDomainPolicy(m *Model, o *object) error {
 	return nil
 }
 
-// missedDomainPolicy: taking the policy of a domain away that is gone itself is an error to the provider
+// missedDomainPolicy: if the domain is gone too, the removal of its policy is an error to the provider
 // (resourceDomainPolicyDelete of opensearch/domain_policy.go).
 func missedDomainPolicy(m *Model, id string) error {
 	domain := strings.TrimPrefix(id, "esd-policy-")

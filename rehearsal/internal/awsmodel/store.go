@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -100,7 +101,7 @@ func (m *Model) uuid(seed string) string {
 
 // arnOf expands {id}, {name} and {path} in service:region-or-nothing:resource.
 func (m *Model) arnOf(pattern string, o *object) string {
-	r := strings.NewReplacer("{id}", o.id, "{name}", o.name(), "{path}", orElse(o.in.str("path"), "/"), "{region}", m.opts.Region,
+	r := strings.NewReplacer("{id}", o.id, "{name}", o.name(), "{path}", cmp.Or(o.in.str("path"), "/"), "{region}", m.opts.Region,
 		"{cluster}", o.in.str("clusterName"), "{uuid}", m.uuid(o.id), "{logical}", o.logical)
 	service, resource, _ := strings.Cut(pattern, "|")
 	region := m.opts.Region
@@ -124,13 +125,6 @@ func bookkeeping(m resource.PropertyMap) resource.PropertyMap {
 		}
 	}
 	return out
-}
-
-func orElse(v, byDefault string) string {
-	if v == "" {
-		return byDefault
-	}
-	return v
 }
 
 func toAny(m map[string]string) map[string]any {

@@ -58,7 +58,7 @@ type times struct {
 
 const seconds, minutes = time.Second, time.Minute
 
-// instant is what takes no time to speak of.
+// instant is a matter of seconds.
 var instant = took(2*seconds, 2*seconds, 2*seconds)
 
 func took(create, update, remove time.Duration) times {
@@ -90,20 +90,20 @@ func rtbRef(path string) ref {
 	return ref{path, tRouteTable, "id", "InvalidRouteTableID.NotFound", "The routeTable ID '%s' does not exist"}
 }
 
-// naming are the properties with the physical name and with the prefix of one that is made; empty is none.
+// naming are the properties with the physical name and with its prefix, or "".
 type naming struct{ property, prefix string }
 
 var named = naming{"name", "namePrefix"}
 
-// row is everything the model knows of one resource type, but for what its arguments may be, which is in package awsrules, and for
-// what the provider makes of it, which is in package awsprovider.
+// row is what the model knows of one resource type. Package awsrules has the forms of its arguments, package awsprovider what the
+// provider does with it.
 type row struct {
 	service string // AWS SDK service ID
 	ops     words  // API calls of create, update and delete
 
 	required words // arguments
-	// keeps are the arguments that AWS keeps when a change leaves them out: pointers among the arguments of pulumi-aws's Go SDK and
-	// none among its outputs.
+	// keeps are the arguments that AWS keeps when a change leaves them out. In pulumi-aws's Go SDK they are pointers as arguments, and
+	// not as outputs.
 	keeps    words
 	upserts  bool // an update makes what is gone: AWS has one call for both
 	name     naming
@@ -113,7 +113,7 @@ type row struct {
 	tagged   bool
 	owned    bool // has an output ownerId
 	defaults map[string]any
-	blank    words // outputs that are empty here: nobody reads them
+	blank    words // outputs that nothing reads: they are empty
 	refs     []ref
 	times    times
 	takes    func(in props) time.Duration // creation, where times.create is that of some only
@@ -155,7 +155,7 @@ func (r *row) makeID(m *Model, o *object) string {
 	return o.name()
 }
 
-// named says of a refusal which request it answers, unless its rule has done so.
+// named adds the request to a refusal, unless the rule has done so.
 func (r *row) named(operation string, err error) error {
 	if api, ok := err.(*APIError); ok && api.Service == "" {
 		e := *api

@@ -125,7 +125,7 @@ var subscripts = regexp.MustCompile(`\[("(\\.|[^"\\])*"|\d+)\]`)
 // schemaPath drops list indices and keys of maps: taints[0].key is taints.key in the table.
 func schemaPath(path string) string { return subscripts.ReplaceAllString(path, "") }
 
-// at is the value at a path, null where there is none.
+// at is the value at a path, or null.
 func at(m resource.PropertyMap, path string) resource.PropertyValue {
 	parsed, err := resource.ParsePropertyPath(path)
 	if err != nil {

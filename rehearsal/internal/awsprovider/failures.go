@@ -11,10 +11,10 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// What the provider does when AWS refuses something. All types are of terraform-plugin-sdk but for those of terraform-plugin-framework:
-// of the first the state after a refused update is the old one with the change in it (helper/schema, ResourceData.State), which
-// the bridge answers as a failed initialization (pkg/tfbridge/provider.go, Update) and the engine keeps with the old inputs
-// (pkg/engine/update.go, pulumi/pulumi#2011). So the next update finds nothing to do (pulumi/pulumi-aws#6062).
+// What the provider does when AWS refuses something. Most types are of terraform-plugin-sdk. After a refused update their state is the
+// old one with the change in it (helper/schema, ResourceData.State). The bridge answers it as a failed initialization
+// (pkg/tfbridge/provider.go, Update), and the engine keeps it with the old inputs (pkg/engine/update.go, pulumi/pulumi#2011). So the
+// next update finds nothing to do (pulumi/pulumi-aws#6062). Types of terraform-plugin-framework keep the old state.
 
 // Refusal is what the provider answers to a request for which it got an error from AWS.
 func Refusal(req any, err error) error {
@@ -54,7 +54,7 @@ func partial(id string, props, inputs *structpb.Struct, err error) error {
 		&pulumirpc.ErrorResourceInitFailed{Id: id, Properties: props, Inputs: inputs, Reasons: []string{err.Error()}})
 }
 
-// believed are the inputs that the provider takes for AWS's: what the outputs have of all that was asked for or is now.
+// believed are the inputs that the provider takes for AWS's: the outputs of those names that are inputs before or after.
 func believed(outputs, before, after resource.PropertyMap) resource.PropertyMap {
 	out := resource.PropertyMap{}
 	for k, v := range outputs {

@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// habit is what the provider makes of a type of resource. What AWS makes of it is in package awsmodel. Sources are the schemas and
-// the files of hashicorp/terraform-provider-aws, below internal/service. Lists are words with spaces between them.
+// habit is what the provider does with a type of resource; package awsmodel has what AWS does. Sources are the schemas and the files of
+// hashicorp/terraform-provider-aws, below internal/service. Lists are words with spaces between them.
 type habit struct {
 	// noun is what errors call a thing of the type.
 	noun string
@@ -35,10 +35,10 @@ type habit struct {
 	// withoutUpdate is a type that is only made and deleted (helper/schema/resource.go, Apply).
 	withoutUpdate bool
 	// repeats are the answers after which the provider sends its request again. A node group (eks/node_group.go) and a domain
-	// policy (opensearch/domain_policy.go) have none for a role. The domain has none for its log resource policy and for its
-	// service-linked role: the first came with #43033, after the version that pulumi-aws 6.83 has, and the second knows only the
-	// words of "Amazon ES". Left out is what is never asked for too early here: the key of an alias, the principal of an access
-	// policy, route tables.
+	// policy (opensearch/domain_policy.go) have none for a role. The domain has none for its log resource policy, which came with
+	// #43033, after the version that pulumi-aws 6.83 has, and none for its service-linked role: it knows only the words of
+	// "Amazon ES". Requests that never come too early here are omitted: the key of an alias, the principal of an access policy,
+	// route tables.
 	repeats []repeat
 }
 

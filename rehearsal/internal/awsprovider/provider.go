@@ -30,7 +30,7 @@ import (
 // Version is the version of the aws provider that the stand-in reports: that of the SDK which the program is built with.
 const Version = "6.83.4"
 
-// betweenCommands is how long nobody asks AWS for anything, at the least.
+// betweenCommands is the least time between two commands.
 const betweenCommands = time.Minute
 
 const (
@@ -110,7 +110,7 @@ func (p *provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (
 	return resp, nil
 }
 
-// DiffConfig finds no setting that replaces the provider, but for the region.
+// DiffConfig: only another region replaces the provider.
 func (p *provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	resp := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}
 	o, n := req.GetOldInputs().AsMap(), req.GetNews().AsMap()
@@ -139,7 +139,7 @@ type settings struct {
 	DefaultTags         struct {
 		Tags map[string]string `json:"tags"`
 	} `json:"defaultTags"`
-	// The credentials: there is one account here, no profile and no role to assume, so what is said of them is taken.
+	// The credentials. Here is one account without profiles and roles: any value is taken.
 	Profile    string `json:"profile"`
 	AssumeRole struct {
 		RoleARN string `json:"roleArn"`
@@ -150,7 +150,7 @@ type settings struct {
 	Version                   string `json:"version"`
 }
 
-// read decodes the settings. One that it does not know is an error: it would have no effect here, and one on AWS.
+// read decodes the settings. An unknown one is an error: it would have an effect on AWS only.
 func (s *settings) read(args map[string]any) error {
 	for key, value := range args {
 		if text, ok := value.(string); ok && (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) {
@@ -188,8 +188,8 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	if slices.Contains(s.ForbiddenAccountIDs, account) || len(s.AllowedAccountIDs) > 0 && !slices.Contains(s.AllowedAccountIDs, account) {
 		return nil, fmt.Errorf("AWS account ID not allowed: %s", account)
 	}
-	// A command begins. Whoever types it has read what the last one said, and the CLI compiles the program first: what that
-	// one made is known everywhere now.
+	// A command begins. Its user has read the last one's output, and the CLI has compiled the program: what the last one made is known
+	// everywhere now.
 	p.client.Model.Pass(betweenCommands)
 	p.renew()
 	p.mu.Lock()

@@ -9,8 +9,7 @@ import (
 
 const nodeGroup, scaling, desired = "aws:eks/nodeGroup:NodeGroup", "scalingConfig", "desiredSize"
 
-// checked are the inputs that a preview looks at. That EKS refuses a group's new limits for its size is found out by the update:
-// the provider compares the three with nothing.
+// checked are the inputs that a preview looks at. The provider does not compare a group's sizes: EKS refuses them in the update.
 func checked(urn resource.URN, olds, news resource.PropertyMap) resource.PropertyMap {
 	if urn.Type() != nodeGroup || !olds[scaling].IsObject() || !news[scaling].IsObject() {
 		return news

@@ -1,8 +1,8 @@
 // Package awsrules is one table of what AWS takes for each argument that the program sends to it: rules.yaml, which
 // docs/aws-rules.md explains.
 //
-// The facts are AWS's own, out of machine-readable models; what no model has is read out of AWS's words, with the page. So a
-// value that AWS would refuse is refused here by a rule that nobody of the program wrote.
+// The facts are from AWS's machine-readable models, or else from a page of AWS, which the row names. So these rules do not repeat the
+// program's own.
 package awsrules
 
 import (
@@ -47,8 +47,8 @@ type Argument struct {
 	Property string `yaml:",omitempty"`
 	// Type is boolean, integer or double; empty is text.
 	Type string `yaml:",omitempty"`
-	// Botocore is the rule of the API's model, CloudFormation what the schema of the property adds to it, and Documented what
-	// only AWS's words say, or the provider's source; Source is the page.
+	// Botocore is the rule of the API's model, CloudFormation the addition of the property's schema, and Documented what only a page of
+	// AWS or the provider's source says; Source is that page.
 	Botocore, CloudFormation, Documented *Rule  `yaml:",omitempty"`
 	Source                               string `yaml:",omitempty"`
 	// Stale says why the API's own enumeration is left out: the models lag behind some services.
@@ -87,7 +87,7 @@ func (r Rule) MarshalYAML() (any, error) {
 // Between is a rule between arguments of one resource, or between resources.
 type Between struct {
 	Type string
-	// Order are arguments none of which may be above the next.
+	// Order are arguments in ascending order.
 	Order []string `yaml:",omitempty,flow"`
 	// Rule says what holds, where Order does not say it all. The model has a function for it.
 	Rule string `yaml:",omitempty"`
@@ -116,7 +116,7 @@ var All = func() *Table {
 	return table
 }()
 
-// Sourced is a rule with where it is from: botocore, CloudFormation or the page.
+// Sourced is a rule with its source: botocore, CloudFormation or the page.
 type Sourced struct {
 	*Rule
 	Source string
@@ -128,7 +128,7 @@ func (a *Argument) Rules() []Sourced {
 	return slices.DeleteFunc(all, func(s Sourced) bool { return s.Rule == nil })
 }
 
-// Value is one argument of a resource, as it is sent.
+// Value is one argument of a resource.
 type Value struct {
 	// Path is the argument's in the table; At is where the value is, as a property path with indices and keys.
 	Path, At string
@@ -174,8 +174,7 @@ func walk(rows map[string]*Argument, path, at string, v resource.PropertyValue, 
 // Failure is one value that breaks the table.
 type Failure struct{ At, Reason string }
 
-// Check gives what breaks the table in a resource's arguments. Arguments without a row pass: that there are none is a test's
-// to say.
+// Check gives what breaks the table in a resource's arguments. Arguments without a row pass; a test finds them.
 func Check(typ string, inputs resource.PropertyMap) []Failure {
 	var out []Failure
 	for _, v := range Values(typ, inputs) {
@@ -221,7 +220,7 @@ func number(inputs resource.PropertyMap, path string) (n float64, known bool) {
 	return n, err == nil
 }
 
-// text is a value as it is written.
+// text is a value as text.
 func text(v resource.PropertyValue) string {
 	switch {
 	case v.IsString():
@@ -234,7 +233,7 @@ func text(v resource.PropertyValue) string {
 	return ""
 }
 
-// breaks says which rules a value breaks, in one sentence; empty is none.
+// breaks says in one sentence which rules a value breaks, or "".
 func (a *Argument) breaks(v resource.PropertyValue) string {
 	problems := a.Problems(text(v))
 	if len(problems) == 0 {
@@ -243,7 +242,7 @@ func (a *Argument) breaks(v resource.PropertyValue) string {
 	return fmt.Sprintf("%s: value %q: %s", a.Call, text(v), strings.Join(problems, "; "))
 }
 
-// Problems are the rules that a value breaks, as it is written.
+// Problems are the rules that a value, as text, breaks.
 func (a *Argument) Problems(text string) []string {
 	var err error
 	switch a.Type {
@@ -266,8 +265,8 @@ func (a *Argument) Problems(text string) []string {
 	return out
 }
 
-// compile prepares the patterns. The API's and the pages' are taken as of the whole value, a JSON schema's as of a part (see
-// docs/aws-rules.md).
+// compile prepares the patterns. Those of the API and of pages are for the whole value, those of a JSON schema for a part
+// (docs/aws-rules.md).
 func (r *Rule) compile(whole bool) {
 	pattern := r.Pattern
 	if whole {

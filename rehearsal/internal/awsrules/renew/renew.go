@@ -21,7 +21,7 @@ import (
 )
 
 // Table renews the table in a file from the wheels of botocore and cfn-lint in a folder, which is as `pip download --no-deps botocore
-// cfn-lint` makes it. Nothing of them is run: a wheel is a zip file, and what is read in it is JSON.
+// cfn-lint` makes it. It runs nothing of them: a wheel is a zip file with JSON in it.
 func Table(wheels, rules string) error {
 	botocore, err := open(wheels, "botocore")
 	if err != nil {
@@ -67,8 +67,8 @@ func Table(wheels, rules string) error {
 	return os.WriteFile(rules, out.Bytes(), 0o644)
 }
 
-// renewRow sets what the two models say of one argument. CloudFormation's rules count only where the API's own model and
-// AWS's words have none of the kind: where both have one they differ at times, and the API decides.
+// renewRow sets what the two models say of one argument. A rule of CloudFormation counts only where the API's model and AWS's words
+// have none of its kind: at times the two differ, and the API decides.
 func renewRow(botocore, cfnlint *wheel, row *awsrules.Argument) error {
 	typ, api, err := botocore.member(row.Call)
 	if err != nil {
@@ -94,7 +94,7 @@ func renewRow(botocore, cfnlint *wheel, row *awsrules.Argument) error {
 		}
 	}
 	if len(api)+len(documented) > 0 || row.Free != "" || schema["min"] == 0.0 {
-		// That a text is not empty is no news; and an empty tag is taken, whatever the schemas of some types say.
+		// A text of at least one character needs no rule; and AWS takes an empty tag, against the schemas of some types.
 		delete(schema, "min")
 	}
 	row.Type, row.Botocore, row.CloudFormation = typ, nil, nil
@@ -170,8 +170,8 @@ func (w *wheel) object(name string) (map[string]any, error) {
 	return w.parsed[name], nil
 }
 
-// member finds "eks CreateCluster resourcesVpcConfig.subnetIds[]" in the newest model of the service. A call without a
-// member is a switch: it is made or not.
+// member finds "eks CreateCluster resourcesVpcConfig.subnetIds[]" in the newest model of the service. A call without a member is a
+// switch.
 func (w *wheel) member(call string) (typ string, rule map[string]any, err error) {
 	parts := strings.Fields(call)
 	if len(parts) == 2 {

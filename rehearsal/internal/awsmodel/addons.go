@@ -155,7 +155,8 @@ func (m *Model) hasCredentials(cluster, addon *object, namespace, account string
 
 func addonGone(m *Model, o *object) bool {
 	cluster := m.objects[tCluster][o.in.str("clusterName")]
-	if cluster != nil && o.in.str("addonName") == "vpc-cni" && m.readyNodes(cluster.id) > 0 {
+	runs := func(i *object) bool { return i.joined && !i.doomed && i.node.Cluster == cluster.id }
+	if cluster != nil && o.in.str("addonName") == "vpc-cni" && slices.ContainsFunc(m.all(tInstance), runs) {
 		cluster.cniGone = true
 	}
 	return false

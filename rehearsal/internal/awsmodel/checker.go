@@ -8,7 +8,6 @@ import (
 // checker collects what is wrong with inputs.
 type checker struct {
 	props
-	region   string
 	failures []CheckFailure
 }
 

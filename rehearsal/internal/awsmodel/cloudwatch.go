@@ -16,7 +16,7 @@ func logRows() rows {
 		tLogPolicy: {
 			ops: "PutResourcePolicy PutResourcePolicy DeleteResourcePolicy", required: "policyDocument policyName",
 			id: func(_ *Model, o *object) string { return o.in.str("policyName") }, times: instant,
-			check: func(c *checker) { c.policyDocument("policyDocument", resourcePolicy, 0) },
+			check: policyDocument("policyDocument", resourcePolicy, 0),
 		},
 	})
 }

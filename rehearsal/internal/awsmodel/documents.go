@@ -77,52 +77,54 @@ func trusts(role *object, kind, principal, action string) bool {
 // policyDocument checks a document against the grammar
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html) and a size, which IAM counts
 // without white space; 0 is one that the table of rules has.
-func (c *checker) policyDocument(path string, kind documentKind, limit int) {
-	text := c.str(path)
-	if text == "" {
-		return
-	}
-	var d document
-	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		c.fail(path, "%q contains an invalid JSON policy: %v", path, err)
-		return
-	}
-	if d.Version != "2012-10-17" && d.Version != "2008-10-17" {
-		c.fail(path, "MalformedPolicyDocument: Version is %q, allowed are 2012-10-17 and 2008-10-17", d.Version)
-	}
-	if len(d.Statement) == 0 {
-		c.fail(path, "MalformedPolicyDocument: Missing required field Statement")
-	}
-	action := re(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
-	for i, s := range d.Statement {
-		actions, resources := slices.Concat(s.Action, s.NotAction), slices.Concat(s.Resource, s.NotResource)
-		principal := len(s.Principal)+len(s.NotPrincipal) > 0
-		for _, problem := range []struct {
-			found bool
-			text  string
-		}{
-			{s.Effect != "Allow" && s.Effect != "Deny", "Effect must be Allow or Deny"},
-			{len(actions) == 0, "Policy statement must contain actions"},
-			{
-				slices.ContainsFunc(actions, func(a string) bool { return !action.MatchString(a) }),
-				"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
-			},
-			{kind == identityPolicy && principal, "Policy document should not specify a principal."},
-			{kind != identityPolicy && !principal, "Missing required field Principal"},
-			{kind == trustPolicy && len(resources) > 0, "Has prohibited field Resource"},
-			{kind != trustPolicy && len(resources) == 0, "Policy statement must contain resources."},
-			{
-				slices.ContainsFunc(resources, func(r string) bool { return r != "*" && !strings.HasPrefix(r, "arn:") }),
-				`Resource must be in ARN format or "*".`,
-			},
-		} {
-			if problem.found {
-				c.fail(path, "MalformedPolicyDocument: %s (statement %d)", problem.text, i)
+func policyDocument(path string, kind documentKind, limit int) func(c *checker) {
+	return func(c *checker) {
+		text := c.str(path)
+		if text == "" {
+			return
+		}
+		var d document
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			c.fail(path, "%q contains an invalid JSON policy: %v", path, err)
+			return
+		}
+		if d.Version != "2012-10-17" && d.Version != "2008-10-17" {
+			c.fail(path, "MalformedPolicyDocument: Version is %q, allowed are 2012-10-17 and 2008-10-17", d.Version)
+		}
+		if len(d.Statement) == 0 {
+			c.fail(path, "MalformedPolicyDocument: Missing required field Statement")
+		}
+		action := re(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
+		for i, s := range d.Statement {
+			actions, resources := slices.Concat(s.Action, s.NotAction), slices.Concat(s.Resource, s.NotResource)
+			principal := len(s.Principal)+len(s.NotPrincipal) > 0
+			for _, problem := range []struct {
+				found bool
+				text  string
+			}{
+				{s.Effect != "Allow" && s.Effect != "Deny", "Effect must be Allow or Deny"},
+				{len(actions) == 0, "Policy statement must contain actions"},
+				{
+					slices.ContainsFunc(actions, func(a string) bool { return !action.MatchString(a) }),
+					"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+				},
+				{kind == identityPolicy && principal, "Policy document should not specify a principal."},
+				{kind != identityPolicy && !principal, "Missing required field Principal"},
+				{kind == trustPolicy && len(resources) > 0, "Has prohibited field Resource"},
+				{kind != trustPolicy && len(resources) == 0, "Policy statement must contain resources."},
+				{
+					slices.ContainsFunc(resources, func(r string) bool { return r != "*" && !strings.HasPrefix(r, "arn:") }),
+					`Resource must be in ARN format or "*".`,
+				},
+			} {
+				if problem.found {
+					c.fail(path, "MalformedPolicyDocument: %s (statement %d)", problem.text, i)
+				}
 			}
 		}
-	}
-	if n := len(strings.Join(strings.Fields(text), "")); limit > 0 && n > limit {
-		c.fail(path, "LimitExceeded: Cannot exceed quota for %s: %d, found %d characters", path, limit, n)
+		if n := len(strings.Join(strings.Fields(text), "")); limit > 0 && n > limit {
+			c.fail(path, "LimitExceeded: Cannot exceed quota for %s: %d, found %d characters", path, limit, n)
+		}
 	}
 }
 

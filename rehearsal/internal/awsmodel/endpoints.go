@@ -20,7 +20,7 @@ func endpointRows() rows {
 			},
 			refs:  []ref{vpcRef, rtbRef("routeTableIds"), subnetRef("subnetIds"), sgRef("securityGroupIds")},
 			times: took(6*seconds, 6*seconds, 7*seconds), takes: endpointTakes,
-			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) }, create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
+			check: policyDocument("policy", resourcePolicy, 0), create: createEndpoint, fill: fillEndpoint, gone: dropENIs,
 		},
 	})
 }

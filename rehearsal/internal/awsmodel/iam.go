@@ -14,13 +14,13 @@ func iamRows() rows {
 			ops: "CreateRole UpdateAssumeRolePolicy DeleteRole", required: "assumeRolePolicy", name: named, arn: "iam|role{path}{name}",
 			tagged: true, defaults: map[string]any{"path": "/", "description": ""}, blank: "createDate uniqueId",
 			takenCode: "EntityAlreadyExists", takenText: "Role with name %s already exists.", times: instant,
-			check: func(c *checker) { c.policyDocument("assumeRolePolicy", trustPolicy, 2048) }, create: createRole,
+			check: policyDocument("assumeRolePolicy", trustPolicy, 2048), create: createRole,
 			update: again(createRole), remove: removeRole,
 		},
 		tRolePolicy: {
 			ops: "PutRolePolicy PutRolePolicy DeleteRolePolicy", required: "policy role", name: named,
 			id: func(_ *Model, o *object) string { return o.in.str("role") + ":" + o.name() }, refs: []ref{roleName}, times: instant,
-			check: func(c *checker) { c.policyDocument("policy", identityPolicy, 10240) },
+			check: policyDocument("policy", identityPolicy, 10240),
 		},
 		tAttachment: {
 			ops: "AttachRolePolicy AttachRolePolicy DetachRolePolicy", required: "policyArn role",

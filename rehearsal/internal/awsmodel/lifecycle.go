@@ -21,7 +21,7 @@ func (m *Model) Check(typ string, news resource.PropertyMap) []CheckFailure {
 	if err != nil {
 		return []CheckFailure{{Reason: err.Error()}}
 	}
-	c := &checker{props: plain(news), region: m.opts.Region}
+	c := &checker{props: plain(news)}
 	for _, path := range r.required.all() {
 		if !c.has(path) {
 			c.fail(path, "Missing required argument. The argument %q is required, but no definition was found", path)

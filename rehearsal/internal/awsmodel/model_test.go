@@ -32,18 +32,6 @@ func set(path string, v any) func(*world, in) {
 	}
 }
 
-// other makes a second network and puts its ID into a property.
-func other(name, cidr, property string) func(*world, in) {
-	return func(w *world, i in) {
-		if err := w.make(step{name, tVPC, nil}, in{"cidrBlock": cidr}); err != nil {
-			panic(err)
-		}
-		if property != "" {
-			i[property] = w.id(name)
-		}
-	}
-}
-
 func many(n int) in {
 	out := in{}
 	for i := range n {
@@ -818,9 +806,6 @@ func TestQuotas(t *testing.T) {
 		require.NoError(t, w.make(step{"a", tAttachment, nil}, in{"role": w.id("role"), "policyArn": managed(managedPolicies[0])}))
 	}
 }
-
-const trustless = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"es.amazonaws.com"},` +
-	`"Action":"logs:PutLogEvents","Resource":"*"}}`
 
 func TestErrorText(t *testing.T) {
 	w, s := until(t, Options{}, "priv1")

@@ -61,18 +61,6 @@ func (m *Model) instances(group string) []*object {
 	return slices.DeleteFunc(m.where(tInstance, "owner", group), func(i *object) bool { return i.doomed })
 }
 
-func (m *Model) readyNodes(cluster string) int {
-	n := 0
-	for _, g := range m.where(tNodeGroup, "clusterName", cluster) {
-		for _, i := range m.instances(g.id) {
-			if i.joined {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 func (m *Model) spotVCPU() int {
 	n := 0
 	for _, i := range m.all(tInstance) {

@@ -34,7 +34,7 @@ func openSearchRows() rows {
 			id:    func(_ *Model, o *object) string { return "esd-policy-" + o.in.str("domainName") },
 			refs:  []ref{{"domainName", tDomain, "domainName", "ResourceNotFoundException", "Domain not found: %s"}},
 			times: took(1*minutes, 1*minutes, 1*minutes),
-			check: func(c *checker) { c.policyDocument("accessPolicies", resourcePolicy, 0) }, create: createDomainPolicy,
+			check: policyDocument("accessPolicies", resourcePolicy, 0), create: createDomainPolicy,
 			update: again(createDomainPolicy), remove: changeDomainPolicy, missed: missedDomainPolicy,
 		},
 	})

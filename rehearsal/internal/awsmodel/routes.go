@@ -1,6 +1,8 @@
 package awsmodel
 
 import (
+	"fmt"
+	"hash/crc32"
 	"slices"
 )
 
@@ -13,7 +15,7 @@ func routeRows() rows {
 		tRoute: {
 			ops: "CreateRoute ReplaceRoute DeleteRoute", required: "destinationCidrBlock routeTableId",
 			id: func(m *Model, o *object) string {
-				return "r-" + o.in.str("routeTableId") + crc(destination(o.in))
+				return fmt.Sprint("r-", o.in.str("routeTableId"), crc32.ChecksumIEEE([]byte(destination(o.in))))
 			},
 			blank: "instanceId instanceOwnerId origin state",
 			refs: []ref{

@@ -19,7 +19,7 @@ func snsRows() rows {
 			ops: "SetTopicAttributes SetTopicAttributes SetTopicAttributes", required: "arn policy",
 			id: func(_ *Model, o *object) string { return o.in.str("arn") }, blank: "owner",
 			refs: []ref{{"arn", tTopic, "arn", "NotFound", "Topic does not exist: %s"}}, times: instant,
-			check: func(c *checker) { c.policyDocument("policy", resourcePolicy, 0) },
+			check: policyDocument("policy", resourcePolicy, 0),
 			create: func(m *Model, o *object) error {
 				return m.principalsExist(o, o.in.str("policy"), "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound")
 			},

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"slices"
 	"strings"
@@ -102,7 +101,7 @@ func (m *Model) uuid(seed string) string {
 // arnOf expands {id}, {name} and {path} in service:region-or-nothing:resource.
 func (m *Model) arnOf(pattern string, o *object) string {
 	r := strings.NewReplacer("{id}", o.id, "{name}", o.name(), "{path}", cmp.Or(o.in.str("path"), "/"), "{region}", m.opts.Region,
-		"{cluster}", o.in.str("clusterName"), "{uuid}", m.uuid(o.id), "{logical}", o.logical)
+		"{cluster}", o.in.str("clusterName"), "{uuid}", m.uuid(o.id))
 	service, resource, _ := strings.Cut(pattern, "|")
 	region := m.opts.Region
 	if service == "iam" {
@@ -134,8 +133,6 @@ func toAny(m map[string]string) map[string]any {
 	}
 	return out
 }
-
-func crc(s string) string { return fmt.Sprint(crc32.ChecksumIEEE([]byte(s))) }
 
 // expandPrefix makes a name of a prefix as the provider does: with a timestamp of 18 digits and a counter of 8
 // (terraform-plugin-sdk, helper/id.PrefixedUniqueId).

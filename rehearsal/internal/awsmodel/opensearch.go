@@ -71,8 +71,8 @@ var dataNodes = func() map[string]dataNode {
 	return out
 }()
 
-// optimized are OpenSearch's own families with the first version that has them. Their volumes have 20 GiB at least (same
-// page), and they are Graviton instances that cannot be masters (.../or1.html and .../supported-instance-types.html).
+// optimized are OpenSearch's own families with the first version that has them (.../supported-instance-types.html). Their volumes have
+// 20 GiB at least (.../limits.html#ebsresource).
 var optimized = map[string]string{"or1": "OpenSearch_2.11", "or2": "OpenSearch_2.17", "om2": "OpenSearch_2.17"}
 
 // engineVersions as list-versions shows them, oldest first.
@@ -107,60 +107,42 @@ func (m *Model) domainRules(o *object) error {
 	if strings.HasPrefix(version, "OpenSearch") && !slices.Contains(engineVersions, version) {
 		return invalid("Invalid engine version %s; available are %s", version, strings.Join(engineVersions, ", "))
 	}
-	kind := in.str("clusterConfig.instanceType")
+	kind, master := in.str("clusterConfig.instanceType"), in.str("clusterConfig.dedicatedMasterType")
 	node, known := dataNodes[kind]
-	if !known {
-		return invalid("1 validation error detected: Value '%s' at 'clusterConfig.instanceType' failed to satisfy constraint: Member "+
-			"must satisfy enum value set", kind)
-	}
-	family, burst := node.family, node.family == "t3"
-	count := in.num("clusterConfig.instanceCount")
+	_, masterKnown := dataNodes[master]
+	least, own := optimized[node.family]
+	count, masters := int(in.num("clusterConfig.instanceCount")), in.flag("clusterConfig.dedicatedMasterEnabled", false)
+	zones := max(2, int(in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount")))
+	const noSuchType = "1 validation error detected: Value '%s' at 'clusterConfig.%s' failed to satisfy constraint: Member must satisfy " +
+		"enum value set"
+	switch {
+	case !known:
+		return invalid(noSuchType, kind, "instanceType")
 	// .../limits.html#clusterresource
-	if burst && count > 10 {
+	case node.family == "t3" && count > 10:
 		return invalid("Instance count should be between 1 and 10.")
-	}
-	if count > 10 && !in.flag("clusterConfig.dedicatedMasterEnabled", false) {
+	case count > 10 && !masters:
 		return invalid("Dedicated master instances must be enabled for domains with more than 10 instance count.")
-	}
-	if least, own := optimized[family]; own && slices.Index(engineVersions, version) < slices.Index(engineVersions, least) {
+	case own && slices.Index(engineVersions, version) < slices.Index(engineVersions, least):
 		return invalid("Invalid instance type: %s", kind)
+	// .../managedomains-dedicatedmasternodes.html
+	case masters && !masterKnown:
+		return invalid(noSuchType, master, "dedicatedMasterType")
+	case !masters && (in.num("clusterConfig.dedicatedMasterCount") > 0 || master != ""):
+		return invalid("DedicatedMasterEnabled must be set to True to specify the DedicatedMasterCount and DedicatedMasterType options.")
+	// .../managedomains-multiaz.html
+	case in.flag("clusterConfig.zoneAwarenessEnabled", false) && count%zones != 0:
+		return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %d nodes, %d zones",
+			count, zones)
 	}
 	// Without an argument Auto-Tune stays as it was (ministryofjustice/cloud-platform#5235).
-	if err := tuning(o.out, burst); err != nil {
+	if err := tuning(o.out, node.family == "t3"); err != nil {
 		return err
 	}
-	// Dedicated masters: .../managedomains-dedicatedmasternodes.html
-	if in.flag("clusterConfig.dedicatedMasterEnabled", false) {
-		master := in.str("clusterConfig.dedicatedMasterType")
-		if _, ok := dataNodes[master]; !ok {
-			return invalid("1 validation error detected: Value '%s' at 'clusterConfig.dedicatedMasterType' failed to satisfy constraint: "+
-				"Member must satisfy enum value set", master)
-		}
-	} else if in.num("clusterConfig.dedicatedMasterCount") > 0 || in.str("clusterConfig.dedicatedMasterType") != "" {
-		return invalid("DedicatedMasterEnabled must be set to True to specify the DedicatedMasterCount and DedicatedMasterType options.")
-	}
-
-	// Zone awareness: .../managedomains-multiaz.html
-	zones := in.num("clusterConfig.zoneAwarenessConfig.availabilityZoneCount")
-	aware := in.flag("clusterConfig.zoneAwarenessEnabled", false)
-	if aware {
-		if zones == 0 {
-			zones = 2
-		}
-		if int(count)%int(zones) != 0 {
-			return invalid("You must choose a number of data nodes that is a multiple of the number of Availability Zones: %v nodes, %v "+
-				"zones", count, zones)
-		}
-	}
-
 	if err := storage(in, kind, version); err != nil {
 		return err
 	}
-	encrypted := in.flag("encryptAtRest.enabled", false)
-	if err := m.accessControl(o, encrypted); err != nil {
-		return err
-	}
-	return nil
+	return m.accessControl(o)
 }
 
 // storage is the data nodes' volumes: .../limits.html and https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
@@ -235,7 +217,7 @@ func tuning(in props, burst bool) error {
 
 // accessControl is fine-grained access control and what it needs: .../fgac.html. That AWS looks for the master's role is an
 // assumption.
-func (m *Model) accessControl(o *object, encrypted bool) error {
+func (m *Model) accessControl(o *object) error {
 	in := o.in
 	if !in.flag("advancedSecurityOptions.enabled", false) {
 		return nil
@@ -244,7 +226,7 @@ func (m *Model) accessControl(o *object, encrypted bool) error {
 	switch {
 	case !in.flag("domainEndpointOptions.enforceHttps", false):
 		return invalid("You must enable EnforceHTTPS in the domain endpoint options to use advanced security.")
-	case !encrypted:
+	case !in.flag("encryptAtRest.enabled", false):
 		return invalid("You must enable encryption at rest to use advanced security options.")
 	case !in.flag("nodeToNodeEncryption.enabled", false):
 		return invalid("You must enable node-to-node encryption to use advanced security options.")

@@ -56,15 +56,14 @@ func createCluster(m *Model, o *object) error {
 	if m.objects[tCluster][o.name()] != nil {
 		return nil // the name decides, see admit
 	}
-	if v := in.str("version"); !slices.Contains(kubernetesVersions, v) {
-		return invalidParameter("unsupported Kubernetes version %s; supported are %s", v, strings.Join(kubernetesVersions, ", "))
-	}
-	role := m.role(o, in.str("roleArn"))
-	if role == nil || !trusts(role, "Service", "eks.amazonaws.com", "sts:AssumeRole") {
+	version, role := in.str("version"), m.role(o, in.str("roleArn"))
+	switch {
+	case !slices.Contains(kubernetesVersions, version):
+		return invalidParameter("unsupported Kubernetes version %s; supported are %s", version, strings.Join(kubernetesVersions, ", "))
+	case role == nil || !trusts(role, "Service", "eks.amazonaws.com", "sts:AssumeRole"):
 		return invalidParameter("Role with arn: %s, could not be assumed because it does not exist or the trusted entity is not correct",
 			in.str("roleArn"))
-	}
-	if !m.attached(role, "AmazonEKSClusterPolicy") {
+	case !m.attached(role, "AmazonEKSClusterPolicy"):
 		return invalidParameter("The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the "+
 			"following policies [arn:%s:iam::aws:policy/AmazonEKSClusterPolicy] are attached", m.Partition())
 	}

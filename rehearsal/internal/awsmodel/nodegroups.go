@@ -158,22 +158,16 @@ func settleNodeGroup(m *Model, o *object) error {
 				"launched into it. If you want your instances to be assigned a public IP address, then you need to enable auto-assign "+
 				"public IP address for the subnet.", strings.Join(public, ", "), o.name())
 	}
-	m.resize(o) // capacity may have become free
 	running := m.instances(o.id)
 	if len(running) < int(o.in.num("scalingConfig.desiredSize")) {
 		return bad([]string{m.first(tASG, "owner", o.id).id}, "AsgInstanceLaunchFailures",
 			"Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot instance count exceeded (quota All Standard Spot "+
 				"Instance Requests: %d vCPUs). Launching EC2 instance failed.", m.opts.Quotas.SpotVCPU)
 	}
-	var ids, reasons []string
 	for _, i := range running {
 		if why := m.cannotJoin(cluster, m.objects[tSubnet][i.out.str("subnetId")], o.in.str("nodeRoleArn")); why != "" {
-			ids = append(ids, i.id)
-			reasons = append(reasons, why)
+			return bad([]string{i.id}, "NodeCreationFailure", "Instances failed to join the kubernetes cluster (%s)", why)
 		}
-	}
-	if len(ids) > 0 {
-		return bad(ids, "NodeCreationFailure", "Instances failed to join the kubernetes cluster (%s)", reasons[0])
 	}
 	// The network plugin makes a node Ready: https://docs.aws.amazon.com/eks/latest/userguide/managing-vpc-cni.html
 	role := m.first(tRole, "arn", o.in.str("nodeRoleArn"))

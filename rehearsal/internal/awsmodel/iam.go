@@ -41,7 +41,7 @@ func iamRows() rows {
 		tSLR: {
 			ops: "CreateServiceLinkedRole UpdateRole DeleteServiceLinkedRole", required: "awsServiceName",
 			id: func(m *Model, o *object) string { return m.slrARN(o.in.str("awsServiceName")) }, tagged: true,
-			blank:     "createDate path uniqueId",
+			blank:     "createDate uniqueId",
 			takenCode: "InvalidInput",
 			takenText: "Service role name for %s has been taken in this account, please try a different suffix.",
 			times:     took(2*seconds, 2*seconds, 10*seconds),
@@ -207,6 +207,7 @@ func fillSLR(_ *Model, o *object) {
 	service := o.out.str("awsServiceName")
 	o.out.setDefault("arn", o.id)
 	o.out.setDefault("name", serviceLinkedRoles[service])
+	o.out.setDefault("path", "/aws-service-role/"+service+"/")
 	o.kept = slrKept
 }
 

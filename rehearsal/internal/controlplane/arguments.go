@@ -66,9 +66,9 @@ func controllerManagerArgs(listener net.Listener) []string {
 	return append(servingArgs(listener),
 		"--kubeconfig="+controllerManagerKubeconfig,
 		"--leader-elect=false",
-		"--cloud-provider=external", // whoever stands in for the cloud is elsewhere
+		"--cloud-provider=external", // the stand-in for the cloud is another process
 		"--use-service-account-credentials",
-		// At the default of 20 requests a second, getting the controllers their credentials takes 4 seconds.
+		// At the default of 20 requests a second, the controllers wait 4 seconds for their credentials.
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
 		"--root-ca-file="+authorityCertificate,

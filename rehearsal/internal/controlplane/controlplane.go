@@ -2,7 +2,7 @@
 // kube-controller-manager and kube-scheduler, with kwok in place of the kubelets. Nodes are whatever Node objects
 // somebody creates; containers never run, they are only reported as running.
 //
-// Everything is a child process of the caller and a file in one folder, and ends with the caller, however that ends.
+// All processes are children of the caller and end with it, however it ends. All files are in one folder.
 package controlplane
 
 import (

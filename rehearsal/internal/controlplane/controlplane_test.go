@@ -106,7 +106,7 @@ func sharedControlPlane(t *testing.T) *ControlPlane {
 	return shared.controlPlane
 }
 
-// cluster is the shared control plane with a namespace and a node of the test's own.
+// cluster is the shared control plane, with a namespace and a node for one test.
 type cluster struct {
 	*ControlPlane
 	kubernetes.Interface
@@ -121,7 +121,9 @@ func newCluster(t *testing.T) cluster {
 	require.NoError(t, err)
 	name := strings.ToLower(t.Name())
 
-	_, err = client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	_, err = client.CoreV1().Namespaces().Create(
+		t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{},
+	)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { // without it no pod is admitted
 		_, err := client.CoreV1().ServiceAccounts(name).Get(t.Context(), "default", metav1.GetOptions{})
@@ -155,7 +157,9 @@ func (c cluster) podSpec() corev1.PodSpec {
 
 func (c cluster) createPod(t *testing.T, name string, spec corev1.PodSpec) {
 	t.Helper()
-	_, err := c.CoreV1().Pods(c.namespace).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{})
+	_, err := c.CoreV1().Pods(c.namespace).Create(
+		t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{},
+	)
 	require.NoError(t, err)
 }
 
@@ -394,7 +398,9 @@ func TestAccessIsControlled(t *testing.T) {
 		}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		require.EventuallyWithT(t, func(check *assert.CollectT) { // until there is a service account, that is the error
-			_, err = c.CoreV1().Pods(name).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: c.podSpec()}, metav1.CreateOptions{})
+			_, err = c.CoreV1().Pods(name).Create(
+				t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: c.podSpec()}, metav1.CreateOptions{},
+			)
 			assert.ErrorContains(check, err, "violates PodSecurity")
 		}, wait, tick)
 	})

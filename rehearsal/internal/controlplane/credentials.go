@@ -71,7 +71,7 @@ func (c *ControlPlane) writeCredentials(dir string) error {
 		// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file
 		tokens: fmt.Appendf(nil, "%s,cluster-creator,cluster-creator,%s\n", c.AdminToken, clusterAdmins),
 	}
-	// RBAC has roles for the users of these names; kwok is every node's kubelet at once, for which it has none:
+	// RBAC has roles for users of these names. It has none for kwok, which is every node's kubelet at once:
 	// https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
 	if contents[controllerManagerKubeconfig], err = c.kubeconfig("system:kube-controller-manager"); err != nil {
 		return err

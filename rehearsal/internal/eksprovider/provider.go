@@ -43,16 +43,17 @@ const (
 	clusterType = "eks:index:Cluster"
 )
 
-// NotModelled says where the stand-in falls short of the real component.
+// NotModelled lists what the stand-in lacks of the real component.
 var NotModelled = []string{
 	"outputs that are resources (eksCluster, core, instanceRoles, security groups): the program must use the scalar ones",
-	"everything but the control plane: node groups, security groups, add-ons, access entries, OIDC provider, Fargate, Auto Mode, storage classes",
+	"everything but the control plane: node groups, security groups, add-ons, access entries, OIDC provider, Fargate, Auto Mode, storage " +
+		"classes",
 	"the method getKubeconfig",
 }
 
 // Options change what the real component fixes.
 type Options struct {
-	// Patience is how long it waits for a public endpoint to answer; default what the real one waits, five minutes.
+	// Patience is how long it waits for a public endpoint to answer. Default: five minutes, as the real one.
 	Patience time.Duration
 	// AWS is the aws CLI; default the one on PATH.
 	AWS string
@@ -114,10 +115,12 @@ func (s *server) connect(address string) error {
 
 // Handshake is the engine's first call and tells its address.
 func (s *server) Handshake(_ context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
-	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, AcceptResources: true, AcceptOutputs: true}, s.connect(req.GetEngineAddress())
+	return &pulumirpc.ProviderHandshakeResponse{
+		AcceptSecrets: true, AcceptResources: true, AcceptOutputs: true,
+	}, s.connect(req.GetEngineAddress())
 }
 
-// Attach is what the engine calls when the provider was running before it.
+// Attach is the engine's call to a provider that already runs.
 func (s *server) Attach(_ context.Context, req *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, s.connect(req.GetAddress())
 }
@@ -142,7 +145,7 @@ func (s *server) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulum
 	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, AcceptResources: true, AcceptOutputs: true}, nil
 }
 
-// Cancel has nothing to end: the engine cancels the registrations itself.
+// Cancel does nothing: the engine cancels the registrations itself.
 func (s *server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }
@@ -167,7 +170,7 @@ func (s *server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 	return pulumiprovider.Construct(ctx, req, engine.EngineConn(), s.construct)
 }
 
-// checkCLI wants the aws CLI that the component's kubeconfig runs.
+// checkCLI looks for the aws CLI that the component's kubeconfig runs.
 func checkCLI(ctx context.Context, aws string) error {
 	path, err := exec.LookPath(cmp.Or(aws, "aws"))
 	if err != nil {
@@ -199,7 +202,8 @@ func checkCLI(ctx context.Context, aws string) error {
 // passed are the arguments that go into the resources; fixed those that must have one value, because any other makes the
 // real component register more than the stand-in does.
 var (
-	passed = []string{"name", "version", "vpcId", "publicSubnetIds", "privateSubnetIds", "subnetIds", "endpointPublicAccess", "endpointPrivateAccess",
+	passed = []string{"name", "version", "vpcId", "publicSubnetIds", "privateSubnetIds", "subnetIds", "endpointPublicAccess",
+		"endpointPrivateAccess",
 		"publicAccessCidrs", "enabledClusterLogTypes", "encryptionConfigKeyArn", "kubernetesServiceIpAddressRange", "tags", "clusterTags",
 		"providerCredentialOpts"}
 	fixed = []struct {
@@ -245,10 +249,15 @@ func checkInputs(req *pulumirpc.ConstructRequest) error {
 		problems = append(problems, "vpcId is not set: the real component would look up the account's default VPC")
 	}
 	if !has("providerCredentialOpts") {
-		problems = append(problems, "providerCredentialOpts is not set: the real component would take the shell's AWS_PROFILE, and each person would see another preview")
+		problems = append(
+			problems,
+			"providerCredentialOpts is not set: the real component would take the shell's AWS_PROFILE, and each person would see another preview",
+		)
 	}
 	if has("subnetIds") && (has("publicSubnetIds") || has("privateSubnetIds")) {
-		problems = append(problems, "subnetIds, and the use of publicSubnetIds and/or privateSubnetIds are mutually exclusive. Choose a single approach.")
+		problems = append(
+			problems, "subnetIds, and the use of publicSubnetIds and/or privateSubnetIds are mutually exclusive. Choose a single approach.",
+		)
 	}
 	if v := inputs["endpointPublicAccess"]; has("publicAccessCidrs") && v.IsBool() && !v.BoolValue() {
 		problems = append(problems, "`publicAccessCidrs` can only be set when `endpointPublicAccess` is true")
@@ -321,7 +330,9 @@ type awsCluster struct {
 	Identities           pulumi.ArrayOutput  `pulumi:"identities"`
 }
 
-func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.ConstructInputs, opts pulumi.ResourceOption) (*pulumiprovider.ConstructResult, error) {
+func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumiprovider.ConstructInputs, opts pulumi.ResourceOption) (
+	*pulumiprovider.ConstructResult, error,
+) {
 	args := &clusterArgs{}
 	if err := inputs.CopyTo(args); err != nil {
 		return nil, fmt.Errorf("arguments of %s: %w", name, err)
@@ -347,7 +358,7 @@ func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumipro
 	}
 
 	endpoint := s.answering(ctx, eks, args)
-	// What is handed over has the role and not the profile: people may have other names for it (kubeconfigWithoutProfile).
+	// The output has the role and not the profile, which people may name differently (kubeconfigWithoutProfile).
 	withProfile := func(profile bool) pulumi.AnyOutput {
 		return pulumi.All(eks.Name, endpoint, eks.CertificateAuthority, eks.ARN, args.Credentials).ApplyT(func(v []any) any {
 			ca, _ := v[2].(map[string]any)["data"].(string)
@@ -364,7 +375,9 @@ func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumipro
 	}
 	c.Kubeconfig = withProfile(false)
 	c.KubeconfigJSON = pulumi.JSONMarshal(c.Kubeconfig)
-	if err := ctx.RegisterResource("pulumi:providers:kubernetes", name+"-eks-k8s", pulumi.Map{"kubeconfig": pulumi.JSONMarshal(withProfile(true))},
+	if err := ctx.RegisterResource("pulumi:providers:kubernetes", name+"-eks-k8s", pulumi.Map{
+		"kubeconfig": pulumi.JSONMarshal(withProfile(true)),
+	},
 		&pulumi.ProviderResourceState{}, child, pulumi.Version(kubernetesVersion)); err != nil {
 		return nil, fmt.Errorf("kubernetes provider: %w", err)
 	}
@@ -385,8 +398,8 @@ func (s *server) construct(ctx *pulumi.Context, _, name string, inputs pulumipro
 	return pulumiprovider.NewConstructResult(c)
 }
 
-// answering is the endpoint, once it has answered if it is public: the component asks for its health every five seconds, 60
-// times, at every update and in no preview, and then goes on all the same (nodejs/eks/cluster/cluster.ts).
+// answering returns the endpoint; a public one after it has answered. The component asks for its health every five seconds, 60 times,
+// at every update and in no preview, and then goes on anyway (nodejs/eks/cluster/cluster.ts).
 func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterArgs) pulumi.StringOutput {
 	if ctx.DryRun() || args.EndpointPublicAccess == nil {
 		return eks.Endpoint
@@ -394,7 +407,7 @@ func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterAr
 	const attempts = 60
 	pause := cmp.Or(s.options.Patience, 5*time.Minute) / attempts
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // it only wants to know whether there is an answer
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // any answer will do
 	}}
 	show := func(text string) { // an engine that is gone has no user
 		_ = ctx.Log.Info(text, &pulumi.LogArgs{Resource: eks, Ephemeral: true})
@@ -426,7 +439,9 @@ func (s *server) answering(ctx *pulumi.Context, eks *awsCluster, args *clusterAr
 }
 
 // serviceRole registers the component eks:index:ServiceRole with a role for EKS and its one policy.
-func serviceRole(ctx *pulumi.Context, name, partition string, args *clusterArgs, parent pulumi.ResourceOption) (*awsRole, *awsAttachment, error) {
+func serviceRole(ctx *pulumi.Context, name, partition string, args *clusterArgs, parent pulumi.ResourceOption) (
+	*awsRole, *awsAttachment, error,
+) {
 	component := &pulumi.ResourceState{}
 	if err := ctx.RegisterComponentResource("eks:index:ServiceRole", name, component, parent); err != nil {
 		return nil, nil, fmt.Errorf("service role: %w", err)
@@ -438,7 +453,9 @@ func serviceRole(ctx *pulumi.Context, name, partition string, args *clusterArgs,
 	if err != nil {
 		return nil, nil, err
 	}
-	props := pulumi.Map{"description": pulumi.String("Allows EKS to manage clusters on your behalf."), "assumeRolePolicy": pulumi.String(trust)}
+	props := pulumi.Map{
+		"description": pulumi.String("Allows EKS to manage clusters on your behalf."), "assumeRolePolicy": pulumi.String(trust),
+	}
 	if args.Tags != nil {
 		props["tags"] = args.Tags
 	}
@@ -483,7 +500,9 @@ func controlPlane(ctx *pulumi.Context, name string, args *clusterArgs, role *aws
 	set(props, "version", args.Version)
 	set(props, "enabledClusterLogTypes", args.EnabledClusterLogTypes)
 	if args.EncryptionConfigKeyArn != nil {
-		props["encryptionConfig"] = pulumi.Map{"provider": pulumi.Map{"keyArn": args.EncryptionConfigKeyArn}, "resources": pulumi.ToStringArray([]string{"secrets"})}
+		props["encryptionConfig"] = pulumi.Map{
+			"provider": pulumi.Map{"keyArn": args.EncryptionConfigKeyArn}, "resources": pulumi.ToStringArray([]string{"secrets"}),
+		}
 	}
 	if args.KubernetesServiceIPAddressRange != nil {
 		props["kubernetesNetworkConfig"] = pulumi.Map{"serviceIpv4Cidr": args.KubernetesServiceIPAddressRange, "ipFamily": pulumi.String("ipv4")}
@@ -496,7 +515,7 @@ func controlPlane(ctx *pulumi.Context, name string, args *clusterArgs, role *aws
 	return c, nil
 }
 
-// set leaves out what the program left out.
+// set adds a property if the program has set it.
 func set[T interface {
 	comparable
 	pulumi.Input

@@ -72,7 +72,9 @@ func (e *engine) Invoke(_ context.Context, req *pulumirpc.ResourceInvokeRequest)
 	return &pulumirpc.ResourceInvokeResponse{Return: ret}, err
 }
 
-func (e *engine) RegisterResource(ctx context.Context, req *pulumirpc.RegisterResourceRequest) (*pulumirpc.RegisterResourceResponse, error) {
+func (e *engine) RegisterResource(ctx context.Context, req *pulumirpc.RegisterResourceRequest) (
+	*pulumirpc.RegisterResourceResponse, error,
+) {
 	e.mu.Lock()
 	e.registered = append(e.registered, req)
 	e.mu.Unlock()
@@ -140,7 +142,9 @@ func client(t *testing.T, engineAddress string) pulumirpc.ResourceProviderClient
 	t.Helper()
 	port, stop, err := Serve(t.Context(), Options{Patience: 60 * time.Millisecond})
 	require.NoError(t, err)
-	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
+	conn, err := grpc.NewClient(
+		fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions(),
+	)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, conn.Close()); stop(); stop() })
 	p := pulumirpc.NewResourceProviderClient(conn)
@@ -157,28 +161,41 @@ func client(t *testing.T, engineAddress string) pulumirpc.ResourceProviderClient
 func arguments(subnets ...any) map[string]any {
 	return map[string]any{
 		"name": "expense", "version": "1.35", "vpcId": "vpc-1", "privateSubnetIds": subnets, "authenticationMode": "API",
-		"endpointPrivateAccess": true, "endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"}, "enabledClusterLogTypes": []any{"api"},
-		"kubernetesServiceIpAddressRange": "10.100.0.0/16", "skipDefaultNodeGroup": true, "skipDefaultSecurityGroups": true, "createOidcProvider": false,
-		"useDefaultVpcCni": true, "kubeProxyAddonOptions": map[string]any{"enabled": false, "resolveConflictsOnCreate": "OVERWRITE", "resolveConflictsOnUpdate": "OVERWRITE"}, "tags": map[string]any{"team": "a"},
+		"endpointPrivateAccess": true, "endpointPublicAccess": true, "publicAccessCidrs": []any{"203.0.113.0/24"},
+		"enabledClusterLogTypes": []any{"api"}, "kubernetesServiceIpAddressRange": "10.100.0.0/16",
+		"skipDefaultNodeGroup": true, "skipDefaultSecurityGroups": true, "createOidcProvider": false, "useDefaultVpcCni": true,
+		"kubeProxyAddonOptions": map[string]any{
+			"enabled": false, "resolveConflictsOnCreate": "OVERWRITE", "resolveConflictsOnUpdate": "OVERWRITE",
+		},
+		"tags":                   map[string]any{"team": "a"},
 		"providerCredentialOpts": map[string]any{},
 	}
 }
 
 func constructRequest(t *testing.T, monitor string, args map[string]any, dryRun bool) *pulumirpc.ConstructRequest {
 	t.Helper()
-	in, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(args), plugin.MarshalOptions{KeepUnknowns: true, KeepOutputValues: true})
+	in, err := plugin.MarshalProperties(
+		resource.NewPropertyMapFromMap(args), plugin.MarshalOptions{KeepUnknowns: true, KeepOutputValues: true},
+	)
 	require.NoError(t, err)
-	return &pulumirpc.ConstructRequest{Project: "expense", Stack: "dev", MonitorEndpoint: monitor, Type: "eks:index:Cluster", Name: "expense", DryRun: dryRun, Inputs: in,
+	return &pulumirpc.ConstructRequest{Project: "expense", Stack: "dev", MonitorEndpoint: monitor, Type: "eks:index:Cluster",
+		Name: "expense", DryRun: dryRun, Inputs: in,
 		Parallel: 4, Providers: map[string]string{"aws": "urn:pulumi:dev::expense::pulumi:providers:aws::aws::provider-id"}}
 }
 
 func subnets(t *testing.T, m *awsmodel.Model) []any {
 	t.Helper()
-	vpc, _, err := m.Create(t.Context(), "aws:ec2/vpc:Vpc", "v", resource.NewPropertyMapFromMap(map[string]any{"cidrBlock": "192.168.0.0/16", "enableDnsHostnames": true}))
+	vpc, _, err := m.Create(
+		t.Context(), "aws:ec2/vpc:Vpc", "v",
+		resource.NewPropertyMapFromMap(map[string]any{"cidrBlock": "192.168.0.0/16", "enableDnsHostnames": true}),
+	)
 	require.NoError(t, err)
 	var ids []any
 	for i, zone := range []string{"use1-az1", "use1-az2"} {
-		id, _, err := m.Create(t.Context(), "aws:ec2/subnet:Subnet", "s", resource.NewPropertyMapFromMap(map[string]any{"vpcId": vpc, "availabilityZoneId": zone, "cidrBlock": fmt.Sprintf("192.168.%d.0/24", i)}))
+		id, _, err := m.Create(
+			t.Context(), "aws:ec2/subnet:Subnet", "s",
+			resource.NewPropertyMapFromMap(map[string]any{"vpcId": vpc, "availabilityZoneId": zone, "cidrBlock": fmt.Sprintf("192.168.%d.0/24", i)}),
+		)
 		require.NoError(t, err)
 		ids = append(ids, id)
 	}
@@ -219,9 +236,14 @@ func TestConstruct(t *testing.T) {
 	assert.Equal(t, map[string]any{"Name": "expense-eksCluster", "team": "a"}, in["tags"])
 	assert.Equal(t, map[string]any{"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": true}, in["accessConfig"])
 	assert.Equal(t, map[string]any{"serviceIpv4Cidr": "10.100.0.0/16", "ipFamily": "ipv4"}, in["kubernetesNetworkConfig"])
-	assert.ElementsMatch(t, []string{"name", "version", "roleArn", "vpcConfig", "accessConfig", "tags", "enabledClusterLogTypes", "kubernetesNetworkConfig"}, slices.Collect(maps.Keys(in)))
+	assert.ElementsMatch(
+		t, []string{"name", "version", "roleArn", "vpcConfig", "accessConfig", "tags", "enabledClusterLogTypes", "kubernetesNetworkConfig"},
+		slices.Collect(maps.Keys(in)),
+	)
 	assert.Equal(t, []string{"accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"}, cluster.GetIgnoreChanges())
-	assert.Contains(t, strings.Join(cluster.GetDependencies(), " "), "expense-eksRole-4b490823", "the policy is attached before the cluster is made")
+	assert.Contains(
+		t, strings.Join(cluster.GetDependencies(), " "), "expense-eksRole-4b490823", "the policy is attached before the cluster is made",
+	)
 	for _, name := range []string{"expense-eksRole-role", "expense-eksRole-4b490823", "expense-eksCluster"} {
 		assert.Contains(t, byName[name].GetProvider(), "pulumi:providers:aws::aws::provider-id", "%s uses the caller's provider", name)
 	}
@@ -346,7 +368,10 @@ func TestAWSRefusal(t *testing.T) {
 }
 
 func TestCLI(t *testing.T) {
-	for version, want := range map[string]string{"": "could not find the aws CLI", "2.6.9": "at least v2.7.0", "1.23.0": "at least v1.24.0", "x": "expected aws-cli/X.Y.Z", "2.7.0": "no engine", "1.24.0": "no engine"} {
+	for version, want := range map[string]string{
+		"": "could not find the aws CLI", "2.6.9": "at least v2.7.0", "1.23.0": "at least v1.24.0", "x": "expected aws-cli/X.Y.Z",
+		"2.7.0": "no engine", "1.24.0": "no engine",
+	} {
 		cli(t, version)
 		_, err := client(t, "").Construct(t.Context(), constructRequest(t, "", arguments("subnet-1"), false))
 		require.ErrorContains(t, err, want, version)

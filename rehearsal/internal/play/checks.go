@@ -26,13 +26,13 @@ import (
 // patience is how long a check waits for what controllers do: seconds here, minutes on AWS.
 const patience = 2 * time.Minute
 
-// check is one promise of the program, looked at in the running stack.
+// check is one promise of the program, checked in the running stack.
 type check struct {
 	name string
 	run  func(context.Context) (note string, err error)
 }
 
-// checks look at the stack through the API server and the model, knowing no more of it than its outputs and settings.
+// checks see the stack through the API server and the model. Of the program they know only its outputs and settings.
 type checks struct {
 	stage     *stage.Stage
 	client    *kubernetes.Clientset
@@ -82,7 +82,7 @@ func (c *checks) all() []check {
 	}
 }
 
-// until polls what the API server says until it is as it should be; the last answer is the error.
+// until polls the API server until its answer is right. The error quotes the last answer.
 func until(ctx context.Context, condition func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
@@ -158,7 +158,8 @@ func (c *checks) guards(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if namespace.Labels["name"] != c.namespace || namespace.Labels["environment"] == "" || namespace.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+	if namespace.Labels["name"] != c.namespace || namespace.Labels["environment"] == "" ||
+		namespace.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
 		return "", fmt.Errorf("namespace %s has labels %v", c.namespace, namespace.Labels)
 	}
 	quotas, err1 := c.client.CoreV1().ResourceQuotas(c.namespace).List(ctx, metav1.ListOptions{})
@@ -389,7 +390,7 @@ func (c *checks) autoscaler(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d questions", reviews), nil
 }
 
-// selfHealing: a pod that was not there before takes the place of one that is deleted.
+// selfHealing: a new pod replaces one that is deleted.
 func (c *checks) selfHealing(ctx context.Context) (string, error) {
 	web := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
 	before, err := c.client.CoreV1().Pods(c.namespace).List(ctx, web)
@@ -460,7 +461,7 @@ func (c *checks) configuration(ctx context.Context) (string, error) {
 	return name, nil
 }
 
-// refusesPrivileges: the API server itself keeps pods below the level "restricted" out.
+// refusesPrivileges: the API server refuses pods below the level "restricted".
 func (c *checks) refusesPrivileges(ctx context.Context) (string, error) {
 	privileged := true
 	_, err := c.client.CoreV1().Pods(c.namespace).Create(ctx, &corev1.Pod{
@@ -478,8 +479,7 @@ func (c *checks) refusesPrivileges(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// kubernetesLeftovers are the objects of the stack that the API server still holds: what a fresh control plane has is not
-// the stack's.
+// kubernetesLeftovers are the objects in the API server that a fresh control plane does not have.
 func kubernetesLeftovers(ctx context.Context, s *stage.Stage) ([]string, error) {
 	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
 	if err != nil {

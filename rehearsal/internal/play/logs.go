@@ -30,7 +30,7 @@ const (
 	podIdentityAudience = "pods.eks.amazonaws.com"
 )
 
-// setupDocument is what the set-up sends to the domain, as far as the checks look at it.
+// setupDocument is the part of what the set-up sends to the domain that the checks look at.
 type setupDocument struct {
 	Endpoint string `json:"endpoint"`
 	Requests []struct {
@@ -52,7 +52,7 @@ func (d setupDocument) body(path string, into any) error {
 	return fmt.Errorf("the set-up has no request to %s", path)
 }
 
-// dataStream is the name of the data stream that the set-up makes, after which everything of the logs in the domain is called.
+// dataStream is the name of the data stream that the set-up makes. Everything for logs in the domain has this name.
 func (d setupDocument) dataStream() (string, error) {
 	for _, r := range d.Requests {
 		if name, found := strings.CutPrefix(r.Path, "/_data_stream/"); found {
@@ -62,7 +62,7 @@ func (d setupDocument) dataStream() (string, error) {
 	return "", errors.New("the set-up makes no data stream")
 }
 
-// setup finds the one Job of the set-up and what it sends.
+// setup returns the only Job of the set-up and what it sends.
 func (c *checks) setup(ctx context.Context) (*batchv1.Job, setupDocument, error) {
 	var document setupDocument
 	jobs, err := c.client.BatchV1().Jobs(loggingNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=log-setup"})
@@ -98,13 +98,15 @@ func (c *checks) setupFirst(ctx context.Context) (string, error) {
 	}
 	for _, pod := range pods {
 		if pod.CreationTimestamp.Time.Before(job.Status.CompletionTime.Time) {
-			return "", fmt.Errorf("pod %s was made at %s, before the set-up had completed at %s", pod.Name, pod.CreationTimestamp, job.Status.CompletionTime)
+			return "", fmt.Errorf(
+				"pod %s was made at %s, before the set-up had completed at %s", pod.Name, pod.CreationTimestamp, job.Status.CompletionTime,
+			)
 		}
 	}
 	return fmt.Sprintf("%s, %d requests", job.Name, len(document.Requests)), nil
 }
 
-// logging are the pods that have a sidecar; none is an error.
+// logging returns the pods that have a sidecar. No such pod is an error.
 func (c *checks) logging(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -167,7 +169,7 @@ func (c *checks) tokens(ctx context.Context) (string, error) {
 // holders are the containers that need a token, with its audience. The API server's own audience is empty.
 var holders = map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
 
-// heldTokens counts the tokens that a pod's containers mount: each that needs one has it, and no other has any.
+// heldTokens counts the tokens that a pod's containers mount. Each container that needs one has it, and no other container has one.
 func heldTokens(pod *corev1.Pod) (int, error) {
 	tokens, held := audiences(pod), 0
 	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
@@ -205,13 +207,13 @@ func (c *checks) domain(endpoint string) (arn string, inputs map[string]any, err
 	return "", nil, fmt.Errorf("no domain has the endpoint %s", endpoint)
 }
 
-// question is a call that somebody may make or may not.
+// question is a call, and whether it must be allowed.
 type question struct {
 	action, path string
 	allowed      bool
 }
 
-// permissions: IAM lets each role make its calls and no others, and only its service account gets it.
+// permissions: IAM allows each role its calls and no others, and only the role's service account can assume it.
 func (c *checks) permissions(ctx context.Context) (string, error) {
 	job, document, err := c.setup(ctx)
 	if err != nil {
@@ -252,7 +254,8 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		ask(writer, []question{
 			{"es:ESHttpGet", "/", true}, {"es:ESHttpPost", "/_bulk", true},
 			{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpPost", "/" + stream + "/_delete_by_query", false},
-			{"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/" + stream + "/_rollover", false}, {"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
+			{"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/" + stream + "/_rollover", false},
+			{"es:ESHttpPut", "/_plugins/_security/api/roles/x", false},
 			{"es:ESHttpGet", "/_dashboards", false},
 		}),
 		assume(writer, awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: "fluentd", Audience: stsAudience}, true),
@@ -267,14 +270,21 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		return "", err
 	}
 	account := job.Spec.Template.Spec.ServiceAccountName
-	if other, err := model.AssumeByPodIdentity(awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: account, Audience: podIdentityAudience}); err == nil {
+	if other, err := model.AssumeByPodIdentity(
+		awsmodel.Token{Cluster: cluster, Namespace: c.namespace, ServiceAccount: account, Audience: podIdentityAudience},
+	); err == nil {
 		return "", fmt.Errorf("a pod of %s gets the role %s", c.namespace, other)
 	}
-	questions := []question{{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpDelete", "/_data_stream/" + stream, false}, {"es:ESHttpPost", "/_bulk", false}}
+	questions := []question{
+		{"es:ESHttpGet", "/" + stream + "/_search", false}, {"es:ESHttpDelete", "/_data_stream/" + stream, false},
+		{"es:ESHttpPost", "/_bulk", false},
+	}
 	for _, r := range document.Requests {
 		file, _, _ := strings.Cut(r.Path, "?")
 		if r.EachIndex {
-			questions = append(questions, question{"es:ESHttpGet", file, true}, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, false})
+			questions = append(
+				questions, question{"es:ESHttpGet", file, true}, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, false},
+			)
 			file = "/.ds-" + stream + "-000001/_settings"
 		}
 		questions = append(questions, question{"es:ESHttp" + r.Method[:1] + strings.ToLower(r.Method[1:]), file, true})
@@ -329,7 +339,9 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 			continue
 		}
 		others++
-		if err := ask(role, []question{{"es:ESHttpGet", "/", false}, {"es:ESHttpPost", "/_bulk", false}, {"es:ESHttpGet", "/_dashboards/app/home", false}}); err != nil {
+		if err := ask(
+			role, []question{{"es:ESHttpGet", "/", false}, {"es:ESHttpPost", "/_bulk", false}, {"es:ESHttpGet", "/_dashboards/app/home", false}},
+		); err != nil {
 			return "", err
 		}
 	}
@@ -370,7 +382,7 @@ func (c *checks) reader(ctx context.Context) (string, bool, error) {
 	return readers[0], len(proxies.Items) > 0, nil
 }
 
-// dashboardsToken is that of the proxy's service account.
+// dashboardsToken is the token of the proxy's service account.
 func dashboardsToken(cluster string) awsmodel.Token {
 	return awsmodel.Token{Cluster: cluster, Namespace: loggingNamespace, ServiceAccount: "dashboards", Audience: stsAudience}
 }
@@ -398,7 +410,8 @@ func environment(container *corev1.Container, name string) string {
 // link is one step of a line's way, with what allows it.
 type link struct{ step, by string }
 
-// linePath prints the way of one line of the first pod that logs, read off what is registered. A step that nothing allows ends it.
+// linePath prints the way of one line of the first pod that logs, as the registered resources allow it. A step that nothing allows is an
+// error.
 func (c *checks) linePath(ctx context.Context) (string, error) {
 	_, document, err := c.setup(ctx)
 	if err != nil {
@@ -442,7 +455,7 @@ func writeLinks(out io.Writer, links []link) {
 	fmt.Fprintln(out)
 }
 
-// wrap breaks a text that starts in a column into lines of at most 100, each of which starts in that column.
+// wrap breaks a text into lines that start in a column and end before column 100.
 func wrap(text string, column int) string {
 	var out strings.Builder
 	at := column
@@ -508,7 +521,9 @@ func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
 		}
 		return []link{{
 			"fluentd gets credentials of " + role,
-			fmt.Sprintf("the token of service account %s/%s for %s, which the role's trust policy names", token.Namespace, token.ServiceAccount, audience),
+			fmt.Sprintf(
+				"the token of service account %s/%s for %s, which the role's trust policy names", token.Namespace, token.ServiceAccount, audience,
+			),
 		}}, nil
 	}
 	return nil, fmt.Errorf("pod %s: fluentd has no token", pod.Name)
@@ -544,7 +559,10 @@ func (c *checks) network(pod *corev1.Pod, policies []networkingv1.NetworkPolicy,
 		if slices.Contains(groups, rule["securityGroupId"]) && rule["fromPort"] == 443.0 && rule["referencedSecurityGroupId"] == nodes {
 			return []link{
 				{"it opens a connection to " + host.Host, out},
-				{"the domain takes the connection", fmt.Sprintf("rule of security group %v: TCP 443 from the cluster's group %s", rule["securityGroupId"], nodes)},
+				{
+					"the domain takes the connection",
+					fmt.Sprintf("rule of security group %v: TCP 443 from the cluster's group %s", rule["securityGroupId"], nodes),
+				},
 			}, nil
 		}
 	}
@@ -641,9 +659,15 @@ func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, erro
 	}
 	return append(links,
 		link{"the domain knows the role as " + name, "its mapping to that ARN, and " + strings.Join(writer.Cluster, ", ")},
-		link{"the line is added to the data stream " + stream, strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", ")},
-		link{fmt.Sprintf("its index has %v shard and %v replicas",
-			template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]), "index template " + stream},
+		link{
+			"the line is added to the data stream " + stream,
+			strings.Join(writer.Index[0].Actions, ", ") + " on " + strings.Join(writer.Index[0].Patterns, ", "),
+		},
+		link{
+			fmt.Sprintf("its index has %v shard and %v replicas",
+				template.Template.Settings["index.number_of_shards"], template.Template.Settings["index.number_of_replicas"]),
+			"index template " + stream,
+		},
 		link{"the index is deleted when its " + age, "retention policy " + stream},
 	), nil
 }

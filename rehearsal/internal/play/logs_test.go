@@ -24,7 +24,9 @@ func tokenPod(mounts map[string]string, readOnly bool) *corev1.Pod {
 			volume := "token-" + name
 			container.VolumeMounts = []corev1.VolumeMount{{Name: volume, ReadOnly: readOnly}}
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{
-				Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience}}}},
+				Projected: &corev1.ProjectedVolumeSource{
+					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience}}},
+				},
 			}})
 		}
 		if name == "fluentd" {
@@ -59,7 +61,7 @@ func TestATokenInTheWrongContainerIsFound(t *testing.T) {
 	}
 }
 
-// An opening for other pods, to other pods, or of another protocol is no way out for this one.
+// A policy for other pods, to other pods, or for another protocol lets nothing out of this pod.
 func TestTheWayOutIsThePodsOwn(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"app": "web"}}}
 	opening := func(change func(*networkingv1.NetworkPolicy)) []networkingv1.NetworkPolicy {
@@ -91,7 +93,9 @@ func TestTheWayOutIsThePodsOwn(t *testing.T) {
 
 func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
 	var out strings.Builder
-	writeLinks(&out, []link{{"nginx writes a line", "volume logs"}, {"fluentd reads it", strings.TrimSpace(strings.Repeat("twelve chars ", 8))}})
+	writeLinks(
+		&out, []link{{"nginx writes a line", "volume logs"}, {"fluentd reads it", strings.TrimSpace(strings.Repeat("twelve chars ", 8))}},
+	)
 	assert.Equal(t, "\n  1. nginx writes a line\n     by volume logs\n  2. fluentd reads it\n     by "+
 		strings.TrimSpace(strings.Repeat("twelve chars ", 7))+"\n        twelve chars\n\n", out.String())
 	for _, line := range strings.Split(out.String(), "\n") {
@@ -99,14 +103,16 @@ func TestEachStepIsWrittenWithWhatAllowsIt(t *testing.T) {
 	}
 }
 
-// The checks hold for what the two stacks leave out as well: the proxy with its reader, and web's defaults.
+// The checks also hold for what neither stack has: the proxy with its reader, and web's defaults.
 func TestTheChecksHoldWithDashboardsAndDefaults(t *testing.T) {
 	s, play, out := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging.dashboards.enabled", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "config", "rm", "--path", "expense:workloads.web"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	require.NoError(t, play.Use(t.Context()))
-	assert.Regexp(t, `== logs: the way of a line(?s:.*)\. a search finds it\n +by (the search of a browser through OpenSearch Dashboards, as\s+arn:aws|not tried here)`, out.String())
+	assert.Regexp(t,
+		`== logs: the way of a line(?s:.*)\. a search finds it\n +by (the search of a browser through OpenSearch Dashboards, `+
+			`as\s+arn:aws|not tried here)`, out.String())
 	require.NoError(t, play.Failed())
 	// Two sidecars of bare pods, two of web, the set-up and the proxy.
 	assert.Regexp(t, `logs: tokens are where they are needed and nowhere else +ok +[0-9.]+ +6 containers`, play.Page(estimate.Comparison.Page).Text())

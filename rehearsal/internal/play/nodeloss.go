@@ -41,7 +41,9 @@ func (c *checks) budget(ctx context.Context) (_ string, err error) {
 	}
 	defer func() { err = errors.Join(err, c.cordon(ctx, false), c.webRolledOut(ctx)) }()
 	evict := func(pod corev1.Pod) error {
-		return c.client.PolicyV1().Evictions(c.namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+		return c.client.PolicyV1().Evictions(c.namespace).Evict(
+			ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}},
+		)
 	}
 	if err := evict(pods[0]); err != nil {
 		return "", fmt.Errorf("the first eviction: %w", err)
@@ -52,7 +54,7 @@ func (c *checks) budget(ctx context.Context) (_ string, err error) {
 	return "the second of 2 evictions was refused", nil
 }
 
-// cordon keeps new pods off all nodes, or lets them on again.
+// cordon makes all nodes unschedulable, or schedulable again.
 func (c *checks) cordon(ctx context.Context, off bool) error {
 	nodes, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -140,17 +142,24 @@ func (c *checks) zoneLost(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("node %s is in zone %s, which has no capacity", n.Name, zone)
 		}
 	}
-	// A volume is in one zone: who needs it waits for that zone to come back.
+	// A volume is in one zone: a pod that needs it waits until the zone is back.
 	c.stage.Model.SetSpotCapacity(true, zone)
-	return c.afterwards(ctx, fmt.Sprintf("%d nodes of %s, %d more elsewhere, at least %d web pods Ready and all of them in the end", len(victims), zone, grown, least))
+	return c.afterwards(
+		ctx,
+		fmt.Sprintf("%d nodes of %s, %d more elsewhere, at least %d web pods Ready and all of them in the end", len(victims), zone, grown, least),
+	)
 }
 
 // spreadAgain: pods that met in what was left of the cluster part again when they are made anew, by the command of
 // docs/recovery.md. kubectl sets this annotation for it
 // (https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go).
 func (c *checks) spreadAgain(ctx context.Context) (string, error) {
-	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339))
-	if _, err := c.client.AppsV1().Deployments(c.namespace).Patch(ctx, "web", types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	patch := fmt.Appendf(
+		nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339),
+	)
+	if _, err := c.client.AppsV1().Deployments(c.namespace).Patch(
+		ctx, "web", types.StrategicMergePatchType, patch, metav1.PatchOptions{},
+	); err != nil {
 		return "", err
 	}
 	if err := c.webRolledOut(ctx); err != nil {
@@ -200,7 +209,9 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 			}
 		}
 		if running+waiting != wanted || len(all.Items) == 0 && running > 0 {
-			return fmt.Errorf("on %d nodes web has %d Ready and %d Pending pods, %d in all, and wants %d", len(all.Items), running, waiting, len(pods), wanted)
+			return fmt.Errorf(
+				"on %d nodes web has %d Ready and %d Pending pods, %d in all, and wants %d", len(all.Items), running, waiting, len(pods), wanted,
+			)
 		}
 		return nil
 	}); err != nil {
@@ -210,7 +221,10 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 	if _, err := c.claim(ctx); err != nil {
 		return "", err
 	}
-	note := fmt.Sprintf("for as long as that lasts, here no time: %d other nodes, web %d Ready and %d Pending, the claim bound", len(all.Items), running, wanted-running)
+	note := fmt.Sprintf(
+		"for as long as that lasts, here no time: %d other nodes, web %d Ready and %d Pending, the claim bound", len(all.Items), running,
+		wanted-running,
+	)
 	c.stage.Model.SetSpotCapacity(true, c.settings.Network.Zones...)
 	return c.afterwards(ctx, note)
 }
@@ -351,7 +365,7 @@ func (c *checks) spotNodes(ctx context.Context) ([]corev1.Node, error) {
 	return list.Items, nil
 }
 
-// instanceOf is the ID of the instance that a node is.
+// instanceOf is the ID of a node's instance.
 func instanceOf(node corev1.Node) string {
 	return node.Spec.ProviderID[strings.LastIndex(node.Spec.ProviderID, "/")+1:]
 }

@@ -14,16 +14,20 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// order is what a destroy must keep to: everything that fits the first patterns is gone before anything of the second
-// begins to go. A pattern is a type or "type name", as of path.Match.
+// order is the order of a destroy: everything that fits the first patterns is gone before the deletion of anything that fits the second
+// begins. A pattern is a type or "type name", as of path.Match.
 var order = []struct {
 	first, then []string
 	why         string
 }{
 	{
-		[]string{"kubernetes:core/v1:Pod", "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:Job", "kubernetes:core/v1:Service", "kubernetes:core/v1:PersistentVolumeClaim"},
+		[]string{
+			"kubernetes:core/v1:Pod", "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:Job", "kubernetes:core/v1:Service",
+			"kubernetes:core/v1:PersistentVolumeClaim",
+		},
 		[]string{"kubernetes:core/v1:Namespace"},
-		"a namespace that still has objects stays Terminating until their controllers let go (https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/)",
+		"a namespace that still has objects stays Terminating until their controllers let go " +
+			"(https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/)",
 	},
 	{
 		[]string{"kubernetes:core/v1:PersistentVolumeClaim", "kubernetes:core/v1:Namespace"},
@@ -33,12 +37,17 @@ var order = []struct {
 	{
 		[]string{"kubernetes:core/v1:Service", "kubernetes:core/v1:Namespace", "aws:eks/addon:Addon expense-pod-*"},
 		[]string{"aws:eks/nodeGroup:NodeGroup"},
-		"load balancers of Services and the pods of add-ons go while nodes are there (https://docs.aws.amazon.com/eks/latest/userguide/delete-cluster.html)",
+		"load balancers of Services and the pods of add-ons go while nodes are there " +
+			"(https://docs.aws.amazon.com/eks/latest/userguide/delete-cluster.html)",
 	},
 	{
 		[]string{"aws:eks/nodeGroup:NodeGroup"},
-		[]string{"aws:eks/addon:Addon expense-node-*", "aws:iam/rolePolicyAttachment:RolePolicyAttachment expense-node-*", "aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/route:Route *-nat"},
-		"a node whose network plugin or role died first leaves its interfaces behind (https://github.com/aws/amazon-vpc-cni-k8s/issues/608), and without a route it cannot drain",
+		[]string{
+			"aws:eks/addon:Addon expense-node-*", "aws:iam/rolePolicyAttachment:RolePolicyAttachment expense-node-*",
+			"aws:ec2/launchTemplate:LaunchTemplate", "aws:ec2/route:Route *-nat",
+		},
+		"a node whose network plugin or role died first leaves its interfaces behind (https://github.com/aws/amazon-vpc-cni-k8s/issues/608), " +
+			"and without a route it cannot drain",
 	},
 	{
 		[]string{"kubernetes:*", "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon", "aws:eks/podIdentityAssociation:PodIdentityAssociation"},
@@ -47,18 +56,24 @@ var order = []struct {
 	},
 	{
 		[]string{"aws:eks/cluster:Cluster"},
-		[]string{"aws:cloudwatch/logGroup:LogGroup expense-control-plane", "aws:kms/key:Key", "aws:iam/role:Role expense-eksRole-role", "aws:ec2/subnet:Subnet"},
+		[]string{
+			"aws:cloudwatch/logGroup:LogGroup expense-control-plane", "aws:kms/key:Key", "aws:iam/role:Role expense-eksRole-role",
+			"aws:ec2/subnet:Subnet",
+		},
 		"a control plane that runs writes its log group anew (https://github.com/terraform-aws-modules/terraform-aws-eks/issues/2486)",
 	},
 	{
 		[]string{"aws:opensearch/domain:Domain"},
-		[]string{"aws:cloudwatch/logGroup:LogGroup expense-application", "aws:ec2/securityGroup:SecurityGroup", "aws:iam/serviceLinkedRole:ServiceLinkedRole"},
+		[]string{
+			"aws:cloudwatch/logGroup:LogGroup expense-application", "aws:ec2/securityGroup:SecurityGroup",
+			"aws:iam/serviceLinkedRole:ServiceLinkedRole",
+		},
 		"a domain's interfaces hold its security group, and its logs are written to the end",
 	},
 }
 
-// inOrder reads the event log of a destroy and checks the order. It returns how many pairs it looked at; a rule without any
-// is an error too.
+// inOrder reads the event log of a destroy and checks the order. It returns how many pairs it compared. A rule without a pair is an
+// error.
 func inOrder(events io.Reader) (pairs int, err error) {
 	began, done, err := change.Order(events)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package play plays the life of a stack on a stage: it previews, creates, uses, changes and destroys it, and looks at what
-// the program promises.
+// Package play plays the life of a stack on a stage: it previews, creates, uses, changes and destroys it, and checks the program's
+// promises.
 package play
 
 import (
@@ -95,7 +95,7 @@ func (p *Play) Up(ctx context.Context) error {
 	return nil
 }
 
-// Use looks at what the API server holds, and does to it what life does. All checks run, whatever the first ones say.
+// Use checks the running stack and what befalls it in use. All checks run, even if the first ones fail.
 func (p *Play) Use(ctx context.Context) error {
 	checks, err := newChecks(ctx, p.stage)
 	if err != nil {
@@ -108,7 +108,7 @@ func (p *Play) Use(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Destroy destroys the stack and looks for what is left of it. A stack that protects its domain is first shown to refuse.
+// Destroy destroys the stack and looks for leftovers. If the stack protects its domain, the first attempt must be refused.
 func (p *Play) Destroy(ctx context.Context) error {
 	protected, err := p.protects()
 	if err != nil {
@@ -131,7 +131,7 @@ func (p *Play) Destroy(ctx context.Context) error {
 		return err
 	}
 	var disorder error
-	if p.Estimate != nil { // what did not come up whole lacks some of what the order is about
+	if p.Estimate != nil { // a stack that did not come up whole lacks resources of the order
 		disorder = p.do(ctx, "destroy went from the workloads to the network", func(context.Context) (string, error) {
 			events, err := os.Open(log)
 			if err != nil {
@@ -145,7 +145,7 @@ func (p *Play) Destroy(ctx context.Context) error {
 	return errors.Join(disorder, p.do(ctx, "nothing is left", p.Leftovers))
 }
 
-// protects says whether there is a domain that the stack's settings protect.
+// protects says whether there is a domain and the stack's settings protect it.
 func (p *Play) protects() (bool, error) {
 	if !slices.ContainsFunc(p.stage.Model.Inventory(), func(item awsmodel.Item) bool { return item.Type == "aws:opensearch/domain:Domain" }) {
 		return false, nil
@@ -157,8 +157,8 @@ func (p *Play) protects() (bool, error) {
 	return settings.Logging.Domain.Protect, nil
 }
 
-// refusesDestroy: nothing of a protected stack is deleted, not even what is not protected itself. It is the preview that
-// finds what is protected: without one the engine deletes everything that goes before it.
+// refusesDestroy: nothing of a protected stack is deleted. The preview finds what is protected; without one the engine would first delete
+// the unprotected resources that come before it.
 func (p *Play) refusesDestroy(ctx context.Context) (string, error) {
 	before := len(p.stage.Model.Inventory())
 	err := p.stage.Pulumi(ctx, "destroy", "--yes")

@@ -107,13 +107,13 @@ func (c *checks) fullZone(ctx context.Context) (_ string, err error) {
 	return fmt.Sprintf("%d full nodes in %s, a node more there on %s", full, zone, node.Labels[capacityLabel]), nil
 }
 
-// autoscaled says whether the stack has the node autoscaler.
+// autoscaled tells whether the stack has the node autoscaler.
 func (c *checks) autoscaled(ctx context.Context) bool {
 	_, err := c.client.CoreV1().ServiceAccounts("kube-system").Get(ctx, "cluster-autoscaler", metav1.GetOptions{})
 	return !apierrors.IsNotFound(err)
 }
 
-// freeCPU is what no pod of a node has asked for.
+// freeCPU is the CPU of a node that no pod has requested.
 func (c *checks) freeCPU(ctx context.Context, node corev1.Node) (resource.Quantity, error) {
 	free := node.Status.Allocatable.Cpu().DeepCopy()
 	pods, err := c.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
@@ -134,7 +134,9 @@ func podOf(name string, cpu resource.Quantity) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(int64(65534)), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(int64(65534)), SeccompProfile: &corev1.SeccompProfile{
+					Type: corev1.SeccompProfileTypeRuntimeDefault,
+				},
 			},
 			Containers: []corev1.Container{{
 				Name: "main", Image: "example.com/main:1",

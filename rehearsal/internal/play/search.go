@@ -64,7 +64,8 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 	}
 	id := rand.Text()
 	record, err := c.filtered(ctx, pod, map[string]any{
-		"time": float64(time.Now().UnixMilli()) / 1000, "request_id": id, "method": "GET", "path": "/", "status": 200, "bytes_sent": 615, "request_time": 0.001,
+		"time": float64(time.Now().UnixMilli()) / 1000, "request_id": id, "method": "GET", "path": "/", "status": 200, "bytes_sent": 615,
+		"request_time": 0.001,
 	})
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 	return []link{{step, by}}, err
 }
 
-// missing says what there is not that a line needs to be found.
+// missing names the missing programs without which no line can be found.
 func missing(ctx context.Context, archives string) string {
 	if reason := opensearch.Missing(archives); reason != "" {
 		return reason
@@ -115,7 +116,8 @@ func (c *checks) setUp(ctx context.Context, domain *opensearchtest.Server) error
 	command := exec.CommandContext(ctx, "ruby", "setup.rb", "setup.json")
 	command.Dir = dir
 	command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=ca.pem", "AWS_CONTAINER_CREDENTIALS_FULL_URI=" + domain.Agent.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=token",
+		"PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=ca.pem", "AWS_CONTAINER_CREDENTIALS_FULL_URI=" + domain.Agent.URL,
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=token",
 	}
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
@@ -136,8 +138,8 @@ var (
 	variableUse   = regexp.MustCompile(`#\{ENV\['([A-Z_]+)'\]\}`)
 )
 
-// filtered is what the sidecar's filter makes of a line of nginx's access log: the filter and its parameters are those of the
-// pod's config map, and what runs it is the part of fluentd that the filter's own tests have.
+// filtered passes a line of nginx's access log through the sidecar's filter. The filter and its parameters come from the pod's config map;
+// the part of fluentd that runs it is the one in the filter's own tests.
 func (c *checks) filtered(ctx context.Context, pod *corev1.Pod, line map[string]any) (map[string]any, error) {
 	fluentd := sidecarOf(pod)
 	config, err := c.sidecarConfig(ctx, pod)
@@ -209,7 +211,7 @@ func (c *checks) sidecarConfig(ctx context.Context, pod *corev1.Pod) (map[string
 	return nil, fmt.Errorf("pod %s: no volume has fluent.conf", pod.Name)
 }
 
-// valueOf is what a container finds in a variable of its environment.
+// valueOf is the value of a container's variable.
 func valueOf(pod *corev1.Pod, container *corev1.Container, name string) string {
 	for _, variable := range container.Env {
 		if variable.Name != name {
@@ -242,7 +244,9 @@ func send(domain *opensearchtest.Server, writer, stream string, record map[strin
 	if err != nil {
 		return err
 	}
-	status, answer, err := domain.Send(writer, "POST", "/_bulk", http.Header{"Content-Type": {"application/x-ndjson"}}, fmt.Appendf(nil, "%s\n%s\n", head, line))
+	status, answer, err := domain.Send(
+		writer, "POST", "/_bulk", http.Header{"Content-Type": {"application/x-ndjson"}}, fmt.Appendf(nil, "%s\n%s\n", head, line),
+	)
 	if err != nil {
 		return err
 	}
@@ -255,7 +259,7 @@ func send(domain *opensearchtest.Server, writer, stream string, record map[strin
 
 // search finds the line of a request, as the reader by way of Dashboards where there are dashboards, and says who found it.
 func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, stream, id string) (string, error) {
-	// In place of waiting until the index shows what is new.
+	// A refresh, instead of waiting until the index shows the new line.
 	if _, _, err := domain.Node.Do(opensearch.Admin, "POST", "/"+stream+"/_refresh", nil); err != nil {
 		return "", err
 	}
@@ -268,7 +272,9 @@ func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, stre
 		return "", err
 	}
 	body := fmt.Appendf(nil, `{"params":{"index":%q,"body":%s}}`, stream, query)
-	status, answer, err := domain.Send(reader, "POST", "/_dashboards/internal/search/opensearch", http.Header{"Content-Type": {"application/json"}, "Osd-Xsrf": {"true"}}, body)
+	status, answer, err := domain.Send(
+		reader, "POST", "/_dashboards/internal/search/opensearch", http.Header{"Content-Type": {"application/json"}, "Osd-Xsrf": {"true"}}, body,
+	)
 	if err != nil {
 		return "", err
 	}

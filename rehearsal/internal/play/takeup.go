@@ -17,9 +17,10 @@ import (
 	"expense/rehearsal/internal/estimate"
 )
 
-// takenUp: whoever applies the program's objects, knowing nothing of those that are there, meets no field conflict. So does
-// an `up` with PULUMI_K8S_UPSERT_EXISTING_OBJECTS, which docs/recovery.md has for what exists already: the provider then
-// applies under another name (https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/),
+// takenUp: applying the program's objects over the present ones meets no field conflict. An `up` with
+// PULUMI_K8S_UPSERT_EXISTING_OBJECTS, which docs/recovery.md has for objects that exist already, does so: the provider then
+// applies under another name
+// (https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/),
 // and the API server compares with what it filled in.
 func (c *checks) takenUp(ctx context.Context) (string, error) {
 	state, err := c.stage.State(ctx)

@@ -33,7 +33,7 @@ type upkeep struct {
 	out *output
 }
 
-// pulumi runs a command that succeeds or, if it has to say something of a failure, does not, and returns what it printed.
+// pulumi runs a command and returns what it printed. The command must succeed or, if failure is set, fail and print that.
 func (u *upkeep) pulumi(failure string, args ...string) string {
 	u.t.Helper()
 	before := len(u.out.String())
@@ -53,15 +53,14 @@ func (u *upkeep) up(args ...string) string {
 	return u.pulumi("", append([]string{"up", "--yes", "--skip-preview"}, args...)...)
 }
 
-// quiet tells that no preview shows anything, with a refresh and without.
+// quiet requires that previews show no change, with a refresh and without.
 func (u *upkeep) quiet() {
 	u.t.Helper()
 	u.pulumi("", "preview", "--expect-no-changes")
 	u.pulumi("", "preview", "--refresh", "--expect-no-changes")
 }
 
-// barePods brings back the pods that do not outlive their node: of all that a refresh finds after nodes were replaced nothing else
-// is to be done.
+// barePods brings back the pods that do not outlive their node. After nodes were replaced, a refresh finds nothing else to do.
 func (u *upkeep) barePods() {
 	u.t.Helper()
 	said := u.up("--refresh")
@@ -74,7 +73,7 @@ func (u *upkeep) set(path, value string) {
 	u.pulumi("", "config", "set", "--path", "expense:cluster."+path, value)
 }
 
-// elsewhere changes an argument of what exists, as AWS does by itself or somebody at its command line: the state knows nothing.
+// elsewhere changes an argument of an existing resource behind the state's back, as AWS itself or somebody with its CLI does.
 func (u *upkeep) elsewhere(typ, name, path string, value any) {
 	u.t.Helper()
 	id := u.one(typ, name).ID
@@ -89,7 +88,7 @@ func (u *upkeep) elsewhere(typ, name, path string, value any) {
 	require.NoError(u.t, err)
 }
 
-// one is the thing of a type whose name begins so: Pulumi has added to a node group's.
+// one is the only thing of a type whose name has this prefix. Pulumi appends to a node group's name.
 func (u *upkeep) one(typ, name string) awsmodel.Object {
 	u.t.Helper()
 	all := slices.DeleteFunc(u.Model.Objects(typ), func(o awsmodel.Object) bool {
@@ -100,12 +99,12 @@ func (u *upkeep) one(typ, name string) awsmodel.Object {
 	return all[0]
 }
 
-// each asks something of both node groups.
+// each is a property of both node groups.
 func (u *upkeep) each(property string) []any {
 	return []any{u.one(groupType, first).Properties[property], u.one(groupType, second).Properties[property]}
 }
 
-// sizes are how many nodes the groups of the two zones want, after they were seen to have as many.
+// sizes are the desired sizes of the two groups. There must be as many nodes.
 func (u *upkeep) sizes() [2]int {
 	u.t.Helper()
 	var out [2]int
@@ -129,7 +128,7 @@ func (u *upkeep) nodes() []string {
 	return names
 }
 
-// The ways of docs/changes.md through what a stack in use meets, one after the other on one stack.
+// What happens to a stack in use, handled as docs/changes.md says, one after the other on one stack.
 func TestAStackIsKeptUp(t *testing.T) {
 	s, play, out := newPlay(t)
 	u := &upkeep{s, t, out}
@@ -167,7 +166,7 @@ func TestAStackIsKeptUp(t *testing.T) {
 	assert.Equal(t, [2]int{4, 1}, u.sizes())
 	u.quiet()
 
-	// What does not concern the size leaves it alone, and takes it into the state.
+	// Another change leaves the size alone, and takes it into the state.
 	u.elsewhere(groupType, first, "scalingConfig.desiredSize", 3)
 	u.set("nodeGroups.expense.labels.team", "a")
 	u.up()
@@ -176,7 +175,7 @@ func TestAStackIsKeptUp(t *testing.T) {
 	assert.Contains(t, u.up(), "to what the state has, 3")
 	assert.Equal(t, [2]int{3, 1}, u.sizes())
 
-	// More nodes at least than one of the groups has: the preview says it, nothing is sent for it, and the change is not forgotten.
+	// A minimum above the size of one group: the preview says it, the update sends nothing for it, and the change stays pending.
 	u.set("nodeGroups.expense.desiredSize", "6")
 	u.set("nodeGroups.expense.minSize", "6")
 	refused := u.pulumi("", "preview")
@@ -234,7 +233,7 @@ func TestAStackIsKeptUp(t *testing.T) {
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
-// place is where the only resource of a type and name is in an order.
+// place is the position of the only resource of a type and name in an order.
 func place(t *testing.T, order map[string]int, typ, name string) int {
 	for urn, at := range order {
 		if u := resource.URN(urn); string(u.Type()) == typ && strings.HasPrefix(u.Name(), name) {

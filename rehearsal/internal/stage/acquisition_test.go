@@ -18,16 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// foreignState has a resource of a provider whose plugin is on a server of one's own.
+// foreignState has a resource whose provider's plugin is on the attacker's server.
 const foreignState = `{"version":3,"deployment":{"manifest":{"time":"2026-01-01T00:00:00Z","magic":"","version":""},"resources":[
 {"urn":"urn:pulumi:dev::expense::pulumi:pulumi:Stack::expense-dev","custom":false,"type":"pulumi:pulumi:Stack"},
-{"urn":"urn:pulumi:dev::expense::pulumi:providers:evil::evil","custom":true,"id":"0d7b1f6e-2f0a-4c52-9a51-1f0c6b8a7d33","type":"pulumi:providers:evil",
- "inputs":{"__internal":{"pluginDownloadURL":"%s"},"version":"1.0.0"},"outputs":{"version":"1.0.0"}},
+{"urn":"urn:pulumi:dev::expense::pulumi:providers:evil::evil","custom":true,"id":"0d7b1f6e-2f0a-4c52-9a51-1f0c6b8a7d33",
+ "type":"pulumi:providers:evil","inputs":{"__internal":{"pluginDownloadURL":"%s"},"version":"1.0.0"},"outputs":{"version":"1.0.0"}},
 {"urn":"urn:pulumi:dev::expense::evil:index:Thing::thing","custom":true,"id":"x","type":"evil:index:Thing",
  "provider":"urn:pulumi:dev::expense::pulumi:providers:evil::evil::0d7b1f6e-2f0a-4c52-9a51-1f0c6b8a7d33"}]}}`
 
-// Whoever can write a state, or name another, could have the engine run what it fetches from where the state says. With what the
-// workflows' install.sh sets the engine asks nobody.
+// Somebody who can write a state could have the engine fetch and run a plugin from a server that the state names. With the variables
+// that the workflows' install.sh sets, the engine fetches nothing.
 func TestAStatesPluginIsNotFetchedInAWorkflow(t *testing.T) {
 	tools, err := filepath.Abs("../../../.tools/bin")
 	require.NoError(t, err)

@@ -9,8 +9,8 @@ import (
 	"expense/rehearsal/internal/incluster"
 )
 
-// bridge is what the AWS model knows of Kubernetes: an EKS cluster is the control plane here, and an instance of a node
-// group is a node of it.
+// bridge joins the AWS model and Kubernetes: an EKS cluster is the control plane here, and an instance of a node group is one of its
+// nodes.
 type bridge struct {
 	controlPlane *controlplane.ControlPlane
 	controllers  *incluster.Controllers

@@ -16,8 +16,8 @@ import (
 )
 
 // sameUser lets only this user's processes connect. The engine reaches an attached provider by its port and has no credentials for
-// it, and the rehearsal runs what is in the cluster, such as the set-up's script: who else is on the machine must not write there.
-// Where the system has no list of connections with their users, as macOS, everybody is let in.
+// it, and the rehearsal runs scripts from the cluster, such as the set-up's: other users of the machine must not write there.
+// On a system without a list of connections and their users, such as macOS, everybody may connect.
 type sameUser struct {
 	credentials.TransportCredentials
 	// table is the list of connections.
@@ -37,20 +37,21 @@ func (s sameUser) ServerHandshake(connection net.Conn) (net.Conn, credentials.Au
 	return s.TransportCredentials.ServerHandshake(connection)
 }
 
-// Clone is what gRPC wants of credentials.
+// Clone is part of gRPC's interface.
 func (s sameUser) Clone() credentials.TransportCredentials {
 	return sameUser{s.TransportCredentials.Clone(), s.table}
 }
 
-// ClientHandshake is not for these: they are a server's.
+// ClientHandshake always fails: these are a server's credentials.
 func (s sameUser) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("credentials of a server")
 }
 
 // checkPeer looks for the peer's end of a connection in a table of /proc/net/tcp's form
 // (https://docs.kernel.org/networking/proc_net_tcp.html): local and remote address with the port in hexadecimal are the second and third
-// field, the user's ID is the eighth, the socket's inode the tenth. A socket that its process has closed has no inode and is shown as root's.
-// Going by ports alone leaves out how a kernel writes addresses; all that have them must be the user's.
+// field, the user's ID is the eighth, the socket's inode the tenth. A socket that its process has closed has no inode and is shown as
+// root's.
+// The ports alone are compared, because kernels write addresses differently. All connections with these ports must be the user's.
 func checkPeer(table string, peer, own net.Addr, user int) error {
 	file, err := os.Open(table)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,7 +66,9 @@ func checkPeer(table string, peer, own net.Addr, user int) error {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 10 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) || !strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", to.Port)) {
+		if len(fields) < 10 || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) || !strings.HasSuffix(
+			fields[2], fmt.Sprintf(":%04X", to.Port),
+		) {
 			continue
 		}
 		if fields[9] == "0" {

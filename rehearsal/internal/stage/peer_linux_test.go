@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// talk begins HTTP/2 with a port, and prints how much of an answer comes: whoever is let in gets the server's settings.
+// talk begins HTTP/2 with a port and prints the length of the answer. A client that may connect gets the server's settings.
 const talk = `trap '' PIPE
 exec 3<>"/dev/tcp/127.0.0.1/$0"
 printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0' >&3 2>/dev/null
 head -c 9 <&3 2>/dev/null | wc -c`
 
-// Each provider of a rehearsal is this user's alone.
+// Only this user can connect to a provider of a rehearsal.
 func TestEachProviderRefusesOthers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be somebody else")

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Another user of the machine could have the stand-ins write what the rehearsal then runs.
+// Otherwise another user of the machine could write scripts that the rehearsal then runs.
 func TestAnotherUsersConnectionIsRefused(t *testing.T) {
 	peer, own := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 0xABCD}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 0x1234}
 	table := func(rows ...string) string {
@@ -59,7 +59,7 @@ func TestAnotherUsersConnectionIsRefused(t *testing.T) {
 	assert.NoError(t, checkPeer(filepath.Join(t.TempDir(), "none"), peer, own, 1000), "macOS has no such table")
 }
 
-// What is refused gets no answer at all.
+// A refused connection gets no answer at all.
 func TestARefusedConnectionIsClosed(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "tcp")
 	require.NoError(t, os.WriteFile(table, nil, 0o600))
@@ -73,7 +73,7 @@ func TestARefusedConnectionIsClosed(t *testing.T) {
 	assert.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
 }
 
-// The engine itself is this user's.
+// The engine runs as this user.
 func TestThisUserIsLetIn(t *testing.T) {
 	port, stop, err := eksprovider.Serve(t.Context(), eksprovider.Options{}, grpc.Creds(onlySameUser()))
 	require.NoError(t, err)

@@ -9,11 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A folder of real plugins takes the place of the stand-ins for Kubernetes and the eks component, and never of the one for AWS.
+// Real plugins replace the stand-ins for Kubernetes and the eks component, never the one for AWS.
 func TestRealPlugins(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	for _, name := range []string{"resource-kubernetes-v4.33.0", "resource-kubernetes-v4.19.0", "resource-aws-v6.83.4", "resource-eks-v3.9.1.partial.lock"} {
+	for _, name := range []string{
+		"resource-kubernetes-v4.33.0", "resource-kubernetes-v4.19.0", "resource-aws-v6.83.4", "resource-eks-v3.9.1.partial.lock",
+	} {
 		require.NoError(t, os.Mkdir(filepath.Join(folder, name), 0o700))
 	}
 	for _, name := range []string{"resource-kubernetes-v4.33.0", "resource-kubernetes-v4.19.0", "resource-aws-v6.83.4"} {

@@ -9,11 +9,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// word takes the place of every secret.
+// word replaces every secret.
 const word = "not-a-real-token"
 
-// withoutSecrets is a stack's file without what only its owner can decrypt: in place of each secret there is a word, and nothing
-// says with what it was encrypted, so that the rehearsal's own passphrase is good for it
+// withoutSecrets replaces each secret of a stack's file, which only its owner can decrypt, by a word, and removes the keys that say how
+// it was encrypted: then the rehearsal's own passphrase will do
 // (https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/). secrets are the paths of the words, as `pulumi
 // config set --path` takes them.
 func withoutSecrets(data []byte) (plain []byte, secrets []string, err error) {
@@ -47,7 +47,7 @@ func withoutSecrets(data []byte) (plain []byte, secrets []string, err error) {
 	return plain, secrets, nil
 }
 
-// replaceSecrets puts the word in the place of each map with the one key secure, and says where they were.
+// replaceSecrets replaces each map whose only key is secure by the word, and returns their paths.
 func replaceSecrets(value *yaml.Node, at resource.PropertyPath) (paths []resource.PropertyPath) {
 	switch value.Kind {
 	case yaml.MappingNode:

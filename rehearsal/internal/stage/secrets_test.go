@@ -54,7 +54,7 @@ config:
 	assert.Equal(t, "# nothing\n", string(plain))
 }
 
-// A salt in the file is of a passphrase that no rehearsal knows, and a preview must not need it.
+// The file's salt belongs to a passphrase that the rehearsal does not know. A preview must work without it.
 func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	tools, err := filepath.Abs("../../../.tools/bin")
 	require.NoError(t, err)
@@ -64,14 +64,18 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	path := tools + string(os.PathListSeparator) + os.Getenv("PATH")
 	environment := func(dir, passphrase string) []string {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "state"), 0o700))
-		return append(withoutCloud(os.Environ()), "PATH="+path, "PULUMI_HOME="+filepath.Join(dir, "home"), "PULUMI_BACKEND_URL=file://"+filepath.Join(dir, "state"),
+		return append(withoutCloud(os.Environ()), "PATH="+path, "PULUMI_HOME="+filepath.Join(dir, "home"),
+			"PULUMI_BACKEND_URL=file://"+filepath.Join(dir, "state"),
 			"PULUMI_CONFIG_PASSPHRASE="+passphrase, "PULUMI_SKIP_UPDATE_CHECK=true")
 	}
 	theirs, project := t.TempDir(), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(project, "Pulumi.yaml"), []byte("name: expense\nruntime: go\n"), 0o600))
 	for _, args := range [][]string{
 		{"stack", "init", "dev"},
-		{"config", "set-all", "--stack", "dev", "--path", "--plaintext", "aws:region=us-east-1", "--secret", "expense:webSecret.API_TOKEN=mine", "--secret", `expense:webSecret["a.b"]=mine`},
+		{
+			"config", "set-all", "--stack", "dev", "--path", "--plaintext", "aws:region=us-east-1", "--secret", "expense:webSecret.API_TOKEN=mine",
+			"--secret", `expense:webSecret["a.b"]=mine`,
+		},
 	} {
 		command := exec.Command(filepath.Join(tools, "pulumi"), append(args, "--non-interactive")...)
 		command.Dir, command.Env = project, environment(theirs, "theirs")
@@ -88,7 +92,7 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	require.NoError(t, os.Mkdir(s.project(), 0o700))
 	require.NoError(t, s.copyFiles(project, "dev", "expense"))
 	require.NoError(t, s.Pulumi(t.Context(), "stack", "init", "dev"), s.Out)
-	// Twice, as a preview does for the base and for what is compared with it.
+	// Twice, as a preview does: for the base and for the change.
 	for range 2 {
 		require.NoError(t, s.copyFiles(project, "dev", "expense"))
 		require.NoError(t, s.Configure(t.Context()), s.Out)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The settings are those of the copy that Pulumi works with, whatever it has encrypted, and what it leaves to the program has the
-// program's default.
+// The settings are read from the copy that Pulumi works with, encrypted values included. A setting that it lacks has the program's
+// default.
 func TestTheSettingsAreTheCopysWithTheProgramsDefaults(t *testing.T) {
 	s := &Stage{Dir: t.TempDir(), stack: "dev"}
 	require.NoError(t, os.Mkdir(s.project(), 0o700))
@@ -24,12 +24,16 @@ func TestTheSettingsAreTheCopysWithTheProgramsDefaults(t *testing.T) {
 	file := filepath.Join(s.project(), "Pulumi.dev.yaml")
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	text := strings.NewReplacer("publicAccess: true", "publicAccess: true\n        publicAccessCidrs: [203.0.113.7/32]", "minReplicas: 2\n", "\n").
+	text := strings.NewReplacer(
+		"publicAccess: true", "publicAccess: true\n        publicAccessCidrs: [203.0.113.7/32]", "minReplicas: 2\n", "\n",
+	).
 		Replace(string(data)) + "    expense:webSecret:\n        API_TOKEN:\n            secure: v1:abc:def\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	settings, err := s.Settings()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"use1-az1", "use1-az2"}, settings.Network.Zones)
 	assert.Equal(t, config.Spot, settings.Cluster.NodeGroups["expense"].CapacityType)
-	assert.Equal(t, []int{config.Defaults().Workloads.Web.MinReplicas, 4}, []int{settings.Workloads.Web.MinReplicas, settings.Workloads.Web.MaxReplicas})
+	assert.Equal(
+		t, []int{config.Defaults().Workloads.Web.MinReplicas, 4}, []int{settings.Workloads.Web.MinReplicas, settings.Workloads.Web.MaxReplicas},
+	)
 }

@@ -56,7 +56,7 @@ func forget(t *testing.T, s *stage.Stage, of, on []string) (taken int) {
 	return taken
 }
 
-// left are the things of a type in the account, what AWS keeps by design included.
+// left returns the things of a type in the account, those that AWS keeps by design included.
 func left(s *stage.Stage, typ string) (ids []string) {
 	for _, item := range s.Model.Inventory() {
 		if item.Type == typ {
@@ -66,7 +66,7 @@ func left(s *stage.Stage, typ string) (ids []string) {
 	return ids
 }
 
-// disorder destroys the stack and is what is said of the order.
+// disorder destroys the stack. It returns the complaint about the order, and the destroy's own error.
 func disorder(t *testing.T, s *stage.Stage) (order, destroyed error) {
 	log := filepath.Join(s.Dir, "destroy.json")
 	destroyed = s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log)
@@ -77,14 +77,13 @@ func disorder(t *testing.T, s *stage.Stage) (order, destroyed error) {
 	return order, destroyed
 }
 
-// A dependency that the program forgot is seen in the order, and in what AWS is left with. That nothing is left when none is
-// forgotten, every other destroy here shows.
+// A forgotten dependency shows in the order, and in what stays in AWS. Every other destroy here leaves nothing.
 func TestAForgottenDependencyIsSeen(t *testing.T) {
 	for name, c := range map[string]struct {
 		of, on    []string // the first forget the second
 		disorder  string
-		leftovers string // a type in the account of which something does not go
-		blocks    bool   // what is left is in the way of the rest
+		leftovers string // the type of something that stays in the account
+		blocks    bool   // what stays blocks the rest
 	}{
 		"nodes that outlive their network plugin": {
 			of: []string{"aws:eks/nodeGroup:NodeGroup"}, on: []string{"aws:eks/addon:Addon"},
@@ -110,60 +109,65 @@ func TestAForgottenDependencyIsSeen(t *testing.T) {
 	}
 }
 
-// What goes too early because the program made it too late: the engine deletes first what came last.
+// What the program makes too late goes too early: the engine deletes first what it made last.
 func TestWhatIsMadeTooLateGoesTooEarly(t *testing.T) {
-	for name, c := range map[string]struct {
+	s, _, _ := newPlay(t)
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
+	cases := map[string]struct {
 		late, after string // the first is made after the second, and nobody waits for it
 		disorder    string
-		leftovers   string // a type in the account of which one does not go
+		leftovers   string // the type of the one thing that stays in the account
 	}{
 		"the CSI driver before the claim": {
 			late: "aws:eks/addon:Addon expense-pod-aws-ebs-csi-driver", after: "kubernetes:core/v1:PersistentVolumeClaim",
-			disorder:  "kubernetes:core/v1:PersistentVolumeClaim multi-container was not gone when aws:eks/addon:Addon expense-pod-aws-ebs-csi-driver began to go",
+			disorder: "kubernetes:core/v1:PersistentVolumeClaim multi-container was not gone when " +
+				"aws:eks/addon:Addon expense-pod-aws-ebs-csi-driver began to go",
 			leftovers: "aws:ebs/volume:Volume",
 		},
 		"the log group before the cluster, whose name it takes": {
 			late: "aws:cloudwatch/logGroup:LogGroup expense-control-plane", after: "aws:eks/cluster:Cluster",
-			disorder:  "aws:eks/cluster:Cluster expense-eksCluster was not gone when aws:cloudwatch/logGroup:LogGroup expense-control-plane began to go",
+			disorder: "aws:eks/cluster:Cluster expense-eksCluster was not gone when " +
+				"aws:cloudwatch/logGroup:LogGroup expense-control-plane began to go",
 			leftovers: "aws:cloudwatch/logGroup:LogGroup",
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, _, _ := newPlay(t)
-			require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-			require.Positive(t, forget(t, s, []string{"*"}, []string{c.late}))
-			edit(t, s, func(deployment map[string]any) {
-				var late map[string]any
-				var after any
-				resources := slices.DeleteFunc(deployment["resources"].([]any), func(r any) bool {
-					resource := r.(map[string]any)
-					switch urn := resource["urn"].(string); {
-					case fits(urn, []string{c.late}):
-						late = resource
-						return true
-					case fits(urn, []string{c.after}):
-						after = urn
-					}
-					return false
-				})
-				late["dependencies"] = []any{after}
-				deployment["resources"] = append(resources, late)
+	}
+	for _, c := range cases {
+		require.Positive(t, forget(t, s, []string{"*"}, []string{c.late}))
+		edit(t, s, func(deployment map[string]any) {
+			var late map[string]any
+			var after any
+			resources := slices.DeleteFunc(deployment["resources"].([]any), func(r any) bool {
+				resource := r.(map[string]any)
+				switch urn := resource["urn"].(string); {
+				case fits(urn, []string{c.late}):
+					late = resource
+					return true
+				case fits(urn, []string{c.after}):
+					after = urn
+				}
+				return false
 			})
-			order, destroyed := disorder(t, s)
-			assert.NoError(t, destroyed, "nothing is in the way, and so nobody would know")
+			late["dependencies"] = []any{after}
+			deployment["resources"] = append(resources, late)
+		})
+	}
+	order, destroyed := disorder(t, s)
+	assert.NoError(t, destroyed, "nothing is in the way, and so nobody would know")
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
 			assert.ErrorContains(t, order, c.disorder)
 			assert.Len(t, left(s, c.leftovers), 1)
 		})
 	}
 }
 
-// A load balancer goes with its Service while the cluster is there to see to it. Of a Service that no state knows, such as
-// one applied by hand outside the stack's namespaces, it stays with its groups, and pins the network.
+// The cluster deletes a load balancer with its Service. If no state knows the Service, such as one applied by hand outside the stack's
+// namespaces, the load balancer and its groups outlive the cluster, and the network cannot be deleted.
 func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
 	s, _, _ := newPlay(t)
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:workloads.web.public", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	// The namespace too: it would take the Service with it.
+	// The namespace too: its deletion would delete the Service.
 	forgotten := []string{"kubernetes:core/v1:Service web", "kubernetes:core/v1:Namespace project"}
 	require.Positive(t, forget(t, s, []string{"kubernetes:*"}, forgotten))
 	edit(t, s, func(deployment map[string]any) {
@@ -182,7 +186,7 @@ func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
 	}
 }
 
-// A log in which a rule has nothing to look at is not one of this program's destroy.
+// If a rule finds no pair in a log, the log is not of this program's destroy.
 func TestAnOrderOfNothingIsNone(t *testing.T) {
 	pairs, err := inOrder(strings.NewReader(""))
 	assert.Zero(t, pairs)

@@ -20,12 +20,15 @@ import (
 	"google.golang.org/grpc"
 )
 
-// newPlay is a play of the dev stack on a stage of its own, before its first step.
-func newPlay(t *testing.T) (*stage.Stage, *Play, *output) { return interceptedPlay(t, nil) }
+// newPlay is a play of the dev stack on a stage of its own, before its first step. Nobody interrupts its commands.
+func newPlay(t *testing.T) (*stage.Stage, *Play, *output) {
+	return playWith(t, func(options *stage.Options) { options.SaveAtEnd = true })
+}
 
-func interceptedPlay(t *testing.T, intercept grpc.UnaryServerInterceptor) (*stage.Stage, *Play, *output) {
+func playWith(t *testing.T, set func(*stage.Options)) (*stage.Stage, *Play, *output) {
 	options, out := stagetest.Options(t), &output{}
-	options.Out, options.Intercept = out, intercept
+	options.Out = out
+	set(&options)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(out.String())
@@ -35,7 +38,7 @@ func interceptedPlay(t *testing.T, intercept grpc.UnaryServerInterceptor) (*stag
 	return s, New(s, options.Stack), out
 }
 
-// output is what Pulumi printed so far, for whoever waits for a line of it.
+// output is what Pulumi has printed so far. It can be read while Pulumi writes.
 type output struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -53,7 +56,7 @@ func (o *output) String() string {
 	return o.buffer.String()
 }
 
-// made is what the program made in the account, apart from what AWS keeps by design.
+// made returns what the program made in the account, without what AWS keeps by design.
 func made(s *stage.Stage) []string {
 	var out []string
 	for _, item := range s.Model.Inventory() {
@@ -64,7 +67,7 @@ func made(s *stage.Stage) []string {
 	return out
 }
 
-// A wrong setting ends every command with an error that lists all that is wrong, and nothing has been made.
+// With wrong settings every command fails with an error that lists all of them, and makes nothing.
 func TestBadSettingsMakeNothing(t *testing.T) {
 	s, _, _ := newPlay(t)
 	for path, value := range map[string]string{
@@ -78,7 +81,8 @@ func TestBadSettingsMakeNothing(t *testing.T) {
 		var failure *stage.PulumiError
 		require.ErrorAs(t, err, &failure)
 		for _, path := range []string{
-			"network.zones[0]", "cluster.nodeGroups.expense", "logging.domain.zoneCount", "workloads.images.nginx", "cluster.logRetentionDays", "network.cidr",
+			"network.zones[0]", "cluster.nodeGroups.expense", "logging.domain.zoneCount", "workloads.images.nginx", "cluster.logRetentionDays",
+			"network.cidr",
 		} {
 			assert.Contains(t, failure.Output, path)
 		}
@@ -91,7 +95,7 @@ func interrupted(t *testing.T, urn string) (*stage.Stage, *Play) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	cancelled := make(chan struct{})
 	end := sync.OnceFunc(func() { close(cancelled) })
-	s, play, _ := interceptedPlay(t, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	intercept := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if strings.HasSuffix(info.FullMethod, "/Cancel") {
 			defer end()
 		}
@@ -103,13 +107,14 @@ func interrupted(t *testing.T, urn string) (*stage.Stage, *Play) {
 			}
 		}
 		return handle(ctx, req)
-	})
+	}
+	s, play, _ := playWith(t, func(options *stage.Options) { options.Intercept = intercept })
 	require.Error(t, s.Pulumi(ctx, "up", "--yes", "--skip-preview"), "an interrupted update is no success")
 	require.NotEmpty(t, made(s))
 	return s, play
 }
 
-// Ctrl-C in the middle: what AWS was making is in the state, so that `up` goes on and `destroy` finds all of it.
+// After Ctrl-C in the middle, the state has what AWS was making: `up` goes on, and `destroy` finds all of it.
 func TestUpGoesOnAfterCtrlC(t *testing.T) {
 	s, play := interrupted(t, "aws:eks/cluster:Cluster::expense-eksCluster")
 
@@ -125,53 +130,52 @@ func TestUpGoesOnAfterCtrlC(t *testing.T) {
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
-// And whoever has seen enough after Ctrl-C can destroy at once.
+// After Ctrl-C one can also destroy at once.
 func TestDestroyAfterCtrlC(t *testing.T) {
 	_, play := interrupted(t, "aws:eks/nodeGroup:NodeGroup::expense-use1-az1")
 	require.NoError(t, play.Destroy(t.Context()))
 }
 
-// What a controller in the cluster made, no state knows of: the load balancer must be gone before the network can go.
-func TestThePublicLoadBalancerGoesWithItsService(t *testing.T) {
-	s, play, _ := newPlay(t)
-	const balancer, targetGroup, logGroup = "aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup", "aws:cloudwatch/logGroup:LogGroup"
-	for path, value := range map[string]string{"expense:workloads.web.public": "true", "expense:logging.dashboards.enabled": "true"} {
-		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", path, value))
-	}
-	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	assert.Len(t, left(s, balancer), 1)
-	assert.Len(t, left(s, targetGroup), 2, "one for each port")
-	require.NoError(t, play.Destroy(t.Context()))
-	for _, typ := range []string{balancer, targetGroup, logGroup} {
-		assert.Empty(t, left(s, typ))
-	}
-}
-
-// A stack grows by a zone: the network in place, the nodes by a successor that has the zone too.
-func TestAZoneCanBeAppended(t *testing.T) {
+// Changes of a stack that is up, one after the other.
+func TestAStackThatIsUpChanges(t *testing.T) {
 	s, play, out := newPlay(t)
-	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:network.zones[2]", "use1-az4"))
-	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	assert.Contains(t, out.String(), "aws:ec2:Subnet expense-private-use1-az4 created")
-	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--expect-no-changes"))
-	require.NoError(t, play.Destroy(t.Context()))
-}
+	up := func(t *testing.T, settings ...string) {
+		for _, setting := range settings {
+			path, value, _ := strings.Cut(setting, "=")
+			require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:"+path, value))
+		}
+		require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"), settings)
+	}
+	up(t)
+	t.Run("the search for drift tells it from a failure", func(t *testing.T) { searchForDrift(t, s) })
 
-// A stack that is up turns its dashboards on, then audit logs, on and off, and then renames its domain, each at the first try: nothing new
-// is named by what OpenSearch is asked seconds later.
-func TestTheDomainChangesAtTheFirstTry(t *testing.T) {
-	s, _, out := newPlay(t)
-	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
-	for _, setting := range [][2]string{{"dashboards.enabled", "true"}, {"domain.auditLogs", "true"}, {"domain.auditLogs", "false"}, {"domain.name", "renamed"}} {
-		require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:logging."+setting[0], setting[1]))
-		require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"), setting[0])
-		if setting[0] == "domain.auditLogs" {
-			assert.Equal(t, setting[1], fmt.Sprint(auditLogs(t, s)))
+	// Dashboards are turned on, then audit logs on and off, and the domain is renamed. Each succeeds at the first try: no request to
+	// OpenSearch names something that was made seconds before.
+	for _, setting := range []string{"dashboards.enabled=true", "domain.auditLogs=true", "domain.auditLogs=false", "domain.name=renamed"} {
+		up(t, "logging."+setting)
+		if name, value, _ := strings.Cut(setting, "="); name == "domain.auditLogs" {
+			assert.Equal(t, value, fmt.Sprint(auditLogs(t, s)))
 			require.NoError(t, s.Pulumi(t.Context(), "preview", "--refresh", "--expect-no-changes"))
 		}
 	}
 	assert.Contains(t, out.String(), "aws:opensearch:Domain expense created replacement")
+
+	// A controller in the cluster makes the load balancer, so no state knows it. It must be gone before the network can go.
+	const balancer, targetGroup, logGroup = "aws:lb/loadBalancer:LoadBalancer", "aws:lb/targetGroup:TargetGroup",
+		"aws:cloudwatch/logGroup:LogGroup"
+	up(t, "workloads.web.public=true")
+	assert.Len(t, left(s, balancer), 1)
+	assert.Len(t, left(s, targetGroup), 2, "one for each port")
+
+	// The stack grows by a zone: the network is changed in place, the node groups are replaced by ones with the zone.
+	up(t, "network.zones[2]=use1-az4")
+	assert.Contains(t, out.String(), "aws:ec2:Subnet expense-private-use1-az4 created")
+	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--expect-no-changes"))
+
+	require.NoError(t, play.Destroy(t.Context()))
+	for _, typ := range []string{balancer, targetGroup, logGroup} {
+		assert.Empty(t, left(s, typ))
+	}
 }
 
 // auditLogs tells whether the domain publishes them in AWS.
@@ -186,7 +190,7 @@ func auditLogs(t *testing.T, s *stage.Stage) bool {
 	return false
 }
 
-// A check that cannot fail is worth nothing: what a destroy would have left is found, by name.
+// The check for leftovers can fail: it names what a destroy would have left.
 func TestLeftoversAreFound(t *testing.T) {
 	s, play, _ := newPlay(t)
 	_, err := s.Model.CreateVolume("expense", "us-east-1a", 1, true, nil)

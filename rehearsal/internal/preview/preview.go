@@ -110,7 +110,9 @@ func open(ctx context.Context, options Options, stack string) (*comparison, erro
 	if account.ID() == "" {
 		account, _, _ = config.FileAccount(options.Project, stack)
 	}
-	s, err := stage.New(ctx, stage.Options{Project: from, Stack: stack, Account: account.ID(), Tools: options.Tools, Out: io.Discard})
+	s, err := stage.New(ctx, stage.Options{
+		Project: from, Stack: stack, Account: account.ID(), Tools: options.Tools, Out: io.Discard, SaveAtEnd: true,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -311,10 +311,9 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
 		lines := whats(stack)
 		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds[0] -> [unknown]"))
-		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: "+
-			"cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
+		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
 		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, "+
-			"spec.egress[0].to[0].ipBlock.cidr: 192.168.0.0/16 -> 10.20.0.0/16")
+			"spec.egress[0].to[0].ipBlock.cidr: 192.168.32.0/19 -> 10.20.32.0/19, spec.egress[0].to[1].ipBlock.cidr: 192.168.96.0/19 -> 10.20.96.0/19")
 
 		// Acknowledged in the commit, it passes; in the next one, and for another range, it does not.
 		acknowledged := r.on(base, cidr, edit{change.AcknowledgementsFile, "", acknowledge(t, verdict.Stopped)})
@@ -341,10 +340,6 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
 		assert.Equal(t, "replace, deleted first: engineVersion: OpenSearch_2.19 -> OpenSearch_2.17", verdict.Stopped[0].Cause)
 	})
-	t.Run("another key for the cluster", func(t *testing.T) {
-		_, verdict := preview(t, edit{"cluster/controlplane.go", "kms.NewKey(ctx, name,", `kms.NewKey(ctx, name+"-another",`})
-		assert.Equal(t, map[string]int{"KMS key": 1, "key of the control plane": 1}, kinds(verdict.Stopped))
-	})
 	t.Run("the namespace", func(t *testing.T) {
 		_, verdict := preview(t, edit{devFile, "namespace: project", "namespace: another"})
 		assert.Equal(t, map[string]int{"namespace": 1, "persistent volume claim": 1}, kinds(verdict.Stopped))
@@ -369,6 +364,10 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		}
 		assert.Positive(t, checked)
 	})
+	t.Run("another key for the cluster", func(t *testing.T) {
+		_, verdict := preview(t, edit{"cluster/controlplane.go", "kms.NewKey(ctx, name,", `kms.NewKey(ctx, name+"-another",`})
+		assert.Equal(t, map[string]int{"KMS key": 1, "key of the control plane": 1}, kinds(verdict.Stopped))
+	})
 	t.Run("instance types without a successor", func(t *testing.T) {
 		stack, verdict := preview(t, instanceTypes, deletedFirst)
 		assert.Equal(t, []string{
@@ -383,6 +382,33 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, map[string]int{"OpenSearch domain": 1}, kinds(verdict.Stopped))
 		assert.Equal(t, "delete", verdict.Stopped[0].Cause)
 		assert.Contains(t, whats(stack), "aws:opensearch/domain:Domain expense-another: create")
+	})
+	// The estimate of a destroy is worth something only if the engine deletes in these layers. It ends the stack.
+	t.Run("the engine deletes in the layers of the estimate", func(t *testing.T) {
+		state, err := c.stage.State(t.Context())
+		require.NoError(t, err)
+		resources := estimate.FromState(state)
+		log := filepath.Join(t.TempDir(), "events.json")
+		require.NoError(t, c.stage.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log))
+
+		events, err := os.Open(log)
+		require.NoError(t, err)
+		defer events.Close()
+		began, ended, err := change.Order(events)
+		require.NoError(t, err)
+		pairs := 0
+		operations := estimate.Destroy(resources).Operations
+		for _, first := range operations {
+			for _, then := range operations {
+				if first.Start < then.Start && first.End <= then.Start {
+					require.Contains(t, ended, first.URN)
+					require.Contains(t, began, then.URN)
+					assert.Less(t, ended[first.URN], began[then.URN], "%s before %s", first.Name, then.Name)
+					pairs++
+				}
+			}
+		}
+		assert.Greater(t, pairs, 1_000)
 	})
 }
 
@@ -407,49 +433,47 @@ func acknowledge(t *testing.T, findings []change.Finding) string {
 	return string(data)
 }
 
-// A stack that names its real account is rehearsed as if that were the model's, and another account is refused as on AWS.
-func TestAStackThatNamesItsAccountIsRehearsedInIt(t *testing.T) {
+// A base of other settings, which bear with each other.
+func TestABaseOfOtherSettingsComesUp(t *testing.T) {
 	r := newRepository(t)
-	const allowed = "  aws:allowedAccountIds: ['999999999999']\n"
-	const assumed = "  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n"
-	base := r.on("main", edit{devFile, region, region + allowed + "  aws:profile: work\n" + assumed})
+	const (
+		allowed = "  aws:allowedAccountIds: ['999999999999']\n"
+		role    = "  aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/Deploy'}\n"
+	)
+	base := r.on("main", noAutoscaler,
+		edit{devFile, region, region + allowed + "  aws:profile: work\n" + role},
+		edit{devFile, "[m5.large]", "[c3.large, c4.large, c5.large, c5d.large, c5n.large, c5a.large, c99z.large]"})
 	c := r.open(base, "dev")
-	stack, err := c.preview(t.Context(), r.checkout(base))
-	require.NoError(t, err)
-	assert.Empty(t, whats(stack))
-	state, err := c.stage.Output(t.Context(), "stack", "export")
-	require.NoError(t, err)
-	assert.Contains(t, string(state), "arn:aws:eks:us-east-1:999999999999:cluster/expense")
 
-	other := r.on(base, edit{devFile, assumed, ""}, edit{devFile, "['999999999999']", "['888888888888']"})
-	_, err = c.preview(t.Context(), r.checkout(other))
-	var failure *stage.PulumiError
-	require.ErrorAs(t, err, &failure)
-	assert.Contains(t, failure.Output, "AWS account ID not allowed: 999999999999")
-}
+	// A stack that names its real account is rehearsed as if that were the model's, and another account is refused as on AWS.
+	t.Run("its account is the model's", func(t *testing.T) {
+		stack, err := c.preview(t.Context(), r.checkout(base))
+		require.NoError(t, err)
+		assert.Empty(t, whats(stack))
+		state, err := c.stage.Output(t.Context(), "stack", "export")
+		require.NoError(t, err)
+		assert.Contains(t, string(state), "arn:aws:eks:us-east-1:999999999999:cluster/expense")
 
-// Without the autoscaler the desired size is the program's own.
-func TestASizeWithoutTheAutoscalerIsAnUpdate(t *testing.T) {
-	r := newRepository(t)
-	base := r.on("main", noAutoscaler)
-	c := r.open(base, "dev")
-	stack, err := c.preview(t.Context(), r.checkout(r.on(base, desiredSize)))
-	require.NoError(t, err)
-	assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.desiredSize: 1 -> 2")}, whats(stack))
-}
-
-// eksctl's own spot list, and a type that is in no list: a base with them comes up, and its estimate says which have no price.
-func TestABaseWithAnyInstanceTypesComesUp(t *testing.T) {
-	r := newRepository(t)
-	base := r.on("main", edit{devFile, "[m5.large]", "[c3.large, c4.large, c5.large, c5d.large, c5n.large, c5a.large, c99z.large]"})
-	c := r.open(base, "dev")
-	stack, err := c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "maxSize: 5", "maxSize: 6"})))
-	require.NoError(t, err)
-	assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.maxSize: 2 -> 3")}, whats(stack))
-	assert.Equal(t, []string{
-		"nodes expense-use1-az1: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
-		"nodes expense-use1-az2: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
-	}, stack.Estimate.After.Bill.Unpriced)
+		_, err = c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, role, ""}, edit{devFile, "['999999999999']", "['888888888888']"})))
+		var failure *stage.PulumiError
+		require.ErrorAs(t, err, &failure)
+		assert.Contains(t, failure.Output, "AWS account ID not allowed: 999999999999")
+	})
+	t.Run("without the autoscaler the desired size is the program's own", func(t *testing.T) {
+		stack, err := c.preview(t.Context(), r.checkout(r.on(base, desiredSize)))
+		require.NoError(t, err)
+		assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.desiredSize: 1 -> 2")}, whats(stack))
+	})
+	// eksctl's own spot list, and a type that is in no list.
+	t.Run("the estimate says which instance types have no price", func(t *testing.T) {
+		stack, err := c.preview(t.Context(), r.checkout(r.on(base, edit{devFile, "maxSize: 5", "maxSize: 6"})))
+		require.NoError(t, err)
+		assert.Equal(t, []string{nodeGroupChange("az2", "update, scalingConfig.maxSize: 2 -> 3")}, whats(stack))
+		assert.Equal(t, []string{
+			"nodes expense-use1-az1: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
+			"nodes expense-use1-az2: c3.large, c4.large, c5d.large, c5n.large, c99z.large, of which the table has no price",
+		}, stack.Estimate.After.Bill.Unpriced)
+	})
 }
 
 func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
@@ -474,9 +498,9 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 		assert.Zero(t, stack.Estimate.Apply.Total)
 	}
 	assert.True(t, result.Verdict.Passes())
-	costs, err := os.ReadFile(filepath.Join(project, "docs", "costs.md"))
+	costs, err := os.ReadFile("../../../docs/costs.md")
 	require.NoError(t, err)
-	readme, err := os.ReadFile(filepath.Join(project, "README.md"))
+	readme, err := os.ReadFile("../../../README.md")
 	require.NoError(t, err)
 	var bills [2]estimate.Bill
 	for i, stack := range result.Stacks {
@@ -487,36 +511,6 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 	for _, bill := range bills {
 		assert.Contains(t, string(readme), fmt.Sprintf("about %.0f USD", 10*math.Round(bill.Monthly/10)))
 	}
-}
-
-// The estimate of a destroy is worth something only if the engine deletes in these layers.
-func TestTheEngineDeletesInTheLayersOfTheEstimate(t *testing.T) {
-	r := newRepository(t)
-	c := r.open("main", "dev")
-	state, err := c.stage.State(t.Context())
-	require.NoError(t, err)
-	resources := estimate.FromState(state)
-	log := filepath.Join(t.TempDir(), "events.json")
-	require.NoError(t, c.stage.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--event-log", log))
-
-	events, err := os.Open(log)
-	require.NoError(t, err)
-	defer events.Close()
-	began, ended, err := change.Order(events)
-	require.NoError(t, err)
-	pairs := 0
-	operations := estimate.Destroy(resources).Operations
-	for _, first := range operations {
-		for _, then := range operations {
-			if first.Start < then.Start && first.End <= then.Start {
-				require.Contains(t, ended, first.URN)
-				require.Contains(t, began, then.URN)
-				assert.Less(t, ended[first.URN], began[then.URN], "%s before %s", first.Name, then.Name)
-				pairs++
-			}
-		}
-	}
-	assert.Greater(t, pairs, 1_000)
 }
 
 func TestAStackThatTheBaseDoesNotHaveIsNew(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package stage sets up a rehearsal: the program, the real Pulumi CLI and a real Kubernetes control plane on one side, the
-// stand-ins for AWS on the other, all on loopback and in one temporary folder. What is played on it is the caller's.
+// stand-ins for AWS on the other, all on loopback and in one temporary folder. The caller decides what to play.
 package stage
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,7 +37,7 @@ import (
 // Options say what to set up.
 type Options struct {
 	// Project is the folder with the program, Pulumi.yaml and the stack's file. The program is built into its folder bin,
-	// as by `pulumi up`; nothing else there is written to.
+	// as by `pulumi up`; nothing else is written there.
 	Project string
 	// Stack is the name of the stack and of its file, Pulumi.STACK.yaml.
 	Stack string
@@ -44,14 +45,16 @@ type Options struct {
 	Tools string
 	// Out receives what Pulumi prints.
 	Out io.Writer
-	// Account is the ID of the account that the model is; default the one that the stack's file names, or else the model's own. A
-	// real account's settings are then rehearsed as they are.
+	// Account is the ID of the model's account. Default: the one that the stack's file names, so that its settings are rehearsed as they
+	// are, or else the model's own.
 	Account string
-	// Plugins, if there is one, is a folder of real plugins, laid out as ~/.pulumi/plugins. Of the stand-ins for the eks component
-	// and for Kubernetes, those are left out for which it has a plugin. AWS stays the model.
+	// Plugins is a folder of real plugins, laid out as ~/.pulumi/plugins, or empty. A plugin for eks or kubernetes replaces the
+	// stand-in. AWS stays the model.
 	Plugins string
-	// Intercept, if there is one, is called for every request that the engine sends to the stand-ins for AWS and Kubernetes.
+	// Intercept, if set, is called for every request of the engine to the stand-ins for AWS and Kubernetes.
 	Intercept grpc.UnaryServerInterceptor
+	// SaveAtEnd has the engine write the state only at the end of a command. That is cheaper, but needs commands that nobody interrupts.
+	SaveAtEnd bool
 }
 
 // Stage is a rehearsal that has been set up.
@@ -61,13 +64,13 @@ type Stage struct {
 	Model        *awsmodel.Model
 	ControlPlane *controlplane.ControlPlane
 	Controllers  *incluster.Controllers
-	// Tools is the folder with the built tools, Source the one of the project whose program is used.
+	// Tools is the folder with the built tools, Source the folder of the project whose program is used.
 	Tools, Source string
 	// Out receives what Pulumi prints.
 	Out io.Writer
 
 	stack string
-	// secrets are the paths of those in the stack's file.
+	// secrets are the paths of the secrets in the stack's file.
 	secrets []string
 	env     []string
 	stop    []func()
@@ -79,7 +82,7 @@ type Stage struct {
 //go:embed aws.sh
 var awsCLI string
 
-// New sets a stage up. What it started is stopped again when it fails.
+// New sets a stage up. If it fails, it stops what it has started.
 func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	dir, err := os.MkdirTemp("", "rehearsal-")
 	if err != nil {
@@ -106,7 +109,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	}
 	s.stop = append(s.stop, s.ControlPlane.Stop)
 	if options.Account == "" {
-		// What is wrong with the keys, the program says itself.
+		// The program itself reports wrong keys.
 		account, _, _ := config.FileAccount(options.Project, options.Stack)
 		options.Account = account.ID()
 	}
@@ -119,7 +122,7 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 	return s, nil
 }
 
-// startProviders starts the model and the three provider stand-ins, and makes the environment in which Pulumi finds them.
+// startProviders starts the model and the three stand-ins for providers, and sets the environment in which Pulumi finds them.
 func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	bridge := &bridge{controlPlane: s.ControlPlane}
 	s.Model = awsmodel.New(awsmodel.Options{
@@ -162,7 +165,8 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 	}
 
 	if options.Plugins != "" && len(attached) == 3 {
-		return fmt.Errorf("folder %s has no plugin in place of a stand-in: it needs resource-kubernetes-v%s or resource-eks-v%s, as ~/.pulumi/plugins has after `pulumi plugin install resource kubernetes %s`",
+		return fmt.Errorf("folder %s has no plugin in place of a stand-in: it needs resource-kubernetes-v%s or resource-eks-v%s, as "+
+			"~/.pulumi/plugins has after `pulumi plugin install resource kubernetes %s`",
 			options.Plugins, kubeprovider.Version, eksprovider.Version, kubeprovider.Version)
 	}
 
@@ -183,27 +187,29 @@ func (s *Stage) startProviders(ctx context.Context, options Options) error {
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
 		"PULUMI_DEBUG_PROVIDERS="+strings.Join(attached, ","),
 		"PULUMI_DEBUG_COMMANDS=true", // for --event-log, which it hides otherwise
+		"PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true",
+		"PULUMI_SKIP_CHECKPOINTS="+strconv.FormatBool(options.SaveAtEnd),
 	)
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return err
 	}
 	if options.Plugins != "" {
-		// The component asks for an older kubernetes plugin than the program does: this way the newest is good for both.
+		// The component asks for an older kubernetes plugin than the program does. With this the engine uses the newest for both.
 		s.env = append(s.env, "PULUMI_ENABLE_LEGACY_PLUGIN_SEARCH=true")
 		if err := os.Symlink(options.Plugins, filepath.Join(home, "plugins")); err != nil {
 			return err
 		}
 	}
 	return errors.Join(
-		// A file in the place of the folder of the CLI's own logs, which nobody reads here: it then does without.
+		// A file where the CLI would make the folder of its logs, which nobody reads here. It then writes none.
 		os.WriteFile(filepath.Join(home, "logs"), nil, 0o600),
 		os.WriteFile(aws, []byte(awsCLI), 0o700),
 		os.WriteFile(filepath.Join(bin, "token.json"), token, 0o600),
 	)
 }
 
-// realPlugin names the folder's plugins of a name, of which the engine takes the newest; "" is none. There is none for AWS: no
-// rehearsal shall reach an account.
+// realPlugin lists the folder's plugins of a name; the engine takes the newest. It never finds one for AWS: no rehearsal may reach an
+// account.
 func realPlugin(folder, name string) string {
 	var found []string
 	if folder != "" && name != "aws" {
@@ -215,7 +221,7 @@ func realPlugin(folder, name string) string {
 	return strings.Join(slices.Compact(found), ", ")
 }
 
-// withoutCloud is the environment without what points at a real account, cluster or Pulumi backend.
+// withoutCloud removes from an environment the variables that point at a real account, cluster or Pulumi backend.
 func withoutCloud(environment []string) []string {
 	var out []string
 	for _, entry := range environment {
@@ -226,15 +232,14 @@ func withoutCloud(environment []string) []string {
 	return out
 }
 
-// Use puts a version of the project on the stage: what Pulumi does from then on runs the program of that folder, with its
-// files, against the state that is there. The two Pulumi files are copied, so that what Pulumi writes to the stack's file
-// (its salt, the settings of Configure) stays in the rehearsal; after another version they have to be made again. Of the stack's
-// secrets only the names are copied.
+// Use puts a version of the project on the stage. From then on Pulumi runs the program of that folder, with its files, against the
+// present state. The two Pulumi files are copied, so that what Pulumi writes to the stack's file (its salt, the settings of Configure)
+// stays in the rehearsal; each Use needs a Configure. Of the stack's secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	s.Source, s.stack = project, stack
 	program := filepath.Join(project, "bin", "expense")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Dir = project
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, ".")
+	build.Dir, build.Env = project, append(os.Environ(), "GOGC=400") // compiled in less time, with more memory
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("program: go build: %w\n%s", err, out)
 	}
@@ -263,7 +268,7 @@ func (s *Stage) copyFiles(project, stack, program string) error {
 	return nil
 }
 
-// Configure makes the settings that a stack's file leaves to its user, as the README says, and a word for each of its secrets.
+// Configure sets what a stack's file leaves to its user, as the README says, and a word for each of its secrets.
 func (s *Stage) Configure(ctx context.Context) error {
 	args := []string{"config", "set-all", "--path", "--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32"}
 	for _, path := range slices.Compact(slices.Sorted(slices.Values(append(s.secrets, "expense:webSecret.API_TOKEN")))) {
@@ -272,7 +277,7 @@ func (s *Stage) Configure(ctx context.Context) error {
 	return s.Pulumi(ctx, args...)
 }
 
-// runBinary is a project file that runs a program which was built before.
+// runBinary changes a project file so that it runs a program that is built already.
 func runBinary(data []byte, program string) ([]byte, error) {
 	var settings map[string]any
 	if err := yaml.Unmarshal(data, &settings); err != nil {
@@ -370,7 +375,7 @@ func (s *Stage) Output(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// State is what Pulumi has of the stack.
+// State is Pulumi's state of the stack.
 func (s *Stage) State(ctx context.Context) (apitype.DeploymentV3, error) {
 	export, err := s.Output(ctx, "stack", "export")
 	if err != nil {

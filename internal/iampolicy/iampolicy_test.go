@@ -81,7 +81,9 @@ func TestAccountOfAnARN(t *testing.T) {
 }
 
 func TestWhatIsNoARNHasNoAccount(t *testing.T) {
-	for _, text := range []string{"", "arn:aws:iam::111122223333", "nra:aws:iam::111122223333:role/a", "arn:aws:s3:::bucket", "arn:aws:iam::1111:role/a"} {
+	for _, text := range []string{
+		"", "arn:aws:iam::111122223333", "nra:aws:iam::111122223333:role/a", "arn:aws:s3:::bucket", "arn:aws:iam::1111:role/a",
+	} {
 		account, err := Account(text)
 		assert.ErrorContains(t, err, "expected arn:partition:service:region:account:resource", text)
 		assert.Empty(t, account)

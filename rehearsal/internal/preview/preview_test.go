@@ -311,9 +311,11 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Equal(t, "replace, successor first: cidrBlock: 192.168.0.0/16 -> 10.20.0.0/16", verdict.Stopped[0].Cause)
 		lines := whats(stack)
 		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds[0] -> [unknown]"))
-		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
+		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: "+
+			"cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
 		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, "+
-			"spec.egress[0].to[0].ipBlock.cidr: 192.168.32.0/19 -> 10.20.32.0/19, spec.egress[0].to[1].ipBlock.cidr: 192.168.96.0/19 -> 10.20.96.0/19")
+			"spec.egress[0].to[0].ipBlock.cidr: 192.168.32.0/19 -> 10.20.32.0/19, "+
+			"spec.egress[0].to[1].ipBlock.cidr: 192.168.96.0/19 -> 10.20.96.0/19")
 
 		// Acknowledged in the commit, it passes; in the next one, and for another range, it does not.
 		acknowledged := r.on(base, cidr, edit{change.AcknowledgementsFile, "", acknowledge(t, verdict.Stopped)})

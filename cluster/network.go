@@ -30,14 +30,15 @@ type Network struct {
 	// PrivateSubnetIDs are in the order of the zones.
 	PrivateSubnetIDs pulumi.StringArrayOutput `pulumi:"privateSubnetIds"`
 
-	// PrivateCIDRs are the ranges of the private subnets.
+	// PrivateCIDRs are the private ranges of the plan, those of zones without subnets too. So an appended zone changes no network policy:
+	// its endpoints may be used before Kubernetes objects are updated.
 	PrivateCIDRs []string
 
 	// PrivateSubnets are the private subnets' IDs by zone. Each is an output of its own, so an appended zone changes none.
 	PrivateSubnets map[string]pulumi.StringOutput
 
-	// Egress is what private subnets need to reach AWS and, with NAT, the internet. Nodes depend on it: without a route they fail to
-	// join.
+	// Egress is what private subnets need to reach AWS and, with NAT, the internet. Nodes and the domain wait for it, and it is deleted
+	// after them. A node without a route fails to join.
 	Egress []pulumi.Resource
 
 	args NetworkArgs
@@ -49,7 +50,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if args == nil {
 		return nil, fmt.Errorf("network %q: no arguments", name)
 	}
-	ranges, err := netip.ParsePrefix(args.CIDR)
+	vpcRange, err := netip.ParsePrefix(args.CIDR)
 	if err != nil {
 		return nil, fmt.Errorf("network %q: %w", name, err)
 	}
@@ -73,9 +74,12 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 		return nil, err
 	}
 
+	for _, zone := range subnets.Plan(vpcRange, subnets.MaxZones) {
+		n.PrivateCIDRs = append(n.PrivateCIDRs, zone.Private.String())
+	}
 	var privateIDs, privateTables pulumi.StringArray
 	var natID pulumi.StringOutput
-	for i, zone := range subnets.Plan(ranges, len(args.Zones)) {
+	for i, zone := range subnets.Plan(vpcRange, len(args.Zones)) {
 		id := args.Zones[i]
 		public, err := n.publicSubnet(ctx, name+"-public-"+id, id, zone.Public, internet)
 		if err != nil {
@@ -90,7 +94,6 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 		if err != nil {
 			return nil, err
 		}
-		n.PrivateCIDRs = append(n.PrivateCIDRs, zone.Private.String())
 		privateIDs = append(privateIDs, n.PrivateSubnets[id])
 		privateTables = append(privateTables, table.ID().ToStringOutput())
 	}

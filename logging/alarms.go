@@ -20,7 +20,7 @@ type AlarmsArgs struct {
 	DomainARN pulumi.StringOutput
 	// VolumeSizeGiB is the size of each data node's volume.
 	VolumeSizeGiB int
-	// Replicas is the number of copies of an index. Without any, the domain may stay yellow, because OpenSearch's own indices may want
+	// Replicas is the number of copies of an index beside the original. Without any, the domain may stay yellow, because OpenSearch's own indices may want
 	// copies that one node cannot hold.
 	Replicas int
 	// DedicatedMasters says whether the domain has them.
@@ -140,8 +140,9 @@ const (
 )
 
 // domainAlarms are the alarms. Metrics, statistics, thresholds and times are AWS's
-// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html). AWS has no alarm for 4xx: ours is its
-// alarm for 5xx. AWS gives no time for it: ours is three times five minutes, so that one failed request in a quiet minute is no alarm.
+// (https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html). AWS
+// recommends none for 4xx: requests-refused has what AWS recommends for 5xx. AWS names no period for either. Three times five minutes keep
+// one failed request in a quiet minute from being an alarm.
 // KMSKeyError is omitted: it concerns customer-managed keys, and this domain uses AWS's.
 func domainAlarms(args *AlarmsArgs) []alarm {
 	const minute, gib = 60, 1024

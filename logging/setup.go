@@ -51,7 +51,7 @@ type SetupInput struct {
 	RetentionDays int
 	// RolloverMiB is the size at which an index is full before its day is over.
 	RolloverMiB int
-	// Replicas is the number of copies of each index: 0 on one node, 1 or 2 on more.
+	// Replicas is the number of copies of each index beside the original: 0 on one node, 1 on more.
 	Replicas int
 	// AuditLogs configures the domain's audit log.
 	AuditLogs bool

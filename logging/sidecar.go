@@ -188,7 +188,7 @@ func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 	files := logFiles(sources)
 	limit := logsLimitMiB(len(files))
 	spec.Containers = containers
-	// The first init container stops last.
+	// Sidecars stop in reverse order. fluentd is before the pod's other init containers, so it stops last.
 	spec.InitContainers = slices.Concat([]pod.Container{s.files(files), s.fluentd(files, limit)}, spec.InitContainers)
 	spec.Volumes = slices.Concat(spec.Volumes, s.volumes(limit))
 	spec.ServiceAccount = s.serviceAccount

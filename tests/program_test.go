@@ -155,7 +155,8 @@ func TestAppendingAZoneReplacesNothing(t *testing.T) {
 	require.NoError(t, err)
 	checked := 0
 	for _, typ := range []string{"eks:index:Cluster", "aws:ec2/subnet:Subnet", "aws:ec2/launchTemplate:LaunchTemplate",
-		"aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway"} {
+		"aws:ec2/routeTable:RouteTable", "aws:ec2/route:Route", "aws:ec2/natGateway:NatGateway",
+		"kubernetes:networking.k8s.io/v1:NetworkPolicy"} {
 		for _, r := range of(before, typ) {
 			assert.Equal(t, r.Inputs, one(t, after, typ, r.Name).Inputs)
 			checked++

@@ -439,11 +439,13 @@ func TestServicesHaveTheContainersPort(t *testing.T) {
 	assert.NotEmpty(t, services)
 }
 
-// HTTPS from pods goes only to the private subnets, where the domain and STS are, and only from pods with a token for AWS. Today these
-// are all pods.
+// Out of their namespace, pods reach names, the pod identity agent, and HTTPS in the private subnets, where the domain and STS are.
+// HTTPS and the agent are only for pods with credentials of AWS, which all of today's have.
 func TestPodsReachAWSInThePrivateSubnetsOnly(t *testing.T) {
 	const openings, subnets = "kubernetes:networking.k8s.io/v1:NetworkPolicy", "aws:ec2/subnet:Subnet"
-	open, private, pods := map[string][]any{}, map[string][]any{}, map[string][]any{} // by shape, the last by namespace too
+	// By shape, the last three by namespace too.
+	private, public := map[string][]any{}, map[string][]any{}
+	open, signed, pods := map[string][]any{}, map[string][]any{}, map[string][]any{}
 	var checks []func()
 	sweep(t, func(r registered) bool { return runsPods(r) || r.Type == openings || r.Type == subnets },
 		func(t *testing.T, shape string, r registered) {
@@ -451,30 +453,63 @@ func TestPodsReachAWSInThePrivateSubnetsOnly(t *testing.T) {
 			switch {
 			case r.Type == subnets && strings.Contains(r.Name, "-private-"):
 				private[shape] = append(private[shape], r.Inputs["cidrBlock"])
+			case r.Type == subnets:
+				public[shape] = append(public[shape], r.Inputs["cidrBlock"])
 			case runsPods(r) && at(r.Inputs, "metadata.namespace") != "kube-system":
 				pods[namespace] = append(pods[namespace], at(r.Inputs, "metadata.labels").(map[string]any)["app.kubernetes.io/name"])
 			}
+			if r.Type != openings {
+				return
+			}
+			var chosen []any
+			for _, expression := range list(at(r.Inputs, "spec.podSelector.matchExpressions")) {
+				assert.Equal(t, "In", expression["operator"], r)
+				chosen = append(chosen, expression["values"].([]any)...)
+			}
+			if name, one := at(r.Inputs, "spec.podSelector.matchLabels").(map[string]any); one {
+				chosen = append(chosen, name["app.kubernetes.io/name"])
+			}
 			for _, rule := range list(at(r.Inputs, "spec.egress")) {
-				if ports := list(rule["ports"]); r.Type != openings || len(ports) != 1 || ports[0]["port"] != 443.0 {
+				var ports, ranges []any
+				for _, port := range list(rule["ports"]) {
+					ports = append(ports, port["port"])
+				}
+				for _, to := range list(rule["to"]) {
+					if cidr := at(to, "ipBlock.cidr"); cidr != nil {
+						ranges = append(ranges, cidr)
+					}
+				}
+				require.NotEmpty(t, ports, "%s: %s: all ports", shape, r)
+				require.NotEmpty(t, list(rule["to"]), "%s: %s: to everywhere", shape, r)
+				if len(ranges) == 0 { // names, and neighbours
 					continue
 				}
-				for _, expression := range list(at(r.Inputs, "spec.podSelector.matchExpressions")) {
-					assert.Equal(t, "In", expression["operator"], r)
-					open[namespace] = append(open[namespace], expression["values"].([]any)...)
+				require.NotEmpty(t, chosen, "%s: %s: for all pods", shape, r)
+				if len(ranges) == 1 && ranges[0] == "169.254.170.23/32" {
+					assert.Equal(t, []any{80.0}, ports, r)
+					signed[namespace] = append(signed[namespace], chosen...)
+					continue
 				}
-				var ranges []any
-				for _, to := range list(rule["to"]) {
-					ranges = append(ranges, at(to, "ipBlock.cidr"))
-				}
-				checks = append(checks, func() { assert.ElementsMatch(t, private[shape], ranges, "%s: %s", shape, r) })
+				assert.Equal(t, []any{443.0}, ports, "%s: %s", shape, r)
+				open[namespace] = append(open[namespace], chosen...)
+				checks = append(checks, func() {
+					assert.Subset(t, ranges, private[shape], "%s: %s", shape, r)
+					for _, cidr := range public[shape] {
+						assert.NotContains(t, ranges, cidr, "%s: %s", shape, r)
+					}
+				})
 			}
 		})
 	for _, check := range checks {
 		check()
 	}
 	assert.NotEmpty(t, checks)
+	assert.NotEmpty(t, signed)
 	for namespace, names := range pods {
 		assert.Subset(t, open[namespace], names, namespace)
+	}
+	for namespace, names := range signed {
+		assert.Equal(t, []any{"log-setup"}, names, namespace)
 	}
 }
 

@@ -190,7 +190,8 @@ type Logging struct {
 	// RetentionDays: see VolumeSizeGiB. One shard takes all lines at a time, 45 GiB at most (RolloverMiB). More logs need another design.
 	GiBPerDay int `json:"gibPerDay"`
 	// RetentionDays is how long every line is kept at least, 1 to 365 days. Required. An index has the lines of a day, and is deleted when
-	// its last line is older. There is a warning if AWS advises more memory: it advises 25 shards at most for each GiB of heap.
+	// its last line is older. A preview warns if that makes more shards than AWS advises: 25 for each
+	// GiB of a data node's heap.
 	RetentionDays int    `json:"retentionDays"`
 	Domain        Domain `json:"domain"`
 	// CreateServiceLinkedRole makes AWSServiceRoleForAmazonOpenSearchService, which an account needs before its first domain in a VPC. AWS
@@ -216,8 +217,8 @@ type Logging struct {
 	// DropLevels are levels whose lines are not shipped, such as debug. A change rolls the pods.
 	DropLevels []string `json:"dropLevels"`
 	// Redact are up to 20 regular expressions of 1 to 256 characters. What they match is redacted before a line leaves the pod. Go and
-	// Ruby must read them alike, and Ruby, in which fluentd is written, in linear time (docs/decisions/redact-expressions.md). A change
-	// rolls the pods.
+	// Ruby must read an expression alike, and Ruby must match it in linear time: fluentd is written in Ruby
+	// (docs/decisions/redact-expressions.md). A change rolls the pods.
 	Redact     []string   `json:"redact"`
 	Alarms     Alarms     `json:"alarms"`
 	Dashboards Dashboards `json:"dashboards"`

@@ -66,7 +66,8 @@ var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "er
 
 func (r *report) logging(c *Config) {
 	l := c.Logging
-	// At 40 GiB, one shard still takes the lines of a day with their overhead of a tenth: see RolloverMiB.
+	// One shard takes the lines of a day with their overhead of a tenth, if an eighth of the volume is that large: see RolloverMiB. At 40
+	// GiB a day these are 44 of its 45 GiB.
 	if r.require("logging.gibPerDay", "1 to 40 GiB a day", "when in doubt start with 1 and look at the domain's FreeStorageSpace") {
 		r.between("logging.gibPerDay", l.GiBPerDay, 1, 40, " GiB a day")
 	}

@@ -58,7 +58,7 @@ func (l Logging) RolloverMiB() int {
 // HasMasters says whether the domain has dedicated masters.
 func (d Domain) HasMasters() bool { return d.MasterInstanceType != "" }
 
-// Replicas is the number of copies of an index: one, so that no line is lost with a node. With one node it is none, because OpenSearch
+// Replicas is the number of copies of an index beside the original: one, so that no line is lost with a node. With one node it is none, because OpenSearch
 // puts no copy on the node of its original.
 func (d Domain) Replicas() int {
 	if d.InstanceCount > 1 {
@@ -105,8 +105,8 @@ var (
 	}
 )
 
-// shardsPerNode is the number of shards on the fullest data node: of the days that are kept, the one that is written and the one that
-// is being deleted, and their copies.
+// shardsPerNode is the number of shards on the fullest data node. There is an index for each day that is kept, one that is written and
+// one that is being deleted, and their copies.
 func (l Logging) shardsPerNode() int {
 	return ceil((l.RetentionDays+2)*(1+l.Domain.Replicas()), l.Domain.InstanceCount)
 }

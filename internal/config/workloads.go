@@ -66,7 +66,7 @@ func (r *report) workloads(c *Config) {
 	}
 }
 
-// WebSurgePercent is how many pods more than web has may run during an update. Kubernetes rounds up.
+// WebSurgePercent is the percentage of web's pods that an update may add. Kubernetes rounds up.
 const WebSurgePercent = 25
 
 // mostPods is the number of pods of all workloads at their largest.

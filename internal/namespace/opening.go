@@ -19,7 +19,8 @@ type Opening struct {
 	Workloads []string
 	// From may connect to Ports of these pods, and these pods may connect to Ports of To.
 	From, To []Peer
-	Ports    []Port
+	// Ports are those of the end that is connected to. Empty is every port.
+	Ports []Port
 	// LoadBalancerPorts is the number of ports of the load balancer in front of the pods. 0 is no load balancer.
 	LoadBalancerPorts int
 }

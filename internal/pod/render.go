@@ -52,7 +52,7 @@ func (s Spec) Render() corev1.PodSpecArgs {
 		Volumes:        corev1.VolumeArray(each(s.Volumes, Volume.render)),
 	}
 	if !s.CallsKubernetes {
-		// They are variables for each Service of the namespace, which nobody reads.
+		// They are variables for each Service of the namespace, which nobody reads. A pod that calls Kubernetes keeps Kubernetes' default.
 		out.EnableServiceLinks = pulumi.Bool(false)
 	}
 	if s.Spread {

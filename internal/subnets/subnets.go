@@ -23,7 +23,8 @@ type Zone struct {
 	Public, Private netip.Prefix
 }
 
-// Plan divides a VPC of Largest to Smallest bits into the ranges of up to MaxZones zones. The settings have checked both. Each of the
+// Plan divides a VPC of Largest to Smallest bits into the ranges of up to MaxZones zones. The settings have checked
+// that it is an IPv4 network of that size, and the number of zones. Each of the
 // first three zones gets a public and a private range of an eighth of the VPC (/19 of a /16), zones four to six a quarter of that
 // (/21). A zone's ranges depend only on its position, so an appended zone moves nothing.
 func Plan(vpc netip.Prefix, zones int) []Zone {

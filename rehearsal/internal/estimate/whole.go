@@ -33,6 +33,9 @@ func (t Timeline) table(p *page.Page) {
 	const width = 40
 	var rows [][]string
 	for _, o := range t.Operations {
+		if strings.HasPrefix(o.Type, "pulumi:") { // a provider takes no time
+			continue
+		}
 		from, to := 0, 0
 		if t.Total > 0 {
 			from, to = int(o.Start*width/t.Total), int(o.End*width/t.Total)

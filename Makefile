@@ -12,8 +12,7 @@ PULUMI_PLUGINS ?=
 LOST ?=
 # Which faults are played: those whose name contains this; none is all.
 ONLY ?=
-# Anything: the tests of what starts goroutines, the rehearsal's packages, have the race detector. For it all that they use is
-# compiled once more; the program's tests would need that of the SDKs, and it starts none.
+# Anything: the tests have the race detector. For it all that they use is compiled once more, the SDKs too.
 RACE ?=
 
 .PHONY: help

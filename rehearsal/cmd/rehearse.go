@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
 )
@@ -84,8 +83,8 @@ func rehearse(ctx context.Context, options stage.Options, keep bool) error {
 
 // say prints what was played, and writes it as a page for a browser.
 func say(p *play.Play, project string) error {
-	fmt.Print("\n", p.Page(estimate.Comparison.Page).Text())
-	html, err := p.Page(estimate.Comparison.Whole).HTML("Rehearsal of stack " + p.Stack)
+	fmt.Print("\n", p.Text())
+	html, err := p.HTML()
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,8 @@ func (r Result) Text() string {
 			p.Add(stack.Estimate.Page())
 		}
 	}
-	p.Add(r.Verdict.page())
+	p.Add(r.Verdict.acknowledged())
+	p.Add(r.Verdict.stops())
 	return p.Text()
 }
 
@@ -60,7 +61,8 @@ func (r Result) HTML() ([]byte, error) { return r.page(estimate.Comparison.Whole
 func (r Result) page(estimated func(estimate.Comparison) page.Page) (p page.Page) {
 	p.Say("Compared with %s, as the Pulumi engine previews it in the rehearsal: no AWS account was asked.", page.Code(r.Base))
 	p.Add(r.summary())
-	p.Add(r.Verdict.page())
+	p.Add(r.Verdict.stops())
+	p.Add(r.Verdict.acknowledged())
 	warnings(&p, r.Stacks...)
 	changes := 0
 	for _, stack := range r.Stacks {
@@ -168,17 +170,9 @@ func (c Change) summary() []string {
 
 const stops = "The guard stops this change: "
 
-func (v Verdict) page() (p page.Page) {
+func (v Verdict) stops() (p page.Page) {
 	stack, resource := page.Column{Name: "stack"}, page.Column{Name: "resource", Code: true}
 	how := page.Column{Name: "change", Code: true, Below: true}
-	if len(v.Acknowledged) > 0 {
-		var rows [][]string
-		for _, f := range v.Acknowledged {
-			rows = append(rows, []string{f.Stack, f.Kind, f.Resource, f.Reason, f.Cause})
-		}
-		p.Heading("Acknowledged")
-		p.Table([]page.Column{stack, {Name: "kind"}, resource, {Name: "reason", Code: true}, how}, rows)
-	}
 	if len(v.Stopped) > 0 {
 		p.Heading(stops+"%d that hold data or carry the platform are at stake", len(v.Stopped))
 		for _, kind := range Kinds {
@@ -205,6 +199,21 @@ func (v Verdict) page() (p page.Page) {
 		}
 		p.Heading(stops+"entries of %s acknowledge what does not happen, take them out", AcknowledgementsFile)
 		p.Table([]page.Column{stack, resource, how}, rows)
+	}
+	return p
+}
+
+func (v Verdict) acknowledged() (p page.Page) {
+	if len(v.Acknowledged) > 0 {
+		var rows [][]string
+		for _, f := range v.Acknowledged {
+			rows = append(rows, []string{f.Stack, f.Kind, f.Resource, f.Reason, f.Cause})
+		}
+		p.Heading("Acknowledged")
+		p.Table([]page.Column{
+			{Name: "stack"}, {Name: "kind"}, {Name: "resource", Code: true}, {Name: "reason", Code: true},
+			{Name: "change", Code: true, Below: true},
+		}, rows)
 	}
 	return p
 }

@@ -145,3 +145,22 @@ func TestTheMarkdownFitsIntoAComment(t *testing.T) {
 	assert.Equal(t, 13, strings.Count(markdown, " more: see the job's output"),
 		"the guard's three tables and its entries, and three parts of each stack are cut")
 }
+
+// What the comment shows can be copied into the file, however long it is, and lets the change pass.
+func TestTheEntriesInTheCommentLetTheChangePass(t *testing.T) {
+	var types []Property
+	for i := range 30 {
+		types = append(types, Property{Path: fmt.Sprintf("instanceTypes[%d]", i), Old: "m5.large", New: "m6i.large", Forces: true})
+	}
+	group := typed("aws:eks/nodeGroup:NodeGroup", Replace, types...)
+	group.DeletedFirst = true
+	stacks := []Stack{{Name: "dev", Changes: []Change{group, vpc}}}
+	verdict := Guard(stacks, nil)
+	require.Len(t, verdict.Stopped, 2)
+	_, text, found := strings.Cut(Result{Stacks: stacks, Verdict: verdict}.Markdown(), "```yaml\n")
+	require.True(t, found)
+	text, _, _ = strings.Cut(text, "```")
+	entries, err := parse([]byte(strings.ReplaceAll(text, `reason: ""`, "reason: we know")))
+	require.NoError(t, err)
+	assert.True(t, Guard(stacks, entries).Passes())
+}

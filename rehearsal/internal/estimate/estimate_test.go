@@ -325,12 +325,13 @@ func TestTheWholeShowsEachOperationAndWhatNeedsWhat(t *testing.T) {
 	resources := small()
 	c := Comparison{After: Of(resources, today)}
 	text := c.Whole().Text()
-	bars := regexp.MustCompile(`(?m)^ +(create|delete) (\S+ \S+) .*  ([·█░]{40})$`).FindAllStringSubmatch(text, -1)
+	bars := regexp.MustCompile(`(?m)^ +(yes)? +([·█░]{40}) +\S+ \S+ +\S+ \S+ +(create|delete) \S+ \S+$`).FindAllStringSubmatch(text, -1)
 	assert.Len(t, bars, len(c.After.Up.Operations)+len(c.After.Destroy.Operations))
 	critical := 0
 	for _, bar := range bars {
-		assert.Regexp(t, `^·*(█+|░+)·*$`, bar[3])
-		if strings.Contains(bar[3], "█") {
+		assert.Regexp(t, `^·*(█+|░+)·*$`, bar[2])
+		assert.Equal(t, strings.Contains(bar[2], "█"), bar[1] == "yes")
+		if bar[1] == "yes" {
 			critical++
 		}
 	}

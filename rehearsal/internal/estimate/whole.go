@@ -17,7 +17,7 @@ func (c Comparison) Whole() page.Page {
 		t.table(&inner)
 		p.Fold(title+", operation by operation, in AWS's typical time: "+minutes(t.Total), inner)
 	}
-	if c.Apply != nil {
+	if c.Apply != nil && len(c.Apply.Operations) > 0 {
 		add("This change", *c.Apply)
 	}
 	add("Up of the whole stack", c.After.Up)
@@ -46,12 +46,12 @@ func (t Timeline) table(p *page.Page) {
 		}
 		from = min(from, width-1)
 		rows = append(rows, []string{
-			o.Verb + " " + last(o.Type) + " " + o.Name, minutes(o.Start), minutes(o.End - o.Start), path,
-			strings.Repeat("·", from) + strings.Repeat(bar, max(to-from, 1)) + strings.Repeat("·", width-max(to, from+1)),
+			path, strings.Repeat("·", from) + strings.Repeat(bar, max(to-from, 1)) + strings.Repeat("·", width-max(to, from+1)),
+			minutes(o.Start), minutes(o.End - o.Start), o.Verb + " " + last(o.Type) + " " + o.Name,
 		})
 	}
 	p.Table([]page.Column{
-		{Name: "operation"}, {Name: "after", Number: true}, {Name: "takes", Number: true}, {Name: "critical"}, {Name: "when", Code: true},
+		{Name: "critical"}, {Name: "when", Code: true}, {Name: "after", Number: true}, {Name: "takes", Number: true}, {Name: "operation"},
 	}, rows)
 }
 

@@ -62,13 +62,19 @@ func (p *Page) Fold(title string, inner Page) {
 	})
 }
 
-// Code adds lines that are shown as they are.
+// Code adds lines that are shown as they are. In Markdown, long ones are cut if they have no language.
 func (p *Page) Code(language, text string) {
 	text = strings.Trim(text, "\n")
 	fence := strings.Repeat("`", max(3, longestRun(text)+1))
 	code := part{text: text + "\n", head: fence + language + "\n", tail: fence + "\n", html: "<pre>" + escape(text) + "</pre>\n"}
 	for line := range strings.SplitSeq(text, "\n") {
-		code.lines = append(code.lines, clip(line, widest))
+		if language == "" { // all else is to be copied
+			line = clip(line, widest)
+		}
+		code.lines = append(code.lines, line)
+	}
+	if language == "yaml" {
+		code.more = "# "
 	}
 	p.parts = append(p.parts, code)
 }

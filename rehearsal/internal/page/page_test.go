@@ -106,7 +106,7 @@ func TestWhatIsEmptyIsNotThere(t *testing.T) {
 	assert.Empty(t, p.Markdown(100))
 }
 
-// Whatever stands on it, the page loads nothing, runs nothing, and does not get wider than the window.
+// Whatever stands on it, the page loads nothing and runs nothing, and what is wide is in a box that scrolls.
 func TestNothingOnTheHTMLPageIsMarkup(t *testing.T) {
 	texts := append(hostile, `<script>alert(1)</script>`, `"><img src=https://example.com/x>`, "<style>*{}</style>", "&amp;")
 	var inner, p Page

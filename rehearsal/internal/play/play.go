@@ -207,13 +207,39 @@ func (p *Play) Leftovers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d kept by AWS by design", len(kept)), nil
 }
 
-// Page is what the stack costs and how long it takes on AWS, as far as it came up, and a table of the steps.
-func (p *Play) Page(estimated func(estimate.Comparison) page.Page) (out page.Page) {
+// Text is what was played, for a terminal: the outcome comes last, where people read.
+func (p *Play) Text() string {
+	out := p.cost(estimate.Comparison.Page)
+	out.Add(p.outcome())
+	return out.Text()
+}
+
+// HTML is what was played, for a browser: what failed comes first, with the whole errors.
+func (p *Play) HTML() ([]byte, error) {
+	var out page.Page
+	for _, s := range p.Steps {
+		if s.Err != nil {
+			out.Heading("FAILED: %s", s.Name)
+			out.Code("", s.Err.Error())
+		}
+	}
+	out.Add(p.outcome())
+	out.Add(p.cost(estimate.Comparison.Whole))
+	return out.HTML("Rehearsal of stack " + p.Stack)
+}
+
+// cost is what the stack costs and how long it takes on AWS, if it came up.
+func (p *Play) cost(estimated func(estimate.Comparison) page.Page) (out page.Page) {
 	if p.Estimate != nil {
 		out.Heading("Stack %s on AWS", p.Stack)
 		out.Add(estimated(*p.Estimate))
 	}
-	out.Heading("Rehearsal of stack %s", p.Stack)
+	return out
+}
+
+// outcome is a table of the steps.
+func (p *Play) outcome() (out page.Page) {
+	out.Heading("What was played")
 	var rows [][]string
 	for _, s := range p.Steps {
 		result, note := "ok", s.Note

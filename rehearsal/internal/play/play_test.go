@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"expense/rehearsal/internal/awsmodel"
-	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/stage"
 	"expense/rehearsal/internal/stage/stagetest"
 
@@ -207,6 +206,9 @@ func TestLeftoversAreFound(t *testing.T) {
 	require.ErrorContains(t, err, "aws:ebs/volume:Volume vol-")
 	failed := &Play{Steps: []Step{{Name: "held"}, {Name: "what went wrong", Err: err}}}
 	assert.EqualError(t, failed.Failed(), "failed: what went wrong")
-	assert.Regexp(t, `what went wrong +FAILED +0\.0 +.*aws:ebs/volume:Volume vol-`, failed.Page(estimate.Comparison.Page).Text())
+	assert.Regexp(t, `what went wrong +FAILED +0\.0 +.*aws:ebs/volume:Volume vol-`, failed.Text())
+	html, err := failed.HTML()
+	require.NoError(t, err)
+	assert.Less(t, strings.Index(string(html), "FAILED: what went wrong"), strings.Index(string(html), "held"), "it comes first")
 	require.Error(t, (&Play{}).Failed(), "nothing was played")
 }

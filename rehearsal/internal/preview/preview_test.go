@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -313,7 +314,7 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		assert.Contains(t, lines, nodeGroupChange("az1", "replace, successor first: subnetIds[0] -> [unknown]"))
 		assert.Contains(t, lines, "aws:ec2/subnet:Subnet expense-private-use1-az1: replace, successor first: "+
 			"cidrBlock: 192.168.32.0/19 -> 10.20.32.0/19; vpcId -> [unknown]")
-		assert.Contains(t, lines, "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, "+
+		assert.Contains(t, strings.Join(lines, "\n"), "kubernetes:networking.k8s.io/v1:NetworkPolicy project-allow-opensearch: update, "+
 			"spec.egress[0].to[0].ipBlock.cidr: 192.168.32.0/19 -> 10.20.32.0/19, "+
 			"spec.egress[0].to[1].ipBlock.cidr: 192.168.96.0/19 -> 10.20.96.0/19")
 
@@ -535,7 +536,14 @@ func TestAStackThatTheBaseDoesNotHaveIsNew(t *testing.T) {
 	}
 	assert.True(t, result.Verdict.Passes())
 	assert.Contains(t, stack.Diff, change.Secret)
-	assert.NotContains(t, fmt.Sprint(stack), "not-a-real-token")
+	html, err := result.HTML()
+	require.NoError(t, err)
+	var data bytes.Buffer
+	require.NoError(t, result.JSON(&data))
+	for _, text := range []string{string(html), data.String(), result.Markdown(), result.Text()} {
+		assert.Contains(t, text, "expense")
+		assert.NotContains(t, text, "not-a-real-token")
+	}
 }
 
 func TestTheBaseIsWhereTheBranchLeftMain(t *testing.T) {

@@ -81,6 +81,11 @@ func subnets(path string, names ...string) func(resource.PropertyMap, map[string
 	}
 }
 
+// without leaves an input out.
+func without(input string) func(resource.PropertyMap, map[string]string) {
+	return func(in resource.PropertyMap, _ map[string]string) { delete(in, resource.PropertyKey(input)) }
+}
+
 // both makes two changes.
 func both(first, second func(resource.PropertyMap, map[string]string)) func(resource.PropertyMap, map[string]string) {
 	return func(in resource.PropertyMap, ids map[string]string) {
@@ -125,6 +130,11 @@ var mutations = []mutation{
 	{name: "a NAT gateway in a subnet without a way to the internet", of: "Route expense-public-internet", want: "NodeCreationFailure"},
 	{name: "nodes without a way out", of: "Route expense-private-use1-az2-nat", want: "NodeCreationFailure"},
 	{name: "a route table that no subnet uses", of: "RouteTableAssociation expense-private-use1-az1", want: "NodeCreationFailure"},
+	{
+		name: "a route to two gateways", of: "Route expense-public-internet", edit: set("natGatewayId", "nat-00000000000000000"),
+		want: "gatewayId: exactly one of",
+	},
+	{name: "a route to nowhere", of: "Route expense-public-internet", edit: without("gatewayId"), want: "gatewayId: exactly one of"},
 	{
 		name: "an endpoint of another region", of: "VpcEndpoint expense-s3", edit: set("serviceName", "com.amazonaws.eu-west-1.s3"),
 		want: "InvalidServiceName",
@@ -213,6 +223,18 @@ var mutations = []mutation{
 		edit: replace("assumeRolePolicy", `,"sts:TagSession"`, ""), want: "InvalidParameterException",
 	},
 	{name: "ports from above to", of: "SecurityGroupIngressRule expense-cluster", edit: set("fromPort", 444), want: "fromPort"},
+	{
+		name: "a rule for a group and a range", of: "SecurityGroupIngressRule expense-cluster", edit: set("cidrIpv4", "192.168.0.0/16"),
+		want: "cidrIpv4: exactly one of",
+	},
+	{
+		name: "a rule for nobody", of: "SecurityGroupIngressRule expense-cluster", edit: without("referencedSecurityGroupId"),
+		want: "cidrIpv4: exactly one of",
+	},
+	{
+		name: "two roles for one service account", of: "PodIdentityAssociation expense-log-setup",
+		edit: both(set("namespace", "kube-system"), set("serviceAccount", "cluster-autoscaler")), want: "Association already exists",
+	},
 	// Logging.
 	{name: "a domain before its service-linked role", of: "ServiceLinkedRole expense", want: "you must enable a service-linked role"},
 	{
@@ -674,9 +696,18 @@ func TestAProgramWithoutNATPasses(t *testing.T) {
 	assert.Equal(t, 8, endpoints)
 }
 
-// An endpoint's policy that forgets who has to pass keeps nodes from joining.
-func TestEndpointsLetThroughWhatNodesCall(t *testing.T) {
+// Where a zone lacks a service, or two subnets are in one zone, an endpoint is refused. A policy that forgets who has to pass keeps
+// nodes from joining.
+func TestMistakesOfEndpointsAreAnswered(t *testing.T) {
 	for _, m := range []mutation{
+		{
+			of: "VpcEndpoint expense-sts", edit: set("privateDnsEnabled", true), want: "does not support the availability zone of the subnet",
+			account: awsmodel.Options{EndpointZones: map[string][]string{"sts": {"use1-az1"}}},
+		},
+		{
+			of: "VpcEndpoint expense-sts", edit: subnets("subnetIds", "expense-private-use1-az1", "expense-public-use1-az1"),
+			want: "DuplicateSubnetsInSameZone",
+		},
 		{of: "VpcEndpoint expense-s3", edit: replace("policy", "starport-layer-bucket", "bucket"), want: "the endpoint of s3"},
 		{of: "VpcEndpoint expense-ec2", edit: replace("policy", "111122223333", "999999999999"), want: "the endpoint of ec2"},
 		{

@@ -90,7 +90,14 @@ func podIdentityRole(m *Model, o *object, arn string) error {
 	return nil
 }
 
-func createPodIdentity(m *Model, o *object) error { return podIdentityRole(m, o, o.in.str("roleArn")) }
+func createPodIdentity(m *Model, o *object) error {
+	for _, p := range m.where(tPodIdentity, "clusterName", o.in.str("clusterName")) {
+		if p.id != o.id && p.in.str("namespace") == o.in.str("namespace") && p.in.str("serviceAccount") == o.in.str("serviceAccount") {
+			return refuse("ResourceInUseException", "Association already exists: %s", p.id)
+		}
+	}
+	return podIdentityRole(m, o, o.in.str("roleArn"))
+}
 
 func fillPodIdentity(m *Model, o *object) {
 	if !o.out.has("associationArn") {

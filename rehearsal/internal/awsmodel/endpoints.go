@@ -70,7 +70,8 @@ func (m *Model) EndpointService(name string) (types, zones []string, ok bool) {
 
 func createEndpoint(m *Model, o *object) error {
 	service := m.endpointService(o.in.str("serviceName"))
-	if _, _, ok := m.EndpointService(o.in.str("serviceName")); !ok {
+	_, inZones, ok := m.EndpointService(o.in.str("serviceName"))
+	if !ok {
 		return refuse("InvalidServiceName", "The Vpc Endpoint Service '%s' does not exist", o.in.str("serviceName"))
 	}
 	vpc := m.objects[tVPC][o.in.str("vpcId")]
@@ -85,6 +86,19 @@ func createEndpoint(m *Model, o *object) error {
 	if o.in.flag("privateDnsEnabled", false) && !(vpc.in.flag("enableDnsSupport", true) && vpc.in.flag("enableDnsHostnames", false)) {
 		return refuse("InvalidParameter",
 			"Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for %s", vpc.id)
+	}
+	zones := map[string]bool{}
+	for _, id := range o.in.strs("subnetIds") {
+		zone := m.objects[tSubnet][id].out.str("availabilityZoneId")
+		if zones[zone] {
+			return refuse("DuplicateSubnetsInSameZone", "Found another VPC endpoint subnet in the availability zone of %s", id)
+		}
+		if !slices.Contains(inZones, zone) {
+			// terraform-aws-modules/terraform-aws-vpc#785
+			return refuse("InvalidParameter", "The VPC endpoint service %s does not support the availability zone of the subnet: %s.",
+				o.in.str("serviceName"), id)
+		}
+		zones[zone] = true
 	}
 	for _, id := range o.in.strs("subnetIds") {
 		m.addENI(m.objects[tSubnet][id], o.id, "VPC Endpoint Interface "+o.id, o.in.strs("securityGroupIds"))

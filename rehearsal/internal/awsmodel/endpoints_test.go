@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEndpointsAreOfServicesThatTheRegionHas(t *testing.T) {
+func TestEndpointsAreOfServicesThatTheRegionAndTheZoneHave(t *testing.T) {
 	for name, c := range map[string]struct {
 		region, zone, service, kind, want string
 	}{
@@ -21,13 +21,17 @@ func TestEndpointsAreOfServicesThatTheRegionHas(t *testing.T) {
 		"region opened since 2024": {
 			"mx-central-1", "mxc1-az1", "com.amazonaws.mx-central-1.ec2messages", "Interface", "InvalidServiceName",
 		},
-		"region without EKS's":      {"ap-east-2", "ape2-az1", "com.amazonaws.ap-east-2.eks", "Interface", "InvalidServiceName"},
-		"no such service":           {"us-east-1", "use1-az2", "com.amazonaws.us-east-1.stss", "Interface", "InvalidServiceName"},
-		"another region's":          {"us-east-1", "use1-az2", "com.amazonaws.us-west-2.sts", "Interface", "InvalidServiceName"},
+		"region without EKS's": {"ap-east-2", "ape2-az1", "com.amazonaws.ap-east-2.eks", "Interface", "InvalidServiceName"},
+		"no such service":      {"us-east-1", "use1-az2", "com.amazonaws.us-east-1.stss", "Interface", "InvalidServiceName"},
+		"another region's":     {"us-east-1", "use1-az2", "com.amazonaws.us-west-2.sts", "Interface", "InvalidServiceName"},
+		"zone without the service": {
+			"us-east-1", "use1-az2", "com.amazonaws.us-east-1.ssm", "Interface", "does not support the availability zone of the subnet",
+		},
+		"its other zone":            {"us-east-1", "use1-az1", "com.amazonaws.us-east-1.ssm", "Interface", ""},
 		"region without by options": {"us-east-1", "use1-az1", "com.amazonaws.us-east-1.logs", "Interface", "InvalidServiceName"},
 	} {
 		ctx := context.Background()
-		m := New(Options{Region: c.region, EndpointZones: map[string][]string{"logs": {}}})
+		m := New(Options{Region: c.region, EndpointZones: map[string][]string{"ssm": {"use1-az1"}, "logs": {}}})
 		vpc, _, err := m.Create(ctx, tVPC, "v", resource.NewPropertyMapFromMap(in{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true}))
 		require.NoError(t, err)
 		subnet, _, err := m.Create(ctx, tSubnet, "s",

@@ -471,6 +471,9 @@ func TestRefused(t *testing.T) {
 		{"private dns without hostnames", edits{"vpc": set("enableDnsHostnames", false), "s3": func(w *world, i in) {
 			i["vpcEndpointType"], i["privateDnsEnabled"], i["subnetIds"], i["routeTableIds"] = "Interface", true, []any{w.id("priv1")}, []any{}
 		}}, "s3", "Enabling private DNS requires both"},
+		{"two endpoint subnets in a zone", edits{"s3": func(w *world, i in) {
+			i["vpcEndpointType"], i["subnetIds"], i["routeTableIds"] = "Interface", []any{w.id("priv1"), w.id("pub1")}, []any{}
+		}}, "", "DuplicateSubnetsInSameZone"},
 		{"nodes' role unknown", edits{"nodes": set("nodeRoleArn", "arn:aws:iam::111122223333:role/x")}, "", "cannot be found"},
 		{"nodes newer than the cluster", edits{"nodes": set("version", "1.36")}, "", "cannot be newer"},
 		{
@@ -612,6 +615,10 @@ func TestChecked(t *testing.T) {
 		{"s3", "policy", "{", "policy", "contains an invalid JSON policy"},
 		{"alarm", "metricName", nil, "metricName", "metricName is missing"},
 		{"domainPolicy", "accessPolicies", "x", "accessPolicies", "invalid JSON policy"},
+		{"private-default", "natGatewayId", nil, "gatewayId", "exactly one of"},
+		{"private-default", "gatewayId", "igw-00000000000000000", "gatewayId", "exactly one of"},
+		{"https", "cidrIpv4", "0.0.0.0/0", "cidrIpv4", "exactly one of"},
+		{"https", "referencedSecurityGroupId", nil, "cidrIpv4", "exactly one of"},
 		{"assoc-priv1", "subnetId", nil, "subnetId", "is required"},
 		{"https", "fromPort", 500, "fromPort", "invalid port range"},
 		{"nodeRole", "assumeRolePolicy", "{", "assumeRolePolicy", "invalid JSON policy"},
@@ -726,8 +733,9 @@ func TestTaken(t *testing.T) {
 		"logs": "ResourceAlreadyExistsException", "slr": "has been taken in this account", "oidc": "EntityAlreadyExists",
 		"vpc-cni":     "ResourceInUseException",
 		"assoc-priv1": "Resource.AlreadyAssociated", "nat": "already associated", "private-default": "RouteAlreadyExists",
-		"priv1": "InvalidSubnet.Conflict",
-		"admin": "ResourceInUseException: The specified access entry resource is already in use on this cluster.",
+		"priv1": "InvalidSubnet.Conflict", "https": "InvalidPermission.Duplicate",
+		"csiIdentity": "ResourceInUseException: Association already exists",
+		"admin":       "ResourceInUseException: The specified access entry resource is already in use on this cluster.",
 	} {
 		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
 		before := w.m.Inventory()

@@ -6,6 +6,13 @@ import (
 	"slices"
 )
 
+// targets are where a route can lead. The provider wants exactly one:
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/route
+var targets = []string{
+	"gatewayId", "natGatewayId", "carrierGatewayId", "coreNetworkArn", "egressOnlyGatewayId", "localGatewayId", "networkInterfaceId",
+	"transitGatewayId", "vpcEndpointId", "vpcPeeringConnectionId",
+}
+
 func routeRows() rows {
 	return of("EC2", rows{
 		tRouteTable: {
@@ -24,6 +31,7 @@ func routeRows() rows {
 				{"natGatewayId", tNAT, "id", "InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist"},
 			},
 			takenCode: "RouteAlreadyExists", takenText: "The route identified by %s already exists.", times: instant,
+			check: func(c *checker) { c.exactlyOne(targets...) },
 		},
 		tRouteAssoc: {
 			ops: "AssociateRouteTable ReplaceRouteTableAssociation DisassociateRouteTable", required: "routeTableId subnetId",

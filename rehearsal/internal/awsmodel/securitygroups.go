@@ -1,6 +1,14 @@
 package awsmodel
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// peers are whom a rule can let in. The provider wants exactly one:
+// https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/vpc_security_group_ingress_rule
+var peers = []string{"cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId"}
 
 func securityGroupRows() rows {
 	return of("EC2", rows{
@@ -15,8 +23,8 @@ func securityGroupRows() rows {
 			required: "ipProtocol securityGroupId", idPrefix: "sgr-", arn: "ec2|security-group-rule/{id}", tagged: true,
 			refs:  []ref{sgRef("securityGroupId"), sgRef("referencedSecurityGroupId")},
 			times: took(1*seconds, 1*seconds, 1*seconds),
-			check: checkRule,
-			fill:  func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
+			check: checkRule, create: createRule, update: again(createRule),
+			fill: func(_ *Model, o *object) { o.out.setDefault("securityGroupRuleId", o.id) },
 		},
 	})
 }
@@ -48,6 +56,7 @@ func (m *Model) groupInUse(id string) error {
 }
 
 func checkRule(c *checker) {
+	c.exactlyOne(peers...)
 	p := c.str("ipProtocol")
 	if p != "tcp" && p != "udp" || c.unknown("fromPort") || c.unknown("toPort") {
 		return
@@ -58,4 +67,21 @@ func checkRule(c *checker) {
 	case from > to:
 		c.fail("fromPort", "invalid port range %v-%v: from is above to", from, to)
 	}
+}
+
+func createRule(m *Model, o *object) error {
+	rule := func(p props) (all []string) {
+		for _, path := range append([]string{"ipProtocol", "fromPort", "toPort"}, peers...) {
+			all = append(all, p.value(path).String())
+		}
+		return all
+	}
+	for _, other := range m.where(o.typ, "securityGroupId", o.in.str("securityGroupId")) {
+		if other.id != o.id && slices.Equal(rule(other.in), rule(o.in)) {
+			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, ALLOW" already exists`,
+				cmp.Or(o.in.str("cidrIpv4"), o.in.str("referencedSecurityGroupId")), strings.ToUpper(o.in.str("ipProtocol")),
+				o.in.num("fromPort"), o.in.num("toPort"))
+		}
+	}
+	return nil
 }

@@ -20,8 +20,8 @@ type AlarmsArgs struct {
 	DomainARN pulumi.StringOutput
 	// VolumeSizeGiB is the size of each data node's volume.
 	VolumeSizeGiB int
-	// Replicas is the number of copies of an index beside the original. Without any, the domain may stay yellow, because OpenSearch's own indices may want
-	// copies that one node cannot hold.
+	// Replicas is the number of copies of an index beside the original. Without any, the domain may stay yellow, because OpenSearch's own
+	// indices may want copies that one node cannot hold.
 	Replicas int
 	// DedicatedMasters says whether the domain has them.
 	DedicatedMasters bool

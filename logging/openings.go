@@ -14,5 +14,6 @@ func Opening(privateCIDRs []string, workloads ...string) namespace.Opening {
 
 // SetupOpening lets the set-up ask its node's pod identity agent for credentials. The agent answers only service accounts with a role.
 var SetupOpening = namespace.Opening{
-	Name: "allow-pod-identity", Workloads: []string{SetupName}, To: []namespace.Peer{{CIDR: podIdentityAgent + "/32"}}, Ports: namespace.TCP(80),
+	Name: "allow-pod-identity", Workloads: []string{SetupName},
+	To: []namespace.Peer{{CIDR: podIdentityAgent + "/32"}}, Ports: namespace.TCP(80),
 }

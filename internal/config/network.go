@@ -50,8 +50,8 @@ func (r *report) region(region string) (prefix string) {
 }
 
 // EndpointServices are the AWS services with interface endpoints in the private subnets, as in com.amazonaws.REGION.SERVICE. STS always
-// has one: pods get their roles' credentials there, so they need no address outside of the VPC. Without NAT, nodes and pods also need ec2 to
-// join and for volumes, ecr.* for images, eks-auth for pod roles, autoscaling for the autoscaler, and eks for the labels of a group
+// has one: pods get their roles' credentials there, so they need no address outside of the VPC. Without NAT, nodes and pods also need ec2
+// to join and for volumes, ecr.* for images, eks-auth for pod roles, autoscaling for the autoscaler, and eks for the labels of a group
 // without nodes.
 //
 // https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html lists what a cluster may need. The program does not run what

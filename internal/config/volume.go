@@ -58,8 +58,8 @@ func (l Logging) RolloverMiB() int {
 // HasMasters says whether the domain has dedicated masters.
 func (d Domain) HasMasters() bool { return d.MasterInstanceType != "" }
 
-// Replicas is the number of copies of an index beside the original: one, so that no line is lost with a node. With one node it is none, because OpenSearch
-// puts no copy on the node of its original.
+// Replicas is the number of copies of an index beside the original: one, so that no line is lost with a node. With one node it is none,
+// because OpenSearch puts no copy on the node of its original.
 func (d Domain) Replicas() int {
 	if d.InstanceCount > 1 {
 		return 1

@@ -643,3 +643,26 @@ func TestTheSearchableFieldsAreTheSameEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// The set-up calls as the role that the domain knows as its master: what the role may call, the domain's policy lets it call.
+func TestTheDomainAndTheRoleAllowTheSetUpTheSame(t *testing.T) {
+	t.Parallel()
+	calls := func(text any, ours func(statement map[string]any) bool) map[string]any {
+		var document map[string]any
+		require.NoError(t, json.Unmarshal([]byte(text.(string)), &document))
+		out := map[string]any{}
+		for _, statement := range list(document["Statement"]) {
+			if ours(statement) {
+				out[fmt.Sprint(statement["Action"])] = statement["Resource"]
+			}
+		}
+		return out
+	}
+	for shape, all := range everything(t) {
+		role := one(t, all, "aws:iam/rolePolicy:RolePolicy", "expense-log-setup").Inputs["policy"]
+		policy := one(t, all, "aws:opensearch/domainPolicy:DomainPolicy", "expense-log").Inputs["accessPolicies"]
+		want := calls(role, func(map[string]any) bool { return true })
+		require.NotEmpty(t, want, shape)
+		assert.Equal(t, want, calls(policy, func(s map[string]any) bool { return strings.HasPrefix(fmt.Sprint(s["Sid"]), "Setup") }), shape)
+	}
+}

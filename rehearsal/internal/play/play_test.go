@@ -117,10 +117,10 @@ func interrupted(t *testing.T, urn string) (*stage.Stage, *Play) {
 func TestUpGoesOnAfterCtrlC(t *testing.T) {
 	s, play := interrupted(t, "aws:eks/cluster:Cluster::expense-eksCluster")
 
-	// As docs/recovery.md says: with a refresh, for what was cut off may be of a type that cannot be updated; and once more, for a role
+	// As docs/recovery.md says: with a refresh, for what was cut off may be of a type that cannot be updated; and again, for a role
 	// that was made just now may not be everywhere yet.
 	var err error
-	for range 2 {
+	for range 3 {
 		if err = s.Pulumi(t.Context(), "up", "--yes", "--skip-preview", "--refresh"); err == nil {
 			break
 		}

@@ -255,8 +255,8 @@ func (f *finder) look(ctx context.Context) {
 // domain that run under other names than those of the settings.
 func (f *finder) running() {
 	for _, i := range f.report.Items {
-		if slices.Contains([]string{"instance", "NAT gateway", "VPC " +
-			"endpoint"}, i.Kind) && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
+		runs := slices.Contains([]string{"instance", "NAT gateway", "VPC endpoint"}, i.Kind)
+		if runs && i.vpc != "" && !f.othersState && !f.State.has(f.cluster) {
 			f.compare(i.Kind+" "+i.ID, i.ID, i.vpc)
 		}
 	}

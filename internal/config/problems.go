@@ -86,7 +86,7 @@ func (r *report) require(path, allowed, remedy string) bool {
 	return r.given[path] && r.ok(path)
 }
 
-// regionOr is the stack's region for use in a command, or a placeholder.
+// regionOr is the stack's region for a command that is shown, or REGION if the stack has none.
 func (c *Config) regionOr() string { return cmp.Or(c.Region, "REGION") }
 
 // between notes a problem if n is outside of low to high. unit follows the numbers, as in " GiB".

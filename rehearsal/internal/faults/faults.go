@@ -200,12 +200,9 @@ func (s *Stage) prepare(ctx context.Context, command string) error {
 	return s.injector.problem(command != Destroy)
 }
 
-// withoutCopies keeps no copies of earlier states.
-const withoutCopies = "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true"
-
 // writtenOnce are for commands in which nothing goes wrong: they write the state at their end, and not twice for each operation, which
 // takes most of the engine's time.
-var writtenOnce = []string{withoutCopies, "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true"}
+var writtenOnce = []string{"PULUMI_SKIP_CHECKPOINTS=true"}
 
 // run runs a command, with variables added to its environment.
 func (s *Stage) run(ctx context.Context, command string, variables ...string) error {
@@ -245,7 +242,7 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 		return err
 	}
 	s.injector.arm(c.Operation, c.Kind)
-	wrong := s.run(ctx, c.Command, withoutCopies)
+	wrong := s.run(ctx, c.Command)
 	came, err := s.injector.disarm()
 	switch {
 	case err != nil:

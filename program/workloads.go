@@ -66,7 +66,7 @@ func (s *stack) addWeb() error {
 		Web:       s.cfg.Workloads.Web,
 		Namespace: s.namespace.Name,
 		Image:     s.cfg.Workloads.Images.Nginx,
-		Secret:    s.cfg.WebSecret,
+		Secret:    s.cfg.Secrets[workloads.WebName],
 		Ship:      s.sidecar.Add,
 		DependsOn: s.readyForPods(),
 	}, s.inCluster())

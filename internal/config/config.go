@@ -14,8 +14,8 @@ type Config struct {
 	Cluster   Cluster
 	Workloads Workloads
 	Logging   Logging
-	// WebSecret is expense:webSecret, always a secret output. It is nil if the key is not set.
-	WebSecret pulumi.StringMapInput
+	// Secrets are expense:secrets, by the app's name, web included. Each is a secret output.
+	Secrets map[string]pulumi.StringMapInput
 }
 
 // IAM is expense:iam.
@@ -79,6 +79,24 @@ type Cluster struct {
 	// created, and keeps it. An add-on that is no longer listed keeps its version.
 	AddonVersions map[string]string `json:"addonVersions"`
 	Autoscaler    Autoscaler        `json:"autoscaler"`
+	Registry      Registry          `json:"registry"`
+}
+
+// Registry is cluster.registry, the stack's part of the account's ECR registry.
+type Registry struct {
+	// Repositories are for images that are no app, by name, beside those of the apps with build. A name is a DNS label of at most 40
+	// characters.
+	Repositories []string `json:"repositories"`
+	// KeepImages is how many of a repository's newest tagged images are kept, 10 to 1000. Default 50. Untagged images go after a day.
+	// Expiry knows nothing of what runs.
+	KeepImages int `json:"keepImages"`
+	// DeleteImages lets `pulumi destroy` delete repositories with their images. Default false: it fails while there are images.
+	DeleteImages bool `json:"deleteImages"`
+	// Cache makes rules that pull images of public.ecr.aws and registry.k8s.io through the registry. Default false.
+	Cache bool `json:"cache"`
+	// DockerHubSecretARN is a secret in Secrets Manager with Docker Hub's credentials, of this account and region, with a name that
+	// begins with ecr-pullthroughcache/. It adds a rule for Docker Hub. Default none.
+	DockerHubSecretARN string `json:"dockerHubSecretArn"`
 }
 
 // CapacityType is how EC2 sells a group's instances.
@@ -145,6 +163,8 @@ type Workloads struct {
 	Environment string `json:"environment"`
 	Images      Images `json:"images"`
 	Web         Web    `json:"web"`
+	// Apps are the services of one's own, by name. Default none.
+	Apps map[string]App `json:"apps"`
 	// VolumeSizeGiB is the size of multi-container's volume claim, 1 to 65536. Default 1. It can grow, not shrink.
 	VolumeSizeGiB int   `json:"volumeSizeGiB"`
 	Quota         Quota `json:"quota"`
@@ -199,6 +219,9 @@ type Logging struct {
 	CreateServiceLinkedRole bool `json:"createServiceLinkedRole"`
 	// Image is fluentd with the OpenSearch plugin.
 	Image string `json:"image"`
+	// CaptureImage is the image of the program that copies the output of apps with logs.capture static. `make image NAME=capture` builds
+	// it and writes this. Default none.
+	CaptureImage string `json:"captureImage"`
 	// DataStream is the name of the data stream of all lines, and starts the names of what the set-up makes for it: up to 244 lower-case
 	// letters, digits, "-", "_" and ".". Default: the namespace and "-logs". A change begins a new one and rolls the pods. The lines of
 	// the former stay for RetentionDays.

@@ -15,6 +15,13 @@ import (
 // defaulter is a type with defaults. They are set before a value is decoded.
 type defaulter interface{ setDefaults() }
 
+// shorthand is a type that can also be written as one value.
+type shorthand interface {
+	// long returns what the value stands for, or ok false for another value. form names the short form in an error.
+	long(value any) (map[string]any, bool)
+	form() string
+}
+
 // section decodes one structured key from Pulumi's JSON into out, a pointer to a struct. encoding/json stops at the first problem and
 // names Go types. This notes all problems, with the names that the user wrote.
 func (r *report) section(path, text string, out any) {
@@ -40,12 +47,21 @@ func (r *report) decode(path string, in any, out reflect.Value) {
 		}
 	}
 	r.given[path] = true
+	allowed := "a map of settings"
+	if out.CanAddr() {
+		if s, ok := out.Addr().Interface().(shorthand); ok {
+			if entries, ok := s.long(in); ok {
+				in = entries
+			}
+			allowed = s.form() + " or " + allowed
+		}
+	}
 
 	switch kind := out.Kind(); kind {
 	case reflect.Struct, reflect.Map:
 		entries, ok := in.(map[string]any)
 		if !ok {
-			r.mismatch(path, in, "a map of settings")
+			r.mismatch(path, in, allowed)
 			return
 		}
 		if kind == reflect.Struct {

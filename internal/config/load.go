@@ -15,8 +15,10 @@ const namespace = "expense"
 
 const (
 	keyRegion    = "aws:region"
-	keySecret    = namespace + ":webSecret"
-	secretRemedy = "set each value with: pulumi config set --secret --path '" + keySecret + ".KEY'"
+	keySecrets   = namespace + ":secrets"
+	secretRemedy = "set each value with: pulumi config set --secret --path '" + keySecrets + ".APP.KEY'"
+	// keyWebSecret is the former name of expense:secrets.web.
+	keyWebSecret = namespace + ":webSecret"
 )
 
 // sections are the structured keys with the fields that take their settings.
@@ -78,12 +80,12 @@ func parse(src source) (*Config, error) {
 		case !ok:
 		case src.secret(namespace + ":" + name):
 			// Its values would appear in plain resource properties and in errors.
-			r.add(name, "an encrypted value", "plain settings", "keep secrets in "+keySecret+": "+secretRemedy)
+			r.add(name, "an encrypted value", "plain settings", "keep secrets in "+keySecrets+": "+secretRemedy)
 		default:
 			r.section(name, text, sections[name])
 		}
 	}
-	known = append(known, strings.TrimPrefix(keySecret, namespace+":"))
+	known = append(known, strings.TrimPrefix(keySecrets, namespace+":"), strings.TrimPrefix(keyWebSecret, namespace+":"))
 	for _, key := range src.keys {
 		if name, ours := strings.CutPrefix(key, namespace+":"); ours && !slices.Contains(known, name) {
 			r.unknown(key, name, known)
@@ -95,7 +97,7 @@ func parse(src source) (*Config, error) {
 	if c.Region, hasRegion = src.get(keyRegion); !hasRegion {
 		r.add(keyRegion, "nothing", "a commercial or GovCloud region such as us-east-1", "set it with: pulumi config set aws:region us-east-1")
 	}
-	c.WebSecret = r.webSecret(src)
+	c.Secrets = r.secrets(src)
 	c.derive()
 	r.validate(c)
 	if err := r.sorted(); err != nil {
@@ -104,25 +106,53 @@ func parse(src source) (*Config, error) {
 	return c, nil
 }
 
-// webSecret reads expense:webSecret. It never puts a value into a report.
-func (r *report) webSecret(src source) pulumi.StringMapInput {
-	text, ok := src.get(keySecret)
-	if !ok {
-		return nil
+// secrets reads expense:secrets, and expense:webSecret as its entry web. It never puts a value into a report.
+func (r *report) secrets(src source) map[string]pulumi.StringMapInput {
+	out := map[string]pulumi.StringMapInput{}
+	path := strings.TrimPrefix(keySecrets, namespace+":")
+	entries, ok := r.secretMap(src, keySecrets)
+	for _, app := range slices.Sorted(maps.Keys(entries)) {
+		if values, isMap := entries[app].(map[string]any); isMap {
+			r.secretValues(out, app, child(path, app), values)
+		} else {
+			r.add(child(path, app), kindOf(entries[app]), "a map of keys to encrypted text", secretRemedy)
+		}
 	}
-	path := strings.TrimPrefix(keySecret, namespace+":")
+	entries, former := r.secretMap(src, keyWebSecret)
+	path = strings.TrimPrefix(keyWebSecret, namespace+":")
+	if _, twice := out[webName]; ok && former && twice {
+		r.add(path, "the former name of secrets."+webName+", which is set too", "one of the two", removeWith(keyWebSecret))
+	} else if former {
+		r.given[path] = true
+		r.secretValues(out, webName, path, entries)
+	}
+	return out
+}
+
+// secretMap reads a key whose value is a map with encrypted text in it.
+func (r *report) secretMap(src source, key string) (map[string]any, bool) {
+	text, ok := src.get(key)
+	if !ok {
+		return nil, false
+	}
+	path := strings.TrimPrefix(key, namespace+":")
 	value, _ := parseJSON(text)
 	entries, isMap := value.(map[string]any)
 	switch {
 	case isMap && len(entries) == 0:
-		return nil
-	case !src.secret(keySecret):
-		r.add(path, "a value in plain text", "encrypted values", removeWith(keySecret)+"; then "+secretRemedy)
-		return nil
+		return nil, false
+	case !src.secret(key):
+		r.add(path, "a value in plain text", "encrypted values", removeWith(key)+"; then "+secretRemedy)
+		return nil, false
 	case !isMap:
-		r.add(path, "something else than a map", "a map of keys to encrypted text", removeWith(keySecret)+"; then "+secretRemedy)
-		return nil
+		r.add(path, "something else than a map", "a map of keys to encrypted text", removeWith(key)+"; then "+secretRemedy)
+		return nil, false
 	}
+	return entries, true
+}
+
+// secretValues adds the values of an app.
+func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path string, entries map[string]any) {
 	values := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		at := child(path, key)
@@ -136,7 +166,7 @@ func (r *report) webSecret(src source) pulumi.StringMapInput {
 			r.add(at, kindOf(entries[key]), "encrypted text", secretRemedy)
 		}
 	}
-	return pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
+	out[app] = pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
 }
 
 // Defaults are the settings of a stack that sets nothing, without those that derive adds.
@@ -157,7 +187,7 @@ func (n *Network) setDefaults() { *n = Network{CIDR: "192.168.0.0/16", NAT: NATS
 func (c *Cluster) setDefaults() {
 	*c = Cluster{
 		Name: "expense", ServiceCIDR: "172.20.0.0/16", LogRetentionDays: 30, KeyDeletionDays: 30,
-		Autoscaler: Autoscaler{Enabled: true},
+		Autoscaler: Autoscaler{Enabled: true}, Registry: Registry{KeepImages: 50},
 	}
 }
 
@@ -197,5 +227,9 @@ func (c *Config) derive() {
 	}
 	if c.Logging.DataStream == "" {
 		c.Logging.DataStream = c.Workloads.Namespace + "-logs"
+	}
+	for name, app := range c.Workloads.Apps {
+		app.derive()
+		c.Workloads.Apps[name] = app
 	}
 }

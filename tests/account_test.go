@@ -111,7 +111,7 @@ func withCommands(t *testing.T, settings map[string]string) (*recorder, map[stri
 		}
 		return nil
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
-		info.Config, info.ConfigSecretKeys = settings, []string{"expense:webSecret"}
+		info.Config, info.ConfigSecretKeys = settings, []string{"expense:secrets"}
 	}))
 	return r, commands
 }

@@ -232,7 +232,7 @@ func stackFile(t testing.TB, stack string) map[string]string {
 	require.NoError(t, err)
 	require.Empty(t, encrypted)
 	set(t, out, accessKey, []string{"203.0.113.7/32"})
-	out["expense:webSecret"] = `{"API_TOKEN":"` + apiToken + `"}`
+	out["expense:secrets"] = `{"web":{"API_TOKEN":"` + apiToken + `"}}`
 	return out
 }
 
@@ -276,7 +276,7 @@ func runOnce(stack string, settings map[string]string, options ...func(*recorder
 	r := &recorder{}
 	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, r), func(info *pulumi.RunInfo) {
 		info.Config = settings
-		info.ConfigSecretKeys = []string{"expense:webSecret"}
+		info.ConfigSecretKeys = []string{"expense:secrets"}
 		for _, option := range options {
 			option(r, info)
 		}

@@ -41,7 +41,7 @@ var roleDocuments = map[string][]string{
 
 // filling is what docs/ci.md has filled in for each of the places of the documents, here for one stack.
 func filling(t *testing.T, stack string) map[string]string {
-	cfg, err := config.Read(stackFile(t, stack), []string{"expense:webSecret"})
+	cfg, err := config.Read(stackFile(t, stack), []string{"expense:secrets"})
 	require.NoError(t, err)
 	return map[string]string{
 		"ACCOUNT_ID": account, "REGION_NAME": "us-east-1", "STACK_NAME": stack,

@@ -115,7 +115,7 @@ func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
 		exported = ctx.GetCurrentExportMap()
 		return nil
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
-		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:webSecret"}
+		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:secrets"}
 	})
 	require.NoError(t, err)
 	var got []string

@@ -426,7 +426,7 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 		}
 		return nil
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
-		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:webSecret"}
+		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:secrets"}
 	}))
 	known.Wait()
 	groups := map[string]string{}

@@ -155,13 +155,14 @@ func TestAnEncryptedFieldOfARoleIsRefusedAtOnce(t *testing.T) {
 // The CLI sets no path within a value of another kind: the value has to go first.
 func TestAValueOfAnotherKindIsRemovedBeforeAPathIsSet(t *testing.T) {
 	visited := 0
-	for key, right := range map[string]string{keyAssumeRole: "a map", keyAllowed: "a list", keyForbidden: "a list", keySecret: "a map"} {
+	for key, right := range map[string]string{keyAssumeRole: "a map", keyAllowed: "a list", keyForbidden: "a list", keySecrets: "a map",
+		keyWebSecret: "a map"} {
 		for kind, value := range map[string]string{"text": "x", "a map": `{"a": "b"}`, "a list": `[{"a": "b"}]`, "a number": "1"} {
 			if kind == right {
 				continue
 			}
 			src := settings(t, edit{key, value})
-			if key == keySecret {
+			if key == keySecrets || key == keyWebSecret {
 				src = src.encrypted(key)
 			}
 			got := problems(t, src)
@@ -170,7 +171,7 @@ func TestAValueOfAnotherKindIsRemovedBeforeAPathIsSet(t *testing.T) {
 			visited++
 		}
 	}
-	assert.Equal(t, 12, visited)
+	assert.Equal(t, 15, visited)
 }
 
 func TestAnEncryptedKeyOfAWSIsNotShown(t *testing.T) {

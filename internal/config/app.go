@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	webName  = "web"
+	// WebName is web's entry of Config.Secrets.
+	WebName  = "web"
 	portName = "http"
 	// LogsOutput, LogsFiles and LogsNone are the values of apps.NAME.logs.from.
 	LogsOutput = "output"

@@ -120,11 +120,11 @@ func (r *report) secrets(src source) map[string]pulumi.StringMapInput {
 	}
 	entries, former := r.secretMap(src, keyWebSecret)
 	path = strings.TrimPrefix(keyWebSecret, namespace+":")
-	if _, twice := out[webName]; ok && former && twice {
-		r.add(path, "the former name of secrets."+webName+", which is set too", "one of the two", removeWith(keyWebSecret))
+	if _, twice := out[WebName]; ok && former && twice {
+		r.add(path, "the former name of secrets."+WebName+", which is set too", "one of the two", removeWith(keyWebSecret))
 	} else if former {
 		r.given[path] = true
-		r.secretValues(out, webName, path, entries)
+		r.secretValues(out, WebName, path, entries)
 	}
 	return out
 }

@@ -30,6 +30,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 				PerZone: true, MinSize: 3, DesiredSize: 3, MaxSize: 5, DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true,
 			}},
 			Autoscaler: Autoscaler{Enabled: true, Image: "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"},
+			Registry:   Registry{KeepImages: 50},
 		},
 		Workloads: Workloads{
 			Namespace: "project", Environment: "dev",
@@ -46,6 +47,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			DataStream: "project-logs", LogRetentionDays: 30,
 			Dashboards: Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 		},
+		Secrets: map[string]pulumi.StringMapInput{},
 	}, c)
 }
 
@@ -82,47 +84,59 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 
 func TestAKeyThatNothingReadsIsAProblem(t *testing.T) {
 	assert.Equal(t, []string{
-		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; did you mean cluster? remove it " +
+		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, workloads, secrets, webSecret; did you mean cluster? remove it " +
 			"with: pulumi config rm expense:cluter",
-		"expense:verbose: found an unknown key; allowed: cluster, iam, logging, network, workloads, webSecret; remove it with: pulumi config " +
+		"expense:verbose: found an unknown key; allowed: cluster, iam, logging, network, workloads, secrets, webSecret; remove it with: pulumi config " +
 			"rm expense:verbose",
 	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"},
 		edit{"pulumi:autonaming", "{}"})))
 }
 
-func TestWebSecretIsRefusedWithoutShowingIt(t *testing.T) {
+// Both names of web's secret have the same rules.
+func TestASecretIsRefusedWithoutShowingIt(t *testing.T) {
 	const (
-		remove  = "remove it with: pulumi config rm expense:webSecret; then "
-		command = "set each value with: pulumi config set --secret --path 'expense:webSecret.KEY'"
-		key     = "found this key; allowed: a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'"
+		command = "set each value with: pulumi config set --secret --path 'expense:secrets.APP.KEY'"
+		name    = "found this key; allowed: a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'"
+		noMap   = "found something else than a map; allowed: a map of keys to encrypted text; remove it with: pulumi config rm "
 	)
 	long := strings.Repeat("k", 254)
-	for text, want := range map[string][]string{
-		`{"TOKEN": "` + sentinel + `", "tls.crt": ""}`: nil,
-		`{}`:                   nil,
-		sentinel:               {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
-		`"` + sentinel + `"`:   {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
-		`["` + sentinel + `"]`: {"webSecret: found something else than a map; allowed: a map of keys to encrypted text; " + remove + command},
-		`{"A": {"B": "` + sentinel + `"}, "C": ["` + sentinel + `"], "D": 5, "E": null}`: {
-			"webSecret.A: found a map; allowed: encrypted text; " + command,
-			"webSecret.C: found a list; allowed: encrypted text; " + command,
-			"webSecret.D: found a number; allowed: encrypted text; " + command,
-			"webSecret.E: found no value; allowed: encrypted text; " + command,
-		},
-		`{"my key": "` + sentinel + `", "..data": "x", ".": "x", "": "x", "` + long + `": "x"}`: {
-			`webSecret.` + long + `: ` + key, `webSecret[""]: ` + key, `webSecret["."]: ` + key, `webSecret["..data"]: ` + key,
-			`webSecret["my key"]: ` + key,
-		},
+	for _, c := range []struct{ key, path, open, shut string }{
+		{"expense:secrets", "secrets.web", `{"web": `, `}`}, {"expense:webSecret", "webSecret", "", ""},
 	} {
-		got := problems(t, settings(t, edit{"expense:webSecret", text}).encrypted("expense:webSecret"))
-		assert.Equal(t, want, got, text)
-		assert.NotContains(t, strings.Join(got, ""), sentinel)
+		top := strings.TrimPrefix(c.key, "expense:")
+		for text, want := range map[string][]string{
+			c.open + `{"TOKEN": "` + sentinel + `", "tls.crt": ""}` + c.shut: nil,
+			`{}`:                   nil,
+			sentinel:               {top + ": " + noMap + c.key + "; then " + command},
+			`"` + sentinel + `"`:   {top + ": " + noMap + c.key + "; then " + command},
+			`["` + sentinel + `"]`: {top + ": " + noMap + c.key + "; then " + command},
+			c.open + `{"A": {"B": "` + sentinel + `"}, "C": ["` + sentinel + `"], "D": 5, "E": null}` + c.shut: {
+				c.path + ".A: found a map; allowed: encrypted text; " + command,
+				c.path + ".C: found a list; allowed: encrypted text; " + command,
+				c.path + ".D: found a number; allowed: encrypted text; " + command,
+				c.path + ".E: found no value; allowed: encrypted text; " + command,
+			},
+			c.open + `{"my key": "` + sentinel + `", "..data": "x", ".": "x", "": "x", "` + long + `": "x"}` + c.shut: {
+				c.path + `.` + long + `: ` + name, c.path + `[""]: ` + name, c.path + `["."]: ` + name, c.path + `["..data"]: ` + name,
+				c.path + `["my key"]: ` + name,
+			},
+		} {
+			got := problems(t, settings(t, edit{c.key, text}).encrypted(c.key))
+			assert.Equal(t, want, got, text)
+			assert.NotContains(t, strings.Join(got, ""), sentinel)
+		}
+		assert.Equal(t, []string{
+			top + ": found a value in plain text; allowed: encrypted values; remove it with: pulumi config rm " + c.key + "; then " + command,
+		}, problems(t, settings(t, edit{c.key, `{"TOKEN": "` + sentinel + `"}`})))
 	}
 
-	plainText := problems(t, settings(t, edit{"expense:webSecret", `{"TOKEN": "` + sentinel + `"}`}))
+	assert.Equal(t, []string{"secrets.web: found text; allowed: a map of keys to encrypted text; " + command},
+		problems(t, settings(t, edit{keySecrets, `{"web": "` + sentinel + `"}`}).encrypted(keySecrets)))
 	assert.Equal(t, []string{
-		"webSecret: found a value in plain text; allowed: encrypted values; remove it with: pulumi config rm expense:webSecret; then " + command,
-	}, plainText)
+		"webSecret: found the former name of secrets.web, which is set too; allowed: one of the two; remove it with: pulumi config rm " +
+			"expense:webSecret",
+	}, problems(t, settings(t, edit{keySecrets, `{"web": {"A": "b"}}`}, edit{keyWebSecret, `{"A": "b"}`}).
+		encrypted(keySecrets, keyWebSecret)))
 }
 
 func TestATextInPlaceOfASectionIsAProblem(t *testing.T) {
@@ -135,8 +149,8 @@ func TestATextInPlaceOfASectionIsAProblem(t *testing.T) {
 
 // An encrypted value of another key would end up in plain resource properties.
 func TestASecretInAnotherSectionIsRefusedWithoutShowingIt(t *testing.T) {
-	const want = "found an encrypted value; allowed: plain settings; keep secrets in expense:webSecret: " +
-		"set each value with: pulumi config set --secret --path 'expense:webSecret.KEY'"
+	const want = "found an encrypted value; allowed: plain settings; keep secrets in expense:secrets: " +
+		"set each value with: pulumi config set --secret --path 'expense:secrets.APP.KEY'"
 	got := problems(t, settings(t, edit{"workloads/web/settings", `{"TOKEN": "` + sentinel + `", "N": 1}`}).encrypted("expense:workloads"))
 	assert.Equal(t, []string{"workloads: " + want}, got)
 
@@ -148,7 +162,7 @@ func TestASecretInAnotherSectionIsRefusedWithoutShowingIt(t *testing.T) {
 
 // Load reads the environment, in which the CLI passes the configuration.
 func TestLoadReadsWhatTheCLIHandsOver(t *testing.T) {
-	src := settings(t, edit{"expense:webSecret", `{"TOKEN": "` + sentinel + `"}`})
+	src := settings(t, edit{keySecrets, `{"web": {"TOKEN": "` + sentinel + `"}}`})
 	load := func() (c *Config, err error) {
 		values := map[string]string{}
 		for _, key := range src.keys {
@@ -157,13 +171,13 @@ func TestLoadReadsWhatTheCLIHandsOver(t *testing.T) {
 		text, err := json.Marshal(values)
 		require.NoError(t, err)
 		t.Setenv(pulumi.EnvConfig, string(text))
-		t.Setenv(pulumi.EnvConfigSecretKeys, `["expense:webSecret"]`)
+		t.Setenv(pulumi.EnvConfigSecretKeys, `["expense:secrets", "expense:webSecret"]`)
 		loadErr := pulumi.RunErr(func(ctx *pulumi.Context) error {
 			c, err = Load(ctx)
-			if err != nil || c.WebSecret == nil {
+			if err != nil || c.Secrets[WebName] == nil {
 				return err
 			}
-			secret, awaitErr := internals.UnsafeAwaitOutput(ctx.Context(), c.WebSecret.ToStringMapOutput())
+			secret, awaitErr := internals.UnsafeAwaitOutput(ctx.Context(), c.Secrets[WebName].ToStringMapOutput())
 			require.NoError(t, awaitErr)
 			assert.True(t, secret.Secret)
 			assert.Equal(t, map[string]string{"TOKEN": sentinel}, secret.Value)
@@ -174,16 +188,21 @@ func TestLoadReadsWhatTheCLIHandsOver(t *testing.T) {
 	}
 	c, err := load()
 	require.NoError(t, err)
-	require.NotNil(t, c.WebSecret)
+	require.NotNil(t, c.Secrets[WebName])
 
-	src = settings(t, edit{"expense:colour", "red"}, edit{"expense:webSecret", "{}"})
+	src = settings(t, edit{keyWebSecret, `{"TOKEN": "` + sentinel + `"}`})
+	c, err = load()
+	require.NoError(t, err)
+	require.NotNil(t, c.Secrets[WebName], "by its former name")
+
+	src = settings(t, edit{"expense:colour", "red"}, edit{keySecrets, "{}"})
 	_, err = load()
 	require.ErrorContains(t, err, "expense:colour: found an unknown key")
 
 	src = settings(t)
 	c, err = load()
 	require.NoError(t, err)
-	assert.Nil(t, c.WebSecret)
+	assert.Nil(t, c.Secrets[WebName])
 }
 
 // A program that the CLI did not start, as in a test, has no list of keys to check.
@@ -207,7 +226,7 @@ func FuzzParse(f *testing.F) {
 	var sections map[string]json.RawMessage
 	require.NoError(f, json.Unmarshal([]byte(stack), &sections))
 	f.Add("us-east-1", string(sections["network"]), string(sections["cluster"]), string(sections["workloads"]), string(sections["logging"]),
-		`{"A": "b"}`)
+		`{"web": {"A": "b"}}`)
 	f.Add("", "null", "[]", "1", `"x"`, "")
 	f.Add("us-gov-west-1", `{"zones": [null, "a", "use1-az1"]}`,
 		`{"nodeGroups": {"": {"taints": [{}], "labels": {"/": "/"}, "instanceTypes": [""]}}, "admins": [""], "addonVersions": {"": ""}}`,
@@ -220,8 +239,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, region, network, cluster, workloads, logging, secret string) {
 		c, err := parse(plain(map[string]string{
 			keyRegion: region, "expense:network": network, "expense:cluster": cluster, "expense:workloads": workloads, "expense:logging": logging,
-			keySecret: secret,
-		}).encrypted(keySecret))
+			keySecrets: secret,
+		}).encrypted(keySecrets))
 		if err == nil {
 			assert.NotNil(t, c)
 			c.Warnings(quiet)

@@ -13,7 +13,7 @@ type Problem struct {
 	// Path is the setting's path as for "pulumi config set --path", without the project's name: cluster.nodeGroups.expense.minSize or
 	// cluster.nodeGroups.expense.labels["example.com/team"].
 	Path string
-	// Found is the wrong value. It never holds a value of expense:webSecret.
+	// Found is the wrong value. It never holds a value of expense:secrets.
 	Found string
 	// Allowed is what the setting takes.
 	Allowed string

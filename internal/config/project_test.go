@@ -81,18 +81,19 @@ func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
 	assert.Equal(t, []any{"*"}, p.Config["pulumi:disable-default-providers"].Value)
 	delete(p.Config, "pulumi:disable-default-providers")
 
-	read := append(slices.Collect(maps.Keys((&Config{}).sections())), strings.TrimPrefix(keySecret, namespace+":"))
+	secret := []string{strings.TrimPrefix(keySecrets, namespace+":"), strings.TrimPrefix(keyWebSecret, namespace+":")}
+	read := append(slices.Collect(maps.Keys((&Config{}).sections())), secret...)
 	assert.ElementsMatch(t, read, slices.Collect(maps.Keys(p.Config)))
 	for key, declared := range p.Config {
 		assert.NotEmpty(t, declared.Description, key)
-		// Pulumi checks a type only where it is declared, and a default's encryption with it: the optional secret has none.
-		assert.Equal(t, key == "webSecret", declared.Type == nil, key)
-		assert.Equal(t, key == "webSecret", declared.Secret, key)
+		// Pulumi checks a type only where it is declared, and a default's encryption with it: the optional secrets have none.
+		assert.Equal(t, slices.Contains(secret, key), declared.Type == nil, key)
+		assert.Equal(t, slices.Contains(secret, key), declared.Secret, key)
 	}
 }
 
 // described is a line of a section's description: the indented key, its type, and what it is if the stack says nothing.
-var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|maps)|map)(?:, (required|default ` +
+var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|integers|maps)|map)(?:, (required|default ` +
 	`[^:;,]+))?[,:]?`)
 
 // The descriptions are the reference of the settings: each key, type and default agrees with the code.
@@ -178,10 +179,7 @@ func typeName(v reflect.Value) string {
 		return "map"
 	case reflect.Map, reflect.Slice:
 		name := map[reflect.Kind]string{reflect.Map: "map of ", reflect.Slice: "list of "}[v.Kind()]
-		if v.Type().Elem().Kind() == reflect.Struct {
-			return name + "maps"
-		}
-		return name + "text"
+		return name + map[reflect.Kind]string{reflect.Struct: "maps", reflect.Int: "integers", reflect.String: "text"}[v.Type().Elem().Kind()]
 	default:
 		return "text"
 	}

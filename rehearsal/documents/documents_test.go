@@ -152,7 +152,7 @@ func TestTheQuickStartIsEnough(t *testing.T) {
 	_, problems, err = doctor.Settings(folder, "dev")
 	require.NoError(t, err)
 	assert.Empty(t, problems)
-	out, exit := run(t, folder, env, "pulumi config get --path expense:webSecret.API_TOKEN")
+	out, exit := run(t, folder, env, "pulumi config get --path expense:secrets.web.API_TOKEN")
 	assert.Zero(t, exit, out)
 	assert.Equal(t, "the-token\n", out)
 }

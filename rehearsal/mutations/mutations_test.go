@@ -620,7 +620,7 @@ func runWith(m mutation, stack string, values map[string]string) (*cloud, error)
 	c.model.Plant("aws:sns/topic:Topic", userTopic, "users", awsmodel.Program, map[string]any{"arn": userTopic})
 	err := pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, c), func(info *pulumi.RunInfo) {
 		info.Config = values
-		info.ConfigSecretKeys = []string{"expense:webSecret"}
+		info.ConfigSecretKeys = []string{"expense:secrets"}
 	})
 	return c, err
 }

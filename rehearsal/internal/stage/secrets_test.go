@@ -21,28 +21,30 @@ config:
   aws:allowedAccountIds: ["000011112222", 000011112222]
   aws:profile:
     secure: v1:abc
-  expense:webSecret:
-    API_TOKEN: &token
-      secure: v1:def
-    again: *token
-    a.b:
-      secure: v1:ghi
-    plain: secure
+  expense:secrets:
+    web:
+      API_TOKEN: &token
+        secure: v1:def
+      again: *token
+      a.b:
+        secure: v1:ghi
+      plain: secure
   expense:list:
     - x
     - secure: v1:jkl
     - {secure: {deep: yes}}
 `))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"aws:profile", "expense:webSecret.API_TOKEN", `expense:webSecret["a.b"]`, "expense:list[1]"}, secrets)
+	assert.Equal(t, []string{"aws:profile", "expense:secrets.web.API_TOKEN", `expense:secrets.web["a.b"]`, "expense:list[1]"}, secrets)
 	assert.Equal(t, `config:
     aws:allowedAccountIds: ["000011112222", 000011112222]
     aws:profile: not-a-real-token
-    expense:webSecret:
-        API_TOKEN: &token not-a-real-token
-        again: *token
-        a.b: not-a-real-token
-        plain: secure
+    expense:secrets:
+        web:
+            API_TOKEN: &token not-a-real-token
+            again: *token
+            a.b: not-a-real-token
+            plain: secure
     expense:list:
         - x
         - not-a-real-token
@@ -73,8 +75,8 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	for _, args := range [][]string{
 		{"stack", "init", "dev"},
 		{
-			"config", "set-all", "--stack", "dev", "--path", "--plaintext", "aws:region=us-east-1", "--secret", "expense:webSecret.API_TOKEN=mine",
-			"--secret", `expense:webSecret["a.b"]=mine`,
+			"config", "set-all", "--stack", "dev", "--path", "--plaintext", "aws:region=us-east-1", "--secret", "expense:secrets.web.API_TOKEN=mine",
+			"--secret", `expense:secrets.web["a.b"]=mine`,
 		},
 	} {
 		command := exec.Command(filepath.Join(tools, "pulumi"), append(args, "--non-interactive")...)
@@ -96,7 +98,7 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	for range 2 {
 		require.NoError(t, s.copyFiles(project, "dev", "expense"))
 		require.NoError(t, s.Configure(t.Context()), s.Out)
-		for _, path := range []string{"expense:webSecret.API_TOKEN", `expense:webSecret["a.b"]`} {
+		for _, path := range []string{"expense:secrets.web.API_TOKEN", `expense:secrets.web["a.b"]`} {
 			got, err := s.Output(t.Context(), "config", "get", "--path", path)
 			require.NoError(t, err)
 			assert.Equal(t, word+"\n", string(got))

@@ -27,7 +27,7 @@ func TestTheSettingsAreTheCopysWithTheProgramsDefaults(t *testing.T) {
 	text := strings.NewReplacer(
 		"publicAccess: true", "publicAccess: true\n        publicAccessCidrs: [203.0.113.7/32]", "minReplicas: 2\n", "\n",
 	).
-		Replace(string(data)) + "    expense:webSecret:\n        API_TOKEN:\n            secure: v1:abc:def\n"
+		Replace(string(data)) + "    expense:secrets:\n        web:\n            API_TOKEN:\n                secure: v1:abc:def\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	settings, err := s.Settings()
 	require.NoError(t, err)

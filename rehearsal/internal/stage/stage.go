@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -268,10 +269,25 @@ func (s *Stage) copyFiles(project, stack, program string) error {
 	return nil
 }
 
+// secretOfWeb matches the paths of web's secrets, the former ones too. A stack may not use both names.
+var secretOfWeb = regexp.MustCompile(`^expense:(secrets\.web|webSecret)[.[]`)
+
 // Configure sets what a stack's file leaves to its user, as the README says, and a word for each of its secrets.
 func (s *Stage) Configure(ctx context.Context) error {
 	args := []string{"config", "set-all", "--path", "--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32"}
-	for _, path := range slices.Compact(slices.Sorted(slices.Values(append(s.secrets, "expense:webSecret.API_TOKEN")))) {
+	program, err := os.ReadFile(filepath.Join(s.project(), "Pulumi.yaml"))
+	if err != nil {
+		return err
+	}
+	secrets := slices.Clone(s.secrets)
+	if !slices.ContainsFunc(secrets, secretOfWeb.MatchString) {
+		token := "expense:secrets.web.API_TOKEN"
+		if !strings.Contains(string(program), "\n  secrets:\n") {
+			token = "expense:webSecret.API_TOKEN" // the base of a preview may know only the former name
+		}
+		secrets = append(secrets, token)
+	}
+	for _, path := range secrets {
 		args = append(args, "--secret", path+"="+word)
 	}
 	return s.Pulumi(ctx, args...)

@@ -168,8 +168,8 @@ func (e *examination) settings() {
 	case len(e.Problems) == 0:
 		e.ok(check, "complete")
 	}
-	if e.Settings != nil && e.Settings.WebSecret == nil {
-		e.ok("web secret", "none, so web gets no secret; set one with: pulumi config set --secret --path 'expense:webSecret.API_TOKEN' "+
+	if e.Settings != nil && e.Settings.Secrets[config.WebName] == nil {
+		e.ok("web secret", "none, so web gets no secret; set one with: pulumi config set --secret --path 'expense:secrets.web.API_TOKEN' "+
 			"'the-token' --stack %s", e.Stack)
 	}
 }

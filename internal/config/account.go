@@ -49,6 +49,11 @@ func (a Account) Check(id, stack string) error {
 	return nil
 }
 
+// excludes says whether the stack cannot be in the account.
+func (a Account) excludes(id string) bool {
+	return a.Check(id, "") != nil || a.RoleARN != "" && id != a.ID()
+}
+
 // Remedy is the command that changes the credentials of a stack.
 func (a Account) Remedy(stack string) string {
 	switch {
@@ -214,7 +219,7 @@ func (r *report) iam(c *Config) {
 		return
 	}
 	owner := policyARN.FindStringSubmatch(arn)[1]
-	if owner != "aws" && (c.Account.Check(owner, "") != nil || c.Account.RoleARN != "" && owner != c.Account.ID()) {
+	if owner != "aws" && c.Account.excludes(owner) {
 		r.add(at, "a policy of account "+owner, "a policy of the account that the stack's aws: settings allow, or of AWS", "")
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -20,15 +21,15 @@ const (
 )
 
 // App is one entry of workloads.apps: an image that runs as web does, by the entry's key as its name. A name is a DNS label of at most 40
-// characters and none of the program's own: nginx, multi-container, web, and the names in the namespace of the set-up.
+// characters that starts with a letter, and none of reservedApps.
 type App struct {
 	// Build is how `make image` builds the image. Without it the image is built elsewhere. With it the stack makes the ECR repository, and
 	// an app without Image is left out until `make image` has written one.
 	Build Build `json:"build"`
 	// Image is the image, with a digest or a fixed tag. One in the stack's own repository has a digest. Required without Build.
 	Image string `json:"image"`
-	// Command replaces the image's entrypoint, and Args its arguments. Command is required if Logs copies the output: the image's own
-	// entrypoint is not known here. `make image` writes it.
+	// Command replaces the image's entrypoint, and Args its arguments. Command is required with Image if Logs copies the output: the
+	// image's own entrypoint is not known here. `make image` writes it.
 	Command []string `json:"command"`
 	Args    []string `json:"args"`
 	// Port is the only port, named http; Ports are several by name, up to 15 letters, digits and hyphens. The first by name is the one
@@ -36,16 +37,18 @@ type App struct {
 	// probe of a port. The variable PORT has the checked one.
 	Port  int            `json:"port"`
 	Ports map[string]int `json:"ports"`
-	// User is the number of the user and group, 1 to 65535. Required, and `make image` writes the image's own.
+	// User is the number of the user and group, 1 to 65535. Required with Image, and `make image` writes the image's own.
 	User int `json:"user"`
-	// Env are variables in plain text. $(NAME) in a value is the value of another variable, of a secret one too.
+	// Env are variables in plain text. $(NAME) in a value is the value of another variable, of a secret one too, and $$ is a dollar. The
+	// names of the program's own are refused: PORT, and those of logs and of roles.
 	Env map[string]string `json:"env"`
-	// Files are files in the container by their absolute paths. A change rolls the pods.
+	// Files are files in the container by their absolute paths, up to 1 MiB in all. A change rolls the pods.
 	Files map[string]AppFile `json:"files"`
-	// Writable are folders that the container may write to, empty at each start. /tmp always is one. The root file system is read-only.
+	// Writable are folders that the container may write to, empty at each start. /tmp always is one, and is listed for another size. The
+	// root file system is read-only.
 	Writable []Writable `json:"writable"`
 	// Secrets are the keys of expense:secrets.NAME that the app gets, each as "env", a variable, or "file", a file in
-	// /var/run/secrets/NAME.
+	// /var/run/secrets/NAME. Each has a value there, and each value is listed here.
 	Secrets map[string]string `json:"secrets"`
 	// Replicas is a number of pods, or their bounds for the autoscaler.
 	Replicas Replicas `json:"replicas"`
@@ -71,7 +74,7 @@ type App struct {
 
 // Build is apps.NAME.build.
 type Build struct {
-	// Dir is the folder with the Dockerfile, relative to the stack's file. Required.
+	// Dir is the folder with the Dockerfile, relative to the stack's file. Required in a build.
 	Dir string `json:"dir"`
 	// Dockerfile is its path in Dir. Default "Dockerfile".
 	Dockerfile string `json:"dockerfile"`
@@ -88,7 +91,7 @@ func (b Build) Wanted() bool { return b.Dir != "" }
 type AppFile struct {
 	// Content is the text.
 	Content string `json:"content"`
-	// Source is the path of a text file, relative to the stack's file.
+	// Source is the path of a text file in the project, relative to the stack's file. Its text becomes Content.
 	Source string `json:"source"`
 }
 
@@ -102,7 +105,7 @@ type Writable struct {
 
 // Replicas are the bounds of an app's autoscaler, or one number.
 type Replicas struct {
-	// Min and Max are 1 <= min <= max <= 100. Default 2 and 2. There is an autoscaler if they differ.
+	// Min and Max are 1 <= min <= max <= 100. Default 2, and as many as Min. There is an autoscaler if they differ.
 	Min int `json:"min"`
 	Max int `json:"max"`
 	// CPU is the use in percent of the request that the autoscaler aims at, 1 to 100. Default 60.
@@ -111,10 +114,10 @@ type Replicas struct {
 
 // AppResources are what a container requests and may use, as "100m" and "128Mi".
 type AppResources struct {
-	// CPU and Memory are requests. Default 100m and 128Mi.
+	// CPU and Memory are requests, of less than the largest node has. Default 100m and 128Mi.
 	CPU    string `json:"cpu"`
 	Memory string `json:"memory"`
-	// MemoryLimit is where the kernel ends the container. Default twice Memory, at most 4 GiB.
+	// MemoryLimit is where the kernel ends the container, Memory to 4 GiB. Default twice Memory, at most 4 GiB.
 	MemoryLimit string `json:"memoryLimit"`
 }
 
@@ -154,9 +157,9 @@ func (p Public) Wanted() bool { return p.CertificateARN != "" || p.Plain || len(
 
 // Logs is what an app logs, or "output" or "none" alone.
 type Logs struct {
-	// From is "output" (default), "files" or "none".
+	// From is "output", "files" or "none". Default "output", and "files" with Dir.
 	From string `json:"from"`
-	// Dir is the absolute path of the folder where the app writes Files, each NAME.log. Setting them means from files.
+	// Dir is the absolute path of the folder where the app writes Files, each NAME.log. The image must not have it.
 	Dir   string   `json:"dir"`
 	Files []string `json:"files"`
 	// Fields are the fields of the app's JSON lines that can be searched, with their types, as in logging.indexedFields. One name has one
@@ -169,9 +172,9 @@ type Logs struct {
 
 // Statement allows Actions on Resources.
 type Statement struct {
-	// Actions are exact, as s3:GetObject.
+	// Actions are exact, as s3:GetObject. Required.
 	Actions []string `json:"actions"`
-	// Resources are ARNs.
+	// Resources are ARNs, with wildcards behind the service. Required.
 	Resources []string `json:"resources"`
 }
 
@@ -186,13 +189,13 @@ func (b *Build) setDefaults() { b.Dockerfile = "Dockerfile" }
 
 func (w *Writable) setDefaults() { w.SizeMiB = 64 }
 
-func (r *Replicas) setDefaults() { *r = Replicas{Min: 2, Max: 2, CPU: 60} }
+func (r *Replicas) setDefaults() { *r = Replicas{Min: 2, CPU: 60} }
 
 func (r *AppResources) setDefaults() { *r = AppResources{CPU: "100m", Memory: "128Mi"} }
 
 func (h *Health) setDefaults() { h.Start = "2m" }
 
-func (l *Logs) setDefaults() { *l = Logs{From: LogsOutput, Capture: CaptureShell} }
+func (l *Logs) setDefaults() { l.Capture = CaptureShell }
 
 // The short forms.
 
@@ -237,7 +240,14 @@ func (a *App) derive() {
 	if a.Port != 0 && len(a.Ports) == 0 {
 		a.Ports = map[string]int{portName: a.Port}
 	}
-	if a.Logs.Dir != "" && a.Logs.From == LogsOutput {
-		a.Logs.From = LogsFiles
+	a.Replicas.Max = cmp.Or(a.Replicas.Max, a.Replicas.Min)
+	if a.Logs.From == "" {
+		a.Logs.From = LogsOutput
+		if a.Logs.Dir != "" {
+			a.Logs.From = LogsFiles
+		}
+	}
+	if memory, ok := memoryBytes(a.Resources.Memory); ok && a.Resources.MemoryLimit == "" && memory <= mostMemory {
+		a.Resources.MemoryLimit = memoryText(min(2*memory, mostMemory))
 	}
 }

@@ -16,6 +16,9 @@ type Config struct {
 	Logging   Logging
 	// Secrets are expense:secrets, by the app's name, web included. Each is a secret output.
 	Secrets map[string]pulumi.StringMapInput
+
+	// former says that the stack names web's secret by its former key.
+	former bool
 }
 
 // IAM is expense:iam.
@@ -192,15 +195,16 @@ type Web struct {
 	Settings map[string]string `json:"settings"`
 }
 
-// Quota is workloads.quota, the ceiling of the namespace's ResourceQuota.
+// Quota is workloads.quota, the ceiling of the namespace's ResourceQuota. Each defaults to what the workloads need at their largest
+// during an update, and to the number below if that is more. A smaller setting is refused.
 type Quota struct {
-	// Pods defaults to 40.
+	// Pods defaults to 40 at least.
 	Pods int `json:"pods"`
-	// CPU is the sum of all requests in cores. Default 8.
+	// CPU is the sum of all requests in cores. Default 8 at least.
 	CPU int `json:"cpu"`
-	// MemoryGiB is the sum of all memory limits. Default 24.
+	// MemoryGiB is the sum of all memory limits. Default 24 at least.
 	MemoryGiB int `json:"memoryGiB"`
-	// StorageGiB is the sum of all volume claims. Default 20.
+	// StorageGiB is the sum of all volume claims. Default 20 at least.
 	StorageGiB int `json:"storageGiB"`
 }
 
@@ -231,11 +235,11 @@ type Logging struct {
 	// Fields are added to every line: up to 50 names with values of up to 256 printable characters. A name has up to 63 letters, digits
 	// and _, starts with a letter and is none of DocumentFields. A change rolls the pods.
 	Fields map[string]string `json:"fields"`
-	// IndexedFields are the fields of JSON lines that can be searched, with OpenSearch's types: keyword, text, boolean, long, float,
-	// double, date or ip. There are up to 50. A name has up to 64 lower-case letters, digits and _, starts with a letter and is none of
-	// DocumentFields or Fields. It is none of asctime, lvl, msg, severity, timestamp and ts, which become @timestamp, level and message.
-	// A value of another type stays below "json" with all other fields, and is not searched. A change rolls the pods, and holds for
-	// lines that are written after it.
+	// IndexedFields are the fields of every pod's JSON lines that can be searched, with OpenSearch's types: keyword, text, boolean, long,
+	// float, double, date or ip. Those of one app are in its entry. There are up to 50 in all. A name has up to 64 lower-case letters,
+	// digits and _, starts with a letter and is none of DocumentFields or Fields. It is none of asctime, lvl, msg, severity, timestamp and
+	// ts, which become @timestamp, level and message. A value of another type stays below "json" with all other fields, and is not
+	// searched. A change rolls the pods, and holds for lines that are written after it.
 	IndexedFields map[string]string `json:"indexedFields"`
 	// DropLevels are levels whose lines are not shipped, such as debug. A change rolls the pods.
 	DropLevels []string `json:"dropLevels"`

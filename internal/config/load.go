@@ -31,7 +31,8 @@ func (c *Config) sections() map[string]any {
 //
 // It finds unknown keys only if the Pulumi CLI started the program: the SDK has no list of keys, so they come from the CLI's variable.
 func Load(ctx *pulumi.Context) (*Config, error) {
-	return parse(source{get: ctx.GetConfig, secret: ctx.IsConfigSecret, keys: keys(os.Getenv(pulumi.EnvConfig))})
+	// The CLI starts a program in the project's folder.
+	return parse(source{get: ctx.GetConfig, secret: ctx.IsConfigSecret, keys: keys(os.Getenv(pulumi.EnvConfig)), project: "."})
 }
 
 // source is where settings come from.
@@ -42,12 +43,21 @@ type source struct {
 	secret func(key string) bool
 	// keys are all keys that are set, in any order. They may be unknown.
 	keys []string
+	// project is the folder of the stack's file.
+	project string
 }
 
-// Read is Load for a stack's file. values are the texts of all keys with their namespaces, JSON for structured ones. encrypted are the
-// keys with an encrypted part.
+// Read is ReadIn for a project in the current folder.
 func Read(values map[string]string, encrypted []string) (*Config, error) {
-	return parse(file(values, encrypted))
+	return ReadIn(".", values, encrypted)
+}
+
+// ReadIn is Load for the file of a stack in a project's folder. values are the texts of all keys with their namespaces, JSON for
+// structured ones. encrypted are the keys with an encrypted part.
+func ReadIn(project string, values map[string]string, encrypted []string) (*Config, error) {
+	src := file(values, encrypted)
+	src.project = project
+	return parse(src)
 }
 
 // file is the source of a stack's file.
@@ -55,7 +65,7 @@ func file(values map[string]string, encrypted []string) source {
 	return source{
 		get:    func(key string) (string, bool) { value, ok := values[key]; return value, ok },
 		secret: func(key string) bool { return slices.Contains(encrypted, key) },
-		keys:   slices.Collect(maps.Keys(values)),
+		keys:   slices.Collect(maps.Keys(values)), project: ".",
 	}
 }
 
@@ -98,11 +108,14 @@ func parse(src source) (*Config, error) {
 		r.add(keyRegion, "nothing", "a commercial or GovCloud region such as us-east-1", "set it with: pulumi config set aws:region us-east-1")
 	}
 	c.Secrets = r.secrets(src)
+	c.former = r.given[strings.TrimPrefix(keyWebSecret, namespace+":")]
 	c.derive()
+	r.sources(c, src.project)
 	r.validate(c)
 	if err := r.sorted(); err != nil {
 		return nil, err
 	}
+	c.Workloads.Quota = c.Workloads.Quota.atLeast(c.Workloads.need())
 	return c, nil
 }
 
@@ -153,7 +166,7 @@ func (r *report) secretMap(src source, key string) (map[string]any, bool) {
 
 // secretValues adds the values of an app.
 func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path string, entries map[string]any) {
-	values := map[string]string{}
+	values, sizes := map[string]string{}, map[string]int{}
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		at := child(path, key)
 		// https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data; each key is also a file's name.
@@ -161,11 +174,15 @@ func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path st
 			r.add(at, "this key", "a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'", "")
 		}
 		if text, isText := entries[key].(string); isText {
-			values[key] = text
+			values[key], sizes[key] = text, len(text)
 		} else {
 			r.add(at, kindOf(entries[key]), "encrypted text", secretRemedy)
 		}
 	}
+	if r.secretSizes == nil {
+		r.secretSizes = map[string]map[string]int{}
+	}
+	r.secretSizes[app] = sizes
 	out[app] = pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
 }
 

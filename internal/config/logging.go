@@ -80,6 +80,9 @@ func (r *report) logging(c *Config) {
 	r.require("logging.createServiceLinkedRole", "true or false",
 		"false if this command finds the role, true if not: aws iam get-role --role-name AWSServiceRoleForAmazonOpenSearchService")
 	r.image(c, "logging.image", l.Image)
+	if l.CaptureImage != "" {
+		r.ownImage(c, "logging.captureImage", l.CaptureImage)
+	}
 	if l.Dashboards.Enabled {
 		r.image(c, "logging.dashboards.image", l.Dashboards.Image)
 	}
@@ -91,7 +94,8 @@ func (r *report) logging(c *Config) {
 	oneOf(r, "logging.logRetentionDays", l.LogRetentionDays, logGroupRetentions)
 
 	r.fields(l.Fields)
-	r.indexedFields(l.IndexedFields, l.Fields)
+	r.indexedFields("logging.indexedFields", l.IndexedFields, l.Fields)
+	r.oneType(c)
 	for i, level := range l.DropLevels {
 		oneOf(r, fmt.Sprintf("logging.dropLevels[%d]", i), level, levels)
 	}
@@ -110,9 +114,9 @@ func (r *report) fields(fields map[string]string) {
 	}
 }
 
-// indexedFields checks the applications' fields that can be searched.
-func (r *report) indexedFields(indexed, added map[string]string) {
-	const path, allowed = "logging.indexedFields", "1 to 64 lower-case letters, digits and '_', starting with a letter"
+// indexedFields checks the fields of one path that can be searched. added are those of every line.
+func (r *report) indexedFields(path string, indexed, added map[string]string) {
+	const allowed = "1 to 64 lower-case letters, digits and '_', starting with a letter"
 	for _, name := range r.fieldNames(path, indexed, indexedField, allowed) {
 		if _, twice := added[name]; twice {
 			r.add(child(path, name), "a name that logging.fields has too", "a name in one of the two",
@@ -125,6 +129,41 @@ func (r *report) indexedFields(indexed, added map[string]string) {
 			continue
 		}
 		oneOf(r, child(path, name), indexed[name], indexedTypes)
+	}
+}
+
+// IndexedFields are all fields of the stack that can be searched, with their types: those of logging.indexedFields and of each app. All
+// lines go into one index, where a field has one type.
+func (c *Config) IndexedFields() map[string]string {
+	all := maps.Clone(c.Logging.IndexedFields)
+	for _, app := range c.Workloads.Apps {
+		if all == nil {
+			all = map[string]string{}
+		}
+		maps.Copy(all, app.Logs.Fields)
+	}
+	return all
+}
+
+// oneType refuses a field with several types, and too many fields in all.
+func (r *report) oneType(c *Config) {
+	first := map[string]string{}
+	types := func(path string, fields map[string]string) {
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			at, before := child(path, name), first[name]
+			if before == "" {
+				first[name] = at + ", " + fields[name]
+			} else if where, kind, _ := strings.Cut(before, ", "); kind != fields[name] {
+				r.add(at, quote(fields[name]), kind+", as in "+where+": a field has one type in the whole stack", "or give it another name")
+			}
+		}
+	}
+	types("logging.indexedFields", c.Logging.IndexedFields)
+	for _, name := range slices.Sorted(maps.Keys(c.Workloads.Apps)) {
+		types(child(appsPath, name)+".logs.fields", c.Workloads.Apps[name].Logs.Fields)
+	}
+	if len(first) > mostFields {
+		r.add("logging.indexedFields", fmt.Sprintf("%d names with those of apps", len(first)), fmt.Sprintf("at most %d", mostFields), "")
 	}
 }
 

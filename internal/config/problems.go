@@ -58,6 +58,8 @@ type report struct {
 	problems Problems
 	// given are the paths that the stack sets.
 	given map[string]bool
+	// secretSizes are the sizes of the secrets' values, by app and key.
+	secretSizes map[string]map[string]int
 }
 
 // add notes a problem, unless its path or a parent has one. What could not be decoded is a zero value, and a second problem about it
@@ -75,6 +77,13 @@ func (r *report) ok(paths ...string) bool {
 			rest, within := strings.CutPrefix(path, p.Path)
 			return within && (rest == "" || rest[0] == '.' || rest[0] == '[')
 		})
+	})
+}
+
+// clean says whether neither the paths nor anything above or below them has a problem.
+func (r *report) clean(paths ...string) bool {
+	return r.ok(paths...) && !slices.ContainsFunc(r.problems, func(p Problem) bool {
+		return slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(p.Path, path) })
 	})
 }
 

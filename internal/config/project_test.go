@@ -93,8 +93,8 @@ func TestPulumiYAMLDeclaresTheKeysThatAreRead(t *testing.T) {
 }
 
 // described is a line of a section's description: the indented key, its type, and what it is if the stack says nothing.
-var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|integers|maps)|map)(?:, (required|default ` +
-	`[^:;,]+))?[,:]?`)
+var described = regexp.MustCompile(`^( +)([A-Za-z]+)  *(text|integer|boolean|(?:list|map) of (?:text|integers|maps)|map)` +
+	`(?:, (required|default [^:;,]+))?[,:]?`)
 
 // The descriptions are the reference of the settings: each key, type and default agrees with the code.
 func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
@@ -142,10 +142,12 @@ func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
 	var missing []string
 	for _, p := range problems(t, plain(map[string]string{
 		"aws:region": "us-east-1", "expense:cluster": `{"nodeGroups": {"NAME": {"taints": [{}]}}}`,
+		"expense:workloads": `{"apps": {"name": {"image": "a:1", "build": {}, "port": 8080, "writable": [{}], ` +
+			`"outbound": [{"internet": true}], "public": {"plain": true}, "logs": "none", "iam": [{}]}}}`,
 	})) {
 		require.Contains(t, p, ": found nothing;")
 		key, _, _ := strings.Cut(p, ":")
-		missing = append(missing, strings.NewReplacer(".NAME", "", "[0]", "").Replace(key))
+		missing = append(missing, strings.NewReplacer(".NAME", "", "apps.name", "apps", "[0]", "").Replace(key))
 	}
 	assert.ElementsMatch(t, missing, required)
 }

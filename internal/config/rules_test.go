@@ -31,7 +31,7 @@ func TestEachRuleNamesWhatIsWrongAndNothingElse(t *testing.T) {
 			edits = append(edits, edit{path, value})
 		}
 		var got []string
-		for _, p := range problems(t, settings(t, edits...)) {
+		for _, p := range problems(t, settings(t, edits...).encrypted(keySecrets)) {
 			got = append(got, "  "+p)
 		}
 		assert.NotEmpty(t, got, "%s: no problem found", change)
@@ -118,10 +118,11 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"workloads/images/alma", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/alma:9.7"`},
 			{"logging/image", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/fluentd:1"`},
 		},
-		"tight quota":      {{"workloads/quota", `{"pods": 11, "cpu": 1, "memoryGiB": 1, "storageGiB": 1}`}},
-		"many replicas":    {{"workloads/web", `{"minReplicas": 100, "maxReplicas": 100}`}, {"workloads/quota/pods", "128"}},
-		"settings":         {{"workloads/web/settings", `{"_A1": "", "b": "x"}`}},
-		"empty is default": {{"logging/dataStream", `""`}, {"logging/domain/masterInstanceType", `""`}},
+		"tight quota":        {{"workloads/quota", `{"pods": 11, "cpu": 2, "memoryGiB": 6, "storageGiB": 1}`}},
+		"many replicas":      {{"workloads/web", `{"minReplicas": 100, "maxReplicas": 100}`}, {"workloads/quota/pods", "128"}},
+		"a quota that grows": {{"workloads/web", `{"maxReplicas": 100}`}, {"workloads/volumeSizeGiB", "21"}},
+		"settings":           {{"workloads/web/settings", `{"_A1": "", "b": "x"}`}},
+		"empty is default":   {{"logging/dataStream", `""`}, {"logging/domain/masterInstanceType", `""`}},
 		"twenty types": {{"cluster/nodeGroups/expense/instanceTypes", `["` + strings.Join([]string{
 			"m1.large", "m2.large", "m3.large", "m4.large", "m5.large", "m5a.large", "m5d.large", "m5n.large", "m6a.large", "m6i.large",
 			"m7a.large", "m7i.large", "m8a.large", "m8i.large", "m9i.large", "t2.large", "t3.large", "t3a.large", "m5ad.large", "m5dn.large",

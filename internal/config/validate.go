@@ -15,6 +15,9 @@ func (r *report) validate(c *Config) {
 	r.endpoint(c)
 	r.cluster(c)
 	r.nodeGroups(c)
+	r.registry(c)
+	r.apps(c)
+	r.declared(c)
 	r.workloads(c)
 	r.logging(c)
 }

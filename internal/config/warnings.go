@@ -22,6 +22,10 @@ func (c *Config) Warnings(today time.Time) []string {
 				"the stack; name it, make doctor shows it, with: "+
 				"pulumi config set --path --type string 'aws:allowedAccountIds[0]' ID")
 	}
+	if c.former {
+		out = append(out, keyWebSecret+" is the former name of "+keySecrets+".web, and the next release does not read it; for each key: "+
+			"pulumi config set --secret --path '"+keySecrets+".web.KEY' VALUE; then: pulumi config rm "+keyWebSecret)
+	}
 	images := c.ContainerImages()
 	maps.DeleteFunc(images, func(_, image string) bool { return strings.Contains(image, "@") })
 	if len(images) > 0 {
@@ -76,6 +80,7 @@ func (c *Config) Warnings(today time.Time) []string {
 	if c.Workloads.Web.Public {
 		out = append(out, "workloads.web.public is true: the web workload answers everyone on the internet, over HTTP")
 	}
+	out = append(out, c.appWarnings()...)
 	if warning := c.Logging.shards(); warning != "" {
 		out = append(out, warning)
 	}
@@ -84,6 +89,40 @@ func (c *Config) Warnings(today time.Time) []string {
 			fmt.Sprintf("logging.domain.engineVersion %s: its standard support ended on 2025-11-07, and AWS adds a charge to every instance "+
 				"hour; use %s or newer, see docs/changes.md",
 				c.Logging.Domain.EngineVersion, next))
+	}
+	return out
+}
+
+// appWarnings are those about each app.
+func (c *Config) appWarnings() (out []string) {
+	spot := slices.ContainsFunc(slices.Collect(maps.Values(c.Cluster.NodeGroups)), func(g NodeGroup) bool {
+		return g.CapacityType == Spot && !g.tainted()
+	})
+	for _, name := range slices.Sorted(maps.Keys(c.Workloads.Apps)) {
+		a, at := c.Workloads.Apps[name], child(appsPath, name)
+		if a.LeftOut() {
+			out = append(out, at+" is left out: it has no image yet; when its repository is there, build one with: make image NAME="+name+
+				" STACK=STACK")
+			continue
+		}
+		switch n := a.Replicas; {
+		case n.Max == 1:
+			out = append(out, at+".replicas is 1: nothing answers while EC2 takes the pod's node back, and an update runs two at once; set 2, or "+
+				"know that the app bears both")
+		case n.Min == 1:
+			out = append(out, at+".replicas.min is 1: at a low load nothing answers while EC2 takes the pod's node back; set 2")
+		}
+		// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+		if a.GraceSeconds > 100 && spot {
+			out = append(out, fmt.Sprintf("%s.graceSeconds is %d: EC2 takes a spot node two minutes after its notice, and then ends what still runs",
+				at, a.GraceSeconds))
+		}
+		if a.Public.Plain {
+			out = append(out, at+".public.plain is true: what its clients send and get is not encrypted")
+		}
+		if everybody(a.Public.From) {
+			out = append(out, at+".public.from has all addresses: the app answers everyone on the internet")
+		}
 	}
 	return out
 }
@@ -98,6 +137,12 @@ func (c *Config) ContainerImages() map[string]string {
 	}
 	if c.Logging.Dashboards.Enabled {
 		images["logging.dashboards.image"] = c.Logging.Dashboards.Image
+	}
+	for name, app := range c.Workloads.Apps {
+		images[child(appsPath, name)+".image"] = app.Image
+		if app.Logs.From == LogsOutput && app.Logs.Capture == CaptureStatic && !app.LeftOut() {
+			images["logging.captureImage"] = c.Logging.CaptureImage
+		}
 	}
 	maps.DeleteFunc(images, func(_, image string) bool { return image == "" })
 	return images

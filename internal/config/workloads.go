@@ -48,32 +48,12 @@ func (r *report) workloads(c *Config) {
 		}
 		if !variableName.MatchString(name) || len(name) > 253 {
 			r.add(child("workloads.web.settings", name), "this name",
-				"an environment variable's name: letters, digits and '_', not starting with a digit", "")
+				variableNames, "")
 		}
 	}
 
 	r.between("workloads.volumeSizeGiB", w.VolumeSizeGiB, 1, 65536, " GiB")
-	if least := w.mostPods(); r.ok("workloads.web.maxReplicas") && w.Quota.Pods < least {
-		r.add("workloads.quota.pods", fmt.Sprint(w.Quota.Pods),
-			fmt.Sprintf("%d or more: workloads.web.maxReplicas, %d, a quarter more during an update, and 3 other pods", least,
-				w.Web.MaxReplicas), "")
-	}
-	r.between("workloads.quota.cpu", w.Quota.CPU, 1, 10000, " cores")
-	r.between("workloads.quota.memoryGiB", w.Quota.MemoryGiB, 1, 100000, " GiB")
-	if r.ok("workloads.volumeSizeGiB") && w.Quota.StorageGiB < w.VolumeSizeGiB {
-		r.add("workloads.quota.storageGiB", fmt.Sprint(w.Quota.StorageGiB),
-			fmt.Sprintf("workloads.volumeSizeGiB, %d, or more", w.VolumeSizeGiB), "")
-	}
-}
-
-// WebSurgePercent is the percentage of web's pods that an update may add. Kubernetes rounds up.
-const WebSurgePercent = 25
-
-// mostPods is the number of pods of all workloads at their largest.
-func (w Workloads) mostPods() int {
-	const nginx, multiContainer, spare = 1, 1, 1
-	web := w.Web.MaxReplicas + ceil(w.Web.MaxReplicas*WebSurgePercent, 100)
-	return nginx + multiContainer + web + spare
+	r.quota(w)
 }
 
 var (

@@ -76,7 +76,7 @@ func (s *stack) addSetup() (err error) {
 			Region:        s.cfg.Region,
 			DataStream:    l.DataStream,
 			Fields:        slices.Sorted(maps.Keys(l.Fields)),
-			IndexedFields: l.IndexedFields,
+			IndexedFields: s.cfg.IndexedFields(),
 			RetentionDays: l.RetentionDays,
 			RolloverMiB:   l.RolloverMiB(),
 			Replicas:      l.Domain.Replicas(),

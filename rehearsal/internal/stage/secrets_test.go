@@ -90,7 +90,7 @@ func TestAFileWithSecretsIsConfiguredWithoutItsPassphrase(t *testing.T) {
 	require.Contains(t, string(file), "secure: ")
 
 	dir := t.TempDir()
-	s := &Stage{Dir: dir, Tools: tools, Out: &bytes.Buffer{}, env: environment(dir, "rehearsal")}
+	s := &Stage{Dir: dir, Tools: tools, Out: &bytes.Buffer{}, env: environment(dir, "rehearsal"), stack: "dev"}
 	require.NoError(t, os.Mkdir(s.project(), 0o700))
 	require.NoError(t, s.copyFiles(project, "dev", "expense"))
 	require.NoError(t, s.Pulumi(t.Context(), "stack", "init", "dev"), s.Out)

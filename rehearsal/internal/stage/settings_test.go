@@ -37,3 +37,33 @@ func TestTheSettingsAreTheCopysWithTheProgramsDefaults(t *testing.T) {
 		t, []int{config.Defaults().Workloads.Web.MinReplicas, 4}, []int{settings.Workloads.Web.MinReplicas, settings.Workloads.Web.MaxReplicas},
 	)
 }
+
+// An app in the file has its sources beside the copy, and a word for each secret that it takes: the program reads both.
+func TestWhatAnAppNamesIsThereToo(t *testing.T) {
+	project := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(project, "conf"), 0o700))
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(project, name), []byte(text), 0o600))
+	}
+	write("Pulumi.yaml", "name: expense\nruntime: go\nconfig:\n  secrets: {}\n")
+	write("conf/app.yaml", "a: b\n")
+	write("Pulumi.dev.yaml", `config:
+  expense:workloads:
+    apps:
+      backend:
+        files:
+          /etc/app.yaml: {source: conf/app.yaml}
+          /etc/none: {source: none}
+          /etc/passwd: {source: ../../../etc/passwd}
+        secrets: {TOKEN: env, tls.key: file}
+`)
+	s := &Stage{Dir: t.TempDir(), stack: "dev"}
+	require.NoError(t, os.Mkdir(s.project(), 0o700))
+	require.NoError(t, s.copyFiles(project, "dev", "expense"))
+	copied, err := os.ReadFile(filepath.Join(s.project(), "conf", "app.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, "a: b\n", string(copied))
+	all, err := s.apps()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"expense:secrets.backend.TOKEN", `expense:secrets.backend["tls.key"]`}, all.declared())
+}

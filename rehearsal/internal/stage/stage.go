@@ -234,7 +234,7 @@ func withoutCloud(environment []string) []string {
 }
 
 // Use puts a version of the project on the stage. From then on Pulumi runs the program of that folder, with its files, against the
-// present state. The two Pulumi files are copied, so that what Pulumi writes to the stack's file (its salt, the settings of Configure)
+// present state. The two Pulumi files and those that apps name are copied, so that what Pulumi writes to the stack's file (its salt, the settings of Configure)
 // stays in the rehearsal; each Use needs a Configure. Of the stack's secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	s.Source, s.stack = project, stack
@@ -266,13 +266,13 @@ func (s *Stage) copyFiles(project, stack, program string) error {
 			return err
 		}
 	}
-	return nil
+	return s.copySources(project)
 }
 
 // secretOfWeb matches the paths of web's secrets, the former ones too. A stack may not use both names.
 var secretOfWeb = regexp.MustCompile(`^expense:(secrets\.web|webSecret)[.[]`)
 
-// Configure sets what a stack's file leaves to its user, as the README says, and a word for each of its secrets.
+// Configure sets what a stack's file leaves to its user, as the README says, and a word for each of its secrets and of its apps'.
 func (s *Stage) Configure(ctx context.Context) error {
 	args := []string{"config", "set-all", "--path", "--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32"}
 	program, err := os.ReadFile(filepath.Join(s.project(), "Pulumi.yaml"))
@@ -287,7 +287,13 @@ func (s *Stage) Configure(ctx context.Context) error {
 		}
 		secrets = append(secrets, token)
 	}
-	for _, path := range secrets {
+	all, err := s.apps()
+	if err != nil {
+		return err
+	}
+	secrets = append(secrets, all.declared()...)
+	slices.Sort(secrets)
+	for _, path := range slices.Compact(secrets) {
 		args = append(args, "--secret", path+"="+word)
 	}
 	return s.Pulumi(ctx, args...)
@@ -406,7 +412,7 @@ func (s *Stage) Settings() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.Read(values, encrypted)
+	return config.ReadIn(s.project(), values, encrypted)
 }
 
 func (s *Stage) command(ctx context.Context, args ...string) *exec.Cmd {

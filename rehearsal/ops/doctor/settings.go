@@ -22,13 +22,13 @@ func Settings(project, stack string) (settings *config.Config, problems config.P
 	if err != nil {
 		return nil, nil, err
 	}
-	settings, err = config.Read(values, encrypted)
+	settings, err = config.ReadIn(project, values, encrypted)
 	if errors.As(err, &problems) {
 		err = nil
 	}
 	if len(problems) == 1 && problems[0].Path == accessPath {
 		if values["expense:cluster"], err = admit(values["expense:cluster"]); err == nil {
-			settings, err = config.Read(values, encrypted)
+			settings, err = config.ReadIn(project, values, encrypted)
 		}
 	}
 	return settings, problems, err

@@ -19,8 +19,10 @@ type AccessArgs struct {
 	// OIDCProviderARN and OIDCIssuer are the cluster's.
 	OIDCProviderARN pulumi.StringOutput
 	OIDCIssuer      pulumi.StringOutput
-	// Namespace is the namespace of the sidecars, and DashboardsNamespace that of the dashboards' proxy.
+	// Namespace is the namespace of the sidecars, and DashboardsNamespace that of the dashboards' proxy. Accounts is the pattern of the
+	// service accounts of sidecars beside ServiceAccount. Empty is none.
 	Namespace           string
+	Accounts            string
 	DashboardsNamespace string
 	// MasterRoleARN is the role that sets the domain up.
 	MasterRoleARN pulumi.StringOutput
@@ -58,10 +60,10 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 	}
 	setup := SetupInput{DataStream: args.DataStream, AuditLogs: args.AuditLogs, Dashboards: args.Dashboards}
 	var err error
-	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", args.Namespace, ServiceAccount, args, writes); err != nil {
+	if a.WriterRoleARN, err = a.role(ctx, name+"-writer", args, accounts{args.Namespace, ServiceAccount, args.Accounts}, writes); err != nil {
 		return nil, fmt.Errorf("writer: %w", err)
 	}
-	if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args.DashboardsNamespace, DashboardsName, args, reads); err != nil {
+	if a.ReaderRoleARN, err = a.role(ctx, name+"-reader", args, accounts{args.DashboardsNamespace, DashboardsName, ""}, reads); err != nil {
 		return nil, fmt.Errorf("reader: %w", err)
 	}
 	policy, err := opensearch.NewDomainPolicy(ctx, name, &opensearch.DomainPolicyArgs{
@@ -81,15 +83,18 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 // permissions are what a principal may do with the domain. In a role's own policy the principal is empty.
 type permissions func(principal iampolicy.Principal, domain string) []iampolicy.Statement
 
-// role makes a role for one service account, with the permissions that the domain's policy gives it. Within one account one of the two
+// accounts are the service accounts of a namespace that a role trusts: one, and those of a pattern.
+type accounts struct{ namespace, name, pattern string }
+
+// role makes a role for service accounts, with the permissions that the domain's policy gives it. Within one account one of the two
 // suffices. Both together survive a mistake in one.
 func (a *Access) role(
-	ctx *pulumi.Context, name, namespace, serviceAccount string, args *AccessArgs, allow permissions,
+	ctx *pulumi.Context, name string, args *AccessArgs, trusted accounts, allow permissions,
 ) (pulumi.StringOutput, error) {
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
 		AssumeRolePolicy: pulumix.Cast[pulumi.StringOutput](pulumix.Apply2Err(args.OIDCProviderARN, args.OIDCIssuer,
 			func(provider, issuer string) (string, error) {
-				return iampolicy.ServiceAccountTrust(provider, issuer, namespace, serviceAccount)
+				return iampolicy.ServiceAccountTrust(provider, issuer, trusted.namespace, trusted.name, trusted.pattern)
 			})),
 		Tags: tags.Name(name),
 	}, pulumi.Parent(a))

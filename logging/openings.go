@@ -1,6 +1,9 @@
 package logging
 
-import "expense/internal/namespace"
+import (
+	"expense/internal/namespace"
+	"expense/internal/pod"
+)
 
 // Opening lets the pods of workloads reach the domain, and STS for their roles' credentials. Both have addresses in the private subnets.
 // Nobody knows which before AWS makes them.
@@ -15,5 +18,5 @@ func Opening(privateCIDRs []string, workloads ...string) namespace.Opening {
 // SetupOpening lets the set-up ask its node's pod identity agent for credentials. The agent answers only service accounts with a role.
 var SetupOpening = namespace.Opening{
 	Name: "allow-pod-identity", Workloads: []string{SetupName},
-	To: []namespace.Peer{{CIDR: podIdentityAgent + "/32"}}, Ports: namespace.TCP(80),
+	To: []namespace.Peer{{CIDR: pod.IdentityAgent + "/32"}}, Ports: namespace.TCP(80),
 }

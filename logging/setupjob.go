@@ -238,24 +238,18 @@ func setupHashName(document string) string {
 }
 
 // setupJob runs one pod that ends. A failed pod is kept, not restarted: a new one may get the role that its predecessor was too early
-// for. A pod that is lost with its spot node does not count
-// (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
+// for.
 func setupJob(image string, files, account pulumi.StringPtrInput) batchv1.JobSpecArgs {
 	return batchv1.JobSpecArgs{
 		BackoffLimit:          pulumi.Int(3),
 		ActiveDeadlineSeconds: pulumi.Int(setupDeadlineSeconds),
-		PodFailurePolicy: batchv1.PodFailurePolicyArgs{Rules: batchv1.PodFailurePolicyRuleArray{batchv1.PodFailurePolicyRuleArgs{
-			Action: pulumi.String("Ignore"),
-			OnPodConditions: batchv1.PodFailurePolicyOnPodConditionsPatternArray{batchv1.PodFailurePolicyOnPodConditionsPatternArgs{
-				Type: pulumi.String("DisruptionTarget"), Status: pulumi.String("True"),
-			}},
-		}}},
-		Template: setupPod(image, files, account).Template(),
+		PodFailurePolicy:      pod.DisruptionsDoNotCount,
+		Template:              setupPod(image, files, account).Template(),
 	}
 }
 
 func setupPod(image string, files, account pulumi.StringPtrInput) pod.Spec {
-	token, tokenMount, env := podIdentity("aws-token", setupDeadlineSeconds)
+	token, tokenMount, env := pod.Identity("aws-token", tokenDir, setupDeadlineSeconds)
 	return pod.Spec{
 		Name:           SetupName,
 		User:           nobody,

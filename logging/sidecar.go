@@ -17,7 +17,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// ServiceAccount is the account of every pod with a sidecar. Only the sidecar mounts the token that IAM accepts.
+// ServiceAccount is the account of a pod with a sidecar that has no other. Only the sidecar mounts the token that the writer's role
+// accepts.
 const ServiceAccount = "fluentd"
 
 // The names that the sidecar adds to a pod.
@@ -160,7 +161,7 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 //
 // Add returns an error with everything that is wrong. A pod needs a source, a user (the token and the log files are shared through its
 // group) and a grace period of 90 seconds (the last lines are sent after the application has stopped), and none of the names that the
-// sidecar adds. A source names one container of the pod, an absolute folder and files NAME.log, or Output and a command.
+// sidecar adds. A service account of the pod's own must be one that the writer's role trusts, see AccessArgs. A source names one container of the pod, an absolute folder and files NAME.log, or Output and a command.
 func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error) {
 	var found problems
 	found.pod(spec)
@@ -191,7 +192,9 @@ func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 	// Sidecars stop in reverse order. fluentd is before the pod's other init containers, so it stops last.
 	spec.InitContainers = slices.Concat([]pod.Container{s.files(files), s.fluentd(files, limit)}, spec.InitContainers)
 	spec.Volumes = slices.Concat(spec.Volumes, s.volumes(limit))
-	spec.ServiceAccount = s.serviceAccount
+	if spec.ServiceAccount == nil {
+		spec.ServiceAccount = s.serviceAccount
+	}
 	return spec, nil
 }
 
@@ -204,9 +207,6 @@ func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(
 func (p *problems) pod(spec pod.Spec) {
 	if spec.GraceSeconds < minGraceSeconds {
 		p.add("grace period %d: expected at least %d seconds", spec.GraceSeconds, minGraceSeconds)
-	}
-	if spec.ServiceAccount != nil {
-		p.add("the pod has service account %v: the sidecar needs %q", spec.ServiceAccount, ServiceAccount)
 	}
 	if spec.User == 0 {
 		p.add("the pod has no user: expected the number of the user and group that its containers share")

@@ -59,6 +59,15 @@ func mountsOf(c pod.Container) map[string][]string {
 	return out
 }
 
+// Its role may be another's, so an app must not lose it.
+func TestAPodKeepsItsServiceAccount(t *testing.T) {
+	spec := app()
+	spec.ServiceAccount = pulumi.String("mine")
+	out, err := sidecar().Add(spec, web)
+	require.NoError(t, err)
+	assert.Equal(t, pulumi.String("mine"), out.ServiceAccount)
+}
+
 // envOf are the variables of a container, with the texts that they have.
 func envOf(c pod.Container) map[string]string {
 	out := map[string]string{}
@@ -248,9 +257,6 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 		{name: "no user", want: "the pod has no user", change: func(p *pod.Spec) {
 			p.User = 0
 		}},
-		{name: "another service account", want: "the sidecar needs", change: func(p *pod.Spec) {
-			p.ServiceAccount = pulumi.String("mine")
-		}},
 		{name: "a container of the sidecar's name", want: `the pod has a container "fluentd" already`, change: func(p *pod.Spec) {
 			p.InitContainers = []pod.Container{{Name: "fluentd"}}
 		}},
@@ -284,11 +290,10 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 // One preview shows all mistakes.
 func TestAllThatIsWrongWithAPodIsSaidAtOnce(t *testing.T) {
 	spec := app()
-	spec.User, spec.ServiceAccount, spec.GraceSeconds = 0, pulumi.String("mine"), 0
+	spec.User, spec.GraceSeconds = 0, 0
 	_, err := sidecar().Add(spec, pod.LogSource{Container: "nobody"}, pod.LogSource{Container: "web", Dir: "logs", Files: []string{"a"}})
 	require.Error(t, err)
 	assert.Equal(t, `fluentd sidecar: grace period 0: expected at least 90 seconds
-the pod has service account mine: the sidecar needs "fluentd"
 the pod has no user: expected the number of the user and group that its containers share
 container "nobody": the pod has no container of this name
 container "web": log folder "logs": expected an absolute path without a slash at its end

@@ -54,6 +54,7 @@ func (s *stack) addAccess() (err error) {
 		OIDCProviderARN:     s.controlPlane.OIDCProviderARN,
 		OIDCIssuer:          s.controlPlane.OIDCIssuer,
 		Namespace:           s.cfg.Workloads.Namespace,
+		Accounts:            s.logAccounts(),
 		DashboardsNamespace: config.LoggingNamespace,
 		MasterRoleARN:       s.master.RoleARN,
 		DataStream:          s.cfg.Logging.DataStream,

@@ -26,6 +26,8 @@ const (
 	OutputOpenSearchEndpoint = "openSearchEndpoint"
 	// OutputDashboardsURL is the URL of OpenSearch Dashboards. It answers only inside the VPC.
 	OutputDashboardsURL = "dashboardsUrl"
+	// OutputApps are commands for each app, by purpose.
+	OutputApps = "apps"
 	// OutputCommands are commands for the next steps, by purpose.
 	OutputCommands = "commands"
 )
@@ -43,6 +45,7 @@ func (s *stack) export() {
 		OutputNodeGroups:         groups,
 		OutputOpenSearchEndpoint: pulumi.Sprintf("https://%s", s.domain.Endpoint),
 		OutputDashboardsURL:      pulumi.Sprintf("https://%s", s.domain.DashboardsEndpoint),
+		OutputApps:               pulumi.ToStringMapMap(s.appCommands()),
 		OutputCommands:           pulumi.ToStringMap(commands(s.cfg)),
 	} {
 		s.ctx.Export(key, value)

@@ -86,6 +86,7 @@ func Run(ctx *pulumi.Context) error {
 		{"nginx", s.addNginx},
 		{"multi-container", s.addMultiContainer},
 		{"web", s.addWeb},
+		{"apps", s.addApps},
 	} {
 		if err := part.add(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

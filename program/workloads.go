@@ -14,19 +14,22 @@ import (
 
 // addNamespaces makes the namespaces of the workloads and of the domain's set-up and dashboards.
 func (s *stack) addNamespaces() (err error) {
-	w, private := s.cfg.Workloads, s.network.PrivateCIDRs
-	logs := logging.Opening(private, workloads.MultiContainerName, workloads.NginxName, workloads.WebName)
-	if s.namespace, err = s.newNamespace(w.Namespace, w.Quota, append(workloads.WebOpenings(w.Web.Public), logs)); err != nil {
+	s.namespace, err = s.newNamespace(s.cfg.Workloads.Namespace, namespace.Args{
+		Quota: s.cfg.Workloads.Quota, Openings: s.openings(), LoadBalancers: s.loadBalancers(),
+	})
+	if err != nil {
 		return err
 	}
-	domain := logging.Opening(private, logging.DashboardsName, logging.SetupName)
-	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, logging.Quota, []namespace.Opening{domain, logging.SetupOpening})
+	domain := logging.Opening(s.network.PrivateCIDRs, logging.DashboardsName, logging.SetupName)
+	s.logNamespace, err = s.newNamespace(config.LoggingNamespace, namespace.Args{
+		Quota: logging.Quota, Openings: []namespace.Opening{domain, logging.SetupOpening},
+	})
 	return err
 }
 
-func (s *stack) newNamespace(name string, quota config.Quota, openings []namespace.Opening) (*namespace.Namespace, error) {
-	out, err := namespace.New(s.ctx, name, &namespace.Args{Environment: s.cfg.Workloads.Environment, Quota: quota, Openings: openings},
-		s.inCluster())
+func (s *stack) newNamespace(name string, args namespace.Args) (*namespace.Namespace, error) {
+	args.Environment = s.cfg.Workloads.Environment
+	out, err := namespace.New(s.ctx, name, &args, s.inCluster())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

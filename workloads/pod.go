@@ -3,6 +3,7 @@ package workloads
 import (
 	"embed"
 	"fmt"
+	"time"
 
 	"expense/internal/pod"
 
@@ -23,6 +24,9 @@ const (
 	user = 101
 	// graceSeconds is how long a pod may take to stop. nginx ends within 30 seconds. The rest is for its last log lines.
 	graceSeconds = 90
+
+	// nginxStart is how long nginx may take to start.
+	nginxStart = time.Minute
 
 	configVolume = "nginx-config"
 	tmpVolume    = "tmp"
@@ -90,11 +94,11 @@ func nginx(image string, mounts ...pod.Mount) pod.Container {
 			{Volume: configVolume, Path: rotatePath, SubPath: rotateKey, ReadOnly: true},
 			{Volume: tmpVolume, Path: "/tmp"},
 		}, mounts...),
-		Startup:   probe(2, 30),
+		Startup:   probe(2, int(nginxStart.Seconds())/2),
 		Liveness:  probe(10, 3),
 		Readiness: probe(5, 2),
 		// Endpoints and load balancers learn only after a moment that the pod stops. Until then it still answers.
-		StopDelaySeconds: 5,
+		StopDelaySeconds: stopDelaySeconds,
 		Resources:        pod.Resources{CPU: "100m", Memory: "64Mi", MemoryLimit: "128Mi"},
 	}
 }

@@ -8,11 +8,8 @@ import (
 	"expense/internal/namespace"
 	"expense/internal/pod"
 
-	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
-	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -58,25 +55,11 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: pod.Meta(name, args.Namespace),
-		Spec: appsv1.DeploymentSpecArgs{
-			// No replicas: every `up` would reset the number that the autoscaler sets
-			// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
-			Selector: pod.Selector(name),
-			Strategy: appsv1.DeploymentStrategyArgs{
-				Type: pulumi.String("RollingUpdate"),
-				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{
-					MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Sprintf("%d%%", config.WebSurgePercent),
-				},
-			},
-			Template: spec.Template(),
-		},
-	}, pulumi.Parent(w), pulumi.DependsOn(args.DependsOn))
+	deployment, err := rollout{
+		namespace: args.Namespace, spec: spec, container: nginxContainer, start: nginxStart, dependsOn: args.DependsOn,
+		replicas: config.Replicas{Min: args.MinReplicas, Max: args.MaxReplicas, CPU: args.TargetCPUPercent},
+	}.make(ctx, name, w)
 	if err != nil {
-		return nil, fmt.Errorf("deployment: %w", err)
-	}
-	if err := w.scaling(ctx, name, args, deployment); err != nil {
 		return nil, err
 	}
 	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
@@ -92,46 +75,6 @@ func NewWeb(ctx *pulumi.Context, name string, args *WebArgs, opts ...pulumi.Reso
 	}
 	w.ServiceName = service.Metadata.Name().Elem()
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"serviceName": w.ServiceName})
-}
-
-// scaling scales the number of pods by their load, and bounds how many of them a drained node may stop at once.
-func (w *Web) scaling(ctx *pulumi.Context, name string, args *WebArgs, deployment *appsv1.Deployment) error {
-	meta := pod.Meta(name, args.Namespace)
-	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: meta,
-		Spec: policyv1.PodDisruptionBudgetSpecArgs{
-			Selector:       pod.Selector(name),
-			MaxUnavailable: pulumi.Int(1),
-			// A broken pod must not block the draining of a node.
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, pulumi.Parent(w)); err != nil {
-		return fmt.Errorf("pod disruption budget: %w", err)
-	}
-	if _, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name, &autoscalingv2.HorizontalPodAutoscalerArgs{
-		Metadata: meta,
-		Spec: autoscalingv2.HorizontalPodAutoscalerSpecArgs{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReferenceArgs{
-				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.Metadata.Name().Elem(),
-			},
-			MinReplicas: pulumi.Int(args.MinReplicas),
-			MaxReplicas: pulumi.Int(args.MaxReplicas),
-			Metrics: autoscalingv2.MetricSpecArray{autoscalingv2.MetricSpecArgs{
-				// The container's use, not the pod's: a busy sidecar does not need another web server.
-				Type: pulumi.String("ContainerResource"),
-				ContainerResource: autoscalingv2.ContainerResourceMetricSourceArgs{
-					Container: pulumi.String(nginxContainer),
-					Name:      pulumi.String("cpu"),
-					Target: autoscalingv2.MetricTargetArgs{
-						Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(args.TargetCPUPercent),
-					},
-				},
-			}},
-		},
-	}, pulumi.Parent(w)); err != nil {
-		return fmt.Errorf("horizontal pod autoscaler: %w", err)
-	}
-	return nil
 }
 
 // pod is nginx with its settings and secret.
@@ -183,10 +126,17 @@ func WebOpenings(public bool) []namespace.Opening {
 	if public {
 		openings = append(openings, namespace.Opening{
 			Name: "allow-public-web", Workloads: []string{WebName}, From: []namespace.Peer{{CIDR: "0.0.0.0/0"}}, Ports: namespace.TCP(Port),
-			LoadBalancerPorts: len(servicePorts(public)),
 		})
 	}
 	return openings
+}
+
+// WebLoadBalancers has the number of ports of each of web's load balancers.
+func WebLoadBalancers(public bool) []int {
+	if !public {
+		return nil
+	}
+	return []int{len(servicePorts(public))}
 }
 
 // servicePorts are the Service's ports. Inside the cluster it has the container's port, because the VPC CNI's network policies match a
@@ -211,14 +161,9 @@ func serviceType(public bool) string {
 	return "ClusterIP"
 }
 
-// serviceMeta asks EKS's own controller for a network load balancer. By default it is internet-facing and in the public subnets, by
-// their tag (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
 func serviceMeta(meta metav1.ObjectMetaArgs, public bool) metav1.ObjectMetaArgs {
 	if public {
-		meta.Annotations = pulumi.StringMap{
-			"service.beta.kubernetes.io/aws-load-balancer-type":                              pulumi.String("nlb"),
-			"service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled": pulumi.String("true"),
-		}
+		meta.Annotations = balancer()
 	}
 	return meta
 }

@@ -97,17 +97,26 @@ func PodIdentityTrust(cluster, namespace, serviceAccount string) (string, error)
 // the condition on sub, any pod of the cluster could assume the role
 // (https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html).
 // The issuer is the provider's URL with or without https://.
-func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount string) (string, error) {
+//
+// Unless pattern is empty, the accounts of the namespace whose names match it are trusted too. A list has no room for hundreds of them: a
+// trust policy has 2048 characters (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+func ServiceAccountTrust(providerARN, issuer, namespace, serviceAccount, pattern string) (string, error) {
 	issuer = strings.TrimPrefix(issuer, "https://")
-	return Document(Statement{
-		Sid:       "ServiceAccount",
-		Principal: Principal{Federated: providerARN},
-		Actions:   []string{"sts:AssumeRoleWithWebIdentity"},
-		Conditions: map[string]map[string]string{"StringEquals": {
-			issuer + ":aud": "sts.amazonaws.com",
-			issuer + ":sub": "system:serviceaccount:" + namespace + ":" + serviceAccount,
-		}},
-	})
+	accounts := "system:serviceaccount:" + namespace + ":"
+	statement := func(sid string, conditions map[string]map[string]string) Statement {
+		return Statement{
+			Sid: sid, Principal: Principal{Federated: providerARN}, Actions: []string{"sts:AssumeRoleWithWebIdentity"}, Conditions: conditions,
+		}
+	}
+	statements := []Statement{statement("ServiceAccount", map[string]map[string]string{"StringEquals": {
+		issuer + ":aud": "sts.amazonaws.com", issuer + ":sub": accounts + serviceAccount,
+	}})}
+	if pattern != "" {
+		statements = append(statements, statement("ServiceAccounts", map[string]map[string]string{
+			"StringEquals": {issuer + ":aud": "sts.amazonaws.com"}, "StringLike": {issuer + ":sub": accounts + pattern},
+		}))
+	}
+	return Document(statements...)
 }
 
 // Partition is the partition of a region: aws, or aws-us-gov for GovCloud

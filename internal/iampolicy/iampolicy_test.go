@@ -10,7 +10,7 @@ import (
 func TestATrustPolicyNamesOneServiceAccount(t *testing.T) {
 	for _, issuer := range []string{"https://oidc.eks.us-east-1.amazonaws.com/id/ABC", "oidc.eks.us-east-1.amazonaws.com/id/ABC"} {
 		policy, err := ServiceAccountTrust("arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC", issuer, "project",
-			"fluentd")
+			"fluentd", "")
 		require.NoError(t, err)
 		assert.JSONEq(t, `{
 			"Version": "2012-10-17",
@@ -26,6 +26,20 @@ func TestATrustPolicyNamesOneServiceAccount(t *testing.T) {
 			}]
 		}`, policy)
 	}
+}
+
+func TestATrustPolicyNamesAPatternOfServiceAccounts(t *testing.T) {
+	policy, err := ServiceAccountTrust("arn:aws:iam::111122223333:oidc-provider/issuer", "https://issuer", "project", "fluentd", "app-*")
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": [
+		{"Sid": "ServiceAccount", "Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/issuer"},
+			"Action": ["sts:AssumeRoleWithWebIdentity"],
+			"Condition": {"StringEquals": {"issuer:aud": "sts.amazonaws.com", "issuer:sub": "system:serviceaccount:project:fluentd"}}},
+		{"Sid": "ServiceAccounts", "Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/issuer"},
+			"Action": ["sts:AssumeRoleWithWebIdentity"],
+			"Condition": {"StringEquals": {"issuer:aud": "sts.amazonaws.com"}, "StringLike": {"issuer:sub": "system:serviceaccount:project:app-*"}}}
+	]}`, policy)
+	assert.Less(t, len(policy), 2048)
 }
 
 func TestTrustOfServices(t *testing.T) {

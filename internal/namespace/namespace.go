@@ -9,7 +9,6 @@ import (
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -23,6 +22,8 @@ type Args struct {
 	Quota       config.Quota
 	// Openings exist before the first pod.
 	Openings []Opening
+	// LoadBalancers has the number of ports of each load balancer that the namespace may have.
+	LoadBalancers []int
 }
 
 // Namespace is the namespace with its guard rails.
@@ -70,12 +71,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	for _, opening := range append([]Opening{closed, dns}, args.Openings...) {
-		policy, err := networkingv1.NewNetworkPolicy(ctx, name+"-"+opening.Name, &networkingv1.NetworkPolicyArgs{
-			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(opening.Name), Namespace: n.Name},
-			Spec:     opening.policy(),
-		}, pulumi.Parent(n))
+		policy, err := Open(ctx, name+"-"+opening.Name, n.Name, opening, pulumi.Parent(n))
 		if err != nil {
-			return nil, fmt.Errorf("network policy %s: %w", opening.Name, err)
+			return nil, err
 		}
 		n.Guards = append(n.Guards, policy)
 	}
@@ -84,12 +82,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 // bounds makes the limits of the namespace and of each of its containers.
 func (n *Namespace) bounds(ctx *pulumi.Context, name string, args *Args) error {
-	balancers, ports := 0, 0
-	for _, opening := range args.Openings {
-		if opening.LoadBalancerPorts > 0 {
-			balancers++
-			ports += opening.LoadBalancerPorts
-		}
+	ports := 0
+	for _, ofOne := range args.LoadBalancers {
+		ports += ofOne
 	}
 	quota, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: n.Name},
@@ -98,8 +93,8 @@ func (n *Namespace) bounds(ctx *pulumi.Context, name string, args *Args) error {
 			"requests.cpu":     pulumi.Sprintf("%d", args.Quota.CPU),
 			"limits.memory":    pulumi.Sprintf("%dGi", args.Quota.MemoryGiB),
 			"requests.storage": pulumi.Sprintf("%dGi", args.Quota.StorageGiB),
-			// A load balancer costs money, and each of its ports opens one on every node. So only those of the openings are allowed.
-			"services.loadbalancers": pulumi.Sprintf("%d", balancers),
+			// A load balancer costs money, and each of its ports opens one on every node. So only the expected ones are allowed.
+			"services.loadbalancers": pulumi.Sprintf("%d", len(args.LoadBalancers)),
 			"services.nodeports":     pulumi.Sprintf("%d", ports),
 		}},
 	}, pulumi.Parent(n))

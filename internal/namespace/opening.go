@@ -1,6 +1,8 @@
 package namespace
 
 import (
+	"fmt"
+
 	"expense/internal/pod"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -21,17 +23,28 @@ type Opening struct {
 	From, To []Peer
 	// Ports are those of the end that is connected to. Empty is every port.
 	Ports []Port
-	// LoadBalancerPorts is the number of ports of the load balancer in front of the pods. 0 is no load balancer.
-	LoadBalancerPorts int
 }
 
 // Peer is the other end of a connection: addresses or pods.
 type Peer struct {
 	CIDR string
+	// Except are ranges within CIDR that are not meant.
+	Except []string
 	// Namespace is the pods' namespace. Empty is the opening's own.
 	Namespace string
 	// Labels select the pods. Empty selects every pod.
 	Labels map[string]string
+	// Ports replace the opening's for this peer.
+	Ports []Port
+}
+
+// Workload are the pods of one workload of the opening's namespace.
+func Workload(name string) Peer { return Peer{Labels: map[string]string{pod.NameLabel: name}} }
+
+// Internet is every public address. The exceptions are the private, shared and link-local ranges: RFC 1918, RFC 6598 and RFC 3927. The
+// VPC, the Services, the instance metadata and the pod identity agent are in them.
+var Internet = Peer{
+	CIDR: "0.0.0.0/0", Except: []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"},
 }
 
 // Neighbours are all pods of the opening's namespace.
@@ -56,26 +69,75 @@ var (
 	}
 )
 
+// Open makes the policy of an opening in a namespace. name is its logical name.
+func Open(
+	ctx *pulumi.Context, name string, namespace pulumi.StringInput, opening Opening, opts ...pulumi.ResourceOption,
+) (*networkingv1.NetworkPolicy, error) {
+	policy, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(opening.Name), Namespace: namespace},
+		Spec:     opening.policy(),
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("network policy %s: %w", opening.Name, err)
+	}
+	return policy, nil
+}
+
 // policy is the opening in Pulumi's types. It applies to the directions that have peers. An opening without peers closes both.
 func (o Opening) policy() networkingv1.NetworkPolicySpecArgs {
 	out := networkingv1.NetworkPolicySpecArgs{PodSelector: selector(o.Workloads)}
 	var types []string
-	var ports networkingv1.NetworkPolicyPortArray
-	for _, p := range o.Ports {
-		ports = append(ports, networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String(p.Protocol), Port: pulumi.Int(p.Number)})
-	}
 	if len(o.From) > 0 {
 		types = append(types, "Ingress")
-		out.Ingress = networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: peers(o.From), Ports: ports}}
+		var rules networkingv1.NetworkPolicyIngressRuleArray
+		for _, r := range o.rules(o.From) {
+			rules = append(rules, networkingv1.NetworkPolicyIngressRuleArgs{From: r.peers, Ports: r.ports})
+		}
+		out.Ingress = rules
 	}
 	if len(o.To) > 0 {
 		types = append(types, "Egress")
-		out.Egress = networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{To: peers(o.To), Ports: ports}}
+		var rules networkingv1.NetworkPolicyEgressRuleArray
+		for _, r := range o.rules(o.To) {
+			rules = append(rules, networkingv1.NetworkPolicyEgressRuleArgs{To: r.peers, Ports: r.ports})
+		}
+		out.Egress = rules
 	}
 	if len(types) == 0 {
 		types = []string{"Ingress", "Egress"}
 	}
 	out.PolicyTypes = pulumi.ToStringArray(types)
+	return out
+}
+
+// rule is some peers with the same ports.
+type rule struct {
+	peers networkingv1.NetworkPolicyPeerArray
+	ports networkingv1.NetworkPolicyPortArray
+}
+
+// rules has one rule for the peers with the opening's ports, and one for each peer with its own.
+func (o Opening) rules(all []Peer) []rule {
+	var shared []Peer
+	var out []rule
+	for _, p := range all {
+		if len(p.Ports) == 0 {
+			shared = append(shared, p)
+		} else {
+			out = append(out, rule{peers([]Peer{p}), ports(p.Ports)})
+		}
+	}
+	if len(shared) > 0 {
+		out = append([]rule{{peers(shared), ports(o.Ports)}}, out...)
+	}
+	return out
+}
+
+func ports(all []Port) networkingv1.NetworkPolicyPortArray {
+	var out networkingv1.NetworkPolicyPortArray
+	for _, p := range all {
+		out = append(out, networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String(p.Protocol), Port: pulumi.Int(p.Number)})
+	}
 	return out
 }
 
@@ -96,7 +158,11 @@ func peers(all []Peer) networkingv1.NetworkPolicyPeerArray {
 	var out networkingv1.NetworkPolicyPeerArray
 	for _, p := range all {
 		if p.CIDR != "" {
-			out = append(out, networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(p.CIDR)}})
+			block := networkingv1.IPBlockArgs{Cidr: pulumi.String(p.CIDR)}
+			if len(p.Except) > 0 {
+				block.Except = pulumi.ToStringArray(p.Except)
+			}
+			out = append(out, networkingv1.NetworkPolicyPeerArgs{IpBlock: block})
 			continue
 		}
 		var peer networkingv1.NetworkPolicyPeerArgs

@@ -1,6 +1,8 @@
 package namespace
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"expense/internal/pod"
@@ -58,4 +60,39 @@ func TestAPeerIsWhoItSays(t *testing.T) {
 	assert.Equal(t, networkingv1.NetworkPolicyPortArray{
 		networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(443)},
 	}, rule[0].(networkingv1.NetworkPolicyEgressRuleArgs).Ports)
+}
+
+// The internet is what is left of everything. Private ranges in it would be the VPC, the nodes' metadata and others' networks.
+func TestTheInternetIsPublicAddressesOnly(t *testing.T) {
+	block := Opening{To: []Peer{Internet}}.policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)[0].(networkingv1.NetworkPolicyEgressRuleArgs).
+		To.(networkingv1.NetworkPolicyPeerArray)[0].(networkingv1.NetworkPolicyPeerArgs).IpBlock.(networkingv1.IPBlockArgs)
+	assert.Equal(t, pulumi.String("0.0.0.0/0"), block.Cidr)
+	var except []netip.Prefix
+	for _, cidr := range block.Except.(pulumi.StringArray) {
+		except = append(except, netip.MustParsePrefix(string(cidr.(pulumi.String))))
+	}
+	for address, open := range map[string]bool{
+		"8.8.8.8": true, "172.32.0.1": true, "192.167.255.255": true, "100.128.0.1": true,
+		"10.1.2.3": false, "172.31.255.255": false, "192.168.0.1": false, "100.64.0.1": false, "169.254.169.254": false, "169.254.170.23": false,
+	} {
+		closed := slices.ContainsFunc(except, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr(address)) })
+		assert.Equal(t, open, !closed, address)
+	}
+}
+
+// A peer with ports of its own must not lend them to the others, nor get theirs.
+func TestAPeersOwnPortsAreItsOwn(t *testing.T) {
+	rules := Opening{To: []Peer{{CIDR: "10.0.0.0/8"}, {CIDR: "10.1.0.0/16", Ports: TCP(5432)}, {CIDR: "10.2.0.0/16"}}, Ports: TCP(443)}.
+		policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)
+	found := map[string][]int{}
+	for _, rule := range rules {
+		rule := rule.(networkingv1.NetworkPolicyEgressRuleArgs)
+		for _, peer := range rule.To.(networkingv1.NetworkPolicyPeerArray) {
+			cidr := string(peer.(networkingv1.NetworkPolicyPeerArgs).IpBlock.(networkingv1.IPBlockArgs).Cidr.(pulumi.String))
+			for _, port := range rule.Ports.(networkingv1.NetworkPolicyPortArray) {
+				found[cidr] = append(found[cidr], int(port.(networkingv1.NetworkPolicyPortArgs).Port.(pulumi.Int)))
+			}
+		}
+	}
+	assert.Equal(t, map[string][]int{"10.0.0.0/8": {443}, "10.1.0.0/16": {5432}, "10.2.0.0/16": {443}}, found)
 }

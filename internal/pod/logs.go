@@ -13,4 +13,6 @@ type LogSource struct {
 	// Output ships the container's standard output and error too, as stream "output". The container must have a command, and its image
 	// /bin/sh and mkfifo.
 	Output bool
+	// Static has the output copied by a program instead of a script, so that the image needs neither.
+	Static bool
 }

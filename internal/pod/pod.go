@@ -11,6 +11,8 @@ import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 type Spec struct {
 	// Name is the workload's name. Selectors find its pods by it.
 	Name string
+	// Component tells the pods of one workload apart, such as those that serve from those of a Job. Empty is for a workload with one kind.
+	Component string
 	// User is the number of the user and group of all containers, so that they can share files. It is not 0.
 	User int
 	// ServiceAccount is the name of the pod's account. nil is the namespace's "default".
@@ -55,11 +57,16 @@ type Container struct {
 	Resources     Resources
 }
 
-// Variable is one variable of a container's environment. It has Text, Output or Field.
+// Variable is one variable of a container's environment. It has Text, Expanded, Output, Secret or Field.
 type Variable struct {
 	Name string
 	// Text is a literal value. Kubernetes expands nothing in it.
 	Text string
+	// Expanded is a text in which Kubernetes replaces $(NAME) by the value of a variable before it.
+	Expanded string
+	// Secret is the name of a Secret, whose Key has the value.
+	Secret pulumi.StringPtrInput
+	Key    string
 	// Output is a value without "$", which Kubernetes would expand.
 	Output pulumi.StringInput
 	// Field is the path of a field of the pod.
@@ -87,8 +94,10 @@ type Volume struct {
 	ConfigMap pulumi.StringPtrInput
 	Secret    pulumi.StringPtrInput
 	Claim     pulumi.StringInput
-	Empty     *Empty
-	Token     *Token
+	// Keys are those of Secret that become files. Empty is all.
+	Keys  []string
+	Empty *Empty
+	Token *Token
 }
 
 // Empty is a folder that lives as long as the pod. The kubelet evicts a pod whose folder exceeds its limit.
@@ -106,10 +115,12 @@ type Token struct {
 	File string
 }
 
-// Probe checks a container by Command, by an HTTP request for Path, or by a connection to Port. Numbers of 0 are Kubernetes' defaults.
+// Probe checks a container by Command, by an HTTP request for Path, by gRPC's health service, or by a connection to Port. Numbers of 0
+// are Kubernetes' defaults.
 type Probe struct {
 	Command []string
 	Path    string
+	GRPC    bool
 	Port    int
 
 	DelaySeconds   int

@@ -62,10 +62,10 @@ func TestEveryPodIsRestricted(t *testing.T) {
 func TestAVariableHasOneSource(t *testing.T) {
 	env := first(t, Spec{Containers: []Container{{Env: []Variable{
 		{Name: "PRICE", Text: "5$ or $(NAME)"}, {Name: "EMPTY"}, {Name: "ROLE", Output: pulumi.String("arn")},
-		{Name: "NODE", Field: "spec.nodeName"},
+		{Name: "NODE", Field: "spec.nodeName"}, {Name: "URL", Expanded: "http://$(NAME)"}, {Name: "KEY", Secret: pulumi.String("s"), Key: "k"},
 	}}}}).Env.(corev1.EnvVarArray)
 	variable := func(i int) corev1.EnvVarArgs { return env[i].(corev1.EnvVarArgs) }
-	require.Len(t, env, 4)
+	require.Len(t, env, 6)
 	assert.Equal(t, pulumi.String("5$$ or $$(NAME)"), variable(0).Value, "Kubernetes makes the text of it again")
 	assert.Equal(t, pulumi.String(""), variable(1).Value)
 	assert.Equal(t, pulumi.String("arn"), variable(2).Value)
@@ -73,17 +73,24 @@ func TestAVariableHasOneSource(t *testing.T) {
 	assert.Equal(t, corev1.EnvVarSourceArgs{
 		FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String("spec.nodeName")},
 	}, variable(3).ValueFrom)
+	assert.Equal(t, pulumi.String("http://$(NAME)"), variable(4).Value, "for Kubernetes to replace")
+	assert.Nil(t, variable(5).Value)
+	assert.Equal(t, corev1.EnvVarSourceArgs{SecretKeyRef: corev1.SecretKeySelectorArgs{Name: pulumi.String("s"), Key: pulumi.String("k")}},
+		variable(5).ValueFrom)
 }
 
 func TestAVolumeHasOneSource(t *testing.T) {
 	volumes := Spec{Volumes: []Volume{
-		{Name: "files", ConfigMap: pulumi.String("config")}, {Name: "keys", Secret: pulumi.String("secret")},
+		{Name: "files", ConfigMap: pulumi.String("config")}, {Name: "keys", Secret: pulumi.String("secret"), Keys: []string{"a"}},
 		{Name: "data", Claim: pulumi.String("claim")},
 		{Name: "tmp", Empty: &Empty{LimitMiB: 16, Memory: true}}, {Name: "token", Token: &Token{Audience: "aws", Seconds: 600, File: "token"}},
 	}}.Render().Volumes.(corev1.VolumeArray)
 	assert.Equal(t, corev1.VolumeArray{
 		corev1.VolumeArgs{Name: pulumi.String("files"), ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: pulumi.String("config")}},
-		corev1.VolumeArgs{Name: pulumi.String("keys"), Secret: corev1.SecretVolumeSourceArgs{SecretName: pulumi.String("secret")}},
+		corev1.VolumeArgs{Name: pulumi.String("keys"), Secret: corev1.SecretVolumeSourceArgs{
+			SecretName: pulumi.String("secret"),
+			Items:      corev1.KeyToPathArray{corev1.KeyToPathArgs{Key: pulumi.String("a"), Path: pulumi.String("a")}},
+		}},
 		corev1.VolumeArgs{Name: pulumi.String("data"),
 			PersistentVolumeClaim: corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: pulumi.String("claim")}},
 		corev1.VolumeArgs{Name: pulumi.String("tmp"),
@@ -145,29 +152,56 @@ func filled[T any](noted *[]string, leaveOut ...string) (out T) {
 	return out
 }
 
+// of has of the alternatives only the given ones.
+func of[T any](noted *[]string, alternatives []string, given ...string) T {
+	return filled[T](noted, slices.DeleteFunc(slices.Clone(alternatives), func(name string) bool { return slices.Contains(given, name) })...)
+}
+
 // A field that is not rendered is a wish that nobody hears.
 func TestWhatIsSetIsRendered(t *testing.T) {
 	var noted []string
 	spec := filled[Spec](&noted, "InitContainers", "Containers", "Volumes")
+	sources := []string{"Text", "Expanded", "Output", "Secret", "Key", "Field"}
 	container := func() Container {
 		c := filled[Container](&noted, "Env", "Startup", "Liveness", "Readiness")
 		c.Env = []Variable{
-			filled[Variable](&noted, "Output", "Field"), filled[Variable](&noted, "Text", "Field"), filled[Variable](&noted, "Text", "Output"),
+			of[Variable](&noted, sources, "Text"), of[Variable](&noted, sources, "Expanded"), of[Variable](&noted, sources, "Output"),
+			of[Variable](&noted, sources, "Secret", "Key"), of[Variable](&noted, sources, "Field"),
 		}
 		command, path, port := filled[Probe](&noted, "Path", "Port"), filled[Probe](&noted, "Command"), filled[Probe](&noted, "Command", "Path")
 		c.Startup, c.Liveness, c.Readiness = &command, &path, &port
 		return c
 	}
 	spec.InitContainers, spec.Containers = []Container{container()}, []Container{container(), container()}
-	sources := []string{"ConfigMap", "Secret", "Claim", "Empty", "Token"}
-	for i := range sources {
-		spec.Volumes = append(spec.Volumes, filled[Volume](&noted, slices.Concat(sources[:i], sources[i+1:])...))
+	kinds := []string{"ConfigMap", "Secret", "Keys", "Claim", "Empty", "Token"}
+	for _, kind := range [][]string{{"ConfigMap"}, {"Secret", "Keys"}, {"Claim"}, {"Empty"}, {"Token"}} {
+		spec.Volumes = append(spec.Volumes, of[Volume](&noted, kinds, kind...))
 	}
 	rendered := fmt.Sprintf("%v", spec.Template())
 	assert.Greater(t, len(noted), 100)
 	for _, value := range noted {
 		assert.Contains(t, rendered, value)
 	}
+}
+
+// What serves must not be mistaken for what a Job runs.
+func TestAComponentHasPodsOfItsOwn(t *testing.T) {
+	server, job := Spec{Name: "web", Component: "server", Spread: true}, Spec{Name: "web", Component: "release"}
+	assert.NotEqual(t, server.Labels(), job.Labels())
+	assert.Equal(t, server.Labels(), server.Selector().MatchLabels)
+	assert.Equal(t, server.Labels(), server.Template().Metadata.(metav1.ObjectMetaArgs).Labels)
+	for _, constraint := range server.Render().TopologySpreadConstraints.(corev1.TopologySpreadConstraintArray) {
+		assert.Equal(t, server.Selector(), constraint.(corev1.TopologySpreadConstraintArgs).LabelSelector)
+	}
+	assert.Equal(t, pulumi.String("web"), server.Labels()[NameLabel], "network policies are for both")
+	assert.Equal(t, Labels("web"), Spec{Name: "web"}.Labels())
+}
+
+func TestAProbeAsksTheHealthService(t *testing.T) {
+	probe := (&Probe{GRPC: true, Port: 9090}).render().(corev1.ProbeArgs)
+	assert.Equal(t, corev1.GRPCActionArgs{Port: pulumi.Int(9090)}, probe.Grpc)
+	assert.Nil(t, probe.TcpSocket)
+	assert.Nil(t, probe.HttpGet)
 }
 
 func TestDiskIsAskedForOnlyWhereItIsSet(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -17,7 +18,10 @@ func Labels(workload string) pulumi.StringMap {
 	return pulumi.StringMap{NameLabel: pulumi.String(workload)}
 }
 
-// Selector selects a workload's pods.
+// componentLabel is the label with a pod's component (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+const componentLabel = "app.kubernetes.io/component"
+
+// Selector selects a workload's pods, of every component.
 func Selector(workload string) metav1.LabelSelectorArgs {
 	return metav1.LabelSelectorArgs{MatchLabels: Labels(workload)}
 }
@@ -27,9 +31,34 @@ func Meta(workload string, namespace pulumi.StringInput) metav1.ObjectMetaArgs {
 	return metav1.ObjectMetaArgs{Name: pulumi.String(workload), Namespace: namespace, Labels: Labels(workload)}
 }
 
+// DisruptionsDoNotCount is a Job's policy by which a pod that is lost with its spot node does not count as failed
+// (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy).
+var DisruptionsDoNotCount = batchv1.PodFailurePolicyArgs{
+	Rules: batchv1.PodFailurePolicyRuleArray{batchv1.PodFailurePolicyRuleArgs{
+		Action: pulumi.String("Ignore"),
+		OnPodConditions: batchv1.PodFailurePolicyOnPodConditionsPatternArray{batchv1.PodFailurePolicyOnPodConditionsPatternArgs{
+			Type: pulumi.String("DisruptionTarget"), Status: pulumi.String("True"),
+		}},
+	}},
+}
+
 // Template is the pod as a template, for Deployments and Jobs.
 func (s Spec) Template() corev1.PodTemplateSpecArgs {
-	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: Labels(s.Name)}, Spec: s.Render()}
+	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: s.Labels()}, Spec: s.Render()}
+}
+
+// Labels are on the pods of a template.
+func (s Spec) Labels() pulumi.StringMap {
+	labels := Labels(s.Name)
+	if s.Component != "" {
+		labels[componentLabel] = pulumi.String(s.Component)
+	}
+	return labels
+}
+
+// Selector selects the pods of a template, and no other component's.
+func (s Spec) Selector() metav1.LabelSelectorArgs {
+	return metav1.LabelSelectorArgs{MatchLabels: s.Labels()}
 }
 
 // Render is the pod in Pulumi's types.
@@ -69,7 +98,7 @@ func (s Spec) spread(topology string) corev1.TopologySpreadConstraintArgs {
 		MaxSkew:     pulumi.Int(1),
 		// If a zone has no spot capacity, a second pod in another zone is better than a pod that waits.
 		WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-		LabelSelector:     Selector(s.Name),
+		LabelSelector:     s.Selector(),
 		// It counts the pods of one revision, so that a rollout is spread too.
 		MatchLabelKeys: pulumi.StringArray{pulumi.String("pod-template-hash")},
 	}
@@ -118,8 +147,12 @@ func (v Variable) render() corev1.EnvVarInput {
 		out.ValueFrom = corev1.EnvVarSourceArgs{
 			FieldRef: corev1.ObjectFieldSelectorArgs{ApiVersion: pulumi.String("v1"), FieldPath: pulumi.String(v.Field)},
 		}
+	case v.Secret != nil:
+		out.ValueFrom = corev1.EnvVarSourceArgs{SecretKeyRef: corev1.SecretKeySelectorArgs{Name: v.Secret, Key: pulumi.String(v.Key)}}
 	case v.Output != nil:
 		out.Value = v.Output
+	case v.Expanded != "":
+		out.Value = pulumi.String(v.Expanded)
 	default:
 		// Kubernetes replaces "$$" by "$", and "$(NAME)" by another variable's value
 		// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/third_party/forked/golang/expansion/expand.go, Expand).
@@ -150,7 +183,7 @@ func (v Volume) render() corev1.VolumeInput {
 	case v.ConfigMap != nil:
 		out.ConfigMap = corev1.ConfigMapVolumeSourceArgs{Name: v.ConfigMap}
 	case v.Secret != nil:
-		out.Secret = corev1.SecretVolumeSourceArgs{SecretName: v.Secret}
+		out.Secret = corev1.SecretVolumeSourceArgs{SecretName: v.Secret, Items: corev1.KeyToPathArray(each(v.Keys, keyFile))}
 	case v.Claim != nil:
 		out.PersistentVolumeClaim = corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: v.Claim}
 	case v.Empty != nil:
@@ -171,6 +204,10 @@ func (v Volume) render() corev1.VolumeInput {
 	return out
 }
 
+func keyFile(key string) corev1.KeyToPathInput {
+	return corev1.KeyToPathArgs{Key: pulumi.String(key), Path: pulumi.String(key)}
+}
+
 func (p *Probe) render() corev1.ProbePtrInput {
 	if p == nil {
 		return nil
@@ -184,6 +221,8 @@ func (p *Probe) render() corev1.ProbePtrInput {
 	switch {
 	case len(p.Command) > 0:
 		out.Exec = corev1.ExecActionArgs{Command: words(p.Command)}
+	case p.GRPC:
+		out.Grpc = corev1.GRPCActionArgs{Port: pulumi.Int(p.Port)}
 	case p.Path != "":
 		out.HttpGet = corev1.HTTPGetActionArgs{Path: pulumi.String(p.Path), Port: pulumi.Int(p.Port)}
 	default:

@@ -335,7 +335,10 @@ func handedOut(t *testing.T) (roles map[string][]string, policies []string) {
 				Statement []struct{ Principal struct{ Service string } }
 			}
 			require.NoError(t, json.Unmarshal([]byte(r.Inputs["assumeRolePolicy"].(string)), &doc), r)
-			require.Len(t, doc.Statement, 1, r)
+			require.NotEmpty(t, doc.Statement, r)
+			for _, s := range doc.Statement[1:] {
+				require.Equal(t, doc.Statement[0], s, r)
+			}
 			switch service := doc.Statement[0].Principal.Service; service {
 			case "":
 				roles[r.Name] = nil // pods assume it with a token
@@ -514,6 +517,9 @@ func TestTheBoundaryLetsTheProgramsRolesWork(t *testing.T) {
 			continue
 		}
 		for _, r := range of(all, "aws:iam/rolePolicy:RolePolicy") {
+			if strings.HasPrefix(r.Name, "expense-app-") {
+				continue // what an app's role may do is its owner's, who adds it to the boundary
+			}
 			var doc struct {
 				Statement []struct {
 					Action, Resource []string

@@ -124,7 +124,7 @@ func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
 	}
 	slices.Sort(got)
 	assert.Equal(t, []string{
-		"clusterName", "commands", "dashboardsUrl", "kubeconfig", "namespace", "nodeGroups", "openSearchEndpoint", "region",
+		"apps", "clusterName", "commands", "dashboardsUrl", "kubeconfig", "namespace", "nodeGroups", "openSearchEndpoint", "region",
 	}, got)
 }
 

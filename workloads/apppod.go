@@ -145,7 +145,7 @@ func serving(base pod.Spec, args *AppArgs) (pod.Spec, time.Duration, error) {
 	}
 	// No less than the sidecar takes.
 	spec.GraceSeconds = max(spec.GraceSeconds+logSeconds, graceSeconds)
-	source := pod.LogSource{Container: c.Name, Dir: args.Logs.Dir, Files: args.Logs.Files}
+	source := pod.LogSource{Container: c.Name, Dir: args.Logs.Dir, Files: args.Logs.Files, Fields: args.Logs.Fields}
 	if args.Logs.From == config.LogsOutput {
 		source.Output, source.Static = true, args.Logs.Capture == config.CaptureStatic
 	}

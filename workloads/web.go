@@ -118,11 +118,12 @@ func (w *Web) pod(ctx *pulumi.Context, name string, args *WebArgs) (pod.Spec, er
 	}, nginxLogs)
 }
 
-// WebOpenings admit the pods of the namespace to web, and with public everybody. The load balancer keeps its clients' addresses.
+// WebOpenings admit the pods of the namespace to web, and with public everybody.
 func WebOpenings(public bool) []namespace.Opening {
-	openings := []namespace.Opening{{
-		Name: "allow-web", From: namespace.Neighbours, To: namespace.Neighbours, Ports: namespace.TCP(Port),
-	}}
+	openings := []namespace.Opening{
+		{Name: "allow-web", Workloads: []string{WebName}, From: namespace.Neighbours, Ports: namespace.TCP(Port)},
+		{Name: "allow-to-web", To: []namespace.Peer{namespace.Workload(WebName)}, Ports: namespace.TCP(Port)},
+	}
 	if public {
 		openings = append(openings, namespace.Opening{
 			Name: "allow-public-web", Workloads: []string{WebName}, From: []namespace.Peer{{CIDR: "0.0.0.0/0"}}, Ports: namespace.TCP(Port),

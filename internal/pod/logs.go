@@ -11,8 +11,10 @@ type LogSource struct {
 	// access.log holds one JSON object a line. The others hold text.
 	Files []string
 	// Output ships the container's standard output and error too, as stream "output". The container must have a command, and its image
-	// /bin/sh and mkfifo.
+	// /bin/sh and mkfifo, or Static.
 	Output bool
-	// Static has the output copied by a program instead of a script, so that the image needs neither.
+	// Static has the output copied by a program instead of a shell's script. The image then needs nothing.
 	Static bool
+	// Fields are the fields of the container's JSON lines that can be searched, with their types, beside those of all pods.
+	Fields map[string]string
 }

@@ -62,7 +62,7 @@ func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumi
 		refuse("metadata.generateName", "the `.metadata.generateName` field is not supported in Server-Side Apply mode")
 	}
 	for annotation := range o.GetAnnotations() {
-		if strings.HasPrefix(annotation, ofProvider) && annotation != skipAwait && annotation != autonamed {
+		if strings.HasPrefix(annotation, ofProvider) && annotation != skipAwait && annotation != autonamed && annotation != replaceUnready {
 			refuse("metadata.annotations", "the annotation %s is not modelled by the kubernetes stand-in", annotation)
 		}
 	}
@@ -83,7 +83,7 @@ func (provider) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumi
 
 // Diff compares new inputs with the last known live object, as far as the old inputs had set it: drift shows, and what the
 // server added does not.
-func (provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+func (provider) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	inputs, live, err := parseCheckpoint(req.GetOlds())
 	if err != nil {
 		return nil, err
@@ -123,10 +123,31 @@ func (provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.
 		}
 		response.DetailedDiff[name] = &pulumirpc.PropertyDiff{Kind: kind, InputDiff: change.Kind == plugin.DiffDelete}
 	}
+	if o.GetKind() == "Job" && o.GetAnnotations()[replaceUnready] == "true" && unfinished(ctx, live, req.GetId()) {
+		response.Changes = pulumirpc.DiffResponse_DIFF_SOME
+		response.Replaces = append(response.Replaces, `.metadata.annotations["`+replaceUnready+`"]`)
+	}
 	// The new object cannot exist beside an old one of its name.
 	response.DeleteBeforeReplace = len(response.Replaces) > 0 && o.GetName() != "" && o.GetAnnotations()[autonamed] != "true" &&
 		o.GetName() == live.GetName() && o.GetNamespace() == cmp.Or(live.GetNamespace(), old.GetNamespace())
 	return response, nil
+}
+
+// replaceUnready is the annotation of a Job that is replaced unless it is complete (provider/pkg/provider/provider.go, Diff).
+const replaceUnready = "pulumi.com/replaceUnready"
+
+// unfinished tells whether the Job is there and not complete. The real provider ignores every error of this question.
+func unfinished(ctx context.Context, job *object, id string) bool {
+	c, err := configured(ctx)
+	if err != nil || c.unreachable != nil {
+		return false
+	}
+	live, err := c.get(ctx, job, id)
+	if err != nil {
+		return false
+	}
+	complete, _ := jobComplete(ctx, c, live)
+	return !complete
 }
 
 // Create makes the object and waits until it is ready. If the object exists, that is an error. In a preview the server tries it out,

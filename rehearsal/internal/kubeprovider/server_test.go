@@ -378,6 +378,15 @@ func TestAJobThatFailsSaysWhatItsPodSaid(t *testing.T) {
 			said := "[Pod " + ns + "/" + podName + "]: [Error] setup: PUT /_index_template/project: 400 no"
 			assert.Equal(t, append([]string{said}, test.failure...), got.state.reasons[1:])
 			assert.Contains(t, e.lines(), said)
+
+			// It stays failed, unless it is marked.
+			inputs := values{"metadata": meta(ns, "setup"), "spec": test.spec}
+			assert.Empty(t, e.diff(got.state, "kubernetes:batch/v1:Job", "setup", inputs).GetReplaces())
+			marked := meta(ns, "setup")
+			marked["annotations"] = values{"pulumi.com/replaceUnready": "true"}
+			diff := e.diff(got.state, "kubernetes:batch/v1:Job", "setup", values{"metadata": marked, "spec": test.spec})
+			assert.Equal(t, []string{`.metadata.annotations["pulumi.com/replaceUnready"]`}, diff.GetReplaces())
+			assert.True(t, diff.GetDeleteBeforeReplace(), "its name is taken")
 		})
 	}
 }

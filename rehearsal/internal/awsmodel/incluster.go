@@ -1,8 +1,10 @@
 package awsmodel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -88,7 +90,18 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 			"tag %s=1%s)", name, vpc, tag,
 			map[bool]string{true: " and a route to an internet gateway", false: ""}[scheme == "internet-facing"])
 	}
+	listeners := listenersOf(annotations, ports)
 	if existing := m.objects[tLoadBalancer][name]; existing != nil {
+		had := existing.out.strMap("listeners")
+		for port, protocol := range listeners {
+			// The controller makes a port's listener for the new protocol before it deletes that for the old one
+			// (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go, ensureLoadBalancerv2).
+			if before, taken := had[port]; taken && before != protocol {
+				return "", errors.New(`error creating load balancer listener: "DuplicateListener: A listener already exists on this port for this ` +
+					`load balancer"`)
+			}
+		}
+		existing.out.set("listeners", listeners)
 		return existing.out.str("dnsName"), nil
 	}
 	m.ensureSLR("elasticloadbalancing.amazonaws.com")
@@ -104,6 +117,7 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 	m.made(tLoadBalancer, name, InCluster,
 		map[string]any{
 			"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind, "tags": tags,
+			"listeners": listeners,
 		})
 	var groups []string
 	if kind == "classic" {
@@ -124,6 +138,22 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 		}
 	}
 	return strings.ToLower(host), nil
+}
+
+// listenersOf are the protocols of a network load balancer's listeners, by port: TLS for those that the annotations name, or for all with
+// a certificate only (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go, EnsureLoadBalancer).
+func listenersOf(annotations map[string]string, ports []int32) map[string]any {
+	const prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+	named, only := annotations[prefix+"ssl-ports"]
+	out := map[string]any{}
+	for _, port := range ports {
+		number := strconv.Itoa(int(port))
+		out[number] = "TCP"
+		if annotations[prefix+"ssl-cert"] != "" && (!only || slices.Contains(strings.Split(named, ","), number)) {
+			out[number] = "TLS"
+		}
+	}
+	return out
 }
 
 // DeleteLoadBalancer removes a load balancer and its interfaces, as Elastic Load Balancing does; one that is gone already is

@@ -1226,6 +1226,26 @@ func TestWhatControllersMake(t *testing.T) {
 	assert.False(t, w.m.AddonActive("aws-ebs-csi-driver"))
 }
 
+// A listener's protocol cannot be changed in place by the controller. Another port can be added.
+func TestALoadBalancersListenerKeepsItsProtocol(t *testing.T) {
+	w := whole(t, Options{})
+	plain := map[string]string{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+	tls := map[string]string{
+		"service.beta.kubernetes.io/aws-load-balancer-type": "nlb", "service.beta.kubernetes.io/aws-load-balancer-ssl-cert": "arn",
+		"service.beta.kubernetes.io/aws-load-balancer-ssl-ports": "443",
+	}
+	make := func(annotations map[string]string, ports ...int32) error {
+		_, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing", annotations, ports...)
+		return err
+	}
+	require.NoError(t, make(plain, 80))
+	require.NoError(t, make(tls, 80, 443), "80 stays plain")
+	require.NoError(t, make(tls, 443))
+	require.ErrorContains(t, make(plain, 443), "DuplicateListener")
+	require.NoError(t, make(tls, 443), "the refusal changed nothing")
+	require.NoError(t, w.m.ReleaseLoadBalancer("web"))
+}
+
 func TestLoadBalancerNeedsTaggedSubnets(t *testing.T) {
 	w := newWorld(Options{})
 	_, err := w.build(edits{"pub1": set("tags", in{}), "pub2": set("tags", in{})})

@@ -53,7 +53,9 @@ type Change struct {
 	// DeletedFirst tells that a replaced resource goes before its successor is there.
 	DeletedFirst bool `json:"deletedFirst,omitempty"`
 	// Protected tells that `pulumi up` refuses to delete the resource while it is protected.
-	Protected  bool       `json:"protected,omitempty"`
+	Protected bool `json:"protected,omitempty"`
+	// Balanced tells that it was a Service with a load balancer.
+	Balanced   bool       `json:"balanced,omitempty"`
 	Properties []Property `json:"properties,omitempty"`
 }
 

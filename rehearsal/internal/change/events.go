@@ -112,6 +112,7 @@ func changeOf(step apitype.StepEventMetadata, operation Operation, properties []
 	return Change{
 		URN: step.URN, Type: step.Type, Name: resource.URN(step.URN).Name(), Operation: operation,
 		Protected: step.Old != nil && step.Old.Protect, Properties: properties,
+		Balanced: step.Old != nil && step.Type == serviceType && at(step.Old.Inputs, "spec.type") == "LoadBalancer",
 	}
 }
 

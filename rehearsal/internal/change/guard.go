@@ -5,6 +5,8 @@ import (
 	"slices"
 )
 
+const serviceType = "kubernetes:core/v1:Service"
+
 // Kind is a kind of resource that the guard watches.
 type Kind struct {
 	// Name is what people call it.
@@ -13,8 +15,11 @@ type Kind struct {
 	Types []string
 	// SuccessorFirst lets a replacement pass in which the successor comes up before the old one goes.
 	SuccessorFirst bool
-	// Property is the path of a property that only looks as if it changed in place. The kind then stops its update, and nothing else.
+	// Property is the path of a property that only looks as if it changed in place. The kind then stops its update, and nothing else
+	// unless it is Balanced.
 	Property string
+	// Balanced narrows it to Services that had a load balancer.
+	Balanced bool
 	// Meanwhile is what users notice while it is replaced or after it is deleted. Source is where that is from.
 	Meanwhile, Source string
 }
@@ -68,6 +73,12 @@ var Kinds = []Kind{
 		Name: "persistent volume claim", Types: []string{"kubernetes:core/v1:PersistentVolumeClaim"},
 		Meanwhile: "Its volume is deleted with all that is on it, because the storage class says so. Its pods are stopped first.",
 		Source:    "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#delete",
+	},
+	{
+		Name: "load balancer", Types: []string{serviceType}, Balanced: true, Property: "spec.type",
+		Meanwhile: "Its address goes for good: AWS gives the next one another name. Whoever has the old one, such as a DNS record, reaches " +
+			"nobody until he has the new one.",
+		Source: "https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/",
 	},
 	{
 		Name: "namespace", Types: []string{"kubernetes:core/v1:Namespace"},
@@ -145,12 +156,14 @@ func watched(c Change) (kind Kind, cause string, ok bool) {
 		if !slices.Contains(kind.Types, c.Type) {
 			continue
 		}
+		if kind.Balanced && !c.Balanced {
+			continue
+		}
 		i := slices.IndexFunc(c.Properties, func(p Property) bool { return p.Path == kind.Property })
 		switch {
-		case kind.Property != "":
-			if c.Operation == Update && i >= 0 {
-				return kind, c.Cause() + ": " + c.Properties[i].String(), true
-			}
+		case c.Operation == Update && i >= 0:
+			return kind, c.Cause() + ": " + c.Properties[i].String(), true
+		case kind.Property != "" && !kind.Balanced:
 		case c.Operation == Delete, c.Operation == Replace && (c.DeletedFirst || !kind.SuccessorFirst):
 			return kind, c.Cause(), true
 		}

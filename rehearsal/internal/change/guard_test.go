@@ -14,7 +14,7 @@ func TestTheGuardStopsWhatTakesAwayDataOrThePlatform(t *testing.T) {
 	types := 0
 	for _, kind := range Kinds {
 		assert.True(t, strings.HasPrefix(kind.Source, "https://") && kind.Meanwhile != "", kind.Name)
-		if kind.Property != "" {
+		if kind.Property != "" && !kind.Balanced {
 			continue
 		}
 		for _, typ := range kind.Types {
@@ -29,7 +29,7 @@ func TestTheGuardStopsWhatTakesAwayDataOrThePlatform(t *testing.T) {
 				{Change{Operation: Update}, false},
 				{Change{Operation: Create}, false},
 			} {
-				c.change.Type = typ
+				c.change.Type, c.change.Balanced = typ, kind.Balanced
 				verdict := Guard(changes(c.change), nil)
 				assert.Equal(t, !c.stops, verdict.Passes(), "%s: %s", typ, c.change.Cause())
 				if c.stops {
@@ -38,8 +38,20 @@ func TestTheGuardStopsWhatTakesAwayDataOrThePlatform(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 9, types)
+	assert.Equal(t, 10, types)
 	assert.True(t, Guard(changes(Change{Type: "aws:iam/role:Role", Operation: Delete}), nil).Passes())
+}
+
+// A Service inside the cluster has no address that somebody outside knows. One that had a load balancer loses it with its type.
+func TestTheGuardStopsWhatTakesAwayAnAddress(t *testing.T) {
+	service := Change{Type: "kubernetes:core/v1:Service", Name: "web", Operation: Delete}
+	assert.True(t, Guard(changes(service), nil).Passes())
+	service.Balanced = true
+	assert.Equal(t, "load balancer", Guard(changes(service), nil).Stopped[0].Kind)
+	service.Operation, service.Properties = Update, []Property{{Path: "spec.type", Old: "LoadBalancer", New: "ClusterIP"}}
+	assert.False(t, Guard(changes(service), nil).Passes())
+	service.Properties[0].Path = "spec.loadBalancerSourceRanges[0]"
+	assert.True(t, Guard(changes(service), nil).Passes())
 }
 
 // Another key for a cluster looks like a harmless update. An acknowledgement of it covers no other update.

@@ -161,7 +161,8 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 //
 // Add returns an error with everything that is wrong. A pod needs a source, a user (the token and the log files are shared through its
 // group) and a grace period of 90 seconds (the last lines are sent after the application has stopped), and none of the names that the
-// sidecar adds. A service account of the pod's own must be one that the writer's role trusts, see AccessArgs. A source names one container of the pod, an absolute folder and files NAME.log, or Output and a command.
+// sidecar adds. A service account of the pod's own must be one that the writer's role trusts, see AccessArgs. A source names one
+// container of the pod, an absolute folder and files NAME.log, or Output and a command.
 func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error) {
 	var found problems
 	found.pod(spec)

@@ -31,9 +31,11 @@ func ofEachKind() map[string]any {
 		// Public with TLS, a role, secrets, files, folders, a release command, two ports, several pods.
 		"shop": map[string]any{
 			"image": image("shop"), "command": []string{"/app/server"}, "args": []string{"-v"}, "user": 1000, "resources": resources,
-			"ports":    map[string]any{"http": 8080, "admin": 9090},
-			"env":      map[string]string{"A": "$(B)/a", "B": "$(DATABASE_URL)?b", "C": "plain"},
-			"files":    map[string]any{"/etc/shop/a.yaml": map[string]any{"content": "a: 1\n"}, "/etc/shop/b.yaml": map[string]any{"content": "b: 2\n"}},
+			"ports": map[string]any{"http": 8080, "admin": 9090},
+			"env":   map[string]string{"A": "$(B)/a", "B": "$(DATABASE_URL)?b", "C": "plain"},
+			"files": map[string]any{
+				"/etc/shop/a.yaml": map[string]any{"content": "a: 1\n"}, "/etc/shop/b.yaml": map[string]any{"content": "b: 2\n"},
+			},
 			"writable": []any{"/var/cache/shop", map[string]any{"path": "/data", "sizeMiB": 256}},
 			"secrets":  map[string]string{"DATABASE_URL": "env", "tls.key": "file"},
 			"replicas": map[string]any{"min": 2, "max": 6, "cpu": 70}, "health": map[string]any{"path": "/healthz", "start": "5m"},
@@ -160,7 +162,9 @@ func TestAnAppHasANumberOrAnAutoscaler(t *testing.T) {
 func TestAnAppHasItsGrace(t *testing.T) {
 	t.Parallel()
 	all := apps(t, ofEachKind())
-	for name, seconds := range map[string]float64{"shop": 5 + 60 + 55, "worker": 90, "plain": 5 + 30, "ledger": 5 + 30 + 55, "bare": 5 + 30 + 55} {
+	for name, seconds := range map[string]float64{
+		"shop": 5 + 60 + 55, "worker": 90, "plain": 5 + 30, "ledger": 5 + 30 + 55, "bare": 5 + 30 + 55,
+	} {
 		assert.Equal(t, seconds, at(podSpec(one(t, all, deployments, name)), "terminationGracePeriodSeconds"), name)
 	}
 }
@@ -197,7 +201,8 @@ func TestAnAppFindsWhatItsSettingsGiveIt(t *testing.T) {
 			switch {
 			case volume["configMap"] != nil && mount["subPath"] != nil:
 				assert.Equal(t, true, mount["readOnly"], r)
-				found[where] = fmt.Sprint(at(one(t, all, "kubernetes:core/v1:ConfigMap", "shop").Inputs, "data").(map[string]any)[fmt.Sprint(mount["subPath"])])
+				data := at(one(t, all, "kubernetes:core/v1:ConfigMap", "shop").Inputs, "data").(map[string]any)
+				found[where] = fmt.Sprint(data[fmt.Sprint(mount["subPath"])])
 			case volume["secret"] != nil:
 				for _, item := range list(at(volume, "secret.items")) {
 					found[where+"/"+fmt.Sprint(item["path"])] = fmt.Sprint(item["key"])
@@ -256,7 +261,8 @@ func TestAnAppIsOpenOnlyToWhomItNames(t *testing.T) {
 			assert.Equal(t, from[app] == cidr, got, "%s from %s", app, cidr)
 		}
 	}
-	assert.False(t, allowed(all, "project", "ingress", "from", labels("shop"), to("203.0.113.0/24"), "TCP", 9090.0), "only the checked port is public")
+	admin := allowed(all, "project", "ingress", "from", labels("shop"), to("203.0.113.0/24"), "TCP", 9090.0)
+	assert.False(t, admin, "only the checked port is public")
 }
 
 // A new version waits for its release command, which is a new Job for a new image or command and for nothing else, and gets no request.
@@ -306,7 +312,8 @@ func TestPlainAndTLSAreTwoServices(t *testing.T) {
 		assert.Equal(t, "nlb", annotation(service, "type"))
 		assert.Len(t, list(at(service, "spec.ports")), 1)
 	}
-	assert.Equal(t, []any{certificate, "443", "tcp"}, []any{annotation(tls, "ssl-cert"), annotation(tls, "ssl-ports"), annotation(tls, "backend-protocol")})
+	assert.Equal(t, []any{certificate, "443", "tcp"},
+		[]any{annotation(tls, "ssl-cert"), annotation(tls, "ssl-ports"), annotation(tls, "backend-protocol")})
 	assert.Nil(t, annotation(plain, "ssl-cert"))
 	assert.Equal(t, []any{443.0, "http"}, []any{list(at(tls, "spec.ports"))[0]["port"], list(at(tls, "spec.ports"))[0]["targetPort"]})
 	assert.Equal(t, 80.0, list(at(plain, "spec.ports"))[0]["port"])

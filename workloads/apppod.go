@@ -131,7 +131,9 @@ func serving(base pod.Spec, args *AppArgs) (pod.Spec, time.Duration, error) {
 	c.Ports = sortedPorts(args.Ports)
 	if _, port, ok := args.Checked(); ok {
 		probe := func(period, failures int) *pod.Probe {
-			return &pod.Probe{Path: args.Health.Path, GRPC: args.Health.GRPC, Port: port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2}
+			return &pod.Probe{
+				Path: args.Health.Path, GRPC: args.Health.GRPC, Port: port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2,
+			}
 		}
 		c.Startup, c.Readiness = probe(2, int(start.Seconds()+1)/2), probe(5, 2)
 		// That the port answers: what a path looks at may be a database, and its outage would restart every pod.

@@ -52,7 +52,8 @@ func (a *App) services(ctx *pulumi.Context, name string, args *AppArgs, spec pod
 	public := BalancerName(name, args.Public)
 	meta := pod.Meta(public, args.Namespace)
 	meta.Labels = pod.Labels(name)
-	annotations, port := balancer(), corev1.ServicePortArgs{Name: pulumi.String("tcp"), Port: pulumi.Int(80), TargetPort: pulumi.String(target)}
+	annotations := balancer()
+	port := corev1.ServicePortArgs{Name: pulumi.String("tcp"), Port: pulumi.Int(80), TargetPort: pulumi.String(target)}
 	if arn := args.Public.CertificateARN; arn != "" {
 		port.Name, port.Port = pulumi.String("tls"), pulumi.Int(443)
 		annotations[balancerAnnotation+"ssl-cert"] = pulumi.String(arn)

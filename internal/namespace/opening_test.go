@@ -64,8 +64,9 @@ func TestAPeerIsWhoItSays(t *testing.T) {
 
 // The internet is what is left of everything. Private ranges in it would be the VPC, the nodes' metadata and others' networks.
 func TestTheInternetIsPublicAddressesOnly(t *testing.T) {
-	block := Opening{To: []Peer{Internet}}.policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)[0].(networkingv1.NetworkPolicyEgressRuleArgs).
-		To.(networkingv1.NetworkPolicyPeerArray)[0].(networkingv1.NetworkPolicyPeerArgs).IpBlock.(networkingv1.IPBlockArgs)
+	rules := Opening{To: []Peer{Internet}}.policy().Egress.(networkingv1.NetworkPolicyEgressRuleArray)
+	to := rules[0].(networkingv1.NetworkPolicyEgressRuleArgs).To.(networkingv1.NetworkPolicyPeerArray)
+	block := to[0].(networkingv1.NetworkPolicyPeerArgs).IpBlock.(networkingv1.IPBlockArgs)
 	assert.Equal(t, pulumi.String("0.0.0.0/0"), block.Cidr)
 	var except []netip.Prefix
 	for _, cidr := range block.Except.(pulumi.StringArray) {

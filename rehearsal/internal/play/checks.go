@@ -182,7 +182,7 @@ func (c *checks) guards(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d network policies", len(policies.Items)), nil
 }
 
-// pods: nginx, multi-container and web, all Ready, web on several nodes.
+// pods: nginx, multi-container, web and the apps, all Ready, web on several nodes.
 func (c *checks) pods(ctx context.Context) (string, error) {
 	count, err := c.ready(ctx)
 	if err != nil {
@@ -198,17 +198,26 @@ func (c *checks) ready(ctx context.Context) (count int, err error) {
 		if err != nil {
 			return err
 		}
-		count = len(list.Items)
+		count = 0
 		apps := map[string]int{}
 		for _, pod := range list.Items {
+			if pod.Status.Phase == corev1.PodSucceeded {
+				continue // a release that has run
+			}
 			if !podReady(pod) {
 				return fmt.Errorf("pod %s is %s, not Ready", pod.Name, pod.Status.Phase)
 			}
+			count++
 			apps[pod.Labels["app.kubernetes.io/name"]]++
 		}
 		if apps["nginx"] != 1 || apps["multi-container"] != 1 || apps["web"] < c.settings.Workloads.Web.MinReplicas {
 			return fmt.Errorf("found pods %v, expected one nginx, one multi-container and at least %d web",
 				apps, c.settings.Workloads.Web.MinReplicas)
+		}
+		for name, app := range c.settings.Workloads.Apps {
+			if app.Image != "" && apps[name] < app.Replicas.Min {
+				return fmt.Errorf("found pods %v, expected at least %d of %s", apps, app.Replicas.Min, name)
+			}
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -146,14 +147,19 @@ func audiences(pod *corev1.Pod) map[string]string {
 
 // tokens: each is mounted into the one container that needs it, and none is for the API server.
 func (c *checks) tokens(ctx context.Context) (string, error) {
-	held := 0
+	held, needed := 0, maps.Clone(holders)
+	for name, app := range c.settings.Workloads.Apps {
+		if len(app.IAM) > 0 {
+			needed[name] = podIdentityAudience
+		}
+	}
 	for _, namespace := range []string{c.namespace, loggingNamespace} {
 		list, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
 		}
 		for _, pod := range list.Items {
-			count, err := heldTokens(&pod)
+			count, err := heldTokens(&pod, needed)
 			if err != nil {
 				return "", fmt.Errorf("pod %s/%s: %w", namespace, pod.Name, err)
 			}
@@ -170,7 +176,7 @@ func (c *checks) tokens(ctx context.Context) (string, error) {
 var holders = map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
 
 // heldTokens counts the tokens that a pod's containers mount. Each container that needs one has it, and no other container has one.
-func heldTokens(pod *corev1.Pod) (int, error) {
+func heldTokens(pod *corev1.Pod, holders map[string]string) (int, error) {
 	tokens, held := audiences(pod), 0
 	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		needed, needs := holders[container.Name]

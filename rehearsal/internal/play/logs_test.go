@@ -37,7 +37,7 @@ func tokenPod(mounts map[string]string, readOnly bool) *corev1.Pod {
 }
 
 func TestATokenInTheWrongContainerIsFound(t *testing.T) {
-	held, err := heldTokens(tokenPod(map[string]string{"fluentd": stsAudience}, true))
+	held, err := heldTokens(tokenPod(map[string]string{"fluentd": stsAudience}, true), holders)
 	require.NoError(t, err)
 	assert.Equal(t, 1, held)
 	for name, c := range map[string]struct {
@@ -53,7 +53,7 @@ func TestATokenInTheWrongContainerIsFound(t *testing.T) {
 		"none":                               {nil, true, "fluentd has no token"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := heldTokens(tokenPod(c.mounts, c.readOnly))
+			_, err := heldTokens(tokenPod(c.mounts, c.readOnly), holders)
 			assert.ErrorContains(t, err, c.want)
 		})
 	}

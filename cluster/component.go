@@ -1,5 +1,5 @@
 // Package cluster makes everything from the VPC to a cluster that runs pods: network, control plane, spot nodes, add-ons, storage
-// class and node autoscaling. It does not make the workloads.
+// class, node autoscaling and image repositories. It does not make the workloads.
 package cluster
 
 // Type tokens of the components. They are part of every URN: without an alias, a change replaces the children.
@@ -10,4 +10,5 @@ const (
 	typeNodeGroup    = "expense:cluster:NodeGroup"
 	typeAddons       = "expense:cluster:Addons"
 	typeAutoscaler   = "expense:cluster:Autoscaler"
+	typeRegistry     = "expense:cluster:Registry"
 )

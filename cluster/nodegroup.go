@@ -152,6 +152,8 @@ var nodePolicies = []string{"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWork
 // NodeRoleArgs describe the nodes' role.
 type NodeRoleArgs struct {
 	Region string
+	// Caches are the cache rules whose images nodes pull.
+	Caches []config.Cache
 }
 
 // NodeRole is the IAM role of all nodes. EKS makes its access entry, and keeps it after a group is deleted.
@@ -190,6 +192,34 @@ func NewNodeRole(ctx *pulumi.Context, name string, args *NodeRoleArgs, opts ...p
 		}
 		r.Policies = append(r.Policies, attachment)
 	}
+	if len(args.Caches) > 0 {
+		policy, err := iam.NewRolePolicy(ctx, name+"-cache", &iam.RolePolicyArgs{
+			Role: role.Name, Policy: cachePolicy(args, role.Arn),
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, fmt.Errorf("cache policy: %w", err)
+		}
+		r.Policies = append(r.Policies, policy)
+	}
 	r.ARN = role.Arn
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"arn": r.ARN})
+}
+
+// cachePolicy lets nodes be the first to pull an image through a cache rule: its repository is made in their name. That they may have
+// the image imported, ecr:BatchImportUpstreamImage, AmazonEC2ContainerRegistryPullOnly says already
+// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-iam.html,
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ContainerRegistryPullOnly.html).
+func cachePolicy(args *NodeRoleArgs, roleARN pulumi.StringOutput) pulumi.StringOutput {
+	return roleARN.ApplyT(func(arn string) (string, error) {
+		account, err := iampolicy.Account(arn)
+		if err != nil {
+			return "", err
+		}
+		var repositories []string
+		for _, cache := range args.Caches {
+			repositories = append(repositories,
+				fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s/*", iampolicy.Partition(args.Region), args.Region, account, cache.Prefix))
+		}
+		return iampolicy.Document(iampolicy.Statement{Sid: "Cache", Actions: []string{"ecr:CreateRepository"}, Resources: repositories})
+	}).(pulumi.StringOutput)
 }

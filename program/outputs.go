@@ -28,6 +28,10 @@ const (
 	OutputDashboardsURL = "dashboardsUrl"
 	// OutputApps are commands for each app, by purpose.
 	OutputApps = "apps"
+	// OutputRepositories are the addresses of the stack's image repositories, by image.
+	OutputRepositories = "repositories"
+	// OutputCaches are what stands before the path of a cached image, by its registry's host.
+	OutputCaches = "caches"
 	// OutputCommands are commands for the next steps, by purpose.
 	OutputCommands = "commands"
 )

@@ -35,7 +35,9 @@ type stack struct {
 
 	network      *cluster.Network
 	controlPlane *cluster.ControlPlane
-	nodeAddons   *cluster.Addons
+	// registry is nil in a stack without own images and caches.
+	registry   *cluster.Registry
+	nodeAddons *cluster.Addons
 	// groups are the node groups by the start of their names. running are the same groups as dependencies.
 	groups       map[string]*cluster.NodeGroup
 	running      []pulumi.Resource
@@ -70,6 +72,7 @@ func Run(ctx *pulumi.Context) error {
 		{"providers", s.addProviders},
 		{"network", s.addNetwork},
 		{"control plane", s.addControlPlane},
+		{"registry", s.addRegistry},
 		{"nodes", s.addNodes},
 		{"kubernetes", s.addKubernetes},
 		{"master", s.addMaster},
@@ -93,6 +96,7 @@ func Run(ctx *pulumi.Context) error {
 		}
 	}
 	s.export()
+	s.exportRegistry()
 	return nil
 }
 

@@ -22,6 +22,7 @@ import (
 
 const (
 	account   = "111122223333"
+	registry  = account + ".dkr.ecr.us-east-1.amazonaws.com/"
 	apiToken  = "a-token-that-must-stay-secret"
 	accessKey = "expense:cluster.publicAccessCidrs"
 )
@@ -98,6 +99,13 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"aws:sns/topicSubscription:TopicSubscription":               none,
 	"aws:sns/topicPolicy:TopicPolicy":                           none,
 	"aws:sns/topic:Topic":                                       arn("sns", ""),
+	"aws:ecr/lifecyclePolicy:LifecyclePolicy":                   none,
+	"aws:ecr/repository:Repository": func(in map[string]any, _ string) map[string]any {
+		return map[string]any{"repositoryUrl": registry + fmt.Sprint(in["name"])}
+	},
+	"aws:ecr/pullThroughCacheRule:PullThroughCacheRule": func(map[string]any, string) map[string]any {
+		return map[string]any{"registryId": account}
+	},
 	"aws:ec2/launchTemplate:LaunchTemplate": func(map[string]any,
 		string) map[string]any {
 		return map[string]any{"latestVersion": 1}

@@ -35,7 +35,7 @@ var componentTypes = []string{"aws:eks/cluster:Cluster", "aws:iam/role:Role", "a
 // roleDocuments are the policies of each role. The role that deploys reads with the other's.
 var roleDocuments = map[string][]string{
 	"preview":  {"preview"},
-	"deploy":   {"preview", "deploy-network", "deploy-identity", "deploy-platform"},
+	"deploy":   {"preview", "deploy-network", "deploy-identity", "deploy-platform", "deploy-registry"},
 	"boundary": {"boundary"},
 }
 
@@ -77,7 +77,7 @@ func documents(t *testing.T, fill map[string]string) (texts map[string]json.RawM
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		texts[name], docs[name] = data, doc
 	}
-	require.Len(t, docs, 7)
+	require.Len(t, docs, 8)
 	return texts, docs
 }
 
@@ -91,6 +91,7 @@ type table struct {
 		Read, Create, Update, Delete calls
 	}
 	State           struct{ Read, Write calls }
+	Images          calls
 	Refused, Beyond []struct {
 		Role, Sentence string
 		Calls          calls
@@ -245,7 +246,7 @@ func (rows table) ask(t *testing.T, about, role string, list calls) (out []quest
 
 // needed are the rows of all that the program does, with whether the role of previews does it.
 func (rows table) needed() (read, write map[string]calls) {
-	read, write = map[string]calls{"state": rows.State.Read}, map[string]calls{"state": rows.State.Write}
+	read, write = map[string]calls{"state": rows.State.Read}, map[string]calls{"state": rows.State.Write, "images": rows.Images}
 	for typ, n := range rows.Types {
 		read[typ+", read"] = n.Read
 		for operation, list := range map[string]calls{"create": n.Create, "update": n.Update, "delete": n.Delete} {
@@ -398,6 +399,7 @@ func TestTheNamesAreThoseOfTheDocuments(t *testing.T) {
 		"aws:cloudwatch/logGroup:LogGroup":       {"logs:DeleteLogGroup", name("logs", "log-group:", "name")},
 		"aws:cloudwatch/metricAlarm:MetricAlarm": {"cloudwatch:DeleteAlarms", name("cloudwatch", "alarm:", "name")},
 		"aws:sns/topic:Topic":                    {"sns:DeleteTopic", name("sns", "", "name")},
+		"aws:ecr/repository:Repository":          {"ecr:DeleteRepository", name("ecr", "repository/", "name")},
 		"aws:opensearch/domain:Domain":           {"es:DeleteDomain", name("es", "domain/", "domainName")},
 		"aws:kms/alias:Alias":                    {"kms:DeleteAlias", name("kms", "", "name")},
 	}
@@ -720,7 +722,7 @@ func TestNoPermissionIsMissingAndNoneIsUnused(t *testing.T) {
 		}
 	}
 	assert.Equal(t, slices.Sorted(maps.Keys(read)), slices.Sorted(maps.Keys(allowed("preview"))))
-	assert.Equal(t, slices.Sorted(maps.Keys(write)), slices.Sorted(maps.Keys(allowed("deploy-network", "deploy-identity", "deploy-platform"))))
+	assert.Equal(t, slices.Sorted(maps.Keys(write)), slices.Sorted(maps.Keys(allowed(roleDocuments["deploy"][1:]...))))
 	assert.Greater(t, len(read)+len(write), 150)
 	_, policies := handedOut(t)
 	for _, s := range docs["deploy-identity"].Statement {

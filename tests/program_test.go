@@ -124,7 +124,8 @@ func TestTheOutputsAreTheDeclaredOnes(t *testing.T) {
 	}
 	slices.Sort(got)
 	assert.Equal(t, []string{
-		"apps", "clusterName", "commands", "dashboardsUrl", "kubeconfig", "namespace", "nodeGroups", "openSearchEndpoint", "region",
+		"apps", "caches", "clusterName", "commands", "dashboardsUrl", "kubeconfig", "namespace", "nodeGroups", "openSearchEndpoint", "region",
+		"repositories",
 	}, got)
 }
 

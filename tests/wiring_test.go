@@ -220,7 +220,7 @@ func TestTheTypesOfComponentsStay(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"expense:cluster:Addons", "expense:cluster:Autoscaler", "expense:cluster:ControlPlane", "expense:cluster:Network",
-		"expense:cluster:NodeGroup", "expense:cluster:NodeRole", "expense:logging:Access", "expense:logging:Alarms",
+		"expense:cluster:NodeGroup", "expense:cluster:NodeRole", "expense:cluster:Registry", "expense:logging:Access", "expense:logging:Alarms",
 		"expense:logging:Dashboards", "expense:logging:Domain", "expense:logging:Master", "expense:logging:Setup", "expense:logging:Sidecar",
 		"expense:workloads:App", "expense:workloads:MultiContainer", "expense:workloads:Namespace", "expense:workloads:Nginx",
 		"expense:workloads:Role", "expense:workloads:Web",
@@ -439,6 +439,10 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 	var known sync.WaitGroup // the run does not wait for what is looked at here
 	got := map[string]any{}
 	r := &recorder{}
+	settings := stackFile(t, "dev")
+	for path, value := range ownRegistry() {
+		set(t, settings, path, value)
+	}
 	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
 		if err := program.Run(ctx); err != nil {
 			return err
@@ -455,7 +459,7 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 		}
 		return nil
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
-		info.Config, info.ConfigSecretKeys = stackFile(t, "dev"), []string{"expense:secrets"}
+		info.Config, info.ConfigSecretKeys = settings, []string{"expense:secrets"}
 	}))
 	known.Wait()
 	groups := map[string]string{}
@@ -474,6 +478,11 @@ func TestTheOutputsAreOfTheStacksResources(t *testing.T) {
 		program.OutputNodeGroups:         groups,
 		program.OutputOpenSearchEndpoint: "https://" + domain["endpoint"].(string),
 		program.OutputDashboardsURL:      "https://" + domain["dashboardEndpoint"].(string),
+		program.OutputRepositories:       map[string]string{"backend": registry + "expense/backend", "worker": registry + "expense/worker"},
+		program.OutputCaches: map[string]string{
+			"docker.io": registry + "expense/docker-hub", "public.ecr.aws": registry + "expense/ecr-public",
+			"registry.k8s.io": registry + "expense/kubernetes",
+		},
 	}, got)
 }
 

@@ -41,6 +41,10 @@ func everything(t testing.TB) document {
 			"readers": []any{"arn:aws:iam::444455556666:user/Reader"}, "logRetentionDays": 7, "keyDeletionDays": 7,
 			"addonVersions": map[string]any{"vpc-cni": "v1.20.4-eksbuild.1"},
 			"autoscaler":    map[string]any{"enabled": true, "image": "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"},
+			"registry": map[string]any{
+				"repositories": []any{"worker"}, "keepImages": 20, "deleteImages": true, "cache": true,
+				"dockerHubSecretArn": "arn:aws:secretsmanager:us-east-1:111122223333:secret:ecr-pullthroughcache/hub-0123ab",
+			},
 			"nodeGroups": map[string]any{"expense": map[string]any{
 				"capacityType": "SPOT", "instanceTypes": []any{"m5.large"}, "amiType": "AL2023_x86_64_STANDARD",
 				"minSize": 1, "desiredSize": 2, "maxSize": 3, "diskSizeGiB": 80, "labels": map[string]any{"team": "web"},

@@ -56,6 +56,8 @@ var NotModelled = []struct{ Area, What string }{
 		"the exact size from which a gp3 volume must have 250 MiB/s (170 GiB, as AWS's price calculator; published answers leave 128 " +
 		"to 256 open), limits of performance of or1, or2 and om2"},
 	{"KMS", "grants, key material, use of a disabled key by what was encrypted with it"},
+	{"ECR", "pushes, pulls, scans, expiry by a lifecycle policy, the grammar of such a policy, repositories that a cache rule makes, the " +
+		"secret of an upstream registry"},
 	{"CloudWatch and SNS", "metrics, alarm states, delivery; confirmation of e-mail subscriptions"},
 	{"quotas", "all but those of VPCs, Elastic IP addresses and spot vCPUs"},
 	{"provider", "that its preview refuses less: forms of arguments that only AWS checks, in `up`, are checked in the preview here"},

@@ -43,12 +43,16 @@ const (
 	tTopic        = "aws:sns/topic:Topic"
 	tSubscription = "aws:sns/topicSubscription:TopicSubscription"
 	tTopicPolicy  = "aws:sns/topicPolicy:TopicPolicy"
+	tRepository   = "aws:ecr/repository:Repository"
+	tLifecycle    = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
+	tCacheRule    = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
 	tENI          = "aws:ec2/networkInterface:NetworkInterface"
 	tInstance     = "aws:ec2/instance:Instance"
 	tASG          = "aws:autoscaling/group:Group"
 	tVolume       = "aws:ebs/volume:Volume"
 	tLoadBalancer = "aws:lb/loadBalancer:LoadBalancer"
 	tTargetGroup  = "aws:lb/targetGroup:TargetGroup"
+	tImage        = "aws:ecr/image:Image"
 )
 
 // times are AWS's typical durations, from public apply and destroy logs.
@@ -189,7 +193,7 @@ func init() { // not at its declaration: rules read the table
 
 	for _, service := range []rows{
 		networkRows(), routeRows(), endpointRows(), securityGroupRows(), iamRows(), clusterRows(), nodeGroupRows(), addonRows(),
-		accessRows(), kmsRows(), logRows(), alarmRows(), snsRows(), openSearchRows(),
+		accessRows(), kmsRows(), logRows(), alarmRows(), snsRows(), openSearchRows(), ecrRows(),
 	} {
 		maps.Copy(table, service)
 	}

@@ -178,6 +178,17 @@ var habits = map[string]habit{
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
 		noun: "CloudWatch Metric Alarm", outputs: "arn tagsAll", replaces: "name",
 	},
+	"aws:ecr/repository:Repository": {
+		noun: "ECR Repository", outputs: "registryId repositoryUrl arn tagsAll",
+		replaces: "encryptionConfigurations encryptionConfigurations.encryptionType encryptionConfigurations.kmsKey name", longest: 256,
+	},
+	"aws:ecr/lifecyclePolicy:LifecyclePolicy": {
+		noun: "ECR Lifecycle Policy", outputs: "registryId", replaces: "policy repository", withoutUpdate: true,
+	},
+	"aws:ecr/pullThroughCacheRule:PullThroughCacheRule": {
+		noun: "ECR Pull Through Cache Rule", outputs: "registryId",
+		replaces: "ecrRepositoryPrefix upstreamRegistryUrl upstreamRepositoryPrefix", resent: true,
+	},
 	"aws:sns/topic:Topic": {
 		noun: "SNS Topic", outputs: "beginningArchiveTime owner arn tagsAll", replaces: "fifoTopic name namePrefix",
 	},

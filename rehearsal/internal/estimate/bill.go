@@ -21,6 +21,9 @@ const (
 	domainLogs       = 0.5
 )
 
+// images is the assumed size of a repository in GiB: 50 images with 20 MiB each of their own.
+const images = 1
+
 // standardSupport says when EKS's standard support of a Kubernetes version ends (https://endoflife.date/amazon-eks, after
 // https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html; read in February 2026).
 var standardSupport = map[string]string{
@@ -29,7 +32,8 @@ var standardSupport = map[string]string{
 
 // free are the types that cost nothing by themselves. A bill lists a type that is neither free nor priced.
 var free = []string{
-	"aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/launchTemplate:LaunchTemplate",
+	"aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+	"aws:ecr/pullThroughCacheRule:PullThroughCacheRule", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/launchTemplate:LaunchTemplate",
 	"aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssociation:RouteTableAssociation",
 	"aws:ec2/securityGroup:SecurityGroup", "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc", "aws:eks/accessEntry:AccessEntry",
 	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "aws:eks/addon:Addon", "aws:eks/podIdentityAssociation:PodIdentityAssociation",
@@ -96,6 +100,8 @@ func (b *biller) add(r Resource) {
 		b.item(r, "KMS key", 1, "kms.key", "")
 	case "aws:cloudwatch/metricAlarm:MetricAlarm":
 		b.item(r, "alarm", 1, "cloudwatch.alarm", "")
+	case "aws:ecr/repository:Repository":
+		b.item(r, "images of", images, "ecr.storage", "an assumed amount; layers that images share are stored once")
 	case "aws:cloudwatch/logGroup:LogGroup":
 		b.logs(r)
 	case "kubernetes:core/v1:PersistentVolumeClaim":

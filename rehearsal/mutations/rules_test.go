@@ -592,6 +592,8 @@ func in(d document, region string, zones ...any) document {
 	d["aws:region"] = region
 	d["expense:network"].(map[string]any)["zones"] = zones
 	d["expense:iam"] = map[string]any{"permissionsBoundary": "arn:" + iampolicy.Partition(region) + ":iam::111122223333:policy/boundary"}
+	d["expense:cluster"].(map[string]any)["registry"].(map[string]any)["dockerHubSecretArn"] = "arn:" + iampolicy.Partition(region) +
+		":secretsmanager:" + region + ":111122223333:secret:ecr-pullthroughcache/hub-0123ab"
 	for _, list := range []string{"admins", "readers"} {
 		d["expense:cluster"].(map[string]any)[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
 	}
@@ -617,7 +619,8 @@ func shapes(t *testing.T) map[string]document {
 	out["no way to the internet"] = noInternet(out["everything"])
 	alarms := leaf{path: []string{"expense:logging", "alarms"}}
 	out["alarms to a topic of the user's"] = out["everything"].with(alarms, map[string]any{"topicArn": userTopic})
-	long := out["everything"]
+	long := out["everything"].clone()
+	delete(long["expense:cluster"].(map[string]any), "registry") // its names are below the cluster's, and shorter
 	for path, length := range map[string]int{
 		"cluster.name": 100, "logging.domain.name": 28, "logging.dataStream": 100, "workloads.namespace": 63,
 	} {

@@ -1,7 +1,7 @@
 package awsmodel
 
 // Rules of Amazon ECR. Its errors are those of botocore's data/ecr, their words those of reports
-// (https://github.com/hashicorp/terraform-provider-aws/issues/18078, https://github.com/aws/aws-cdk/issues/12618).
+// (https://github.com/brentley/appmeshworkshop/issues/31).
 
 func ecrRows() rows {
 	return of("ECR", rows{

@@ -60,7 +60,7 @@ func TestStackComesUp(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, Types(), slices.Collect(maps.Keys(seen)), "the stack has every type of the table")
-	assert.Len(t, seen, 33)
+	assert.Len(t, seen, 36)
 }
 
 func TestShapes(t *testing.T) {
@@ -730,6 +730,7 @@ func TestTaken(t *testing.T) {
 	for name, want := range map[string]string{
 		"cluster": "ResourceInUseException: Cluster already exists with name: " +
 			"expense", "domain": "ResourceAlreadyExistsException", "alias": "AlreadyExistsException",
+		"repository": "RepositoryAlreadyExistsException", "cache": "PullThroughCacheRuleAlreadyExistsException",
 		"logs": "ResourceAlreadyExistsException", "slr": "has been taken in this account", "oidc": "EntityAlreadyExists",
 		"vpc-cni":     "ResourceInUseException",
 		"assoc-priv1": "Resource.AlreadyAssociated", "nat": "already associated", "private-default": "RouteAlreadyExists",

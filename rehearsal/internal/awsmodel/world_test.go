@@ -106,6 +106,14 @@ var steps = []step{
 	{"s3", tEndpoint, func(w *world) in {
 		return in{"vpcId": w.id("vpc"), "serviceName": "com.amazonaws.us-east-1.s3", "routeTableIds": []any{w.id("private")}}
 	}},
+	{"repository", tRepository, func(*world) in { return in{"name": "expense/backend"} }},
+	{"lifecycle", tLifecycle, func(w *world) in {
+		return in{"repository": w.outs["repository"].str("name"), "policy": `{"rules":[{"rulePriority":1,"description":"untagged","selection":` +
+			`{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}]}`}
+	}},
+	{"cache", tCacheRule, func(*world) in {
+		return in{"ecrRepositoryPrefix": "expense/kubernetes", "upstreamRegistryUrl": "registry.k8s.io"}
+	}},
 	{"key", tKey, func(*world) in { return in{"enableKeyRotation": true, "deletionWindowInDays": 7} }},
 	{"alias", tAlias, func(w *world) in { return in{"name": "alias/expense", "targetKeyId": w.id("key")} }},
 	{"logs", tLogGroup, func(*world) in { return in{"name": "/aws/eks/expense/cluster", "retentionInDays": 30} }},

@@ -127,6 +127,8 @@ func (c *call) arnOf(o awsmodel.Object) string {
 		return c.arn("kms", "key/"+o.ID)
 	case alarms:
 		return c.arn("cloudwatch", "alarm:"+o.ID)
+	case repositories:
+		return c.arn("ecr", "repository/"+o.ID)
 	case logGroups:
 		return c.arn("logs", "log-group:"+o.ID)
 	}

@@ -36,6 +36,8 @@ type Region struct {
 	NoEndpointPolicy []string
 	// Policies are the ARNs of the customer's IAM policies.
 	Policies []string
+	// Roles is the quota of IAM roles; 0 is 1,000.
+	Roles int
 	// VolumeKey is the default key of volumes.
 	VolumeKey string
 	// VolumeLimits are the limits of gp3 volumes by their names, for all of DomainTypes.

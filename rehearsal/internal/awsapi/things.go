@@ -50,6 +50,10 @@ const (
 	alarms        = "aws:cloudwatch/metricAlarm:MetricAlarm"
 	topics        = "aws:sns/topic:Topic"
 	domains       = "aws:opensearch/domain:Domain"
+	repositories  = "aws:ecr/repository:Repository"
+	cacheRules    = "aws:ecr/pullThroughCacheRule:PullThroughCacheRule"
+	images        = "aws:ecr/image:Image"
+	certificates  = "aws:acm/certificate:Certificate"
 )
 
 // show lists the things of a type in the answer's list: of each what the model has under the members' names, its ID under one, its tags,

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancing"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -30,6 +31,7 @@ type clients struct {
 	autoscaling *autoscaling.Client
 	cloudwatch  *cloudwatch.Client
 	ec2         *ec2.Client
+	ecr         *ecr.Client
 	eks         *eks.Client
 	classic     *elasticloadbalancing.Client
 	balancers   *elasticloadbalancingv2.Client
@@ -45,7 +47,7 @@ type clients struct {
 func newClients(cfg aws.Config) *clients {
 	return &clients{
 		autoscaling: autoscaling.NewFromConfig(cfg), cloudwatch: cloudwatch.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
-		eks: eks.NewFromConfig(cfg), classic: elasticloadbalancing.NewFromConfig(cfg), balancers: elasticloadbalancingv2.NewFromConfig(cfg),
+		ecr: ecr.NewFromConfig(cfg), eks: eks.NewFromConfig(cfg), classic: elasticloadbalancing.NewFromConfig(cfg), balancers: elasticloadbalancingv2.NewFromConfig(cfg),
 		iam: iam.NewFromConfig(cfg), kms: kms.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		opensearch: opensearch.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
 		tagging: resourcegroupstaggingapi.NewFromConfig(cfg),

@@ -54,6 +54,8 @@ var kinds = []kind{
 		remove: "ec2 delete-route-table --route-table-id ID"},
 	{name: "subnet", find: findSubnets, remove: "ec2 delete-subnet --subnet-id ID"},
 	{name: "VPC", find: findVPCs, remove: "ec2 delete-vpc --vpc-id ID"},
+	{name: "image cache rule", find: findCacheRules, remove: "ecr delete-pull-through-cache-rule --ecr-repository-prefix ID"},
+	{name: "image repository", find: findRepositories, remove: "ecr delete-repository --repository-name ID --force"},
 	{name: "log group", find: findLogGroups, remove: "logs delete-log-group --log-group-name ID"},
 	{name: "log resource policy", find: findLogPolicies, remove: "logs delete-resource-policy --policy-name ID"},
 	{name: "alarm", find: findAlarms, remove: "cloudwatch delete-alarms --alarm-names ID"},

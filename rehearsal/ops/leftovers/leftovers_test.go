@@ -80,6 +80,13 @@ var plants = []planted{
 		properties: properties{
 			"policyDocument": `{"Resource":"arn:aws:logs:us-east-1:111122223333:log-group:/aws/OpenSearchService/domains/expense/*:*"}`,
 		}, why: "its name"},
+	{name: "a cache rule", kind: "image cache rule", typ: "aws:ecr/pullThroughCacheRule:PullThroughCacheRule", id: "expense/kubernetes",
+		properties: properties{"upstreamRegistryUrl": "registry.k8s.io"}, why: "its prefix"},
+	{name: "a repository", kind: "image repository", typ: "aws:ecr/repository:Repository", id: "expense/backend",
+		properties: properties{"name": "expense/backend", "tags": stackTags()}, why: "pulumi:stack=dev"},
+	{name: "a cached image's repository", kind: "image repository", typ: "aws:ecr/repository:Repository",
+		id: "expense/ecr-public/docker/library/nginx", properties: properties{"name": "expense/ecr-public/docker/library/nginx"},
+		why: "the prefix of the stack's cache rule expense/ecr-public"},
 	{name: "an alarm", kind: "alarm", typ: "aws:cloudwatch/metricAlarm:MetricAlarm", id: "expense-alarms-cluster-red",
 		properties: properties{"tags": stackTags()}, why: "pulumi:stack=dev"},
 	{name: "a topic", kind: "SNS topic", typ: "aws:sns/topic:Topic", id: arn + "sns:us-east-1:111122223333:expense-alarms",

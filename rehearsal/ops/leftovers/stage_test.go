@@ -36,6 +36,8 @@ var listed = map[string]string{
 	"aws:cloudwatch/metricAlarm:MetricAlarm":                "alarm",
 	"aws:opensearch/domain:Domain":                          "OpenSearch domain",
 	"aws:sns/topic:Topic":                                   "SNS topic",
+	"aws:ecr/repository:Repository":                         "image repository",
+	"aws:ecr/pullThroughCacheRule:PullThroughCacheRule":     "image cache rule",
 	"aws:ec2/networkInterface:NetworkInterface":             "network interface",
 	"aws:ec2/instance:Instance":                             "instance",
 	"aws:autoscaling/group:Group":                           "Auto Scaling group",
@@ -52,6 +54,7 @@ var parts = []string{
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
 	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
 	"aws:opensearch/domainPolicy:DomainPolicy", "aws:sns/topicSubscription:TopicSubscription", "aws:sns/topicPolicy:TopicPolicy",
+	"aws:ecr/lifecyclePolicy:LifecyclePolicy",
 }
 
 // The real engine's state is what tells owned from left over: nothing of a stack that is up may be called a leftover, and
@@ -61,6 +64,8 @@ func TestAStackOfTheEngineIsOwnedWhileItIsUpAndGoneAfterwards(t *testing.T) {
 	pulumi := func(args ...string) { require.NoError(t, s.Pulumi(t.Context(), args...)) }
 	pulumi("config", "set", "--path", "expense:workloads.web.public", "true")
 	pulumi("config", "set", "--path", "expense:logging.alarms.email", "ops@example.com")
+	pulumi("config", "set", "--path", "expense:cluster.registry.repositories[0]", "worker")
+	pulumi("config", "set", "--path", "expense:cluster.registry.cache", "true")
 	pulumi("up", "--yes", "--skip-preview", "--suppress-progress")
 
 	a := behind(s.Model)

@@ -90,6 +90,27 @@ func TestAnInterfaceBelongsToWhatUsesIt(t *testing.T) {
 	assert.Len(t, report.Of(Owned), 4)
 }
 
+// What ECR made for the stack's cache outlives the rule, so it is not called the rule's.
+func TestACachedImageIsKeptWhileItsRuleIsThere(t *testing.T) {
+	a := newAccount()
+	const name = "expense/ecr-public/docker/library/nginx"
+	a.model.Plant("aws:ecr/pullThroughCacheRule:PullThroughCacheRule", "expense/ecr-public", "", awsmodel.Program, properties{})
+	a.model.Plant("aws:ecr/repository:Repository", name, "", awsmodel.AWS, properties{"name": name})
+	a.model.Plant("aws:ecr/image:Image", "sha256:0", "", awsmodel.AWS, properties{"repository": name})
+	options := a.options()
+	options.State = &State{refs: map[string]bool{cacheRule("expense/ecr-public"): true}}
+	report, err := Find(t.Context(), options)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"image cache rule expense/ecr-public"}, ids(report, Owned))
+	assert.Equal(t, []string{"image repository " + name}, ids(report, Kept))
+
+	a.model.Uproot("aws:ecr/pullThroughCacheRule:PullThroughCacheRule", "expense/ecr-public")
+	report = a.find(t)
+	assert.Equal(t, []string{"image repository " + name}, ids(report, Leftover))
+	assert.Empty(t, a.play(report), "images and all")
+	assert.Empty(t, a.find(t).Items)
+}
+
 func TestWhatAWSKeepsIsNoLeftover(t *testing.T) {
 	a := newAccount()
 	a.model.Plant("aws:kms/key:Key", "0000-1111", "", awsmodel.Program, properties{"deletionWindowInDays": 7, "tags": stackTags()})

@@ -81,5 +81,5 @@ func TestTheModelKnowsTheCommandsOfEveryKind(t *testing.T) {
 			assert.NotContains(t, err.Error(), "the endpoint does not", command)
 		}
 	}
-	assert.Len(t, kindsOf, 11, "services")
+	assert.Len(t, kindsOf, 12, "services")
 }

@@ -16,9 +16,12 @@ import (
 	"expense/internal/config"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/freetier"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -77,6 +80,11 @@ type examination struct {
 	freetier   *freetier.Client
 	kms        *kms.Client
 	quotas     *servicequotas.Client
+	acm        *acm.Client
+	balancers  *elasticloadbalancingv2.Client
+	ecr        *ecr.Client
+	// private are the images in private ECR repositories.
+	private []string
 	// caller is the ARN of the credentials' user or role.
 	caller string
 	// up is set if the stack's cluster exists, begun if anything of the stack does.
@@ -105,12 +113,17 @@ func Examine(ctx context.Context, options Options) []Finding {
 	cfg := e.Config
 	e.ec2, e.eks, e.iam, e.logs = ec2.NewFromConfig(cfg), eks.NewFromConfig(cfg), iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	e.opensearch, e.quotas, e.kms = opensearch.NewFromConfig(cfg), servicequotas.NewFromConfig(cfg), kms.NewFromConfig(cfg)
+	e.acm, e.ecr, e.balancers = acm.NewFromConfig(cfg), ecr.NewFromConfig(cfg), elasticloadbalancingv2.NewFromConfig(cfg)
 	// https://docs.aws.amazon.com/general/latest/gr/billing.html
 	e.freetier = freetier.NewFromConfig(cfg, func(o *freetier.Options) { o.Region = "us-east-1" })
 	if signedIn && e.Settings != nil {
 		for _, check := range []func(context.Context){e.names, e.kubernetes, e.zones, e.engine, e.serviceLinkedRoles, e.boundary, e.offerings,
-			e.nodes, e.limits, e.plan, e.volumeKey, e.creator} {
+			e.nodes, e.limits, e.plan, e.volumeKey, e.creator, e.ownImages, e.certificates, e.appLimits} {
 			check(ctx)
+		}
+	} else {
+		for _, reference := range e.private {
+			e.unchecked("image "+reference, fmt.Errorf("a private repository; look with: %s", parseImage(reference).describe()))
 		}
 	}
 	return e.findings

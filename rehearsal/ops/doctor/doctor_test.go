@@ -45,6 +45,8 @@ type patient struct {
 	offline bool
 	// digest is what registries say that they have under each tag.
 	digest string
+	// architecture is that of the images in the account's registry.
+	architecture string
 }
 
 func healthy(t *testing.T) *patient {
@@ -108,6 +110,8 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := httptest.NewRecorder()
 	switch {
+	case r.URL.Host == "layers.example":
+		fmt.Fprintf(w, `{"architecture": %q, "os": "linux"}`, p.architecture)
 	case r.URL.Host == "auth.example":
 		fmt.Fprintf(w, `{"token": %q}`, r.URL.Query().Get("service")+" "+r.URL.Query().Get("scope"))
 	case r.Header.Get("Authorization") == "":
@@ -131,9 +135,9 @@ func (p *patient) run(_ context.Context, name string, _ ...string) (string, erro
 	return p.said[name], nil
 }
 
-// examine makes all checks of stack dev, whose file lets somebody in.
-func (p *patient) examine(t *testing.T) []Finding {
-	dir := t.TempDir()
+// files writes the project, with a stack dev whose file lets somebody in.
+func (p *patient) files(t *testing.T) (dir string) {
+	dir = t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", "..", name))
 		require.NoError(t, err)
@@ -143,6 +147,19 @@ func (p *patient) examine(t *testing.T) []Finding {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
+	return dir
+}
+
+// settings are those of stack dev.
+func (p *patient) settings(t *testing.T) (*config.Config, config.Problems) {
+	settings, problems, err := Settings(p.files(t), "dev")
+	require.NoError(t, err)
+	return settings, problems
+}
+
+// examine makes all checks of stack dev.
+func (p *patient) examine(t *testing.T) []Finding {
+	dir := p.files(t)
 	settings, problems, err := Settings(dir, "dev")
 	require.NoError(t, err)
 	account, region, _ := config.FileAccount(dir, "dev")
@@ -449,7 +466,7 @@ func TestABoundaryThatIsThereIsNoProblem(t *testing.T) {
 func TestWithoutNATEachEndpointServiceIsLookedFor(t *testing.T) {
 	p := healthy(t)
 	p.endpoints("ecr.api")
-	const registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
+	const registry = "444455556666.dkr.ecr.us-east-1.amazonaws.com/"
 	p.file = func(text string) string {
 		return strings.NewReplacer(
 			"nat: single", "nat: none",
@@ -571,11 +588,13 @@ func TestASessionIsItsRole(t *testing.T) {
 // What cannot be looked at is neither right nor wrong.
 func TestNoCallMayFailUnnoticed(t *testing.T) {
 	p := healthy(t)
+	p.apps()
 	p.examine(t)
 	calls := p.api.Calls()
-	require.GreaterOrEqual(t, len(calls), 16)
+	require.GreaterOrEqual(t, len(calls), 23)
 	for action := range calls {
 		q := healthy(t)
+		q.apps()
 		q.api.Inject(action, awsapi.Denied)
 		findings := q.examine(t)
 		assert.NotEmpty(t, of(findings, Unchecked), action)
@@ -605,6 +624,7 @@ func TestThePagesPolicyAllowsTheCallsThatAreMade(t *testing.T) {
 	delete(p.api.Region.Quotas, "L-1194D53C") // asks for the default
 	p.begun()
 	p.volumeKey("", "")
+	p.apps()
 	p.examine(t)
 	want, err := awsapi.PagePolicy("../../../docs/leftovers.md", "Doctor")
 	require.NoError(t, err)
@@ -664,7 +684,7 @@ func TestImagesThatCannotBeAskedForAreNoProblem(t *testing.T) {
 
 	digest := "sha256:" + strings.Repeat("0", 64)
 	for image, command := range map[string]string{
-		"111122223333.dkr.ecr.us-east-1.amazonaws.com/a/nginx:1": "--registry-id 111122223333 --region us-east-1 " +
+		"444455556666.dkr.ecr.us-east-1.amazonaws.com/a/nginx:1": "--registry-id 444455556666 --region us-east-1 " +
 			"--repository-name a/nginx --image-ids imageTag=1",
 		"444455556666.dkr.ecr-fips.eu-west-1.amazonaws.com/nginx:1@" + digest: "--registry-id 444455556666 --region eu-west-1 " +
 			"--repository-name nginx --image-ids imageDigest=" + digest,
@@ -674,6 +694,8 @@ func TestImagesThatCannotBeAskedForAreNoProblem(t *testing.T) {
 		unchecked := of(p.examine(t), Unchecked)
 		require.Len(t, unchecked, 1)
 		assert.Contains(t, unchecked[0].Says, "aws ecr describe-images "+command)
+		p.signedOut = errors.New("nobody")
+		assert.Contains(t, says(of(p.examine(t), Unchecked)), "a private repository; look with: aws ecr describe-images "+command)
 	}
 }
 

@@ -68,15 +68,15 @@ func (e *examination) tools(ctx context.Context) {
 }
 
 // images asks registries for the images of all pods, and for the digests of their tags. A private ECR repository wants AWS's
-// credentials, and is left out.
+// credentials, and is left to ownImages.
 func (e *examination) images(ctx context.Context) {
-	images := e.Settings.ContainerImages()
+	images := e.containerImages()
 	for _, path := range slices.Sorted(maps.Keys(images)) {
 		reference := images[path]
 		check := "image " + reference
 		i := parseImage(reference)
 		if strings.Contains(i.host, ".dkr.ecr") {
-			e.unchecked(check, fmt.Errorf("a private repository; look with: %s", i.describe()))
+			e.private = append(e.private, reference)
 			continue
 		}
 		status, now, err := i.head(ctx, e.HTTP)

@@ -105,6 +105,12 @@ var oneGroup = map[string]any{"nodeGroups": map[string]any{"expense": map[string
 	"capacityType": "SPOT", "instanceTypes": []string{"m5.large"}, "minSize": 3, "desiredSize": 3, "maxSize": 5, "perZone": false,
 }}}
 
+// ownRegistry is repositories and all caches.
+var ownRegistry = map[string]any{"registry": map[string]any{
+	"repositories": []string{"backend", "worker"}, "cache": true,
+	"dockerHubSecretArn": "arn:aws:secretsmanager:us-east-1:111122223333:secret:ecr-pullthroughcache/hub-0123ab",
+}}
+
 var mutations = []mutation{
 	// Network.
 	{
@@ -203,6 +209,23 @@ var mutations = []mutation{
 	{
 		name: "a node role that nobody may assume", of: "Role expense-node",
 		edit: replace("assumeRolePolicy", "sts:AssumeRole", "sts:TagSession"), want: "InvalidParameterException",
+	},
+	// Image registry.
+	{
+		name: "a lifecycle policy of a repository that is not there", cluster: ownRegistry, of: "LifecyclePolicy expense-registry-worker",
+		edit: set("repository", "worker"), want: "RepositoryNotFoundException: The repository with name 'worker' does not exist",
+	},
+	{
+		name: "Docker Hub without credentials", cluster: ownRegistry, of: "PullThroughCacheRule expense-registry-docker-hub",
+		edit: without("credentialArn"), want: "registry-1.docker.io requires credentials",
+	},
+	{
+		name: "two rules of one prefix", cluster: ownRegistry, of: "PullThroughCacheRule expense-registry-docker-hub",
+		edit: set("ecrRepositoryPrefix", "expense/kubernetes"), want: "PullThroughCacheRuleAlreadyExistsException",
+	},
+	{
+		name: "a repository of a name that is taken", cluster: ownRegistry, of: "Repository expense-registry-worker",
+		edit: set("name", "expense/backend"), want: "RepositoryAlreadyExistsException",
 	},
 	// Add-ons.
 	{

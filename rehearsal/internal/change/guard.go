@@ -81,6 +81,12 @@ var Kinds = []Kind{
 		Source: "https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/",
 	},
 	{
+		Name: "image repository", Types: []string{"aws:ecr/repository:Repository"},
+		Meanwhile: "ECR refuses while it has images, and the update stops there. Where cluster.registry.deleteImages is set, they are lost: " +
+			"no node can pull them, and there is no way back to an earlier version.",
+		Source: "https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-delete.html",
+	},
+	{
 		Name: "namespace", Types: []string{"kubernetes:core/v1:Namespace"},
 		Meanwhile: "Everything in it is deleted: pods, Services with their load balancers, claims with their volumes.",
 		Source:    "https://kubernetes.io/docs/tasks/administer-cluster/namespaces/#deleting-a-namespace",

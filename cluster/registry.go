@@ -87,7 +87,9 @@ func (r *Registry) repository(ctx *pulumi.Context, name, repository string, sett
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	_, err = ecr.NewLifecyclePolicy(ctx, name, &ecr.LifecyclePolicyArgs{Repository: repo.Name, Policy: pulumi.String(policy)}, pulumi.Parent(r))
+	_, err = ecr.NewLifecyclePolicy(ctx, name, &ecr.LifecyclePolicyArgs{
+		Repository: repo.Name, Policy: pulumi.String(policy),
+	}, pulumi.Parent(r))
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("lifecycle policy: %w", err)
 	}

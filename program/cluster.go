@@ -28,7 +28,9 @@ func (s *stack) addControlPlane() (err error) {
 
 // addNodes makes the nodes after the add-ons that a node needs to become Ready.
 func (s *stack) addNodes() error {
-	role, err := cluster.NewNodeRole(s.ctx, name+"-node", &cluster.NodeRoleArgs{Region: s.cfg.Region, Caches: s.cfg.Cluster.Caches()}, s.onAWS())
+	role, err := cluster.NewNodeRole(s.ctx, name+"-node", &cluster.NodeRoleArgs{
+		Region: s.cfg.Region, Caches: s.cfg.Cluster.Caches(),
+	}, s.onAWS())
 	if err != nil {
 		return err
 	}

@@ -41,10 +41,11 @@ var ofAWS = options{"region": "text", "profile": "text", "query": "text", "outpu
 // Commands of the aws CLI that are more than one call: https://github.com/aws/aws-cli/tree/2.22.23/awscli/customizations, below
 // configure, eks, logs, s3 and sso.
 var awsOwn = map[string]form{
-	"configure":      {},
-	"configure list": {},
-	"configure sso":  {},
-	"eks get-token":  {Options: options{"cluster-name": "text", "role-arn": "text", "cluster-id": "text"}},
+	"configure":              {},
+	"configure list":         {},
+	"configure sso":          {},
+	"ecr get-login-password": {},
+	"eks get-token":          {Options: options{"cluster-name": "text", "role-arn": "text", "cluster-id": "text"}},
 	"eks update-kubeconfig": {
 		Required: []string{"name"},
 		Options:  options{"name": "text", "kubeconfig": "text", "role-arn": "text", "dry-run": "flag", "alias": "text", "user-alias": "text"},

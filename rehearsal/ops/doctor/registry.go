@@ -139,7 +139,9 @@ func (e *examination) platforms(ctx context.Context, i image) ([]string, error) 
 	if len(m.Manifests) > 0 {
 		return out, nil
 	}
-	layer, err := e.ecr.GetDownloadUrlForLayer(ctx, &ecr.GetDownloadUrlForLayerInput{RepositoryName: &i.repository, LayerDigest: &m.Config.Digest})
+	layer, err := e.ecr.GetDownloadUrlForLayer(ctx, &ecr.GetDownloadUrlForLayerInput{
+		RepositoryName: &i.repository, LayerDigest: &m.Config.Digest,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func (e *examination) certificates(ctx context.Context) {
 		case err != nil:
 			e.unchecked(check, err)
 		case answer.Certificate.Status != acmtypes.CertificateStatusIssued:
-			e.problem(check, "its status is %s; allowed is %s: aws acm describe-certificate --certificate-arn %s%s shows what is missing",
+			e.problem(check, "its status is %s; allowed is %s; see what is missing with: aws acm describe-certificate --certificate-arn %s%s",
 				answer.Certificate.Status, acmtypes.CertificateStatusIssued, arn, e.where())
 		default:
 			e.ok(check, "issued for %s", aws.ToString(answer.Certificate.DomainName))

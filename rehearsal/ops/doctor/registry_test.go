@@ -24,8 +24,8 @@ var pushed = "sha256:" + strings.Repeat("b", 64)
 
 // apps gives the stack an app that is public, has a role and an image of its own, all as they should be.
 func (p *patient) apps() {
-	p.app("logs: none, port: 8080, user: 1000, image: '" + registry + "expense/backend@" + pushed + "', build: {dir: images/backend}, public: " +
-		"{certificateArn: '" + certificate + "', from: [203.0.113.0/24]}, iam: [{actions: [s3:GetObject], resources: ['arn:aws:s3:::b/*']}]")
+	p.app("logs: none, port: 8080, user: 1000, image: '" + registry + "expense/backend@" + pushed + "', build: {dir: images/backend}, " +
+		"public: {certificateArn: '" + certificate + "', from: [203.0.113.0/24]}, iam: [{actions: [s3:GetObject], resources: ['arn:aws:s3:::b/*']}]")
 	p.model.Plant("aws:ecr/repository:Repository", "expense/backend", "", awsmodel.Program, map[string]any{"name": "expense/backend"})
 	p.api.Push("expense/backend", pushed, single)
 	p.architecture = "amd64"
@@ -83,7 +83,8 @@ func TestEachProblemOfAnAppIsFoundAlone(t *testing.T) {
 			p.api.Region.Roles = 1
 			p.model.Plant("aws:iam/role:Role", "of-others", "", awsmodel.Program, nil)
 		}, "quota roles", "--quota-code L-FE177D64"},
-		"no balancer left":   {func(p *patient) { p.api.Region.Quotas["L-69A177A2"] = 1 }, "quota network load balancers", "--quota-code L-69A177A2"},
+		"no balancer left": {func(p *patient) { p.api.Region.Quotas["L-69A177A2"] = 1 }, "quota network load balancers",
+			"--quota-code L-69A177A2"},
 		"no repository left": {func(p *patient) { p.api.Region.Quotas["L-CFEB8E8D"] = 1 }, "quota image repositories", "--quota-code L-CFEB8E8D"},
 	} {
 		t.Run(name, func(t *testing.T) {

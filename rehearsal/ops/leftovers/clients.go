@@ -47,7 +47,8 @@ type clients struct {
 func newClients(cfg aws.Config) *clients {
 	return &clients{
 		autoscaling: autoscaling.NewFromConfig(cfg), cloudwatch: cloudwatch.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
-		ecr: ecr.NewFromConfig(cfg), eks: eks.NewFromConfig(cfg), classic: elasticloadbalancing.NewFromConfig(cfg), balancers: elasticloadbalancingv2.NewFromConfig(cfg),
+		ecr: ecr.NewFromConfig(cfg), eks: eks.NewFromConfig(cfg),
+		classic: elasticloadbalancing.NewFromConfig(cfg), balancers: elasticloadbalancingv2.NewFromConfig(cfg),
 		iam: iam.NewFromConfig(cfg), kms: kms.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		opensearch: opensearch.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
 		tagging: resourcegroupstaggingapi.NewFromConfig(cfg),

@@ -72,6 +72,7 @@ func BillOf(resources []Resource, day time.Time) Bill {
 	}
 	slices.SortStableFunc(b.Items, func(x, y Item) int { return cmp.Or(cmp.Compare(y.Monthly, x.Monthly), cmp.Compare(x.Name, y.Name)) })
 	slices.Sort(b.Unpriced)
+	b.Crowded = room(resources)
 	for _, item := range b.Items {
 		b.Monthly += item.Monthly
 		b.OnDemand += item.OnDemand

@@ -47,6 +47,8 @@ type Bill struct {
 	OnDemand float64 `json:"onDemand"`
 	// Unpriced are the things that are not in the sums because the table has no price, with the reason.
 	Unpriced []string `json:"unpriced,omitempty"`
+	// Crowded says where the nodes cannot carry the pods that may be.
+	Crowded []string `json:"crowded,omitempty"`
 }
 
 // Operation is one operation on one resource, with its place in time.

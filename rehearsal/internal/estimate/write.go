@@ -98,6 +98,9 @@ func (c Comparison) remarks() (lines []string) {
 	for _, line := range c.After.Bill.Unpriced {
 		lines = append(lines, "not in it: "+line)
 	}
+	for _, line := range c.After.Bill.Crowded {
+		lines = append(lines, "WARNING: "+line)
+	}
 	return lines
 }
 

@@ -2,6 +2,7 @@ package leftovers
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"expense/rehearsal/internal/awsmodel"
@@ -104,6 +105,12 @@ func TestAStackOfTheEngineIsOwnedWhileItIsUpAndGoneAfterwards(t *testing.T) {
 	assert.Empty(t, ids(unknown, Leftover))
 	assert.Len(t, unknown.Of(Unknown), len(report.Of(Owned))-1, "the service-linked role is owned and kept")
 
+	// Images outlive a destroy that nobody told to take them: all else goes, and the repository by hand.
+	s.Model.Plant("aws:ecr/image:Image", "sha256:0", "", awsmodel.InCluster, properties{"repository": "expense/worker"})
+	require.Error(t, s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview", "--suppress-progress"))
+	assert.Len(t, s.Model.Objects("aws:ecr/image:Image"), 1)
+	assert.Empty(t, s.Model.Objects("aws:eks/cluster:Cluster"))
+	require.NoError(t, a.api.Command(strings.Fields("aws ecr delete-repository --repository-name expense/worker --force")))
 	pulumi("destroy", "--yes", "--skip-preview", "--suppress-progress")
 	options.State = exported()
 	assert.Empty(t, options.State.refs)

@@ -23,8 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
-// The defaults are 1,000 roles in an account, and 50 network load balancers and 10,000 repositories in a region
-// (https://docs.aws.amazon.com/eks/latest/best-practices/known_limits_and_service_quotas.html, with the codes).
+// By default an account has 1,000 roles, and in a region 50 network load balancers and 10,000 repositories or more
+// (https://github.com/aws/aws-eks-best-practices/blob/master/latest/bpg/scalability/quotas.adoc, with the codes).
 var (
 	balancerQuota   = quota{"network load balancers", "elasticloadbalancing", "L-69A177A2"}
 	repositoryQuota = quota{"image repositories", "ecr", "L-CFEB8E8D"}

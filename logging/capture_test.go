@@ -10,8 +10,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,29 +26,74 @@ import (
 
 const patience = 2 * time.Minute
 
-// eachShell runs a test with the script under each shell that images have as sh, as far as this machine has it.
-func eachShell(t *testing.T, test func(t *testing.T, shell string)) {
-	ran := 0
+// capturer is what runs a command and copies its output: the script under one shell, or the program.
+type capturer struct {
+	name    string
+	command []string
+}
+
+func (c capturer) isProgram() bool { return c.name == "program" }
+
+// programDir has the program.
+var programDir string
+
+// program builds the program when a test needs it, by the commands of its Dockerfile.
+var program = sync.OnceValues(func() (string, error) {
+	dockerfile, err := os.ReadFile("capture/Dockerfile")
+	if err != nil {
+		return "", err
+	}
+	steps := regexp.MustCompile(`(?m)^COPY (\S+) \./\nRUN (.*)$`).FindStringSubmatch(string(dockerfile))
+	if steps == nil {
+		return "", fmt.Errorf("the Dockerfile has no COPY and RUN of the expected form")
+	}
+	path := filepath.Join(programDir, "capture")
+	run := strings.Replace(steps[2], "-o /capture ", `-o "$0/capture" `, 1)
+	build := exec.Command("sh", "-c", fmt.Sprintf(`set -e; cp capture/%s "$0"; cd "$0"; %s`, steps[1], run), programDir)
+	build.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	var err error
+	if programDir, err = os.MkdirTemp("", "capture"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(programDir)
+	os.Exit(status)
+}
+
+func theProgram(t *testing.T) capturer {
+	t.Helper()
+	path, err := program()
+	require.NoError(t, err)
+	return capturer{"program", []string{path}}
+}
+
+// eachCapturer runs a test with the program, and with the script under each shell that images have as sh, as far as this machine has it.
+func eachCapturer(t *testing.T, test func(t *testing.T, by capturer)) {
+	t.Run("program", func(t *testing.T) { test(t, theProgram(t)) })
 	for _, shell := range []string{"dash", "bash"} {
 		t.Run(shell, func(t *testing.T) {
 			path, err := exec.LookPath(shell)
 			if err != nil {
 				t.Skipf("%s is not on PATH", shell)
 			}
-			ran++
-			test(t, path)
+			test(t, capturer{shell, []string{path, "files/capture-output.sh"}})
 		})
-	}
-	if ran == 0 {
-		t.Skip("neither dash nor bash is on PATH")
 	}
 }
 
-// captured is a command under the script, not started yet, and the folder of its log. It ends with the test.
-func captured(t *testing.T, shell string, maxBytes int, command ...string) (*exec.Cmd, string) {
+// captured is a command whose output is captured, not started yet, and the folder of its log. It ends with the test.
+func captured(t *testing.T, by capturer, maxBytes int, command ...string) (*exec.Cmd, string) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	c := exec.CommandContext(ctx, shell, append([]string{"files/capture-output.sh"}, command...)...)
+	words := slices.Concat(by.command, command)
+	c := exec.CommandContext(ctx, words[0], words[1:]...)
 	c.Env = append(os.Environ(), "LOG_DIR="+dir, fmt.Sprintf("LOG_MAX_BYTES=%d", maxBytes), "LOG_GENERATIONS=3")
 	// The command gets its own process group, so that its leftover children end with it.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -93,7 +142,7 @@ func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
 			bytes.Write([]byte{'<', byte(b), byte(b), '>', '\n'})
 		}
 	}
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		for name, text := range map[string]string{
 			"every byte but NUL":        bytes.String(),
 			"white space and backslash": "  two  \n\ttab\t\n\\n \\\\ \\\n\n\n-n\n-e x\n%s %d\n",
@@ -106,7 +155,7 @@ func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "text")
 				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-				c, dir := captured(t, shell, 1<<20, "cat", path)
+				c, dir := captured(t, by, 1<<20, "cat", path)
 				c.Env = append(c.Env, "LC_ALL=C.UTF-8")
 				container, file, status := output(t, c, dir)
 				assert.Equal(t, text, container)
@@ -118,8 +167,8 @@ func TestCapturedOutputIsCopiedAsItIs(t *testing.T) {
 }
 
 func TestBothStreamsAreCapturedToTheLastByte(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 1<<20, "sh", "-c", "echo one; echo two >&2; echo three; printf four >&2")
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 1<<20, "sh", "-c", "echo one; echo two >&2; echo three; printf four >&2")
 		container, file, _ := output(t, c, dir)
 		assert.Equal(t, "one\ntwo\nthree\nfour\n", container, "the last line gets its end")
 		assert.Equal(t, container, file)
@@ -128,8 +177,8 @@ func TestBothStreamsAreCapturedToTheLastByte(t *testing.T) {
 
 // What ends the copy is nothing that the command can find: not in the names of its open files, and not in its environment.
 func TestTheCommandCannotEndItsCapture(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 1<<20, "sh", "-c", `
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 1<<20, "sh", "-c", `
 			for found in $(ls -l /proc/$$/fd /proc/$PPID/fd | grep -o '[0-9a-f]\{8\}-[0-9a-f-]\{27\}') $(env | sed -n 's/^[a-z_]*=//p'); do
 				printf '\036%s\036\n%s\n' "$found" "$found"
 			done
@@ -140,21 +189,23 @@ func TestTheCommandCannotEndItsCapture(t *testing.T) {
 		container, file, status := output(t, c, dir)
 		assert.Zero(t, status)
 		assert.Equal(t, container, file)
-		assert.Regexp(t, `\x1e[0-9a-f-]{36}\x1e\n`, container, "it finds the pipe")
+		if !by.isProgram() {
+			assert.Regexp(t, `\x1e[0-9a-f-]{36}\x1e\n`, container, "it finds the pipe")
+		}
 		assert.True(t, strings.HasSuffix(container, strings.TrimSpace(strings.Repeat("the-pods ", 6))+"\n"), container)
 	})
 }
 
 // The kubelet decides by the status whether a container failed.
 func TestTheCapturedCommandsStatusIsTheContainers(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		for script, expected := range map[string]int{"exit 0": 0, "exit 3": 3, "exit 127": 127, "kill -9 $$": 137, "kill -15 $$": 143} {
-			c, dir := captured(t, shell, 1<<20, "sh", "-c", "echo last; "+script)
+			c, dir := captured(t, by, 1<<20, "sh", "-c", "echo last; "+script)
 			_, file, status := output(t, c, dir)
 			assert.Equal(t, expected, status, script)
 			assert.Equal(t, "last\n", file)
 		}
-		c, dir := captured(t, shell, 1<<20, "no-such-command")
+		c, dir := captured(t, by, 1<<20, "no-such-command")
 		_, file, status := output(t, c, dir)
 		assert.Equal(t, 127, status)
 		assert.Contains(t, file, "not found", "why the container does not start is worth shipping")
@@ -170,8 +221,8 @@ func TestCapturedOutputIsBounded(t *testing.T) {
 	}
 	text := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(text, []byte(all.String()), 0o600))
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 2000, "cat", text)
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 2000, "cat", text)
 		c.Env = append(c.Env, "LC_ALL=C.UTF-8")
 		container, file, _ := output(t, c, dir)
 		assert.Equal(t, all.String(), container)
@@ -185,7 +236,7 @@ func TestCapturedOutputIsBounded(t *testing.T) {
 		}
 		assert.Equal(t, 4, generations)
 
-		c, dir = captured(t, shell, 10, "echo", "a line that is longer than a file may be")
+		c, dir = captured(t, by, 10, "echo", "a line that is longer than a file may be")
 		_, file, _ = output(t, c, dir)
 		assert.Equal(t, "a line that is longer than a file may be\n", file)
 		assert.NoFileExists(t, filepath.Join(dir, "output.log.1"), "renaming an empty file would help nobody")
@@ -194,13 +245,13 @@ func TestCapturedOutputIsBounded(t *testing.T) {
 
 // A container that is started again goes on in the file that is there, and its bound counts what is in it.
 func TestCapturingGoesOnAfterARestart(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 20, "echo", "second")
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 20, "echo", "second")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "output.log"), []byte("first\n"), 0o600))
 		_, file, _ := output(t, c, dir)
 		assert.Equal(t, "first\nsecond\n", file)
 
-		again, _ := captured(t, shell, 20, "echo", "third, which is long")
+		again, _ := captured(t, by, 20, "echo", "third, which is long")
 		again.Env = append(again.Env, "LOG_DIR="+dir)
 		_, file, _ = output(t, again, dir)
 		assert.Equal(t, "first\nsecond\nthird, which is long\n", file)
@@ -212,8 +263,8 @@ func TestCapturingGoesOnAfterARestart(t *testing.T) {
 
 // A container that is killed loses the end of its output, and nothing else: what is in the file are whole lines from the first.
 func TestAKilledCaptureLosesTheEnd(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 1<<20, "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; done")
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 1<<20, "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; done")
 		pipe, err := c.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, c.Start())
@@ -237,11 +288,13 @@ func TestAKilledCaptureLosesTheEnd(t *testing.T) {
 
 // A process that outlives the command and holds its output open must not keep the container from ending.
 func TestCapturingEndsWithTheCommand(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
-		c, dir := captured(t, shell, 1<<20, "sh", "-c", "sleep 3600 & echo done")
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 1<<20, "sh", "-c", "sleep 3600 & echo $!")
 		container, file, status := output(t, c, dir)
-		assert.Equal(t, "done\n", container)
-		assert.Equal(t, "done\n", file)
+		left, err := strconv.Atoi(strings.TrimSpace(container))
+		require.NoError(t, err)
+		assert.NoError(t, syscall.Kill(left, syscall.SIGKILL), "it has outlived the command")
+		assert.Equal(t, container, file)
 		assert.Zero(t, status)
 	})
 }
@@ -259,12 +312,12 @@ func TestTheCaptureKeepsToItsFiles(t *testing.T) {
 	} {
 		for _, file := range []string{"output.log", "output.log.1", "output.log.3"} {
 			t.Run(name+" for "+file, func(t *testing.T) {
-				eachShell(t, func(t *testing.T, shell string) {
+				eachCapturer(t, func(t *testing.T, by capturer) {
 					script := strings.ReplaceAll(place, "NAME", file)
 					lines := `i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo "$1 line $i"; done`
 					elsewhere := t.TempDir()
 					run := func(dir, script string) (lines int) {
-						c, _ := captured(t, shell, 200, "sh", "-c", script, "sh", "some")
+						c, _ := captured(t, by, 200, "sh", "-c", script, "sh", "some")
 						c.Env = append(c.Env, "LOG_DIR="+dir, "ELSEWHERE="+elsewhere)
 						said, err := c.Output()
 						require.NoError(t, err)
@@ -296,7 +349,7 @@ func TestTheCaptureKeepsToItsFiles(t *testing.T) {
 // A script that ends its whole group, as many do at their exit, ends itself, and its lines are all there.
 func TestACommandMayEndItsGroup(t *testing.T) {
 	const lines = `i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "line $i"; done; `
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		for script, want := range map[string]int{
 			"kill -HUP 0; " + lines:                                   129,
 			lines + "kill -HUP 0; sleep 60":                           129,
@@ -305,9 +358,9 @@ func TestACommandMayEndItsGroup(t *testing.T) {
 			`trap "exit 7" TERM; ` + lines + "kill -TERM 0; sleep 60": 7,
 		} {
 			for range 10 {
-				c, dir := captured(t, shell, 1<<20, "sh", "-c", script)
+				c, dir := captured(t, by, 1<<20, "sh", "-c", script)
 				container, file, status := output(t, c, dir)
-				if status != 255 || filepath.Base(shell) != "bash" { // which loses the end of some
+				if status != 255 || by.name != "bash" { // which loses the end of some
 					assert.Equal(t, want, status, script)
 				}
 				assert.Equal(t, container, file, script)
@@ -321,7 +374,7 @@ func TestACommandMayEndItsGroup(t *testing.T) {
 
 // The command is told to stop as if it were the container's first process, and what it says then is captured.
 func TestCapturedCommandsAreToldToStop(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		for _, sent := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
 			t.Run(sent.String(), func(t *testing.T) {
 				if signal.Ignored(sent) {
@@ -329,7 +382,7 @@ func TestCapturedCommandsAreToldToStop(t *testing.T) {
 				}
 				self, err := os.Executable()
 				require.NoError(t, err)
-				c, dir := captured(t, shell, 1<<20, self, "-test.run=^TestCapturedCommand$")
+				c, dir := captured(t, by, 1<<20, self, "-test.run=^TestCapturedCommand$")
 				c.Env = append(c.Env, "CAPTURED_COMMAND=yes")
 				pipe, err := c.StdoutPipe()
 				require.NoError(t, err)
@@ -382,7 +435,7 @@ const others = `for other in $(cat /proc/$PPID/task/$PPID/children); do [ "$othe
 // A command may send a signal to its process group, in which the copy is: what a shell script does that ends all it has started.
 func TestTheCommandsGroupIsNotTheCopys(t *testing.T) {
 	const lines = `i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; `
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		scripts := map[string]int{}
 		for number := 1; number <= 64; number++ {
 			switch signal := syscall.Signal(number); {
@@ -392,14 +445,14 @@ func TestTheCommandsGroupIsNotTheCopys(t *testing.T) {
 			}
 		}
 		for script, expected := range scripts {
-			c, dir := captured(t, shell, 1<<20, "sh", "-c", script)
+			c, dir := captured(t, by, 1<<20, "sh", "-c", script)
 			container, file, status := output(t, c, dir)
 			assert.Equal(t, expected, status, script)
 			assert.Equal(t, 300, strings.Count(container, "line "), script)
 			assert.Equal(t, container, file, script)
 		}
 		// What nobody can ignore ends the copy, and the container's status is still the command's.
-		c, dir := captured(t, shell, 1<<20, "sh", "-c", strings.ReplaceAll(others, "SIGNAL", "KILL")+"exit 3")
+		c, dir := captured(t, by, 1<<20, "sh", "-c", strings.ReplaceAll(others, "SIGNAL", "KILL")+"exit 3")
 		_, _, status := output(t, c, dir)
 		assert.Equal(t, 3, status)
 	})
@@ -408,19 +461,23 @@ func TestTheCommandsGroupIsNotTheCopys(t *testing.T) {
 // A command may have its output not wait, which is then so for all who have it from the same opening. It does not keep the container
 // from ending when it leaves a pipe that is full.
 func TestACommandWhoseOutputDoesNotWait(t *testing.T) {
-	eachShell(t, func(t *testing.T, shell string) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
 		self, err := os.Executable()
 		require.NoError(t, err)
-		c, _ := captured(t, shell, 1<<20, self, "-test.run=^TestCapturedCommand$")
+		c, _ := captured(t, by, 1<<20, self, "-test.run=^TestCapturedCommand$")
 		c.Env = append(c.Env, "CAPTURED_COMMAND=does not wait")
 		pipe, err := c.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, c.Start())
+		copies := 1 // a process of the script
+		if by.isProgram() {
+			copies = 0
+		}
 		// Nobody takes the lines, until the command has ended.
 		children := fmt.Sprintf("/proc/%d/task/%d/children", c.Process.Pid, c.Process.Pid)
 		assert.Eventually(t, func() bool {
 			left, err := os.ReadFile(children)
-			return err == nil && len(strings.Fields(string(left))) == 1
+			return err == nil && len(strings.Fields(string(left))) == copies
 		}, patience, 10*time.Millisecond, "only the copy is left")
 		said, err := io.ReadAll(pipe)
 		require.NoError(t, err)

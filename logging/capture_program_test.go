@@ -3,6 +3,7 @@ package logging
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"expense/internal/pod"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -181,4 +184,65 @@ func TestTheProgramSaysWhatItMisses(t *testing.T) {
 	_, file, status := output(t, c, dir)
 	assert.Equal(t, 126, status)
 	assert.Contains(t, file, "permission denied", "why the container does not start is worth shipping")
+}
+
+// The pod of an image without a shell: its application's folder has nothing but the application and what is mounted. The init container
+// runs twice, as it does when a pod is started again. Then both containers' commands run as they are in the pod, the application's as the
+// first process of its own.
+func TestAnImageWithoutAShellIsCaptured(t *testing.T) {
+	root, image := t.TempDir(), t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(root, "app"), "./testdata/scratch")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.NoError(t, os.Link(theProgram(t).command[0], filepath.Join(image, "capture")))
+
+	s := sidecar()
+	s.args.CaptureImage = "example.com/capture:1"
+	spec := pod.Spec{User: 1000, GraceSeconds: 90, Containers: []pod.Container{{Name: "app", Command: []string{"/app"}}}}
+	spec, err = s.Add(spec, pod.LogSource{Container: "app", Output: true, Static: true})
+	require.NoError(t, err)
+	app, copies := spec.Containers[0], spec.InitContainers[len(spec.InitContainers)-1]
+	require.Len(t, app.Mounts, 2)
+	for _, m := range app.Mounts {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, m.Path), 0o755))
+	}
+	for range 2 {
+		out, err := exec.Command(image+copies.Command[0], copies.Command[1], root+copies.Command[2]).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	found, err := os.ReadDir(filepath.Join(root, captureDir))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+
+	c := &exec.Cmd{Path: app.Command[0], Args: app.Command, SysProcAttr: &syscall.SysProcAttr{
+		Chroot: root, Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+	}}
+	for _, v := range app.Env {
+		c.Env = append(c.Env, v.Name+"="+v.Text)
+	}
+	pipe, err := c.StdoutPipe()
+	require.NoError(t, err)
+	if err := c.Start(); err != nil {
+		t.Skipf("this machine lets nobody change the root folder: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	lines := bufio.NewReader(pipe)
+	said := ""
+	for range 2 {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		said += line
+	}
+	require.NoError(t, c.Process.Signal(syscall.SIGQUIT))
+	rest, err := io.ReadAll(lines)
+	require.NoError(t, err)
+	_ = c.Wait()
+	assert.Equal(t, 7, c.ProcessState.ExitCode())
+	said += string(rest)
+	assert.Equal(t, "{\"level\":\"info\",\"msg\":\"listening\",\"user_id\":\"7\"}\nwarning: no database yet\nstopped\n", said)
+	data, err := os.ReadFile(filepath.Join(root, outputDir, outputFile))
+	require.NoError(t, err)
+	assert.Equal(t, said, string(data))
 }

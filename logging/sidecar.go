@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -26,6 +27,8 @@ const (
 	// SidecarName is the sidecar's container.
 	SidecarName     = "fluentd"
 	logFilesName    = "log-files"
+	captureName     = "capture"
+	captureVolume   = "capture"
 	logsVolume      = "logs"
 	stateVolume     = "fluentd-state"
 	tmpVolume       = "fluentd-tmp"
@@ -44,6 +47,9 @@ const (
 	outputDir   = "/var/log/output"
 	outputFile  = "output.log"
 	capturePath = "/opt/fluentd/" + captureKey
+	// captureDir has the program that copies the output of a container without a shell. In its image the program is captureProgram.
+	captureDir     = "/opt/capture"
+	captureProgram = "/capture"
 )
 
 // The keys of the ConfigMap are the names of the files.
@@ -65,6 +71,8 @@ const (
 	// bufferMiB is the size of the sidecar's buffer of lines that are read and not sent.
 	bufferMiB     = 128
 	stateLimitMiB = 2 * bufferMiB
+	// captureLimitMiB holds the program, 2 MiB, and an unfinished copy of it.
+	captureLimitMiB = 8
 )
 
 // logsLimitMiB is the limit of the volume of that many log files.
@@ -88,9 +96,11 @@ var (
 
 // SidecarArgs describe the sidecar.
 type SidecarArgs struct {
-	Image       string
-	Region      string
-	ClusterName string
+	Image string
+	// CaptureImage is the image of logging/capture, for log sources with Static.
+	CaptureImage string
+	Region       string
+	ClusterName  string
 	// DataStream is the name of the data stream of the lines.
 	DataStream string
 	// Namespace is the name of the pods' namespace.
@@ -101,7 +111,7 @@ type SidecarArgs struct {
 	// Fields are added to every line. They replace the application's fields of the same name, and not the sidecar's own (cluster,
 	// namespace, pod, node, zone, container, stream).
 	Fields map[string]string
-	// IndexedFields are the fields of an application's JSON that can be searched, with their types.
+	// IndexedFields are the fields of every application's JSON that can be searched, with their types.
 	IndexedFields map[string]string
 	// DropLevels are levels whose lines are not sent, such as "debug", in upper or lower case. nginx's errors have a level, and JSON
 	// objects with a field level, severity or lvl.
@@ -157,18 +167,23 @@ func NewSidecar(ctx *pulumi.Context, name string, args *SidecarArgs, opts ...pul
 
 // Add returns the pod with a sidecar that ships the sources' logs. It does not change the given pod. One volume has the log folders of
 // all containers. Each container finds its folder in LOG_DIR, and the bounds of its rotation in LOG_MAX_BYTES and LOG_GENERATIONS. For a
-// source with Output, a script runs the container's command and copies its output.
+// source with Output, a script or with Static a program runs the container's command and copies its output.
 //
 // Add returns an error with everything that is wrong. A pod needs a source, a user (the token and the log files are shared through its
 // group) and a grace period of 90 seconds (the last lines are sent after the application has stopped), and none of the names that the
 // sidecar adds. A service account of the pod's own must be one that the writer's role trusts, see AccessArgs. A source names one
-// container of the pod, an absolute folder and files NAME.log, or Output and a command.
+// container of the pod, an absolute folder and files NAME.log, or Output and a command. A field has one type.
 func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error) {
 	var found problems
 	found.pod(spec)
 	if len(sources) == 0 {
 		found.add("no log source: expected one at least, remove the sidecar otherwise")
 	}
+	static := slices.ContainsFunc(sources, func(source pod.LogSource) bool { return source.Output && source.Static })
+	if static && s.args.CaptureImage == "" {
+		found.add("a log source is static and there is no image of the program that copies it: set logging.captureImage")
+	}
+	fields := found.fields(s.args.IndexedFields, sources)
 	containers := slices.Clone(spec.Containers)
 	named := map[string]bool{}
 	for _, source := range sources {
@@ -191,8 +206,13 @@ func (s *Sidecar) Add(spec pod.Spec, sources ...pod.LogSource) (pod.Spec, error)
 	limit := logsLimitMiB(len(files))
 	spec.Containers = containers
 	// Sidecars stop in reverse order. fluentd is before the pod's other init containers, so it stops last.
-	spec.InitContainers = slices.Concat([]pod.Container{s.files(files), s.fluentd(files, limit)}, spec.InitContainers)
+	added := []pod.Container{s.files(files), s.fluentd(files, fields, limit)}
 	spec.Volumes = slices.Concat(spec.Volumes, s.volumes(limit))
+	if static {
+		added = append(added, s.capture())
+		spec.Volumes = append(spec.Volumes, pod.Volume{Name: captureVolume, Empty: &pod.Empty{LimitMiB: captureLimitMiB}})
+	}
+	spec.InitContainers = slices.Concat(added, spec.InitContainers)
 	if spec.ServiceAccount == nil {
 		spec.ServiceAccount = s.serviceAccount
 	}
@@ -213,18 +233,36 @@ func (p *problems) pod(spec pod.Spec) {
 		p.add("the pod has no user: expected the number of the user and group that its containers share")
 	}
 	for _, c := range slices.Concat(spec.Containers, spec.InitContainers) {
-		if slices.Contains([]string{SidecarName, logFilesName}, c.Name) {
+		if slices.Contains([]string{SidecarName, logFilesName, captureName}, c.Name) {
 			p.add("the pod has a container %q already: the sidecar needs the name", c.Name)
 		}
 	}
 	for _, v := range spec.Volumes {
-		if slices.Contains([]string{logsVolume, stateVolume, tmpVolume, configVolume, tokenVolume}, v.Name) {
+		if slices.Contains([]string{logsVolume, stateVolume, tmpVolume, configVolume, tokenVolume, captureVolume}, v.Name) {
 			p.add("the pod has a volume %q already: the sidecar needs the name", v.Name)
 		}
 	}
 }
 
-// attach returns the container with its log folder, and with Output with the script before its command.
+// fields are those of all pods and the sources'. The pod has one sidecar, so they hold for all of its containers.
+func (p *problems) fields(all map[string]string, sources []pod.LogSource) map[string]string {
+	out := maps.Clone(all)
+	for _, source := range sources {
+		for _, name := range slices.Sorted(maps.Keys(source.Fields)) {
+			if before, has := out[name]; has && before != source.Fields[name] {
+				p.add("container %q: field %q is %s, and %s elsewhere: expected one type in the whole stack",
+					source.Container, name, source.Fields[name], before)
+			}
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = source.Fields[name]
+		}
+	}
+	return out
+}
+
+// attach returns the container with its log folder, and with Output with the script or the program before its command.
 func (p *problems) attach(c pod.Container, source pod.LogSource) pod.Container {
 	fail := func(format string, args ...any) {
 		p.add("container %q: "+format, append([]any{source.Container}, args...)...)
@@ -256,8 +294,13 @@ func (p *problems) attach(c pod.Container, source pod.LogSource) pod.Container {
 		if len(c.Command) == 0 {
 			fail("its output is shipped and it has no command: expected one, as the image's own entrypoint is not known here")
 		}
-		c.Command = slices.Concat([]string{"sh", capturePath}, c.Command)
-		mounts = append(mounts, configFile(captureKey, capturePath))
+		if source.Static {
+			c.Command = slices.Concat([]string{path.Join(captureDir, captureProgram)}, c.Command)
+			mounts = append(mounts, pod.Mount{Volume: captureVolume, Path: captureDir, ReadOnly: true})
+		} else {
+			c.Command = slices.Concat([]string{"sh", capturePath}, c.Command)
+			mounts = append(mounts, configFile(captureKey, capturePath))
+		}
 	}
 	env := []pod.Variable{
 		{Name: "LOG_DIR", Text: dir},
@@ -292,8 +335,19 @@ func (s *Sidecar) files(files []string) pod.Container {
 
 const makeFiles = `umask 002; cd "$0" || exit; for file; do mkdir -p "${file%/*}"; touch "$file"; done`
 
+// capture puts the program beside an application whose image has no shell. Its own image has nothing but the program, which copies itself.
+func (s *Sidecar) capture() pod.Container {
+	return pod.Container{
+		Name:      captureName,
+		Image:     s.args.CaptureImage,
+		Command:   []string{captureProgram, "--install", path.Join(captureDir, captureProgram)},
+		Mounts:    []pod.Mount{{Volume: captureVolume, Path: captureDir}},
+		Resources: pod.Resources{CPU: "10m", Memory: "16Mi", MemoryLimit: "64Mi"},
+	}
+}
+
 // fluentd is the sidecar. It starts before the application and stops after it.
-func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
+func (s *Sidecar) fluentd(files []string, fields map[string]string, logsLimitMiB int) pod.Container {
 	_, token, aws := identity(tokenVolume, s.args.Region, s.args.RoleARN)
 	return pod.Container{
 		Name:    SidecarName,
@@ -314,7 +368,7 @@ func (s *Sidecar) fluentd(files []string, logsLimitMiB int) pod.Container {
 			{Name: "OPENSEARCH_URL", Output: pulumi.Sprintf("https://%s", s.args.Endpoint)},
 			{Name: "CLUSTER_NAME", Text: s.args.ClusterName},
 			{Name: "LOG_FIELDS", Text: jsonText(s.args.Fields, "{}")},
-			{Name: "LOG_INDEXED_FIELDS", Text: jsonText(s.args.IndexedFields, "{}")},
+			{Name: "LOG_INDEXED_FIELDS", Text: jsonText(fields, "{}")},
 			{Name: "LOG_DROP_LEVELS", Text: jsonText(s.args.DropLevels, "[]")},
 			{Name: "LOG_REDACT", Text: jsonText(s.args.Redact, "[]")},
 			{Name: "POD_NAME", Field: "metadata.name"},

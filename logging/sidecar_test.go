@@ -130,6 +130,56 @@ func TestTheOutputOfAContainerIsCaptured(t *testing.T) {
 	assert.Equal(t, "/logs", envOf(both.Containers[2])["LOG_DIR"], "one folder for both")
 }
 
+// One without a shell is run by the program, which an init container puts beside it. The program's image is asked for where it is needed.
+func TestTheOutputOfAContainerWithoutAShellIsCaptured(t *testing.T) {
+	s := sidecar()
+	source := pod.LogSource{Container: "job", Output: true, Static: true}
+	_, err := s.Add(app(), source)
+	assert.ErrorContains(t, err, "set logging.captureImage")
+
+	s.args.CaptureImage = "example.com/capture:1"
+	out, err := s.Add(app(), source, web)
+	require.NoError(t, err)
+	job := out.Containers[2]
+	assert.Equal(t, []string{"/opt/capture/capture", "job", "--all"}, job.Command)
+	assert.Equal(t, map[string][]string{logsVolume: {outputDir + ":job"}, captureVolume: {captureDir + ":ro"}}, mountsOf(job))
+	assert.Equal(t, "16777216", envOf(job)["LOG_MAX_BYTES"])
+	inits := out.InitContainers
+	require.Len(t, inits, 4)
+	assert.Equal(t, SidecarName, inits[1].Name, "the sidecar stops last")
+	assert.Equal(t, captureName, inits[2].Name)
+	assert.Equal(t, "example.com/capture:1", inits[2].Image)
+	assert.False(t, inits[2].Sidecar, "it is there before the application starts")
+	assert.Equal(t, map[string][]string{captureVolume: {captureDir}}, mountsOf(inits[2]))
+	assert.NotContains(t, mountsOf(out.Containers[0]), captureVolume)
+	assert.Contains(t, out.Volumes, pod.Volume{Name: captureVolume, Empty: &pod.Empty{LimitMiB: captureLimitMiB}})
+
+	out, err = s.Add(app(), pod.LogSource{Container: "job", Output: true})
+	require.NoError(t, err)
+	assert.Len(t, out.InitContainers, 3, "no other pod gets it")
+}
+
+// A pod's sidecar knows the fields of its own containers: another application may mean something else by a name, and a new field of one
+// application must not start the pods of all others again.
+func TestAnApplicationsFieldsAreItsOwn(t *testing.T) {
+	s := sidecar()
+	s.args.IndexedFields = map[string]string{"trace_id": "keyword"}
+	fields := func(sources ...pod.LogSource) string {
+		out, err := s.Add(app(), sources...)
+		require.NoError(t, err)
+		return envOf(out.InitContainers[1])["LOG_INDEXED_FIELDS"]
+	}
+	mine := web
+	mine.Fields = map[string]string{"user_id": "keyword", "trace_id": "keyword"}
+	assert.Equal(t, `{"trace_id":"keyword","user_id":"keyword"}`, fields(mine))
+	assert.Equal(t, `{"trace_id":"keyword"}`, fields(web), "what one pod has no other gets")
+	assert.Equal(t, map[string]string{"trace_id": "keyword"}, s.args.IndexedFields)
+	s.args.IndexedFields = nil
+	other := pod.LogSource{Container: "job", Output: true, Fields: map[string]string{"took": "float"}}
+	assert.Equal(t, `{"took":"float","trace_id":"keyword","user_id":"keyword"}`, fields(mine, other), "containers share the sidecar")
+	assert.Equal(t, "{}", fields(web))
+}
+
 // The init step is run: whatever the umask, all that it makes is writable for the group that the containers share.
 func TestTheLogFilesAreThereBeforeTheApplication(t *testing.T) {
 	dir := t.TempDir()
@@ -248,6 +298,15 @@ func TestPodsThatCannotCarryTheSidecarAreRefused(t *testing.T) {
 			want: `log file "output.log": named twice`},
 		{name: "output without a command", sources: one(pod.LogSource{Container: "web", Output: true}),
 			want: `container "web": its output is shipped and it has no command: expected one`},
+		{name: "a program without its image", sources: one(pod.LogSource{Container: "job", Output: true, Static: true}),
+			want: "a log source is static and there is no image of the program that copies it: set logging.captureImage"},
+		{name: "a field of two types", want: `container "job": field "user_id" is long, and keyword elsewhere`, sources: []pod.LogSource{
+			{Container: "web", Dir: "/logs", Files: []string{"a.log"}, Fields: map[string]string{"user_id": "keyword"}},
+			{Container: "job", Output: true, Fields: map[string]string{"user_id": "long"}},
+		}},
+		{name: "the program's container", want: `the pod has a container "capture" already`, change: func(p *pod.Spec) {
+			p.InitContainers = []pod.Container{{Name: "capture"}}
+		}},
 		{name: "short grace period", want: "grace period 30: expected at least 90 seconds", change: func(p *pod.Spec) {
 			p.GraceSeconds = 30
 		}},

@@ -115,6 +115,7 @@ func (s *stack) addDashboards() error {
 func (s *stack) addSidecar() (err error) {
 	s.sidecar, err = logging.NewSidecar(s.ctx, "fluentd", &logging.SidecarArgs{
 		Image:         s.cfg.Logging.Image,
+		CaptureImage:  s.cfg.Logging.CaptureImage,
 		Region:        s.cfg.Region,
 		ClusterName:   s.cfg.Cluster.Name,
 		DataStream:    s.cfg.Logging.DataStream,

@@ -133,7 +133,8 @@ func (r *report) indexedFields(path string, indexed, added map[string]string) {
 }
 
 // IndexedFields are all fields of the stack that can be searched, with their types: those of logging.indexedFields and of each app. All
-// lines go into one index, where a field has one type.
+// lines go into one index, where a field has one type. A pod's sidecar has only those of its app, so that a new field of one app does not
+// roll the pods of the others.
 func (c *Config) IndexedFields() map[string]string {
 	all := maps.Clone(c.Logging.IndexedFields)
 	for _, app := range c.Workloads.Apps {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 
@@ -185,4 +186,79 @@ func TestOpenSearchTakesEveryDocumentOfTheFilter(t *testing.T) {
 		fmt.Sprintf(`"count":%d,`, lines))
 	_, answer := s.Do(master, "GET", "/_cluster/health", "")
 	assert.Contains(t, answer, `"status":"green"`)
+}
+
+// Each app declares fields of its own. What another app logs by the same names stays in its lines as it was, is not found by them, and
+// neither changes the index nor costs a line.
+func TestTheFieldsOfAnAppAreItsOwn(t *testing.T) {
+	s := start(t)
+	shop, other := map[string]string{"user_id": "keyword", "took": "float"}, map[string]string{"total": "float"}
+	all := maps.Clone(shop)
+	maps.Copy(all, other)
+	succeed(t, s, document(t, s, func(in *logging.SetupInput) { in.IndexedFields = all }))
+	before := s.State()
+
+	var ours, theirs []message
+	for n := range 10 {
+		text := fmt.Sprintf(`{"msg":"sold","user_id":"u%d","took":0.5,"cart":{"user_id":["x"]}}`, n)
+		ours = append(ours, message{"shop", "output", []any{text}})
+	}
+	values := []string{
+		`"u1"`, `{"a":[1,{"b":null}]}`, `[["u1"],{}]`, "1e300", `{"":{"..":"x"}}`, `{"user_id":"u1"}`, `"2026-01-01T00:00:00Z"`, "false", "{}",
+	}
+	for _, value := range values {
+		text := fmt.Sprintf(`{"msg":"hm","user_id":%s,"took":%[1]s,"total":12.5}`, value)
+		theirs = append(theirs, message{"other: " + value, "output", []any{text}})
+	}
+	for _, p := range []struct {
+		pod
+		messages []message
+		fields   map[string]string
+	}{{pod{s: s, name: "other-1"}, theirs, other}, {pod{s: s, name: "shop-1"}, ours, shop}} {
+		for i, record := range filtered(t, p.messages, p.fields) {
+			p.add(p.messages[i].What, record, 1<<20)
+		}
+		p.flush()
+		assert.Empty(t, p.wrong, p.name)
+	}
+	assert.Equal(t, before, s.State(), "no mapping, no index")
+
+	s.Do(master, "POST", "/"+name+"/_refresh", "")
+	for query, want := range map[string]int{
+		`{"match_all":{}}`:            len(ours) + len(theirs),
+		`{"term":{"user_id":"u1"}}`:   1,
+		`{"range":{"took":{"lt":1}}}`: len(ours),
+		`{"term":{"total":12.5}}`:     len(theirs),
+		`{"match":{"message":"hm"}}`:  len(theirs),
+	} {
+		lines, failed := found(t, s, query)
+		assert.Equal(t, []int{want, 0}, []int{lines, failed}, query)
+	}
+	_, answer := s.Do(reader, "POST", "/"+name+"/_search", `{"size":50,"query":{"term":{"pod":"other-1"}}}`)
+	var out struct {
+		Hits struct {
+			Hits []struct {
+				Source struct {
+					JSON json.RawMessage `json:"json"`
+				} `json:"_source"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(answer), &out))
+	require.Len(t, out.Hits.Hits, len(theirs), "%.600s", answer)
+	var kept []string
+	for _, hit := range out.Hits.Hits {
+		kept = append(kept, string(hit.Source.JSON))
+	}
+	for _, value := range values {
+		want := fmt.Sprintf(`{"user_id":%s,"took":%[1]s}`, value)
+		assert.True(t, slices.ContainsFunc(kept, func(one string) bool { return assert.ObjectsAreEqual(parsed(t, want), parsed(t, one)) }),
+			"%s is kept whole among %s", want, kept)
+	}
+}
+
+func parsed(t *testing.T, text string) (out any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text), &out))
+	return out
 }

@@ -123,6 +123,16 @@ func TestTheProgramsCommandStartsWithoutIgnoredSignals(t *testing.T) {
 	}
 }
 
+// A signal that the command sends to its process group is none that the program would send to it once more.
+func TestTheProgramsCommandLeadsItsOwnGroup(t *testing.T) {
+	script := "read -r id name state parent group session rest </proc/$$/stat; echo $$ $group $session"
+	c, dir := captured(t, theProgram(t), 1<<20, "sh", "-c", script)
+	_, file, _ := output(t, c, dir)
+	ids := strings.Fields(file)
+	require.Len(t, ids, 3)
+	assert.Equal(t, []string{ids[0], ids[0], ids[0]}, ids)
+}
+
 // A container's first process is the parent of every process whose own has ended, and nobody else waits for them.
 func TestTheProgramWaitsForEveryProcess(t *testing.T) {
 	self, err := os.Executable()
@@ -132,7 +142,7 @@ func TestTheProgramWaitsForEveryProcess(t *testing.T) {
 	c, dir := captured(t, by, 1<<20, "sh", "-c", `
 		for n in 1 2 3; do
 			left=$(sh -c 'sh -c "exit 5" >/dev/null & echo $!')
-			while [ -e /proc/$left ]; do :; done
+			while [ -e /proc/$left ] && kill -0 $PPID; do :; done
 		done
 		exit 3`)
 	c.Env = append(c.Env, "CAPTURED_COMMAND=yes")
@@ -207,6 +217,7 @@ func TestAnImageWithoutAShellIsCaptured(t *testing.T) {
 	for _, m := range app.Mounts {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, m.Path), 0o755))
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(root, captureDir, "capture.new"), []byte("a copy that was cut short"), 0o555))
 	for range 2 {
 		out, err := exec.Command(image+copies.Command[0], copies.Command[1], root+copies.Command[2]).CombinedOutput()
 		require.NoError(t, err, string(out))

@@ -299,6 +299,17 @@ func TestCapturingEndsWithTheCommand(t *testing.T) {
 	})
 }
 
+// What is written after the file was removed is in a new one at once.
+func TestARemovedFileIsMadeAgain(t *testing.T) {
+	eachCapturer(t, func(t *testing.T, by capturer) {
+		c, dir := captured(t, by, 1<<20, "sh", "-c", "echo one; rm $LOG_DIR/output.log; echo two; echo three")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "output.log"), nil, 0o600))
+		container, file, _ := output(t, c, dir)
+		assert.Equal(t, "one\ntwo\nthree\n", container)
+		assert.True(t, strings.HasSuffix(file, "two\nthree\n"), "%q", file)
+	})
+}
+
 // A command may put anything in the place of the files: its lines still go into output.log and nowhere else, and it goes on.
 func TestTheCaptureKeepsToItsFiles(t *testing.T) {
 	for name, place := range map[string]string{

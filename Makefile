@@ -26,13 +26,14 @@ tools: ## Builds or fetches into .tools what is missing: pulumi, its Go host, a 
 	@sh tools/build.sh
 
 .PHONY: lint
-lint: ## Checks formatting, go vet and staticcheck in every module, the workflows, all scripts and the width of lines.
+lint: ## Checks formatting, go vet and staticcheck in every module, the workflows, Dockerfiles, all scripts and the width of lines.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
-	@for module in . rehearsal tools/kubernetes; do \
+	@for module in . rehearsal tools/kubernetes examples/backend; do \
 		echo "lint: $$module" && \
 		(cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
 	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
+	@cd tools/lint && GOFLAGS= go test .
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
 		else echo "lint: found no shellcheck: the scripts are not checked"; fi
 	@if [ -x .tools/bin/zizmor ]; then .tools/bin/zizmor --quiet --offline .github; \
@@ -62,6 +63,7 @@ tests = GOGC=400 go test $(if $(RACE),-race) -p 4 -vet=off -ldflags=-w -shuffle=
 .PHONY: test
 test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (docs/rehearsal.md). RACE=1 as in CI.
 	$(tests) ./logging ./tests ./...
+	cd examples/backend && $(tests) ./...
 	cd rehearsal && $(tests) ./internal/play ./internal/preview ./internal/faults ./setup ./...
 
 .PHONY: aws-rules

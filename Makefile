@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-# The stack that is rehearsed or previewed: dev or prod, for a preview also all.
+# The stack that is rehearsed or previewed: dev, prod or example, for a preview also all.
 STACK ?= dev
 # The revision that a preview or a measurement compares with; none is the merge base with main, or HEAD.
 BASE ?=

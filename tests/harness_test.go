@@ -240,7 +240,15 @@ func stackFile(t testing.TB, stack string) map[string]string {
 	require.NoError(t, err)
 	require.Empty(t, encrypted)
 	set(t, out, accessKey, []string{"203.0.113.7/32"})
-	out["expense:secrets"] = `{"web":{"API_TOKEN":"` + apiToken + `"}}`
+	secrets := `{"web":{"API_TOKEN":"` + apiToken + `"}`
+	if stack == "example" {
+		// What `make image` writes.
+		registry := account + ".dkr.ecr.us-east-1.amazonaws.com/expense-example/"
+		set(t, out, "expense:workloads.apps.backend.image", registry+"backend@sha256:"+strings.Repeat("1", 64))
+		set(t, out, "expense:logging.captureImage", registry+"capture@sha256:"+strings.Repeat("2", 64))
+		secrets += `,"backend":{"API_TOKEN":"` + apiToken + `"}`
+	}
+	out["expense:secrets"] = secrets + "}"
 	return out
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var stacks = []string{"dev", "prod"}
+var stacks = []string{"dev", "example", "prod"}
 
 func TestTheProgramRunsAsAnUpdateAndAsAPreview(t *testing.T) {
 	for _, stack := range stacks {

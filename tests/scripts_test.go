@@ -603,7 +603,7 @@ func TestTheSettingsAreShown(t *testing.T) {
 	result := settings(t)
 	assert.Zero(t, result.code, result.said)
 	assert.NotContains(t, result.said, "OPEN")
-	assert.Equal(t, 11, strings.Count(result.said, "ok "), result.said)
+	assert.Equal(t, 12, strings.Count(result.said, "ok "), result.said)
 	classic := settings(t, "repos/o/r/rules/branches/main []",
 		`repos/o/r/branches/main/protection {"required_pull_request_reviews":{"required_approving_review_count":1,`+
 			`"require_code_owner_reviews":true,"dismiss_stale_reviews":true,"require_last_push_approval":true},`+

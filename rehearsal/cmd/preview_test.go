@@ -41,5 +41,5 @@ func TestTheGuardHasAnExitCodeOfItsOwn(t *testing.T) {
 
 func TestPreviewRefusesAStackWithoutAFile(t *testing.T) {
 	_, err := compare(t.Context(), "../..", "", "pord")
-	assert.ErrorContains(t, err, "STACK is one of dev, prod, or all")
+	assert.ErrorContains(t, err, "STACK is one of dev, example, prod, or all")
 }

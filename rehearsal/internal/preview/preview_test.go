@@ -483,7 +483,7 @@ func TestAnUnchangedCommitChangesNoStack(t *testing.T) {
 	r := newRepository(t)
 	stacks, err := Stacks(r.dir)
 	require.NoError(t, err)
-	require.Equal(t, []string{"dev", "prod"}, stacks)
+	require.Equal(t, []string{"dev", "example", "prod"}, stacks)
 	r.checkout(r.on("main"))
 	result, err := Compare(t.Context(), Options{Project: project, Base: project, Stacks: stacks, Tools: r.tools})
 	require.NoError(t, err)

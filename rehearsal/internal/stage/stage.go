@@ -73,8 +73,10 @@ type Stage struct {
 	stack string
 	// secrets are the paths of the secrets in the stack's file.
 	secrets []string
-	env     []string
-	stop    []func()
+	// images are the settings that `make image` writes into the stack's file.
+	images []string
+	env    []string
+	stop   []func()
 
 	mu      sync.Mutex
 	running *exec.Cmd // the command of the CLI that runs
@@ -257,7 +259,10 @@ func (s *Stage) copyFiles(project, stack, program string) error {
 		if file == "Pulumi.yaml" {
 			data, err = runBinary(data, program)
 		} else {
+			var apps error
+			s.images, apps = imagesOf(data)
 			data, s.secrets, err = withoutSecrets(data)
+			err = errors.Join(err, apps)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
@@ -275,6 +280,9 @@ var secretOfWeb = regexp.MustCompile(`^expense:(secrets\.web|webSecret)[.[]`)
 // Configure sets what a stack's file leaves to its user, as the README says, and a word for each of its secrets and of its apps'.
 func (s *Stage) Configure(ctx context.Context) error {
 	args := []string{"config", "set-all", "--path", "--plaintext", "expense:cluster.publicAccessCidrs[0]=203.0.113.7/32"}
+	for _, image := range s.images {
+		args = append(args, "--plaintext", image)
+	}
 	program, err := os.ReadFile(filepath.Join(s.project(), "Pulumi.yaml"))
 	if err != nil {
 		return err

@@ -110,6 +110,10 @@ logging-speed: ## Measures the sidecar's filter beside that of another revision,
 doctor: .tools/bin/stack ## Looks at this machine, your account and a stack's settings before the first `pulumi up`.
 	@.tools/bin/stack doctor -stack $(STACK)
 
+.PHONY: why
+why: .tools/bin/stack ## Says in one line for each app of a stack why it did not come up, after `pulumi up` failed.
+	@.tools/bin/stack why -stack $(STACK)
+
 .PHONY: leftovers
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.
 	@.tools/bin/stack leftovers -stack $(STACK) $(if $(LOST),-lost)

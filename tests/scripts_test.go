@@ -557,6 +557,24 @@ func TestTheSummaryIsTextAndEndsAsTheCommandDoes(t *testing.T) {
 	assert.True(t, strings.HasSuffix(string(summary), "x\n ~~~~\n<b>end</b>\nwrong\n\n~~~~\n"), "nothing ends the text before its end")
 }
 
+func TestAFailedUpdateSaysWhatDidNotComeUp(t *testing.T) {
+	t.Parallel()
+	result := runScript(t, "why.sh", commands{"stack": `echo 'backend: crashed: ##[error]x'; echo '~~~~'; exit 3`}, "STACK=dev")
+	assert.Zero(t, result.code, result.said)
+	assert.Equal(t, []string{"stack why -stack dev"}, result.calls)
+	assert.Regexp(t, `(?s)^::stop-commands::([0-9a-f-]{36})\n.*backend: crashed: ##\[error\]x\n ~~~~\n~~~~\n::[0-9a-f-]{36}::\n$`, result.said)
+	summary, err := os.ReadFile(filepath.Join(result.folder, "summary"))
+	require.NoError(t, err)
+	assert.Equal(t, "\n~~~~\nbackend: crashed: ##[error]x\n ~~~~\n~~~~\n", string(summary))
+
+	// A stack without apps has no tool in its deployment.
+	path, err := filepath.Abs("../.github/scripts/why.sh")
+	require.NoError(t, err)
+	result = runBash(t, []string{"-c", "cd " + t.TempDir() + " && " + path}, nil, "STACK=dev")
+	assert.Zero(t, result.code, result.said)
+	assert.Contains(t, result.said, "make why STACK=dev")
+}
+
 // protected answers what settings.sh asks of GitHub, for a repository where all is set up. Each line of it is one answer.
 const protected = `
 repos/o/r {"private":false}

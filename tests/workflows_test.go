@@ -323,5 +323,5 @@ func TestTheWorkflowsKnowTheProject(t *testing.T) {
 			assert.ElementsMatch(t, stacks, on.Dispatch.Inputs["stack"].Options)
 		}
 	})
-	assert.Equal(t, 10, seen)
+	assert.Equal(t, 11, seen)
 }

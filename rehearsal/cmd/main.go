@@ -1,7 +1,7 @@
 // Command stack plays and previews this repository's stacks on this machine, and looks at them in an AWS account. It is run in the
 // repository's root; make has a target for each of its commands.
 //
-//	stack rehearse | preview-diff | faults | doctor | leftovers | aws-rules [flags]
+//	stack rehearse | preview-diff | faults | doctor | why | leftovers | aws-rules [flags]
 package main
 
 import (
@@ -26,6 +26,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"preview-diff": previewCommand,
 	"faults":       faultsCommand,
 	"doctor":       doctorCommand,
+	"why":          whyCommand,
 	"leftovers":    leftoversCommand,
 	"aws-rules":    rulesCommand,
 }
@@ -43,7 +44,7 @@ func main() {
 	}
 	run, known := commands[name]
 	if !known {
-		fmt.Fprintf(os.Stderr, "stack: no command %q: one of rehearse, preview-diff, faults, doctor, leftovers, aws-rules\n", name)
+		fmt.Fprintf(os.Stderr, "stack: no command %q: one of rehearse, preview-diff, faults, doctor, why, leftovers, aws-rules\n", name)
 		os.Exit(1)
 	}
 	project, err := os.Getwd()

@@ -48,8 +48,17 @@ func ParseState(data []byte) (*State, error) {
 	return s, nil
 }
 
-// ExportState asks the pulumi on PATH for a stack's state. Secrets in it stay encrypted.
+// ExportState asks the pulumi on PATH for a stack's state.
 func ExportState(ctx context.Context, project, stack string) (*State, error) {
+	data, err := Export(ctx, project, stack)
+	if err != nil {
+		return nil, err
+	}
+	return ParseState(data)
+}
+
+// Export is what `pulumi stack export` prints. Secrets in it stay encrypted.
+func Export(ctx context.Context, project, stack string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "pulumi", "stack", "export", "--stack", stack, "--non-interactive")
 	command.Dir = project
 	var stderr bytes.Buffer
@@ -63,7 +72,7 @@ func ExportState(ctx context.Context, project, stack string) (*State, error) {
 			"one: %s",
 			stack, err, strings.TrimSpace(stderr.String()), initCommand(project, stack))
 	}
-	return ParseState(data)
+	return data, nil
 }
 
 // initCommand is the command that makes an empty stack for a stack's file. Without the file's secrets provider Pulumi would write a

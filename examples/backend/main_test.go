@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -119,10 +120,12 @@ func tokenFile(t *testing.T) string {
 // The whole life of the program, alone and under what copies its output in a pod.
 func TestItServesUntilItIsStopped(t *testing.T) {
 	backend := build(t, ".")
-	for name, before := range map[string][]string{
-		"alone": nil,
-		"shell": {"/bin/sh", "../../logging/files/capture-output.sh"},
-	} {
+	runners := map[string][]string{"alone": nil}
+	if runtime.GOOS == "linux" { // both are for containers, and read /proc
+		runners["shell"] = []string{"/bin/sh", "../../logging/files/capture-output.sh"}
+		runners["static"] = []string{build(t, "../../logging/capture")}
+	}
+	for name, before := range runners {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
 			held, release := make(chan bool), make(chan bool)

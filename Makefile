@@ -114,6 +114,12 @@ doctor: .tools/bin/stack ## Looks at this machine, your account and a stack's se
 why: .tools/bin/stack ## Says in one line for each app of a stack why it did not come up, after `pulumi up` failed.
 	@.tools/bin/stack why -stack $(STACK)
 
+# The app whose image is built, or capture, the program that copies the output of images without a shell.
+NAME ?=
+.PHONY: image
+image: .tools/bin/stack ## Builds an app's image, tries and pushes it, and writes it into the stack's file: NAME=backend.
+	@.tools/bin/stack image -stack $(STACK) -name "$(NAME)"
+
 .PHONY: leftovers
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.
 	@.tools/bin/stack leftovers -stack $(STACK) $(if $(LOST),-lost)

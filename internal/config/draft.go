@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Draft is what a stack's file says, with the defaults and without the rules. What could not be decoded is a default or zero: Read says
+// Draft is what the sections of a stack's file say, with the defaults and without the rules. What could not be decoded is a default or zero: Read says
 // what is wrong. It serves what completes the settings, and so finds them incomplete.
 func Draft(values map[string]string) *Config {
 	c, r := Defaults(), &report{given: map[string]bool{}}

@@ -1,16 +1,19 @@
 // Command stack plays and previews this repository's stacks on this machine, and looks at them in an AWS account. It is run in the
 // repository's root; make has a target for each of its commands.
 //
-//	stack rehearse | preview-diff | faults | doctor | why | leftovers | aws-rules [flags]
+//	stack COMMAND [flags]
 package main
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"k8s.io/klog/v2"
@@ -27,6 +30,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"faults":       faultsCommand,
 	"doctor":       doctorCommand,
 	"why":          whyCommand,
+	"image":        imageCommand,
 	"leftovers":    leftoversCommand,
 	"aws-rules":    rulesCommand,
 }
@@ -44,7 +48,7 @@ func main() {
 	}
 	run, known := commands[name]
 	if !known {
-		fmt.Fprintf(os.Stderr, "stack: no command %q: one of rehearse, preview-diff, faults, doctor, why, leftovers, aws-rules\n", name)
+		fmt.Fprintf(os.Stderr, "stack: no command %q: one of %s\n", name, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 		os.Exit(1)
 	}
 	project, err := os.Getwd()

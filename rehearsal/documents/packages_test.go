@@ -94,6 +94,7 @@ func TestNoFloorStandsOnOneAboveIt(t *testing.T) {
 		"internal/play":   {"internal/faults", "internal/preview"},
 		"internal/change": {"internal/stage"},
 		"ops/doctor":      {"internal/stage", "internal/awsmodel"},
+		"ops/image":       {"internal/stage", "internal/awsmodel"},
 		"ops/leftovers":   {"internal/stage", "internal/awsmodel"},
 	} {
 		require.Contains(t, all, from)

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"time"
+
+	"expense/internal/config"
+	"expense/rehearsal/ops/image"
+	"expense/rehearsal/ops/login"
+)
+
+// imageCommand builds the image of an app for a stack's nodes, tries it, pushes it, and writes it into the stack's file.
+func imageCommand(ctx context.Context, project string, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("image", flag.ExitOnError)
+	stack := flags.String("stack", "dev", "stack to build for")
+	name := flags.String("name", "", "app whose image is built, or capture")
+	all := flags.Bool("all", false, "each app with build and without image, as the workflows do")
+	mode := flags.String("mode", string(image.Push), "push; try: builds and tries only; take: writes what the registry has")
+	_ = flags.Parse(args) // ends the process
+	if (*name == "") != *all {
+		return 1, errors.New("found no app: name one, as in make image NAME=backend STACK=dev")
+	}
+	return 0, image.Run(ctx, image.Options{
+		Project: project, Stack: *stack, Name: *name, Mode: image.Mode(*mode), Out: os.Stdout, Progress: os.Stderr,
+		SignIn: func(ctx context.Context) ([]string, error) { return environment(ctx, project, *stack) }, Pause: pause,
+	})
+}
+
+// environment has the credentials that the stack's file names.
+func environment(ctx context.Context, project, stack string) ([]string, error) {
+	account, region, err := config.FileAccount(project, stack)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := login.SignIn(ctx, account, region)
+	if err != nil {
+		return nil, err
+	}
+	return login.Environment(ctx, cfg)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

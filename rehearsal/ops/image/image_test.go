@@ -1,0 +1,271 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// All in its order: what could stop it first, then the build, the trial, the push.
+func TestAnImageIsBuiltTriedPushedAndWritten(t *testing.T) {
+	s := aStack(t, backend, nil)
+	tag := s.tag()
+	assert.Regexp(t, `^[0-9a-f]{12}-[0-9a-f]{8}$`, tag)
+	assert.True(t, strings.HasPrefix(s.git("rev-parse", "HEAD:images/backend"), tag[:12]))
+	file, calls, err := s.run()
+	require.NoError(t, err)
+	remote, local := host+"/mine/backend:"+tag, "mine/backend:"+tag
+	ecr := " --region us-east-1 --output json --no-cli-pager as AKIDSTACK"
+	images := "aws ecr describe-images --registry-id 111122223333 --repository-name mine/backend --image-ids imageTag=" + tag + ecr
+	var kept []string
+	for _, call := range calls { // The container's own are in the trial's tests.
+		if words := strings.Fields(call); words[0] == "aws" || !strings.Contains("cp create start inspect port rm", words[1]) {
+			kept = append(kept, call)
+		}
+	}
+	assert.Equal(t, []string{
+		"docker version --format {{.Server.Version}}",
+		"docker buildx version",
+		"aws ecr describe-repositories --repository-names mine/backend" + ecr,
+		images,
+		"docker buildx build --load --provenance=false --platform linux/amd64 --file images/backend/Dockerfile --label " +
+			"org.opencontainers.image.revision=" + s.git("rev-parse", "HEAD") + " --tag " + local + " --build-arg VERSION=1 images/backend",
+		"docker image inspect " + local,
+		"aws ecr get-login-password --region us-east-1 as AKIDSTACK",
+		"docker login --username AWS --password-stdin " + host + " with the-password",
+		"docker tag " + local + " " + remote,
+		"docker push " + remote,
+		images,
+		"docker logout " + host,
+	}, kept)
+	gone, come := changes(start+backend, file)
+	assert.Empty(t, gone)
+	assert.Equal(t, []string{
+		"        image: " + remote + "@" + digestA + "\n", "        command: [/app/server, --verbose]\n", "        user: 1234\n", "        port: 8080\n",
+	}, come)
+	assert.Contains(t, s.out.String(), "Next: pulumi up --stack dev")
+	assert.NotContains(t, s.out.String(), "To go back")
+	assert.NoDirExists(t, filepath.Join(s.folder, ".out", "image", "backend-"))
+	left, err := filepath.Glob(filepath.Join(s.folder, ".out", "image", "*"))
+	require.NoError(t, err)
+	assert.Empty(t, left, "files of the trial")
+}
+
+// The same folder is the same image. Another gets a line that leads back.
+func TestTheSameIsNotBuiltTwice(t *testing.T) {
+	s := aStack(t, backend, nil)
+	first, _, err := s.run()
+	require.NoError(t, err)
+	s.git("commit", "--quiet", "--all", "--message", "The image")
+	again, calls, err := s.run()
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	assert.NotContains(t, strings.Join(calls, "\n"), "build ")
+	assert.NotContains(t, strings.Join(calls, "\n"), "docker login")
+	assert.Contains(t, s.out.String(), "has the tag "+s.tag()+" already")
+	assert.NotContains(t, s.out.String(), "To go back")
+
+	old := s.tag()
+	s.write("images/backend/main.go", "package main\n")
+	s.git("add", "--all")
+	s.git("commit", "--quiet", "--message", "More")
+	w := load(s.world)
+	w.Pushed = digestB
+	w.save(s.world)
+	changed, _, err := s.run()
+	require.NoError(t, err)
+	gone, come := changes(first, changed)
+	assert.Equal(t, []string{"        image: " + host + "/mine/backend:" + old + "@" + digestA + "\n"}, gone)
+	assert.Equal(t, []string{"        image: " + host + "/mine/backend:" + s.tag() + "@" + digestB + "\n"}, come)
+	assert.Contains(t, s.out.String(), "To go back, write in its place: "+strings.TrimSpace(gone[0]))
+}
+
+// What the build is told is in the tag too: tags cannot be moved to another image.
+func TestATagNamesAllThatTheImageIsBuiltOf(t *testing.T) {
+	tags := map[string]bool{}
+	for _, apps := range []string{
+		backend, strings.Replace(backend, `"1"`, `"2"`, 1), strings.Replace(backend, "args", "target: last, args", 1),
+		strings.Replace(backend, "args", "dockerfile: ./Dockerfile, args", 1),
+	} {
+		tags[aStack(t, apps, nil).tag()] = true
+	}
+	s := aStack(t, backend, nil)
+	arm := strings.Replace(start, "x86_64", "ARM_64", 1)
+	s.write("Pulumi.dev.yaml", arm+backend)
+	tags[s.tag()] = true
+	assert.Len(t, tags, 5)
+	assert.Equal(t, aStack(t, backend, nil).tag(), aStack(t, backend, nil).tag(), "of two clones")
+}
+
+// A tag that is there, in an entry that lacks the rest: the image is looked at where it is.
+func TestAnImageThatIsThereCompletesAnEntry(t *testing.T) {
+	s := aStack(t, backend, nil)
+	w := load(s.world)
+	w.Tags[s.tag()] = digestB
+	w.save(s.world)
+	file, calls, err := s.run()
+	require.NoError(t, err)
+	assert.Contains(t, file, "        user: 1234\n")
+	assert.Contains(t, calls, "docker pull --platform linux/amd64 "+host+"/mine/backend@"+digestB)
+	assert.Contains(t, calls, "docker logout "+host)
+}
+
+// An image that a shell script cannot serve gets the program, and says what that needs.
+func TestAnImageWithoutAShellIsCapturedByTheProgram(t *testing.T) {
+	for name, c := range map[string]struct {
+		change     func(w *world)
+		more, want string
+	}{
+		"no shell":  {func(w *world) { delete(w.Files, "/bin/sh") }, "", "        logs: {capture: static}\n"},
+		"no mkfifo": {func(w *world) { delete(w.Files, "/usr/bin/mkfifo") }, "", "        logs: {capture: static}\n"},
+		"SIGQUIT":   {func(w *world) { w.Image.Config.StopSignal = "SIGQUIT" }, "", "        logs: {capture: static}\n"},
+		"2":         {func(w *world) { w.Image.Config.StopSignal = "2" }, "", "        logs: {capture: static}\n"},
+		"its fields": {func(w *world) { delete(w.Files, "/bin/sh") }, "        logs: {fields: {a: long}}\n",
+			"        logs: {capture: static, fields: {a: long}}\n"},
+		"its short form": {func(w *world) { delete(w.Files, "/bin/sh") }, "        logs: output\n", "        logs: {capture: static}\n"},
+		"all is there":   {nil, "", ""},
+		"no output":      {func(w *world) { delete(w.Files, "/bin/sh") }, "        logs: none\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := aStack(t, backend+c.more, c.change)
+			file, _, err := s.run()
+			require.NoError(t, err)
+			_, come := changes(start+backend+c.more, file)
+			if c.want == "" {
+				assert.NotContains(t, strings.Join(come, ""), "capture")
+				return
+			}
+			assert.Contains(t, come, c.want)
+			assert.Contains(t, s.out.String(), "Next: make image NAME=capture STACK=dev")
+		})
+	}
+}
+
+func TestTheCaptureHasAnImageToo(t *testing.T) {
+	s := aStack(t, backend, nil)
+	s.options.Name = Capture
+	file, calls, err := s.run()
+	require.NoError(t, err)
+	gone, come := changes(start+backend, file)
+	assert.Equal(t, []string{"  expense:logging: {gibPerDay: 1} # little\n"}, gone)
+	require.Len(t, come, 1)
+	assert.Regexp(t, `^  expense:logging: \{captureImage: `+host+`/mine/capture:[0-9a-f]{12}-[0-9a-f]{8}@`+digestA+`, gibPerDay: 1\} # little\n$`,
+		come[0])
+	assert.NotContains(t, strings.Join(calls, "\n"), "docker create", "it is no app")
+}
+
+// Each mistake has its words, and leaves all as it was.
+func TestMistakesAreSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(s *stack)
+		change  func(w *world)
+		apps    string
+		want    []string
+	}{
+		"no docker": {prepare: func(s *stack) { s.without("docker") }, want: []string{"found no docker on PATH: install it, see https://docs.docker.com"}},
+		"no aws":    {prepare: func(s *stack) { s.without("aws") }, want: []string{"found no aws on PATH: install it, see https://docs.aws.amazon.com"}},
+		"no daemon": {change: func(w *world) {
+			w.Fail["docker version"] = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+		}, want: []string{"its daemon does not answer", "sudo systemctl start docker"}},
+		"no buildx": {change: func(w *world) {
+			w.Fail["docker buildx version"] = "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information"
+		}, want: []string{"found no buildx", "https://docs.docker.com/go/buildx/"}},
+		"no credentials": {prepare: func(s *stack) {
+			s.options.SignIn = func(context.Context) ([]string, error) { return nil, errors.New("found no credentials: sign in") }
+		}, want: []string{"found no credentials: sign in"}},
+		"no repository": {change: func(w *world) { w.Tags = nil },
+			want: []string{"found no repository mine/backend in ECR of us-east-1, which the stack makes: pulumi up --stack dev"}},
+		"may not": {change: func(w *world) {
+			w.Fail["aws ecr describe-repositories"] = "An error occurred (AccessDeniedException) when calling the DescribeRepositories operation: no"
+		}, want: []string{"AccessDeniedException"}},
+		"another account": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", strings.Replace(start, "aws:region", "aws:allowedAccountIds: ['444455556666']\n  aws:region", 1)+backend)
+		}, want: []string{"the credentials are of account 111122223333"}},
+		"not committed": {prepare: func(s *stack) { s.write("images/backend/more", "") },
+			want: []string{"images/backend has changes that are not committed", "?? images/backend/more"}},
+		"not in git": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", start+strings.Replace(backend, "images/backend", "images/new", 1))
+		}, want: []string{"images/new is not in git's last commit"}},
+		"a broken Dockerfile": {change: func(w *world) { w.Fail["docker buildx build"] = "ERROR: failed to solve: no such stage" },
+			want: []string{"failed to solve: no such stage"}},
+		"no emulator": {change: func(w *world) { w.Fail["docker buildx build"] = "exec /bin/sh: exec format error" },
+			want: []string{"runs no programs of linux/amd64", "tonistiigi/binfmt"}},
+		"another platform": {change: func(w *world) { w.Image.Architecture = "arm64" },
+			want: []string{"the image is for linux/arm64; allowed: linux/amd64"}},
+		"root": {change: func(w *world) { w.Image.Config.User = "" }, want: []string{"the image's user is root", "images/backend/Dockerfile:\n",
+			"  RUN echo 'app:x:10001:10001::/:/sbin/nologin' >>/etc/passwd\n  USER 10001"}},
+		"root by name": {change: func(w *world) { w.Image.Config.User = "root" }, want: []string{"the image's user is root"}},
+		"root by number, in scratch": {change: func(w *world) { w.Image.Config.User, w.Files = "0:0", nil },
+			want: []string{"the image's user is root; allowed: a user with a number from 1 to 65535; add to the last stage of images/backend/Dockerfile:\n" +
+				"  USER 10001"}},
+		"a user that is not there": {change: func(w *world) { w.Image.Config.User = "nobody" }, want: []string{`the image's USER is "nobody"`}},
+		"a user too high":          {change: func(w *world) { w.Image.Config.User = "100000" }, want: []string{"is 100000; allowed: 1 to 65535"}},
+		"a port that is not the entry's": {apps: backend + "        port: 9090\n",
+			want: []string{"the port is 9090 in the entry, and the image's EXPOSE has 8080"}},
+		"several ports": {change: func(w *world) { w.Image.Config.ExposedPorts["9090/tcp"] = struct{}{} },
+			want: []string{"EXPOSE has the ports 8080 9090, and the entry none", "ports: {http: 8080}"}},
+		"a low port": {change: func(w *world) { w.Image.Config.ExposedPorts = map[string]struct{}{"80/tcp": {}} },
+			want: []string{"EXPOSE has the port 80; allowed: 1024 to 65535"}},
+		"no command": {change: func(w *world) { w.Image.Config.Entrypoint, w.Image.Config.Cmd = nil, nil },
+			want: []string{"found neither ENTRYPOINT nor CMD"}},
+		"args alone": {change: func(w *world) { w.Image.Config.Entrypoint = nil }, apps: backend + "        args: [x]\n",
+			want: []string{"write the program as command"}},
+		"a script that cannot run": {change: func(w *world) { delete(w.Files, "/bin/sh") }, apps: backend + "        logs: {capture: shell}\n",
+			want: []string{"logs.capture is shell, and the image has no /bin/sh or no mkfifo; allowed: static"}},
+		"no login": {change: func(w *world) {
+			w.Fail["docker login"] = "Error response from daemon: login attempt failed with status: 400 Bad Request"
+		},
+			want: []string{"400 Bad Request"}},
+		"no push": {change: func(w *world) {
+			w.Fail["docker push"] = "tag invalid: The image tag 'x' already exists and cannot be overwritten"
+		},
+			want: []string{"cannot be overwritten"}},
+		"an index": {change: func(w *world) { w.MediaType = indices[0] }, want: []string{"found an index of several manifests"}},
+		"no app":   {prepare: func(s *stack) { s.options.Name = "front" }, want: []string{`found no app "front" with build; allowed: backend, capture`}},
+		"both architectures": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", strings.Replace(start, "      one:", "      two: {amiType: AL2023_ARM_64_STANDARD}\n      one:", 1)+backend)
+		}, want: []string{"found node groups of amd64 and arm64 without taints", "NO_SCHEDULE"}},
+		"no stack": {prepare: func(s *stack) { s.options.Stack = "none" }, want: []string{"found no file Pulumi.none.yaml"}},
+		"no region": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", strings.Replace(start, "  aws:region: us-east-1\n", "", 1)+backend)
+		},
+			want: []string{"found no aws:region"}},
+		"a build that is none": {prepare: func(s *stack) { s.write("Pulumi.dev.yaml", start+"      backend: {build: {folder: x}}\n") },
+			want: []string{"workloads.apps.backend.build.folder: found an unknown key"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			apps := backend
+			if c.apps != "" {
+				apps = c.apps
+			}
+			s := aStack(t, apps, c.change)
+			if c.prepare != nil {
+				c.prepare(s)
+			}
+			before, err := os.ReadFile(filepath.Join(s.folder, "Pulumi.dev.yaml"))
+			require.NoError(t, err)
+			file, calls, err := s.run()
+			require.Error(t, err)
+			for _, want := range c.want {
+				assert.Contains(t, err.Error(), want)
+			}
+			assert.Equal(t, string(before), file)
+			all := strings.Join(calls, "\n")
+			assert.Equal(t, strings.Count(all, "docker create"), strings.Count(all, "docker rm --force"), "a container stayed: %s", all)
+			if strings.Contains(all, "docker login") && name != "no login" {
+				assert.Contains(t, all, "docker logout "+host)
+			}
+		})
+	}
+}
+
+// without takes a program from PATH.
+func (s *stack) without(name string) {
+	require.NoError(s.t, os.Remove(filepath.Join(os.Getenv("PATH"), name)))
+}

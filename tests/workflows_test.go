@@ -203,7 +203,7 @@ func TestNothingInterruptsAnUpdate(t *testing.T) {
 			}
 		}
 	})
-	assert.Equal(t, 2, changing)
+	assert.Equal(t, 3, changing)
 }
 
 // Everyone with write access may set the repository's variables. So a deployment's runner is in its reviewed file, and its role, state
@@ -225,6 +225,11 @@ func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 		assert.NotContains(t, j.RunsOn, "${{", where)
 		for _, s := range j.Steps {
 			if s.Uses == "./.github/actions/aws" {
+				if s.With["images"] != "" {
+					assert.Equal(t, "${{ matrix.stack }}", s.With["stack"], where)
+					delete(s.With, "images")
+					delete(s.With, "stack")
+				}
 				assert.Equal(t, map[string]string{
 					"role": "${{ vars.AWS_DEPLOY_ROLE_ARN }}", "region": "${{ vars.AWS_REGION }}", "backend": "${{ vars.PULUMI_BACKEND_URL }}",
 					"seconds": "14400",
@@ -256,6 +261,7 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		".github/scripts/target.sh", "actions/setup-go", ".github/scripts/install.sh", "go build -o bin/expense .",
+		`.github/scripts/images.sh "$IMAGES"`,
 		"aws-actions/configure-aws-credentials", `pulumi login "$BACKEND"`,
 	}, order)
 
@@ -280,6 +286,40 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 4, signedIn)
+}
+
+// A deployment pushes what it built without credentials, before it updates; a pull request builds and pushes nothing; a preview takes
+// the images that a deployment has pushed, or it would take the apps away.
+func TestImagesComeBeforeTheProgram(t *testing.T) {
+	t.Parallel()
+	flows, _ := workflows(t)
+	found := map[string][]string{}
+	for _, w := range flows {
+		for _, j := range w.Jobs {
+			for _, s := range j.Steps {
+				if images := s.With["images"]; images != "" {
+					found[w.file] = append(found[w.file], "before: "+images)
+				}
+				if mode, ours := strings.CutPrefix(s.Run, ".github/scripts/images.sh "); ours {
+					if s.If == "steps.images.outputs.again == 'true'" {
+						mode += " again"
+					}
+					found[w.file] = append(found[w.file], mode)
+				}
+				for _, program := range []string{"pulumi up", "pulumi preview", "drift.sh"} {
+					if strings.Contains(s.Run, program) {
+						found[w.file] = append(found[w.file], program)
+					}
+				}
+			}
+		}
+	}
+	assert.Equal(t, map[string][]string{
+		"deploy.yml":       {"before: try", "push", "pulumi up", "push again", "pulumi up"},
+		"aws-preview.yml":  {"before: tool", "take", "pulumi preview"},
+		"drift.yml":        {"before: tool", "take", "drift.sh"},
+		"pull-request.yml": {"try"},
+	}, found)
 }
 
 // Without a role a job does not run, and another job of the workflow says so.
@@ -323,5 +363,5 @@ func TestTheWorkflowsKnowTheProject(t *testing.T) {
 			assert.ElementsMatch(t, stacks, on.Dispatch.Inputs["stack"].Options)
 		}
 	})
-	assert.Equal(t, 11, seen)
+	assert.Equal(t, 18, seen)
 }

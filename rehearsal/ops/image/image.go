@@ -79,28 +79,33 @@ type part struct {
 	at    setting
 }
 
-// Run does what the options say. What it writes into the stack's file, it writes at the end.
-func Run(ctx context.Context, o Options) (err error) {
+// Run does what the options say. What it writes into the stack's file, it writes at the end. again tells that an app without a name in
+// the options has no repository yet: `pulumi up` makes it.
+func Run(ctx context.Context, o Options) (again bool, err error) {
 	w, err := open(o)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, w.signOut(ctx)) }()
 	parts, err := w.parts()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if o.Mode != Take && len(parts) > 0 {
 		if err := w.findDocker(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, p := range parts {
-		if err := w.one(ctx, p); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		err := w.one(ctx, p)
+		if o.Name == "" && errors.Is(err, errNoRepository) {
+			w.say("%s: %v", p.name, err)
+			again = true
+		} else if err != nil {
+			return false, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	return w.save()
+	return again, w.save()
 }
 
 // ofBuild matches the paths of the settings that say how an image is built.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -50,6 +51,9 @@ func (w *work) ecr(ctx context.Context, answer any, args ...string) error {
 	return nil
 }
 
+// errNoRepository is for a repository that is not there.
+var errNoRepository = errors.New("found no repository")
+
 // repository finds the stack's repository of an image, which the program makes.
 func (w *work) repository(ctx context.Context, image string) (r repository, err error) {
 	var answer struct{ Repositories []repository }
@@ -57,7 +61,7 @@ func (w *work) repository(ctx context.Context, image string) (r repository, err 
 	err = w.ecr(ctx, &answer, "describe-repositories", "--repository-names", name)
 	switch {
 	case said(err, "RepositoryNotFoundException") || err == nil && len(answer.Repositories) != 1:
-		return r, fmt.Errorf("found no repository %s in ECR of %s, which the stack makes: pulumi up --stack %s", name, w.settings.Region, w.Stack)
+		return r, fmt.Errorf("%w %s in ECR of %s, which the stack makes: pulumi up --stack %s", errNoRepository, name, w.settings.Region, w.Stack)
 	case err != nil:
 		return r, err
 	}

@@ -181,6 +181,7 @@ type stack struct {
 	options Options
 	out     *strings.Builder
 	signIns int
+	again   bool
 }
 
 const start = `# A stack of mine.
@@ -273,7 +274,7 @@ func (s *stack) git(args ...string) string {
 // run runs with the options, and gives the stack's file and the calls.
 func (s *stack) run() (file string, calls []string, err error) {
 	before := len(load(s.world).Calls)
-	err = Run(s.t.Context(), s.options)
+	s.again, err = Run(s.t.Context(), s.options)
 	data, readErr := os.ReadFile(filepath.Join(s.folder, "Pulumi.dev.yaml"))
 	require.NoError(s.t, readErr)
 	return string(data), load(s.world).Calls[before:], err

@@ -103,6 +103,19 @@ func TestATakeBuildsNothing(t *testing.T) {
 	assert.Contains(t, s.out.String(), "no image of images/backend is pushed yet")
 }
 
+// The first update of a new app makes its repository.
+func TestAWorkflowComesBackForARepository(t *testing.T) {
+	for _, mode := range []Mode{Push, Take} {
+		s := workflow(t, mode, backend+complete, func(w *world) { w.Tags = nil })
+		file, calls, err := s.run()
+		require.NoError(t, err)
+		assert.True(t, s.again)
+		assert.Equal(t, start+backend+complete, file)
+		assert.NotContains(t, strings.Join(calls, "\n"), "docker buildx build")
+		assert.Contains(t, s.out.String(), "backend: found no repository mine/backend")
+	}
+}
+
 // The program that captures output is built where an app needs it.
 func TestAWorkflowBuildsTheCaptureWhereItIsNeeded(t *testing.T) {
 	s := workflow(t, Push, backend+complete+"        logs: {capture: static}\n", nil)

@@ -120,6 +120,10 @@ NAME ?=
 image: .tools/bin/stack ## Builds an app's image, tries and pushes it, and writes it into the stack's file: NAME=backend.
 	@.tools/bin/stack image -stack $(STACK) -name "$(NAME)"
 
+.PHONY: image-cache
+image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through caches once, for a network without a way out.
+	@.tools/bin/stack image -stack $(STACK) -mode fill
+
 .PHONY: leftovers
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.
 	@.tools/bin/stack leftovers -stack $(STACK) $(if $(LOST),-lost)

@@ -15,7 +15,8 @@ func runImages(t *testing.T, mode, stack, code string) (result outcome, output s
 	t.Helper()
 	folder := t.TempDir()
 	for name, text := range map[string]string{
-		"dev": "apps:\n  backend:\n    build:\n      dir: x\n", "prod": `apps: {backend: {"build": {dir: x}}}`, "plain": "apps: {rebuild: {image: 'x:1'}}\n",
+		"dev": "apps:\n  backend:\n    build:\n      dir: x\n", "prod": `apps: {backend: {"build": {dir: x}}}`,
+		"plain": "apps: {rebuild: {image: 'x:1'}}\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "Pulumi."+name+".yaml"), []byte(text), 0o600))
 	}
@@ -32,7 +33,8 @@ func runImages(t *testing.T, mode, stack, code string) (result outcome, output s
 func TestTheWorkflowsImagesAreThoseOfTheirStacks(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ mode, stack, calls, output string }{
-		{"try", "", "make .tools/bin/stack|stack image -all -mode try -stack dev|make .tools/bin/stack|stack image -all -mode try -stack prod", ""},
+		{"try", "", "make .tools/bin/stack|stack image -all -mode try -stack dev|make .tools/bin/stack|" +
+			"stack image -all -mode try -stack prod", ""},
 		{"try", "dev", "make .tools/bin/stack|stack image -all -mode try -stack dev", ""},
 		{"tool", "prod", "make .tools/bin/stack", ""},
 		{"take", "dev", "stack image -all -mode take -stack dev", ""},

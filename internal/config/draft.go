@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Draft is what the sections of a stack's file say, with the defaults and without the rules. What could not be decoded is a default or zero: Read says
-// what is wrong. It serves what completes the settings, and so finds them incomplete.
+// Draft is what the sections of a stack's file say, with the defaults and without the rules. What could not be decoded is a default or
+// zero: Read says what is wrong. It serves what completes the settings, and so finds them incomplete.
 func Draft(values map[string]string) *Config {
 	c, r := Defaults(), &report{given: map[string]bool{}}
 	for name, section := range c.sections() {

@@ -21,12 +21,13 @@ func imageCommand(ctx context.Context, project string, args []string) (code int,
 	stack := flags.String("stack", "dev", "stack to build for")
 	name := flags.String("name", "", "app whose image is built, or capture")
 	all := flags.Bool("all", false, "each app with build and without image, as the workflows do")
-	mode := flags.String("mode", string(image.Push), "push; try: builds and tries only; take: writes what the registry has")
+	mode := flags.String("mode", string(image.Push),
+		"push; try: builds and tries only; take: writes what the registry has; fill: fills the caches")
 	_ = flags.Parse(args) // ends the process
-	if known := []image.Mode{image.Push, image.Try, image.Take}; !slices.Contains(known, image.Mode(*mode)) {
+	if known := []image.Mode{image.Push, image.Try, image.Take, image.Fill}; !slices.Contains(known, image.Mode(*mode)) {
 		return 1, fmt.Errorf("found the mode %q; allowed: %v", *mode, known)
 	}
-	if (*name == "") != *all {
+	if (*name == "") != (*all || image.Mode(*mode) == image.Fill) {
 		return 1, errors.New("found no app: name one, as in make image NAME=backend STACK=dev")
 	}
 	again, err := image.Run(ctx, image.Options{

@@ -33,7 +33,7 @@ func (w *work) complete(ctx context.Context, p part, i inspected) (lines []setti
 	if command != nil {
 		p.app.Command = command
 		add("command", command, "image")
-	} else if own := slices.Concat(i.Config.Entrypoint, i.Config.Cmd); len(own) > 0 && len(p.app.Args) == 0 && !slices.Equal(own, p.app.Command) {
+	} else if own := slices.Concat(i.Config.Entrypoint, i.Config.Cmd); len(p.app.Args) == 0 && !slices.Equal(own, p.app.Command) {
 		w.say("%s: starts with command: %s, and not with the image's own, %s.", p.name, flow(p.app.Command), flow(own))
 	}
 	if p.app.User == 0 {
@@ -130,7 +130,7 @@ func (p part) port(i inspected) (int, error) {
 	_, checked, has := p.app.Checked()
 	switch {
 	case has && len(exposed) > 0 && !slices.Contains(exposed, checked):
-		return 0, fmt.Errorf("the port is %d in the entry, and the image's EXPOSE has %s; allowed: the same; correct one of the two", checked, list)
+		return 0, fmt.Errorf("the port is %d in the entry, and the image's EXPOSE has %s; allowed: the same; correct one of them", checked, list)
 	case has || len(exposed) == 0:
 		return 0, nil
 	case len(exposed) > 1:

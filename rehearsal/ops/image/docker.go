@@ -61,8 +61,8 @@ func (w *work) build(ctx context.Context, b config.Build, local string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"buildx", "build", "--load", "--provenance=false", "--platform", w.platform, "--file", filepath.Join(b.Dir, b.Dockerfile),
-		"--label", "org.opencontainers.image.revision=" + strings.TrimSpace(commit), "--tag", local}
+	args := []string{"buildx", "build", "--load", "--provenance=false", "--platform", w.platform,
+		"--file", filepath.Join(b.Dir, b.Dockerfile), "--label", "org.opencontainers.image.revision=" + strings.TrimSpace(commit), "--tag", local}
 	if b.Target != "" {
 		args = append(args, "--target", b.Target)
 	}
@@ -73,7 +73,8 @@ func (w *work) build(ctx context.Context, b config.Build, local string) error {
 	_, err = w.run(ctx, call{show: true}, "docker", append(args, b.Dir)...)
 	if said(err, "exec format error") {
 		// https://docs.docker.com/build/building/multi-platform/#install-qemu-manually
-		return fmt.Errorf("%w\nThis machine runs no programs of %s: docker run --privileged --rm tonistiigi/binfmt --install all", err, w.platform)
+		return fmt.Errorf("%w\nThis machine runs no programs of %s: docker run --privileged --rm tonistiigi/binfmt --install all", err,
+			w.platform)
 	}
 	return err
 }

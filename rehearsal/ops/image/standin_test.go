@@ -227,7 +227,8 @@ func aStack(t *testing.T, apps string, change func(w *world)) *stack {
 		t.Setenv(name, value)
 	}
 	w := world{
-		Fail: map[string]string{}, Files: map[string]string{"/etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:1234:1234::/:\n", "/bin/sh": "", "/usr/bin/mkfifo": ""},
+		Fail:   map[string]string{},
+		Files:  map[string]string{"/etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:1234:1234::/:\n", "/bin/sh": "", "/usr/bin/mkfifo": ""},
 		States: []string{`{"Running": true}`}, Address: answering(t), Tags: map[string]string{}, MediaType: manifest, Pushed: digestA,
 	}
 	w.Image = inspected{Architecture: "amd64", Os: "linux"}

@@ -12,7 +12,7 @@ for file in Pulumi.${STACK:-*}.yaml; do
     esac
     [ "$1" != tool ] || continue
     stack=${file#Pulumi.} code=0
-    PATH=$PATH:$PWD/.tools/bin stack image -all -mode "$1" -stack "${stack%.yaml}" | tee -a "$GITHUB_STEP_SUMMARY" || code=$?
+    PATH=$PATH:.tools/bin stack image -all -mode "$1" -stack "${stack%.yaml}" | tee -a "$GITHUB_STEP_SUMMARY" || code=$?
     case $code in
     0) ;;
     3) again=true ;; # A repository is made by the first update that knows of its app.

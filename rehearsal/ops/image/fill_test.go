@@ -38,7 +38,7 @@ func TestTheCachesAreFilled(t *testing.T) {
 	w.Fail["docker pull"] = "Error response from daemon: repository does not exist or may require authorization"
 	w.save(s.world)
 	_, _, err = s.run()
-	require.ErrorContains(t, err, "the rule of the cache has to be there: pulumi up --stack dev makes it first")
+	require.ErrorContains(t, err, "the rule of the cache has to be there first: pulumi up --stack dev")
 
 	s = filling(t, "alma: 'public.ecr.aws/docker/library/almalinux:9'")
 	_, calls, err = s.run()

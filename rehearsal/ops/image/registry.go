@@ -89,8 +89,7 @@ func (w *work) digest(ctx context.Context, r repository, tag string) (string, er
 	}
 	if slices.Contains(indices, images[0].MediaType) {
 		return "", fmt.Errorf("%s:%s: found an index of several manifests; allowed: one manifest, as docker buildx build --provenance=false "+
-			"makes it; delete it with: aws ecr batch-delete-image --region %s --repository-name %s --image-ids imageTag=%s", r.Name, tag,
-			w.settings.Region, r.Name, tag)
+			"makes it; delete that image in ECR, and push it anew", r.Name, tag)
 	}
 	return images[0].Digest, nil
 }

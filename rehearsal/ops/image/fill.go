@@ -31,8 +31,8 @@ func (w *work) fill(ctx context.Context) error {
 		}
 	}
 	if len(cached) == 0 {
-		return fmt.Errorf("%s: found no image that comes by a cache; allowed: images in ACCOUNT.dkr.ecr.%s.amazonaws.com/%s/CACHE, as the output "+
-			"caches has them: pulumi stack output caches --stack %s", w.name, w.settings.Region, w.settings.Cluster.Name, w.Stack)
+		return fmt.Errorf("%s: found no image that comes by a cache; allowed: images in ACCOUNT.dkr.ecr.%s.amazonaws.com/%s/CACHE, as the "+
+			"output caches has them: pulumi stack output caches --stack %s", w.name, w.settings.Region, w.settings.Cluster.Name, w.Stack)
 	}
 	if err := w.findDocker(ctx); err != nil {
 		return err

@@ -42,6 +42,6 @@ func TestTheCachesAreFilled(t *testing.T) {
 
 	s = filling(t, "alma: 'public.ecr.aws/docker/library/almalinux:9'")
 	_, calls, err = s.run()
-	require.ErrorContains(t, err, "found no image that comes by a cache; allowed: images in ACCOUNT.dkr.ecr.us-east-1.amazonaws.com/mine/CACHE")
+	require.ErrorContains(t, err, "that comes by a cache; allowed: images in ACCOUNT.dkr.ecr.us-east-1.amazonaws.com/mine/CACHE")
 	assert.Empty(t, calls)
 }

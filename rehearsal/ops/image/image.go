@@ -219,6 +219,12 @@ func (w *work) one(ctx context.Context, p part) error {
 		_, err := w.make(ctx, p, local)
 		return err
 	}
+	// Before anything is begun: what cannot be written is not pushed.
+	line := p.at
+	line.value = local
+	if _, err := edit(w.file, line); err != nil {
+		return fmt.Errorf("%s: %w", w.name, err)
+	}
 	r, err := w.repository(ctx, p.name)
 	if err != nil {
 		return err

@@ -232,6 +232,9 @@ func TestMistakesAreSaid(t *testing.T) {
 		"both architectures": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", strings.Replace(start, "      one:", "      two: {amiType: AL2023_ARM_64_STANDARD}\n      one:", 1)+backend)
 		}, want: []string{"found node groups of amd64 and arm64 without taints", "NO_SCHEDULE"}},
+		"a file that cannot be edited": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", start+backend+"        image: >-\n          a\n          b\n")
+		}, want: []string{"Pulumi.dev.yaml: config.expense:workloads.apps.backend.image: cannot be set", "write by hand: image: mine/backend:"}},
 		"no stack": {prepare: func(s *stack) { s.options.Stack = "none" }, want: []string{"found no file Pulumi.none.yaml"}},
 		"no region": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", strings.Replace(start, "  aws:region: us-east-1\n", "", 1)+backend)

@@ -21,7 +21,7 @@ func TestAnImageIsBuiltTriedPushedAndWritten(t *testing.T) {
 	file, calls, err := s.run()
 	require.NoError(t, err)
 	remote, local := host+"/mine/backend:"+tag, "mine/backend:"+tag
-	ecr := " --region us-east-1 --output json --no-cli-pager as AKIDSTACK"
+	ecr := " --region us-east-1 --output json as AKIDSTACK"
 	images := "aws ecr describe-images --registry-id 111122223333 --repository-name mine/backend --image-ids imageTag=" + tag + ecr
 	var kept []string
 	for _, call := range calls { // The container's own are in the trial's tests.

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +26,6 @@ func (r repository) host() string {
 type pushed struct {
 	Digest    string   `json:"imageDigest"`
 	Tags      []string `json:"imageTags"`
-	PushedAt  string   `json:"imagePushedAt"`
 	MediaType string   `json:"imageManifestMediaType"`
 }
 
@@ -40,7 +38,7 @@ func (w *work) ecr(ctx context.Context, answer any, args ...string) error {
 		}
 		w.aws = env
 	}
-	args = append([]string{"ecr"}, append(args, "--region", w.settings.Region, "--output", "json", "--no-cli-pager")...)
+	args = append([]string{"ecr"}, append(args, "--region", w.settings.Region, "--output", "json")...)
 	out, err := w.run(ctx, call{env: w.aws}, "aws", args...)
 	if err != nil {
 		return err
@@ -96,11 +94,12 @@ func (w *work) digest(ctx context.Context, r repository, tag string) (string, er
 
 // newest is the image that was pushed last, of those with a tag.
 func (w *work) newest(ctx context.Context, r repository) (tag, digest string, err error) {
-	images, err := w.images(ctx, r, "--filter", "tagStatus=TAGGED")
+	// The CLI sorts: it prints times as text or as numbers, as its version and its configuration want.
+	images, err := w.images(ctx, r, "--filter", "tagStatus=TAGGED", "--query", "{imageDetails: sort_by(imageDetails, &imagePushedAt)}")
 	if err != nil || len(images) == 0 {
 		return "", "", err
 	}
-	last := slices.MaxFunc(images, func(a, b pushed) int { return cmp.Compare(a.PushedAt, b.PushedAt) })
+	last := images[len(images)-1]
 	if len(last.Tags) == 0 || !imageDigest.MatchString(last.Digest) {
 		return "", "", fmt.Errorf("%s: found an image without a tag, or a digest that is none", r.Name)
 	}

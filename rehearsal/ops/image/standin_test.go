@@ -165,6 +165,9 @@ func (w *world) aws(args []string) int {
 			return refuse("ImageNotFoundException", "DescribeImages", "The image with imageId {imageDigest:'null', imageTag:'x'} does not exist "+
 				"within the repository with name 'mine/backend' in the registry with id '111122223333'")
 		}
+		slices.SortFunc(details, func(a, b detail) int {
+			return strings.Compare(a["imagePushedAt"].(string), b["imagePushedAt"].(string))
+		})
 		data, _ := json.Marshal(map[string]any{"imageDetails": details})
 		fmt.Println(string(data))
 	default:

@@ -22,6 +22,7 @@ func TestTheEnvironmentHasTheseCredentialsOnly(t *testing.T) {
 	env, err := Environment(t.Context(), provide(""))
 	require.NoError(t, err)
 	assert.Contains(t, env, "KEPT=yes")
+	assert.Contains(t, env, "AWS_PAGER=")
 	assert.Contains(t, env, "AWS_ACCESS_KEY_ID=AKIDSTACK")
 	assert.Contains(t, env, "AWS_SECRET_ACCESS_KEY=s")
 	for _, not := range []string{"AWS_ACCESS_KEY_ID=AKIDENV", "AWS_SECRET_ACCESS_KEY=other", "AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work"} {

@@ -39,8 +39,8 @@ func TestTheAWSCLIIsUnderstood(t *testing.T) {
 		case call == "GetAuthorizationToken":
 			fmt.Fprintf(w, `{"authorizationData": [{"authorizationToken": %q}]}`, base64.StdEncoding.EncodeToString([]byte("AWS:the-password")))
 		case call == "DescribeRepositories" && strings.Contains(string(body), `"mine/backend"`):
-			fmt.Fprintf(w, `{"repositories": [{"registryId": "111122223333", "repositoryName": "mine/backend", "repositoryUri": "%s/mine/backend"}]}`,
-				host)
+			fmt.Fprintf(w, `{"repositories": [{"registryId": "111122223333", "repositoryName": "mine/backend", `+
+				`"repositoryUri": "%s/mine/backend"}]}`, host)
 		case call == "DescribeRepositories":
 			refuse("RepositoryNotFoundException")
 		case strings.Contains(string(body), `"there"`):

@@ -36,12 +36,12 @@ func (w *work) findDocker(ctx context.Context) error {
 // tag names what an image is built of: git's hash of the folder, and a hash of all else that the build is told. The same gets the same
 // tag, also in a shallow clone of another commit.
 func (w *work) tag(ctx context.Context, b config.Build) (string, error) {
-	folder := "./" + strings.TrimPrefix(filepath.ToSlash(filepath.Clean(b.Dir)), "./")
-	tree, err := w.run(ctx, call{}, "git", "rev-parse", "--verify", "HEAD:"+folder)
+	// In the folder: it may be of another repository.
+	tree, err := w.run(ctx, call{}, "git", "-C", b.Dir, "rev-parse", "--verify", "HEAD:./")
 	if err != nil {
 		return "", fmt.Errorf("%s is not in git's last commit, whose content names the image: commit it first: %w", b.Dir, err)
 	}
-	changed, err := w.run(ctx, call{}, "git", "status", "--porcelain", "--", folder)
+	changed, err := w.run(ctx, call{}, "git", "-C", b.Dir, "status", "--porcelain", "--", ".")
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +57,7 @@ func (w *work) tag(ctx context.Context, b config.Build) (string, error) {
 // build builds for the nodes. Provenance would make an index of two manifests, and a lifecycle policy counts each
 // (https://docs.docker.com/build/metadata/attestations/; https://github.com/aws/containers-roadmap/issues/1596).
 func (w *work) build(ctx context.Context, b config.Build, local string) error {
-	commit, err := w.run(ctx, call{}, "git", "rev-parse", "HEAD")
+	commit, err := w.run(ctx, call{}, "git", "-C", b.Dir, "rev-parse", "HEAD")
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,23 @@ func TestATagNamesAllThatTheImageIsBuiltOf(t *testing.T) {
 	assert.Equal(t, aStack(t, backend, nil).tag(), aStack(t, backend, nil).tag(), "of two clones")
 }
 
+// The folder may be another repository's, beside this one.
+func TestAFolderMayBeOfAnotherRepository(t *testing.T) {
+	s := aStack(t, strings.Replace(backend, "images/backend", "../other/app", 1), nil)
+	own := s.folder
+	s.folder = filepath.Join(filepath.Dir(own), "other")
+	s.write("app/Dockerfile", "FROM scratch\n")
+	s.git("init", "--quiet")
+	s.git("add", "--all")
+	s.git("commit", "--quiet", "--message", "Other")
+	tree, commit := s.git("rev-parse", "HEAD:app"), s.git("rev-parse", "HEAD")
+	s.folder = own
+	file, calls, err := s.run()
+	require.NoError(t, err)
+	assert.Contains(t, file, "/mine/backend:"+tree[:12]+"-")
+	assert.Contains(t, strings.Join(calls, "\n"), "image.revision="+commit)
+}
+
 // A tag that is there, in an entry that lacks the rest: the image is looked at where it is.
 func TestAnImageThatIsThereCompletesAnEntry(t *testing.T) {
 	s := aStack(t, backend, nil)

@@ -132,6 +132,13 @@ leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, w
 faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for one to two hours; goes on where it ended: ONLY=up/killed.
 	@GOGC=400 .tools/bin/stack faults -only "$(ONLY)"
 
+# How many apps the stack has.
+APPS ?= 1,10,100,1000
+.PHONY: bench
+bench: tools .tools/bin/stack ## Measures the program, previews and `pulumi up` with 1 to 1,000 apps: APPS=10,100.
+	go test -run=NONE -bench=Apps -benchmem ./tests
+	@.tools/bin/stack bench -apps "$(APPS)"
+
 .PHONY: .tools/bin/stack
 .tools/bin/stack:
 	@cd rehearsal && GOGC=400 go build -ldflags=-w -o ../$@ ./cmd

@@ -33,6 +33,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"image":        imageCommand,
 	"leftovers":    leftoversCommand,
 	"aws-rules":    rulesCommand,
+	"bench":        benchCommand,
 }
 
 func main() {

@@ -82,8 +82,8 @@ func (s *sight) pod(p corev1.Pod) finding {
 
 // pulls are the reasons of an image that does not come, see pkg/kubelet/images/types.go of Kubernetes and
 // https://github.com/kubernetes/cri-api/blob/v0.35.4/pkg/errors/errors.go.
-var pulls = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull", "RegistryUnavailable",
-	"SignatureValidationFailed"}
+var pulls = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull",
+	"RegistryUnavailable", "SignatureValidationFailed"}
 
 func (s *sight) container(p corev1.Pod, spec corev1.Container, status corev1.ContainerStatus) (finding, bool) {
 	waiting := status.State.Waiting

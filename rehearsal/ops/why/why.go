@@ -208,7 +208,9 @@ func (s *sight) event(object types.UID, reason, part string) (string, bool) {
 }
 
 func isTrue(p corev1.Pod, kind corev1.PodConditionType) bool {
-	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == kind && c.Status == corev1.ConditionTrue })
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == kind && c.Status == corev1.ConditionTrue
+	})
 }
 
 // words is a text of others as a part of one line: without control characters, its lines joined, and cut.

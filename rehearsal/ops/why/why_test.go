@@ -78,7 +78,8 @@ func unscheduled() corev1.Pod {
 	p := pod("p", "set-2", corev1.ContainerStatus{})
 	p.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
-		Message: "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.",
+		Message: "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found for " +
+			"incoming pod.",
 	}}}
 	return p
 }
@@ -94,8 +95,8 @@ func TestEachReasonHasItsLine(t *testing.T) {
 		"the image is not there": {rollout(pod("p", "set-2", waiting("ErrImagePull", pull+"registry/backend@sha256:1: not found"))),
 			"0 of 2 new pods are ready: cannot pull registry/backend@sha256:1: " + pull + "registry/backend@sha256:1: not found; push it, as with " +
 				"`make image`, or go back to a digest that the registry has"},
-		"the image is of another architecture": {rollout(pod("p", "set-2", waiting("ImagePullBackOff", `Back-off pulling image "x": ErrImagePull: `+
-			pull+"no match for platform in manifest sha256:1: not found"))),
+		"the image is of another architecture": {rollout(pod("p", "set-2", waiting("ImagePullBackOff", `Back-off pulling image "x": `+
+			"ErrImagePull: "+pull+"no match for platform in manifest sha256:1: not found"))),
 			"the image is for another architecture than the nodes'"},
 		"a registry's rate": {rollout(pod("p", "set-2", waiting("ErrImagePull", pull+"429 Too Many Requests"))), "cluster.registry"},
 		"no such key of a secret": {rollout(pod("p", "set-2", waiting("CreateContainerConfigError", `couldn't find key X in Secret project/s`))),
@@ -111,8 +112,8 @@ func TestEachReasonHasItsLine(t *testing.T) {
 			s.events = []corev1.Event{event("p", "Unhealthy", "Startup probe failed: "+refused),
 				event("p", "Killing", "Container backend failed startup probe, will be restarted")}
 			return s
-		}(), "nobody listens on its port 8080: Startup probe failed: " + refused + "; it has to listen on all addresses, not on 127.0.0.1, and on " +
-			"the port that the variable PORT has"},
+		}(), "nobody listens on its port 8080: Startup probe failed: " + refused + "; it has to listen on all addresses, not on 127.0.0.1, " +
+			"and on the port that the variable PORT has"},
 		"not ready": {func() *sight {
 			s := rollout(pod("p", "set-2", runs()))
 			s.events = []corev1.Event{event("p", "Unhealthy", "Readiness probe failed: first"),
@@ -140,10 +141,11 @@ func TestEachReasonHasItsLine(t *testing.T) {
 			s.events = []corev1.Event{event("p", "FailedMount", `MountVolume.SetUp failed for volume "secret" : secret "s" not found`)}
 			return s
 		}(), `waits for what its node has to prepare: MountVolume.SetUp failed for volume "secret" : secret "s" not found`},
-		"new":                       {rollout(pod("p", "set-2", waiting("ContainerCreating", ""))), "still starting; look again in a minute"},
-		"what ran tells more":       {rollout(unscheduled(), pod("q", "set-2", ended("Error", 3, "why"))), "exit code 3"},
-		"what ran tells more, too":  {rollout(pod("q", "set-2", ended("Error", 3, "why")), unscheduled()), "exit code 3"},
-		"what is ready is no cause": {rollout(ready(pod("q", "set-2", ended("Error", 3, "earlier"))), unscheduled()), "1 of 2 new pods are ready: no node"},
+		"new":                      {rollout(pod("p", "set-2", waiting("ContainerCreating", ""))), "still starting; look again in a minute"},
+		"what ran tells more":      {rollout(unscheduled(), pod("q", "set-2", ended("Error", 3, "why"))), "exit code 3"},
+		"what ran tells more, too": {rollout(pod("q", "set-2", ended("Error", 3, "why")), unscheduled()), "exit code 3"},
+		"what is ready is no cause": {rollout(ready(pod("q", "set-2", ended("Error", 3, "earlier"))), unscheduled()),
+			"1 of 2 new pods are ready: no node"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines := c.sight.lines()
@@ -165,7 +167,8 @@ func ready(p corev1.Pod) corev1.Pod {
 func TestWhatIsUpHasNoLine(t *testing.T) {
 	s := rollout(ready(pod("p", "set-2", runs())), ready(pod("q", "set-2", runs())))
 	s.deployments[0].Status = appsv1.DeploymentStatus{UpdatedReplicas: 2, Replicas: 2, AvailableReplicas: 2}
-	s.jobs = []batchv1.Job{{Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}}}}
+	complete := batchv1.JobCondition{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}
+	s.jobs = []batchv1.Job{{Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{complete}}}}
 	bare := ready(pod("bare", "", runs()))
 	s.pods = append(s.pods, bare)
 	assert.Empty(t, s.lines())

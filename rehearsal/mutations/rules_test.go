@@ -29,6 +29,41 @@ import (
 // document is a stack's settings, as the stack's file has them.
 type document map[string]any
 
+const (
+	ownRegistryHost = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
+	someDigest      = "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+)
+
+// everyApp is two apps that have all words between them.
+func everyApp() map[string]any {
+	return map[string]any{
+		"backend": map[string]any{
+			"build": map[string]any{
+				"dir": "images/backend", "dockerfile": "Dockerfile", "target": "final", "args": map[string]any{"VERSION": "1"},
+			},
+			"image": ownRegistryHost + "/expense/backend@" + someDigest, "command": []any{"/app/server"}, "args": []any{"-v"}, "port": 8080,
+			"user": 1000, "env": map[string]any{"URL": "https://$(TOKEN)@example.com"},
+			"files":    map[string]any{"/etc/app.yaml": map[string]any{"content": "a"}},
+			"writable": []any{map[string]any{"path": "/var/cache/app", "sizeMiB": 64}},
+			"secrets":  map[string]any{"TOKEN": "env", "tls.key": "file"}, "replicas": map[string]any{"min": 2, "max": 4, "cpu": 60},
+			"resources": map[string]any{"cpu": "100m", "memory": "128Mi", "memoryLimit": "256Mi"},
+			"health":    map[string]any{"path": "/healthz", "start": "2m"}, "graceSeconds": 30, "release": []any{"/app/server", "migrate"},
+			"inbound": []any{"web", "mailer"}, "outbound": []any{map[string]any{"cidr": "10.9.0.0/16", "ports": []any{5432}}},
+			"public": map[string]any{
+				"certificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/0a", "from": []any{"203.0.113.0/24"},
+			},
+			"logs": map[string]any{"from": "output", "fields": map[string]any{"order_id": "keyword"}, "capture": "static"},
+			"iam":  []any{map[string]any{"actions": []any{"s3:GetObject"}, "resources": []any{"arn:aws:s3:::bucket/*"}}},
+		},
+		"mailer": map[string]any{
+			"image": ownRegistryHost + "/mailer@" + someDigest, "user": 1000, "ports": map[string]any{"http": 8080, "metrics": 9090},
+			"health": map[string]any{"grpc": true}, "outbound": []any{map[string]any{"internet": true, "ports": []any{443}}},
+			"public": map[string]any{"plain": true, "from": []any{"0.0.0.0/0"}},
+			"logs":   map[string]any{"dir": "/var/log/app", "files": []any{"app.log"}},
+		},
+	}
+}
+
 // everything is a stack in which each setting is set.
 func everything(t testing.TB) document {
 	d := document{
@@ -57,12 +92,12 @@ func everything(t testing.TB) document {
 			"images": map[string]any{"nginx": "public.ecr.aws/docker/library/nginx:1.30.5", "alma": "public.ecr.aws/docker/library/almalinux:9.7"},
 			"web": map[string]any{"minReplicas": 2, "maxReplicas": 6, "targetCpuPercent": 60, "public": true,
 				"settings": map[string]any{"GREETING": "hello"}},
-			"quota": map[string]any{"pods": 40, "cpu": 8, "memoryGiB": 24, "storageGiB": 20},
+			"quota": map[string]any{"pods": 40, "cpu": 8, "memoryGiB": 24, "storageGiB": 20}, "apps": everyApp(),
 		},
 		"expense:logging": map[string]any{
 			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "dataStream": "project-logs",
-			"image":  "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
-			"fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"},
+			"image":        "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
+			"captureImage": ownRegistryHost + "/expense/capture@" + someDigest, "fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"},
 			"dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
 			"alarms":     map[string]any{"email": "ops@example.com"},
 			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
@@ -71,36 +106,45 @@ func everything(t testing.TB) document {
 				"masterInstanceType": "m7g.medium.search", "iops": 3000, "throughputMiB": 125, "protect": true, "auditLogs": true,
 			},
 		},
+		"expense:secrets": map[string]any{"backend": map[string]any{"TOKEN": "s", "tls.key": "s"}},
 	}
 	return d.clone()
 }
 
-// A setting that everything lacks would not be tried.
+// A setting that everything lacks would not be tried. Of the entries of a map or a list, one has it.
 func TestEverythingHasEachSetting(t *testing.T) {
 	visited := 0
-	var look func(path string, typ reflect.Type, v any)
-	look = func(path string, typ reflect.Type, v any) {
+	var look func(path string, typ reflect.Type, values []any)
+	look = func(path string, typ reflect.Type, values []any) {
+		var below []any
 		switch typ.Kind() {
 		case reflect.Struct:
 			for i := range typ.NumField() {
 				field := typ.Field(i)
 				name := field.Tag.Get("json")
-				if path == "expense:logging.alarms" && name == "topicArn" {
-					continue // in place of an address, see shapes
+				if path == "expense:logging.alarms" && name == "topicArn" || name == "source" {
+					continue // in place of an address, see shapes, and of a file's content
 				}
-				entry, there := v.(map[string]any)[name]
-				if assert.True(t, there, "%s.%s is not set", path, name) {
-					look(path+"."+name, field.Type, entry)
+				var set []any
+				for _, value := range values {
+					if entry, there := value.(map[string]any)[name]; there {
+						set = append(set, entry)
+					}
+				}
+				if assert.NotEmpty(t, set, "%s.%s is not set", path, name) {
+					look(path+"."+name, field.Type, set)
 				}
 			}
 		case reflect.Map:
-			for name, entry := range v.(map[string]any) {
-				look(path+"."+name, typ.Elem(), entry)
+			for _, value := range values {
+				below = slices.AppendSeq(below, maps.Values(value.(map[string]any)))
 			}
+			look(path+".*", typ.Elem(), below)
 		case reflect.Slice:
-			for _, item := range v.([]any) {
-				look(path, typ.Elem(), item)
+			for _, value := range values {
+				below = append(below, value.([]any)...)
 			}
+			look(path, typ.Elem(), below)
 		default:
 			visited++
 		}
@@ -110,9 +154,10 @@ func TestEverythingHasEachSetting(t *testing.T) {
 		"iam": reflect.TypeFor[config.IAM](), "network": reflect.TypeFor[config.Network](), "cluster": reflect.TypeFor[config.Cluster](),
 		"workloads": reflect.TypeFor[config.Workloads](), "logging": reflect.TypeFor[config.Logging](),
 	} {
-		look("expense:"+section, typ, d["expense:"+section])
+		look("expense:"+section, typ, []any{d["expense:"+section]})
 	}
-	assert.Greater(t, visited, 60)
+	assert.Greater(t, visited, 100)
+	assert.True(t, d.accepts())
 }
 
 func (d document) clone() document {
@@ -150,7 +195,9 @@ func (d document) accepts() bool {
 	return pulumi.RunErr(func(ctx *pulumi.Context) error {
 		_, err := config.Load(ctx)
 		return err
-	}, pulumi.WithMocks("expense", "dev", &cloud{}), func(info *pulumi.RunInfo) { info.Config = values }) == nil
+	}, pulumi.WithMocks("expense", "dev", &cloud{}), func(info *pulumi.RunInfo) {
+		info.Config, info.ConfigSecretKeys = values, []string{"expense:secrets"}
+	}) == nil
 }
 
 // leaf is one value in a document, or the key of a map whose keys the user chooses.
@@ -167,7 +214,7 @@ func (l leaf) String() string {
 }
 
 // named are the maps whose keys the user chooses freely.
-var named = []string{"nodeGroups", "labels", "settings", "fields", "indexedFields"}
+var named = []string{"nodeGroups", "labels", "settings", "fields", "indexedFields", "apps"}
 
 func (d document) leaves() []leaf {
 	var out []leaf
@@ -582,6 +629,8 @@ func noInternet(d document) document {
 	section("cluster")["autoscaler"] = map[string]any{"image": registry + "autoscaler:v1.35.0"}
 	section("workloads")["images"] = map[string]any{"nginx": registry + "nginx:1", "alma": registry + "alma:9"}
 	section("logging")["image"] = registry + "fluentd:1"
+	mailer := section("workloads")["apps"].(map[string]any)["mailer"].(map[string]any)
+	mailer["outbound"] = []any{map[string]any{"cidr": "10.9.0.0/16", "ports": []any{443}}}
 	section("logging")["dashboards"] = map[string]any{"enabled": true, "image": registry + "proxy:1"}
 	return d
 }
@@ -597,6 +646,10 @@ func in(d document, region string, zones ...any) document {
 	for _, list := range []string{"admins", "readers"} {
 		d["expense:cluster"].(map[string]any)[list] = []any{"arn:" + iampolicy.Partition(region) + ":iam::444455556666:role/" + list}
 	}
+	backend := d["expense:workloads"].(map[string]any)["apps"].(map[string]any)["backend"].(map[string]any)
+	backend["public"].(map[string]any)["certificateArn"] = "arn:" + iampolicy.Partition(region) + ":acm:" + region +
+		":111122223333:certificate/0a"
+	backend["iam"].([]any)[0].(map[string]any)["resources"] = []any{"arn:" + iampolicy.Partition(region) + ":s3:::bucket/*"}
 	return d
 }
 

@@ -269,6 +269,13 @@ func TestTheSettingsCountThePodsThatTheProgramRuns(t *testing.T) {
 	}
 }
 
+// amount is a number with a unit.
+func amount(t *testing.T, quantity any, unit string) float64 {
+	number, err := strconv.ParseFloat(strings.TrimSuffix(fmt.Sprint(quantity), unit), 64)
+	require.NoError(t, err, quantity)
+	return number
+}
+
 // The least quota that the settings allow holds every pod that the workloads may have at once, and one more.
 func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 	t.Parallel()
@@ -286,6 +293,31 @@ func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 			most += int(pods + math.Ceil(pods*float64(percent)/100))
 		}
 		assert.Greater(t, most, replicas+1)
+		cpu, memory := 50.0, 256.0 // one more, with the namespace's defaults
+		add := func(spec any, times float64) {
+			for _, kind := range []string{"containers", "initContainers"} {
+				for _, container := range list(at(spec, kind)) {
+					if kind == "initContainers" && container["restartPolicy"] != "Always" {
+						continue // it ends before the others start
+					}
+					cpu += times * amount(t, at(container, "resources.requests.cpu"), "m")
+					memory += times * amount(t, at(container, "resources.limits.memory"), "Mi")
+				}
+			}
+		}
+		for _, bare := range of(all, "kubernetes:core/v1:Pod") {
+			add(at(bare.Inputs, "spec"), 1)
+		}
+		add(at(one(t, all, "kubernetes:apps/v1:Deployment", "web").Inputs, "spec.template.spec"), float64(replicas)+math.Ceil(float64(replicas)/4))
+		for name, need := range map[string]int{"cpu": int(math.Ceil(cpu / 1000)), "memoryGiB": int(math.Ceil(memory / 1024))} {
+			set(t, settings, "expense:workloads.quota."+name, need)
+			_, err = run(t, "dev", settings)
+			require.NoError(t, err)
+			set(t, settings, "expense:workloads.quota."+name, need-1)
+			_, err = run(t, "dev", settings)
+			assert.ErrorContains(t, err, fmt.Sprintf("workloads.quota.%s: found %d; allowed: ", name, need-1))
+			set(t, settings, "expense:workloads.quota."+name, need)
+		}
 
 		set(t, settings, "expense:workloads.quota.pods", most)
 		_, err = run(t, "dev", settings)

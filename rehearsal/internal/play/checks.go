@@ -248,7 +248,7 @@ func podReady(pod corev1.Pod) bool {
 	})
 }
 
-// sidecars: fluentd runs beside every pod, reads the volume that the application writes, and alone has IAM's token.
+// sidecars: fluentd runs beside every pod but those of a release and of apps that say so, reads the volume that the application writes, and alone has IAM's token.
 func (c *checks) sidecars(ctx context.Context) (string, error) {
 	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -256,6 +256,10 @@ func (c *checks) sidecars(ctx context.Context) (string, error) {
 	}
 	logging := 0
 	for _, pod := range list.Items {
+		app, own := c.settings.Workloads.Apps[pod.Labels["app.kubernetes.io/name"]]
+		if own && app.Logs.From == config.LogsNone || pod.Labels["app.kubernetes.io/component"] == "release" {
+			continue
+		}
 		logging++
 		index := slices.IndexFunc(pod.Spec.InitContainers, func(container corev1.Container) bool { return container.Name == "fluentd" })
 		if index < 0 {

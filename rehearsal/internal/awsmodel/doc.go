@@ -25,7 +25,7 @@ var NotModelled = []struct{ Area, What string }{
 	{"IAM", "evaluation of policies while resources are made: only the trust and the managed policies that a service insists on are " +
 		"looked at; managed policies outside a short list are refused"},
 	{"IAM", "evaluation of policies for pods (Allowed, AssumeWithToken, AssumeByPodIdentity): AWS's managed policies, session " +
-		"policies, policy variables, condition keys outside trust policies, operators other than StringEquals; " +
+		"policies, policy variables, condition keys outside trust policies, operators other than StringEquals and StringLike; " +
 		"NotAction, NotResource, NotPrincipal and the conditions of statements that deny (they deny without); resource " +
 		"policies of anything but OpenSearch domains, and of VPC endpoints where pods and nodes call"},
 	{"IAM", "what a change of an existing role or policy needs to spread, and policies attached seconds ago; the delays of new roles " +

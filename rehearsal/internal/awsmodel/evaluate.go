@@ -176,7 +176,11 @@ func (s statement) holds(request map[string]string) bool {
 	for operator, conditions := range s.Condition {
 		for key, allowed := range conditions {
 			value, present := request[key]
-			if !present || operator != "StringEquals" || !slices.Contains(allowed, value) {
+			// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+			fits := present && slices.ContainsFunc(allowed, func(pattern string) bool {
+				return operator == "StringEquals" && pattern == value || operator == "StringLike" && like(pattern, value)
+			})
+			if !fits {
 				return false
 			}
 		}

@@ -145,12 +145,19 @@ func TestATokenOpensTheRoleThatNamesItsServiceAccount(t *testing.T) {
 		issuer := w.arn("oidc")[len("arn:aws:iam::111122223333:oidc-provider/"):]
 		i["assumeRolePolicy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},
 			"Action":"sts:AssumeRoleWithWebIdentity",
-			"Condition":{"StringEquals":{"%[2]s:aud":"sts.amazonaws.com","%[2]s:sub":"system:serviceaccount:project:fluentd"}}}]}`,
+			"Condition":{"StringEquals":{"%[2]s:aud":"sts.amazonaws.com","%[2]s:sub":"system:serviceaccount:project:fluentd"}}},
+			{"Effect":"Allow","Principal":{"Federated":%[1]q},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{
+			"StringEquals":{"%[2]s:aud":"sts.amazonaws.com"},"StringLike":{"%[2]s:sub":"system:serviceaccount:project:app-*"}}}]}`,
 			w.arn("oidc"), issuer)
 	}})
 	require.NoError(t, err, at)
 	right := Token{Cluster: "expense", Namespace: "project", ServiceAccount: "fluentd", Audience: "sts.amazonaws.com"}
 	assert.NoError(t, w.m.AssumeWithToken(w.arn("writer"), right))
+	for account, trusted := range map[string]bool{"app-backend": true, "app-": true, "app": false, "an-app-x": false} {
+		token := right
+		token.ServiceAccount = account
+		assert.Equal(t, trusted, w.m.AssumeWithToken(w.arn("writer"), token) == nil, account)
+	}
 	for want, wrong := range map[string]Token{
 		"does not exist":                {"other", "project", "fluentd", "sts.amazonaws.com"},
 		"Incorrect token audience":      {"expense", "project", "fluentd", "pods.eks.amazonaws.com"},

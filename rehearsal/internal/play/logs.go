@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -416,8 +417,8 @@ func environment(container *corev1.Container, name string) string {
 // link is one step of a line's way, with what allows it.
 type link struct{ step, by string }
 
-// linePath prints the way of one line of the first pod that logs, as the registered resources allow it. A step that nothing allows is an
-// error.
+// linePath prints the way of one line of web, and of each app that logs, as the registered resources allow it. A step that nothing allows
+// is an error.
 func (c *checks) linePath(ctx context.Context) (string, error) {
 	_, document, err := c.setup(ctx)
 	if err != nil {
@@ -427,29 +428,50 @@ func (c *checks) linePath(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	index := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Labels["app.kubernetes.io/name"] == "web" })
-	pod := &pods[max(0, index)]
 	policies, err := c.client.NetworkingV1().NetworkPolicies(c.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return "", err
 	}
-	var links []link
+	workloads := []string{"web"}
+	for _, name := range slices.Sorted(maps.Keys(c.settings.Workloads.Apps)) {
+		if app := c.settings.Workloads.Apps[name]; app.Image != "" && app.Logs.From != config.LogsNone {
+			workloads = append(workloads, name)
+		}
+	}
+	steps := 0
+	for _, name := range workloads {
+		i := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Labels["app.kubernetes.io/name"] == name })
+		if i < 0 {
+			return "", fmt.Errorf("found no pod of %s with a sidecar", name)
+		}
+		links, err := c.links(ctx, &pods[i], policies.Items, document)
+		writeLinks(c.stage.Out, links)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		steps += len(links)
+	}
+	return fmt.Sprintf("%d steps of %s, see above", steps, strings.Join(workloads, ", ")), nil
+}
+
+// links are the steps of a line of a pod, up to the first that nothing allows.
+func (c *checks) links(
+	ctx context.Context, pod *corev1.Pod, policies []networkingv1.NetworkPolicy, document setupDocument,
+) (links []link, err error) {
 	for _, part := range []func() ([]link, error){
 		func() ([]link, error) { return inPod(pod) },
 		func() ([]link, error) { return c.identity(pod) },
-		func() ([]link, error) { return c.network(pod, policies.Items, document) },
+		func() ([]link, error) { return c.network(pod, policies, document) },
 		func() ([]link, error) { return c.inDomain(pod, document) },
 		func() ([]link, error) { return c.found(ctx, pod, document) },
 	} {
 		more, err := part()
 		links = append(links, more...)
 		if err != nil {
-			writeLinks(c.stage.Out, links)
-			return "", err
+			return links, err
 		}
 	}
-	writeLinks(c.stage.Out, links)
-	return fmt.Sprintf("%d steps, see above", len(links)), nil
+	return links, nil
 }
 
 // writeLinks writes each step with what allows it below.

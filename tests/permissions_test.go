@@ -90,8 +90,7 @@ type table struct {
 		Source                       string
 		Read, Create, Update, Delete calls
 	}
-	State           struct{ Read, Write calls }
-	Images          calls
+	State, Images   struct{ Read, Write calls }
 	Refused, Beyond []struct {
 		Role, Sentence string
 		Calls          calls
@@ -246,7 +245,8 @@ func (rows table) ask(t *testing.T, about, role string, list calls) (out []quest
 
 // needed are the rows of all that the program does, with whether the role of previews does it.
 func (rows table) needed() (read, write map[string]calls) {
-	read, write = map[string]calls{"state": rows.State.Read}, map[string]calls{"state": rows.State.Write, "images": rows.Images}
+	read = map[string]calls{"state": rows.State.Read, "images": rows.Images.Read}
+	write = map[string]calls{"state": rows.State.Write, "images": rows.Images.Write}
 	for typ, n := range rows.Types {
 		read[typ+", read"] = n.Read
 		for operation, list := range map[string]calls{"create": n.Create, "update": n.Update, "delete": n.Delete} {

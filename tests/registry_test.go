@@ -17,7 +17,7 @@ func TestARepositoryKeepsItsImages(t *testing.T) {
 		registry := ownRegistry()["expense:cluster.registry"].(map[string]any)
 		registry["deleteImages"] = deletable
 		set(t, settings, "expense:cluster.registry", registry)
-		set(t, settings, "expense:workloads.apps", map[string]any{"backend": map[string]any{"build": map[string]any{"dir": "images/backend"}}})
+		set(t, settings, "expense:workloads.apps", map[string]any{"shop": map[string]any{"build": map[string]any{"dir": "images/shop"}}})
 		all, err := run(t, "dev", settings)
 		require.NoError(t, err)
 		var names []any
@@ -42,7 +42,7 @@ func TestARepositoryKeepsItsImages(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(policy.Inputs["policy"].(string)), &document))
 			assert.Equal(t, "[{1 {untagged sinceImagePushed days [] 1}} {2 {tagged imageCountMoreThan  [*] 20}}]", fmt.Sprint(document.Rules))
 		}
-		assert.ElementsMatch(t, []any{"expense/backend", "expense/capture", "expense/worker"}, names,
+		assert.ElementsMatch(t, []any{"expense/backend", "expense/capture", "expense/shop", "expense/worker"}, names,
 			"one for each image that is built, and the capture program's for apps")
 	}
 }

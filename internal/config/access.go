@@ -207,8 +207,8 @@ var (
 // dockerHub checks the secret of Docker Hub's rule, which is in the registry's account and region
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-creating-rule.html).
 func (r *report) dockerHub(at, arn string, c *Config) {
-	const allowed = "the ARN of a secret whose name begins with ecr-pullthroughcache/, such as " +
-		"arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+	const allowed = "the ARN of a secret whose name begins with ecr-pullthroughcache/, " +
+		"such as arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
 	if !r.match(at, arn, cacheSecretARN, 612, allowed) || !r.ownPartition(at, arn, c.Region) {
 		return
 	}

@@ -31,6 +31,7 @@ import (
 	"expense/rehearsal/internal/state"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 )
@@ -283,14 +284,14 @@ func (s *Stage) Configure(ctx context.Context) error {
 	for _, image := range s.images {
 		args = append(args, "--plaintext", image)
 	}
-	program, err := os.ReadFile(filepath.Join(s.project(), "Pulumi.yaml"))
+	program, err := workspace.LoadProject(filepath.Join(s.project(), "Pulumi.yaml"))
 	if err != nil {
 		return err
 	}
 	secrets := slices.Clone(s.secrets)
 	if !slices.ContainsFunc(secrets, secretOfWeb.MatchString) {
 		token := "expense:secrets.web.API_TOKEN"
-		if !strings.Contains(string(program), "\n  secrets:\n") {
+		if _, known := program.Config["secrets"]; !known {
 			token = "expense:webSecret.API_TOKEN" // the base of a preview may know only the former name
 		}
 		secrets = append(secrets, token)

@@ -54,7 +54,7 @@ func (e *examination) ownImages(ctx context.Context) {
 		has, err := e.platforms(ctx, i)
 		switch {
 		case login.Missing(err) && e.cached(i.repository):
-			e.notCached(check, reference)
+			e.notCached(check)
 		case login.Missing(err):
 			e.problem(check, "the registry has no such image, and nodes cannot pull it: build it again with make image, or take one that is "+
 				"there: aws ecr describe-images --repository-name %s%s", i.repository, e.where())
@@ -73,10 +73,10 @@ func (e *examination) cached(repository string) bool {
 
 // notCached judges an image that ECR fetches when it is first pulled, over the internet
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html).
-func (e *examination) notCached(check, reference string) {
+func (e *examination) notCached(check string) {
 	if e.Settings.Network.NAT == config.NATNone {
-		e.problem(check, "not in the cache yet, and the first pull needs a way to the internet, which nodes do not have: pull it once from "+
-			"this machine: docker pull %s", reference)
+		e.problem(check, "not in the cache yet, and the first pull needs a way to the internet, which nodes do not have: pull it once "+
+			"from this machine: make image-cache STACK=%s", e.Stack)
 		return
 	}
 	e.ok(check, "not in the cache yet: ECR fetches it when a node first pulls it")

@@ -125,12 +125,13 @@ func TestACachedImageNeedsAWayOutOnce(t *testing.T) {
 	assert.Contains(t, says(findings), "image "+reference+": not in the cache yet: ECR fetches it when a node first pulls it")
 
 	e := &examination{}
+	e.Stack = "prod"
 	p.file = func(text string) string { return cache(text) }
 	settings, problems := p.settings(t)
 	require.Empty(t, problems)
 	settings.Network.NAT = "none"
 	e.Settings = settings
-	e.notCached("image", reference)
+	e.notCached("image")
 	require.Len(t, of(e.findings, Problem), 1)
-	assert.Contains(t, e.findings[0].Says, "docker pull "+reference)
+	assert.Contains(t, e.findings[0].Says, "make image-cache STACK=prod")
 }

@@ -22,9 +22,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Capture is the name of the image of logging.captureImage, which is no app's.
-const Capture = "capture"
-
 // Mode is how far a run goes.
 type Mode string
 
@@ -42,8 +39,8 @@ const (
 // Options are what a run needs.
 type Options struct {
 	Project, Stack string
-	// Name is an app or Capture, "" for Fill. Else "" is each app that the workflows build: those with build and without image. They
-	// write no other setting than the image, which is for that run only. So all others have to be in the file.
+	// Name is an app or config.CaptureName, "" for Fill. Else "" is each app that the workflows build: those with build and without image.
+	// They write no other setting than the image, which is for that run only. So all others have to be in the file.
 	Name string
 	Mode Mode
 	// Out gets what is done, Progress what docker says meanwhile.
@@ -74,7 +71,7 @@ type work struct {
 type part struct {
 	name  string
 	build config.Build
-	// app is nil for Capture.
+	// app is nil for config.CaptureName.
 	app *config.App
 	// image is what the settings have, at is where: a path and a key, and the key that a new one follows.
 	image string
@@ -160,7 +157,7 @@ func open(o Options) (*work, error) {
 
 // part is the image of a name.
 func (w *work) part(name string) part {
-	if name == Capture {
+	if name == config.CaptureName {
 		at := setting{path: []string{"config", "expense:logging"}, key: "captureImage", after: "image"}
 		build := config.Build{Dir: "logging/capture", Dockerfile: "Dockerfile"}
 		return part{name: name, build: build, image: w.settings.Logging.CaptureImage, at: at}
@@ -183,13 +180,13 @@ func (w *work) parts() (out []part, err error) {
 		}
 	}
 	switch {
-	case w.Name == Capture || slices.Contains(built, w.Name):
+	case w.Name == config.CaptureName || slices.Contains(built, w.Name):
 		return []part{w.part(w.Name)}, nil
 	case w.Name != "":
-		return nil, fmt.Errorf("%s: found no app %q with build; allowed: %s", w.name, w.Name, strings.Join(append(built, Capture), ", "))
+		return nil, fmt.Errorf("%s: found no app %q with build; allowed: %s", w.name, w.Name, strings.Join(append(built, config.CaptureName), ", "))
 	}
 	if len(captured) > 0 && len(built) > 0 {
-		built = append(built, Capture)
+		built = append(built, config.CaptureName)
 	}
 	for _, name := range built {
 		out = append(out, w.part(name))
@@ -203,7 +200,7 @@ func (w *work) one(ctx context.Context, p part) error {
 	if err != nil {
 		return err
 	}
-	local := w.settings.Cluster.Name + "/" + p.name + ":" + tag
+	local := w.settings.Cluster.Repository(p.name) + ":" + tag
 	if w.Name == "" && p.image != "" {
 		if strings.Contains(p.image, ":"+tag+"@") {
 			w.say("%s: its image is of what %s is.", p.name, p.build.Dir)
@@ -315,7 +312,7 @@ func (w *work) write(p part, lines []setting, image string) error {
 func (w *work) next(p part, image string) {
 	if app := p.app; app != nil && app.Logs.From == config.LogsOutput && app.Logs.Capture == config.CaptureStatic &&
 		w.settings.Logging.CaptureImage == "" {
-		w.say("Next: make image NAME=%s STACK=%s, because the image has not what copies its output.", Capture, w.Stack)
+		w.say("Next: make image NAME=%s STACK=%s, because the image has not what copies its output.", config.CaptureName, w.Stack)
 	}
 	w.say("Next: pulumi up --stack %s", w.Stack)
 	if p.image != "" && p.image != image {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"expense/internal/config"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -167,7 +169,7 @@ func TestAnImageWithoutAShellIsCapturedByTheProgram(t *testing.T) {
 
 func TestTheCaptureHasAnImageToo(t *testing.T) {
 	s := aStack(t, backend, nil)
-	s.options.Name = Capture
+	s.options.Name = config.CaptureName
 	file, calls, err := s.run()
 	require.NoError(t, err)
 	gone, come := changes(start+backend, file)

@@ -55,7 +55,7 @@ var errNoRepository = errors.New("found no repository")
 // repository finds the stack's repository of an image, which the program makes.
 func (w *work) repository(ctx context.Context, image string) (r repository, err error) {
 	var answer struct{ Repositories []repository }
-	name := w.settings.Cluster.Name + "/" + image
+	name := w.settings.Cluster.Repository(image)
 	err = w.ecr(ctx, &answer, "describe-repositories", "--repository-names", name)
 	switch {
 	case said(err, "RepositoryNotFoundException") || err == nil && len(answer.Repositories) != 1:

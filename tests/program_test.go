@@ -308,7 +308,8 @@ func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 		for _, bare := range of(all, "kubernetes:core/v1:Pod") {
 			add(at(bare.Inputs, "spec"), 1)
 		}
-		add(at(one(t, all, "kubernetes:apps/v1:Deployment", "web").Inputs, "spec.template.spec"), float64(replicas)+math.Ceil(float64(replicas)/4))
+		web := one(t, all, "kubernetes:apps/v1:Deployment", "web")
+		add(at(web.Inputs, "spec.template.spec"), float64(replicas)+math.Ceil(float64(replicas)/4))
 		for name, need := range map[string]int{"cpu": int(math.Ceil(cpu / 1000)), "memoryGiB": int(math.Ceil(memory / 1024))} {
 			set(t, settings, "expense:workloads.quota."+name, need)
 			_, err = run(t, "dev", settings)

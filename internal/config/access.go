@@ -182,8 +182,8 @@ func (r *report) registry(c *Config) {
 		r.dockerHub(at+".dockerHubSecretArn", arn, c)
 	}
 	// The cluster's name begins the names of repositories
-	// (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html) and, with "/docker-hub" or as many characters, the prefixes of cache rules
-	// (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreatePullThroughCacheRule.html).
+	// (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html) and, with "/docker-hub" or as many characters,
+	// the prefixes of cache rules (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreatePullThroughCacheRule.html).
 	limit, what := 100, "repositories"
 	if g.Cache || g.DockerHubSecretARN != "" {
 		limit, what = 30-len("/docker-hub"), "a cache"
@@ -207,7 +207,7 @@ var (
 // dockerHub checks the secret of Docker Hub's rule, which is in the registry's account and region
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-creating-rule.html).
 func (r *report) dockerHub(at, arn string, c *Config) {
-	const allowed = "the ARN of a secret whose name begins with ecr-pullthroughcache/, " +
+	const allowed = "a secret whose name begins with ecr-pullthroughcache/, " +
 		"such as arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
 	if !r.match(at, arn, cacheSecretARN, 612, allowed) || !r.ownPartition(at, arn, c.Region) {
 		return

@@ -54,10 +54,11 @@ func TestAnAppAtTheLimitsIsAllowed(t *testing.T) {
 		assert.Empty(t, problems(t, apps(t, `{"app-1": `+app+`}`, "")), name)
 	}
 	other := `{"image": "a:1", "user": 1, "command": ["/a"]}`
-	src := settings(t, edit{"workloads/apps", `{"backend": ` + every + `, "other": ` + other + `, "` + strings.Repeat("a", 40) + `": ` + other + `}`},
+	all := `{"backend": ` + every + `, "other": ` + other + `, "` + strings.Repeat("a", 40) + `": ` + other + `}`
+	src := settings(t, edit{"workloads/apps", all},
 		edit{"logging/captureImage", `"a:1"`}, edit{"logging/indexedFields", `{"user_id": "keyword"}`},
-		edit{"cluster/registry", `{"repositories": ["x", "other"], "keepImages": 1000, "cache": true, "deleteImages": true, "dockerHubSecretArn": ` +
-			`"arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"}`},
+		edit{"cluster/registry", `{"repositories": ["x", "other"], "keepImages": 1000, "cache": true, "deleteImages": true, ` +
+			`"dockerHubSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"}`},
 		edit{"cluster/name", `"abcdefghijklmnopq-r"`}, edit{keySecrets, `{"web": {"A": "b"}, "backend": {"PASSWORD": "p", "tls.key": "k"}}`})
 	assert.Empty(t, problems(t, src.encrypted(keySecrets)))
 }
@@ -193,7 +194,8 @@ func TestTheQuotaGrowsWithTheApps(t *testing.T) {
 	}
 	assert.Equal(t, Quota{Pods: 40, CPU: 8, MemoryGiB: 24, StorageGiB: 20}, quota())
 	assert.Equal(t, 21, quota(edit{"workloads/volumeSizeGiB", "21"}).StorageGiB)
-	one := edit{"workloads/apps", `{"a": {"image": "a:1", "user": 1, "command": ["/a"], "replicas": 8, "resources": {"cpu": "1", "memory": "1Gi"}}}`}
+	one := edit{"workloads/apps", `{"a": {"image": "a:1", "user": 1, "command": ["/a"], "replicas": 8,
+		"resources": {"cpu": "1", "memory": "1Gi"}}}`}
 	// web's 8, nginx, multi-container and one more are 11 pods, 1560m and 5.8 GiB. The app's 10 have 1050m and 2.375 GiB each.
 	assert.Equal(t, Quota{Pods: 40, CPU: 13, MemoryGiB: 30, StorageGiB: 20}, quota(one))
 	assert.Equal(t, Quota{Pods: 41, CPU: 14, MemoryGiB: 31, StorageGiB: 21},
@@ -214,13 +216,14 @@ func TestWhatIsRiskyAboutAnAppIsWarnedOf(t *testing.T) {
 			"with: make image NAME=a STACK=STACK",
 		`{` + image + `, "replicas": 1}`: "workloads.apps.a.replicas is 1: nothing answers while EC2 takes the pod's node back, and an update " +
 			"runs two at once; set 2, or know that the app bears both",
-		`{` + image + `, "replicas": {"min": 1, "max": 3}}`: "workloads.apps.a.replicas.min is 1: at a low load nothing answers while EC2 takes " +
-			"the pod's node back; set 2",
+		`{` + image + `, "replicas": {"min": 1, "max": 3}}`: "workloads.apps.a.replicas.min is 1: at a low load nothing answers while EC2 " +
+			"takes the pod's node back; set 2",
 		`{` + image + `, "graceSeconds": 101}`: "workloads.apps.a.graceSeconds is 101: EC2 takes a spot node two minutes after its notice, and " +
 			"then ends what still runs",
 		`{` + image + `, "port": 8080, "public": {"plain": true, "from": ["203.0.113.0/24"]}}`: "workloads.apps.a.public.plain is true: what " +
 			"its clients send and get is not encrypted",
-		`{` + image + `, "port": 8080, "public": {"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/a", "from": ["0.0.0.0/0"]}}`: "" +
+		`{` + image + `, "port": 8080, "public": {"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/a", ` +
+			`"from": ["0.0.0.0/0"]}}`: "" +
 			"workloads.apps.a.public.from has all addresses: the app answers everyone on the internet",
 	} {
 		assert.Equal(t, []string{want}, warnings(app), app)

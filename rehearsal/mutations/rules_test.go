@@ -97,7 +97,8 @@ func everything(t testing.TB) document {
 		"expense:logging": map[string]any{
 			"gibPerDay": 2, "retentionDays": 3, "createServiceLinkedRole": true, "logRetentionDays": 7, "dataStream": "project-logs",
 			"image":        "docker.io/fluent/fluentd-kubernetes-daemonset:v1.19.3-debian-opensearch-1.1",
-			"captureImage": ownRegistryHost + "/expense/capture@" + someDigest, "fields": map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"},
+			"captureImage": ownRegistryHost + "/expense/capture@" + someDigest,
+			"fields":       map[string]any{"team": "web"}, "indexedFields": map[string]any{"user_id": "keyword"},
 			"dropLevels": []any{"debug"}, "redact": []any{"[0-9]{16}"},
 			"alarms":     map[string]any{"email": "ops@example.com"},
 			"dashboards": map[string]any{"enabled": true, "image": "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},

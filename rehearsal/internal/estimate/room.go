@@ -44,8 +44,8 @@ func room(resources []Resource) []string {
 	if nodes == 0 || node.cpu == 0 || most.fits(node) <= nodes {
 		return nil
 	}
-	return []string{fmt.Sprintf("the node groups may have %g nodes, and all pods at their most request %.1f vCPUs and %.1f GiB, which takes %g "+
-		"at least (now %g): some will wait. Raise maxSize in cluster.nodeGroups, or ask for less", nodes, most.cpu, most.gib, most.fits(node),
+	return []string{fmt.Sprintf("the node groups may have %g nodes, and all pods at their most request %.1f vCPUs and %.1f GiB, "+
+		"which takes %g at least (now %g): some will wait. Raise maxSize in cluster.nodeGroups, or ask for less", nodes, most.cpu, most.gib, most.fits(node),
 		now.fits(node))}
 }
 
@@ -65,7 +65,9 @@ func replicas(deployment, autoscaler Resource) (least, most float64) {
 // (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers).
 func requests(spec any) (sum load) {
 	pod, _ := spec.(map[string]any)
-	staying := slices.DeleteFunc(slices.Clone(list(pod, "initContainers")), func(c any) bool { return state.At(c, "restartPolicy") != "Always" })
+	staying := slices.DeleteFunc(slices.Clone(list(pod, "initContainers")), func(c any) bool {
+		return state.At(c, "restartPolicy") != "Always"
+	})
 	for _, container := range slices.Concat(list(pod, "containers"), staying) {
 		sum = sum.plus(load{
 			cpu: quantity(state.At(container, "resources", "requests", "cpu")),

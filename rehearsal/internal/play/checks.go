@@ -248,7 +248,8 @@ func podReady(pod corev1.Pod) bool {
 	})
 }
 
-// sidecars: fluentd runs beside every pod but those of a release and of apps that say so, reads the volume that the application writes, and alone has IAM's token.
+// sidecars: fluentd runs beside every pod but those of a release and of apps that say so, reads the volume that the application writes,
+// and alone has IAM's token.
 func (c *checks) sidecars(ctx context.Context) (string, error) {
 	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -237,8 +237,8 @@ func withoutCloud(environment []string) []string {
 }
 
 // Use puts a version of the project on the stage. From then on Pulumi runs the program of that folder, with its files, against the
-// present state. The two Pulumi files and those that apps name are copied, so that what Pulumi writes to the stack's file (its salt, the settings of Configure)
-// stays in the rehearsal; each Use needs a Configure. Of the stack's secrets only the names are copied.
+// present state. The two Pulumi files and those that apps name are copied, so that what Pulumi writes to the stack's file (its salt, the
+// settings of Configure) stays in the rehearsal; each Use needs a Configure. Of the stack's secrets only the names are copied.
 func (s *Stage) Use(ctx context.Context, project, stack string) error {
 	s.Source, s.stack = project, stack
 	program := filepath.Join(project, "bin", "expense")

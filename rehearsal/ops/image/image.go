@@ -131,7 +131,7 @@ func open(o Options) (*work, error) {
 	}
 	// What is wrong elsewhere is no matter of an image.
 	var problems, ours config.Problems
-	if _, err = config.Read(values, encrypted); err != nil && !errors.As(err, &problems) {
+	if _, err = config.ReadIn(o.Project, values, encrypted); err != nil && !errors.As(err, &problems) {
 		return nil, err
 	}
 	for _, p := range problems {
@@ -183,7 +183,8 @@ func (w *work) parts() (out []part, err error) {
 	case w.Name == config.CaptureName || slices.Contains(built, w.Name):
 		return []part{w.part(w.Name)}, nil
 	case w.Name != "":
-		return nil, fmt.Errorf("%s: found no app %q with build; allowed: %s", w.name, w.Name, strings.Join(append(built, config.CaptureName), ", "))
+		return nil, fmt.Errorf("%s: found no app %q with build; allowed: %s", w.name, w.Name,
+			strings.Join(append(built, config.CaptureName), ", "))
 	}
 	if len(captured) > 0 && len(built) > 0 {
 		built = append(built, config.CaptureName)

@@ -276,6 +276,72 @@ func amount(t *testing.T, quantity any, unit string) float64 {
 	return number
 }
 
+// The quota that no setting names holds all apps while every one of them rolls out and runs its release command.
+func TestTheQuotaHoldsTheApps(t *testing.T) {
+	t.Parallel()
+	kinds := ofEachKind()
+	delete(kinds, "later") // it has no pods yet, and its part of the quota
+	for _, app := range kinds {
+		app.(map[string]any)["replicas"] = map[string]any{"min": 1, "max": 20} // more than the quota that any stack has
+	}
+	all := apps(t, kinds)
+	pods, cpu, memory := 0.0, 0.0, 0.0
+	add := func(spec any, times float64) {
+		pods += times
+		var first, staying [2]float64
+		for _, container := range list(at(spec, "initContainers")) {
+			asked := [2]float64{amount(t, at(container, "resources.requests.cpu"), "m"), amount(t, at(container, "resources.limits.memory"), "Mi")}
+			for i, n := range asked {
+				if container["restartPolicy"] == "Always" {
+					staying[i] += n
+				} else {
+					first[i] = max(first[i], n+staying[i])
+				}
+			}
+		}
+		running := staying
+		for _, container := range list(at(spec, "containers")) {
+			running[0] += amount(t, at(container, "resources.requests.cpu"), "m")
+			running[1] += amount(t, at(container, "resources.limits.memory"), "Mi")
+		}
+		cpu, memory = cpu+times*max(first[0], running[0]), memory+times*max(first[1], running[1])
+	}
+	scaled := map[any]float64{}
+	for _, r := range of(all, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler") {
+		scaled[at(r.Inputs, "spec.scaleTargetRef.name")] = at(r.Inputs, "spec.maxReplicas").(float64)
+	}
+	inProject := func(typ string) (out []registered) {
+		for _, r := range of(all, typ) {
+			if at(r.Inputs, "metadata.namespace") == "project" {
+				out = append(out, r)
+			}
+		}
+		return out
+	}
+	for _, r := range inProject("kubernetes:core/v1:Pod") {
+		add(at(r.Inputs, "spec"), 1)
+	}
+	releases := inProject("kubernetes:batch/v1:Job")
+	require.NotEmpty(t, releases)
+	for _, r := range releases {
+		add(at(r.Inputs, "spec.template.spec"), 1)
+	}
+	deployments := inProject("kubernetes:apps/v1:Deployment")
+	require.Greater(t, len(deployments), 5)
+	for _, r := range deployments {
+		most, isScaled := scaled[at(r.Inputs, "metadata.name")]
+		if !isScaled {
+			most = at(r.Inputs, "spec.replicas").(float64)
+		}
+		add(at(r.Inputs, "spec.template.spec"), most+math.Ceil(most/4))
+	}
+	hard := at(one(t, all, "kubernetes:core/v1:ResourceQuota", "project").Inputs, "spec.hard").(map[string]any)
+	assert.GreaterOrEqual(t, amount(t, hard["pods"], ""), pods)
+	assert.GreaterOrEqual(t, 1000*amount(t, hard["requests.cpu"], ""), cpu)
+	assert.GreaterOrEqual(t, 1024*amount(t, hard["limits.memory"], "Gi"), memory)
+	assert.Less(t, amount(t, hard["pods"], ""), pods+3, "and not much more")
+}
+
 // The least quota that the settings allow holds every pod that the workloads may have at once, and one more.
 func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 	t.Parallel()

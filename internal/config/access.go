@@ -163,7 +163,7 @@ func (r *report) statements(at string, statements []Statement, c *Config) {
 func (r *report) registry(c *Config) {
 	const at = "cluster.registry"
 	g := c.Cluster.Registry
-	owners := map[string]string{"capture": "logging.captureImage"}
+	owners := map[string]string{CaptureName: "logging.captureImage"}
 	for name, app := range c.Workloads.Apps {
 		if app.Build.Wanted() {
 			owners[name] = child(appsPath, name) + ".build"

@@ -32,7 +32,7 @@ var (
 	buildStage   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 	logFileName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*\.log$`)
 	reservedApps = []string{
-		"capture", "default", "fluentd", "log-files", // containers and accounts beside an app
+		CaptureName, "default", "fluentd", "log-files", // containers and accounts beside an app
 		"multi-container", "nginx", WebName,
 	}
 )

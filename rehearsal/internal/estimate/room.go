@@ -45,8 +45,8 @@ func room(resources []Resource) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("the node groups may have %g nodes, and all pods at their most request %.1f vCPUs and %.1f GiB, "+
-		"which takes %g at least (now %g): some will wait. Raise maxSize in cluster.nodeGroups, or ask for less", nodes, most.cpu, most.gib, most.fits(node),
-		now.fits(node))}
+		"which takes %g at least (now %g): some will wait. Raise maxSize in cluster.nodeGroups, or ask for less",
+		nodes, most.cpu, most.gib, most.fits(node), now.fits(node))}
 }
 
 // replicas are how many pods a Deployment has at least and at most. The autoscaler is empty for one without.

@@ -25,7 +25,7 @@ var pushed = "sha256:" + strings.Repeat("b", 64)
 // apps gives the stack an app that is public, has a role and an image of its own, all as they should be.
 func (p *patient) apps() {
 	p.app("logs: none, port: 8080, user: 1000, image: '" + registry + "expense/backend@" + pushed + "', build: {dir: images/backend}, " +
-		"public: {certificateArn: '" + certificate + "', from: [203.0.113.0/24]}, "+
+		"public: {certificateArn: '" + certificate + "', from: [203.0.113.0/24]}, " +
 		"iam: [{actions: [s3:GetObject], resources: ['arn:aws:s3:::b/*']}]")
 	p.model.Plant("aws:ecr/repository:Repository", "expense/backend", "", awsmodel.Program, map[string]any{"name": "expense/backend"})
 	p.api.Push("expense/backend", pushed, single)

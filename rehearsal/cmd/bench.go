@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"expense/rehearsal/internal/bench"
+	"expense/rehearsal/internal/stage"
 )
 
 // benchCommand measures the program with more and more apps. It needs no account and no network.
@@ -27,5 +29,8 @@ func benchCommand(ctx context.Context, project string, args []string) (code int,
 	runs, err := bench.Measure(ctx, options)
 	table := bench.Table(runs)
 	fmt.Print("\n", table.Text())
+	if failure := (*stage.PulumiError)(nil); errors.As(err, &failure) {
+		return 1, fmt.Errorf("%w\n%s", err, failure.Output)
+	}
 	return 0, err
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"expense/rehearsal/internal/page"
@@ -100,10 +99,10 @@ func addApps(path string, number int) error {
 	}
 	apps := map[string]any{}
 	for i := range number {
+		// In few words: the engine hands all settings of a stack to the program in one variable, and Linux takes no more than 128 KiB
+		// (MAX_ARG_STRLEN, https://man7.org/linux/man-pages/man2/execve.2.html).
 		apps[fmt.Sprintf("app-%04d", i)] = map[string]any{
-			"image": "public.ecr.aws/docker/library/busybox@sha256:" + strings.Repeat("0", 64), "command": []string{"httpd", "-f"},
-			"port": 8080, "user": 1000, "replicas": 1, "env": map[string]string{"NUMBER": fmt.Sprint(i)},
-			"resources": map[string]string{"cpu": "10m", "memory": "16Mi"},
+			"image": "busybox:1.37", "command": []string{"httpd"}, "port": 8080, "user": 1000, "replicas": 1,
 		}
 	}
 	file.Config["expense:workloads"].(map[string]any)["apps"] = apps

@@ -3,7 +3,7 @@
 # were credentials; without it, it says how to ask by hand. It never fails: the update has. Needs STACK and AWS credentials.
 set -uo pipefail
 
-PATH=$PATH:$PWD/.tools/bin
+PATH=$PATH:$(pwd)/.tools/bin
 command -v stack >/dev/null || {
     echo "::notice::What did not come up: run 'make why STACK=$STACK' where the cluster can be reached."
     exit 0

@@ -38,7 +38,7 @@ func TestTheGuardStopsWhatTakesAwayDataOrThePlatform(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 10, types)
+	assert.Equal(t, 11, types)
 	assert.True(t, Guard(changes(Change{Type: "aws:iam/role:Role", Operation: Delete}), nil).Passes())
 }
 

@@ -103,7 +103,8 @@ func (s *stack) appCommands() map[string]map[string]string {
 	for _, app := range s.apps() {
 		settings := s.cfg.Workloads.Apps[app]
 		commands := map[string]string{
-			"logs": fmt.Sprintf("kubectl logs -n %s deployment/%s -c %[2]s --all-pods --follow", namespace, app),
+			"logs": fmt.Sprintf("kubectl logs -n %s deployment/%s -c %[2]s --all-pods --follow --max-log-requests=%d", namespace, app,
+				2*settings.Replicas.Max), // its own bound is 5 (https://kubernetes.io/docs/reference/kubectl/generated/kubectl_logs/)
 		}
 		if settings.Logs.Capture != config.CaptureStatic {
 			// The others are images without a shell.

@@ -333,7 +333,7 @@ func TestTheQuotaHoldsTheApps(t *testing.T) {
 		if !isScaled {
 			most = at(r.Inputs, "spec.replicas").(float64)
 		}
-		add(at(r.Inputs, "spec.template.spec"), most+math.Ceil(most/4))
+		add(at(r.Inputs, "spec.template.spec"), 2*most+math.Ceil(most/4))
 	}
 	hard := at(one(t, all, "kubernetes:core/v1:ResourceQuota", "project").Inputs, "spec.hard").(map[string]any)
 	assert.GreaterOrEqual(t, amount(t, hard["pods"], ""), pods)
@@ -356,7 +356,7 @@ func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 			percent, err := strconv.Atoi(strings.TrimSuffix(fmt.Sprint(at(deployment.Inputs, "spec.strategy.rollingUpdate.maxSurge")), "%"))
 			require.NoError(t, err)
 			pods := at(scaled.Inputs, "spec.maxReplicas").(float64)
-			most += int(pods + math.Ceil(pods*float64(percent)/100))
+			most += int(2*pods + math.Ceil(pods*float64(percent)/100)) // the former pods count until they have stopped
 		}
 		assert.Greater(t, most, replicas+1)
 		cpu, memory := 50.0, 256.0 // one more, with the namespace's defaults
@@ -375,7 +375,7 @@ func TestTheQuotaHoldsThePodsOfTheWorkloads(t *testing.T) {
 			add(at(bare.Inputs, "spec"), 1)
 		}
 		web := one(t, all, "kubernetes:apps/v1:Deployment", "web")
-		add(at(web.Inputs, "spec.template.spec"), float64(replicas)+math.Ceil(float64(replicas)/4))
+		add(at(web.Inputs, "spec.template.spec"), 2*float64(replicas)+math.Ceil(float64(replicas)/4))
 		for name, need := range map[string]int{"cpu": int(math.Ceil(cpu / 1000)), "memoryGiB": int(math.Ceil(memory / 1024))} {
 			set(t, settings, "expense:workloads.quota."+name, need)
 			_, err = run(t, "dev", settings)

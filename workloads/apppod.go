@@ -18,9 +18,10 @@ import (
 const (
 	filesVolume    = "files"
 	identityVolume = "aws-token"
-	// identityDir is where EKS's webhook mounts the same token. No app's folder of secrets has this name, which has dots
-	// (https://github.com/aws/amazon-eks-pod-identity-webhook, pkg/containercredentials).
-	identityDir = secretsDir + "/pods.eks.amazonaws.com/serviceaccount"
+	// identityDir is not where EKS's webhook mounts its own token. Once it knows the association it adds that mount to every container,
+	// and two at one path are refused (https://github.com/aws/amazon-eks-pod-identity-webhook, pkg/handler/handler.go). It keeps
+	// variables that are there. No app's folder of secrets has this name, which has a dot.
+	identityDir = secretsDir + "/aws.identity"
 	// identitySeconds are a day, as in EKS's own webhook. The kubelet renews the token long before.
 	identitySeconds = 86400
 	// secretEnv is the value of App.Secrets of a key that is a variable. The others are files.

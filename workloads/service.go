@@ -59,7 +59,7 @@ func (a *App) services(ctx *pulumi.Context, name string, args *AppArgs, spec pod
 		annotations[balancerAnnotation+"ssl-cert"] = pulumi.String(arn)
 		annotations[balancerAnnotation+"ssl-ports"] = pulumi.String("443")
 		annotations[balancerAnnotation+"backend-protocol"] = pulumi.String("tcp")
-		// TLS 1.2 and 1.3, which AWS recommends. The API's default is of 2016
+		// TLS 1.2 and 1.3. The API's default is of 2016
 		// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html).
 		annotations[balancerAnnotation+"ssl-negotiation-policy"] = pulumi.String("ELBSecurityPolicy-TLS13-1-2-2021-06")
 	}

@@ -196,10 +196,10 @@ func TestTheQuotaGrowsWithTheApps(t *testing.T) {
 	assert.Equal(t, 21, quota(edit{"workloads/volumeSizeGiB", "21"}).StorageGiB)
 	one := edit{"workloads/apps", `{"a": {"image": "a:1", "user": 1, "command": ["/a"], "replicas": 8,
 		"resources": {"cpu": "1", "memory": "1Gi"}}}`}
-	// web's 8, nginx, multi-container and one more are 11 pods, 1560m and 5.8 GiB. The app's 10 have 1050m and 2.375 GiB each.
-	assert.Equal(t, Quota{Pods: 40, CPU: 13, MemoryGiB: 30, StorageGiB: 20}, quota(one))
-	assert.Equal(t, Quota{Pods: 41, CPU: 14, MemoryGiB: 31, StorageGiB: 21},
-		quota(one, edit{"workloads/quota", `{"pods": 41, "cpu": 14, "memoryGiB": 31, "storageGiB": 21}`}))
+	// web's 14, nginx, multi-container and one more are 17 pods, 2460m and 8.3 GiB. The app's 18 have 1050m and 2.375 GiB each.
+	assert.Equal(t, Quota{Pods: 40, CPU: 22, MemoryGiB: 52, StorageGiB: 20}, quota(one))
+	assert.Equal(t, Quota{Pods: 41, CPU: 23, MemoryGiB: 53, StorageGiB: 21},
+		quota(one, edit{"workloads/quota", `{"pods": 41, "cpu": 23, "memoryGiB": 53, "storageGiB": 21}`}))
 }
 
 func TestWhatIsRiskyAboutAnAppIsWarnedOf(t *testing.T) {

@@ -142,7 +142,7 @@ func (a App) places(at, name string) (out []place) {
 	if slices.Contains(slices.Collect(maps.Values(a.Secrets)), secretAsFile) {
 		out = append(out, place{"/var/run/secrets/" + name, "", true})
 	}
-	return append(out, place{"/var/run/secrets/pods.eks.amazonaws.com", "", true})
+	return append(out, place{"/var/run/secrets/aws.identity", "", true}, place{"/var/run/secrets/pods.eks.amazonaws.com", "", true})
 }
 
 // content checks files and folders, and that none is in the way of another.

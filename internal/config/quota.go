@@ -34,7 +34,9 @@ var (
 
 // need is the quota that all workloads take at their largest, while an update adds pods and release commands run.
 func (w Workloads) need() Quota {
-	rollout := func(most int) int { return most + ceil(most*WebSurgePercent, 100) }
+	// The former pods count until they have stopped, and an update does not wait for that
+	// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/quota/v1/evaluator/core/pods.go, QuotaV1Pod).
+	rollout := func(most int) int { return 2*most + ceil(most*WebSurgePercent, 100) }
 	nginx := onePod.plus(nginxUse, sidecarUse)
 	all := nginx.plus(nginx.plus(almaUse), nginx.times(rollout(w.Web.MaxReplicas)), spareUse)
 	for _, app := range w.Apps {
@@ -80,8 +82,8 @@ func (r *report) quota(w Workloads) {
 		}
 	}
 	if r.clean("workloads.web", appsPath) {
-		const pods = "nginx, multi-container, web and apps at their most, with a quarter more during an update and release commands, and one " +
-			"more pod"
+		const pods = "nginx, multi-container, web and apps at their most, while an update adds a quarter, the former pods stop and release " +
+			"commands run, and one more pod"
 		least("pods", w.Quota.Pods, need.Pods, pods)
 		least("cpu", w.Quota.CPU, need.CPU, "the requests of "+pods)
 		least("memoryGiB", w.Quota.MemoryGiB, need.MemoryGiB, "the limits of "+pods)

@@ -224,7 +224,9 @@ func aStack(t *testing.T, apps string, change func(w *world)) *stack {
 		require.NoError(t, os.Symlink(target, filepath.Join(bin, name)))
 	}
 	for name, value := range map[string]string{
-		"PATH": bin, "WORLD": s.world, "GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_SYSTEM": os.DevNull, "GIT_AUTHOR_NAME": "a",
+		// With the race detector a program waits for a second when it ends (https://go.dev/doc/articles/race_detector#Options).
+		"GORACE": "atexit_sleep_ms=0",
+		"PATH":   bin, "WORLD": s.world, "GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_SYSTEM": os.DevNull, "GIT_AUTHOR_NAME": "a",
 		"GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
 	} {
 		t.Setenv(name, value)

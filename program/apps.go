@@ -9,14 +9,18 @@ import (
 	"expense/internal/namespace"
 	"expense/logging"
 	"expense/workloads"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// apps are the names of the apps that have an image. One whose image is not built yet is left out, and Config.Warnings says so.
-func (s *stack) apps() []string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(s.cfg.Workloads.Apps)) {
-		if s.cfg.Workloads.Apps[name].Image != "" {
-			out = append(out, name)
+// apps are web and the apps that have an image. One whose image is not built yet is left out, and Config.Warnings says so.
+func apps(cfg *config.Config) map[string]config.App {
+	out := map[string]config.App{
+		workloads.WebName: workloads.Web(cfg.Workloads.Web, cfg.Workloads.Images.Nginx, cfg.Secrets[workloads.WebName]),
+	}
+	for name, app := range cfg.Workloads.Apps {
+		if app.Image != "" {
+			out[name] = app
 		}
 	}
 	return out
@@ -24,25 +28,17 @@ func (s *stack) apps() []string {
 
 // appsWhere are the names of those that the condition holds for.
 func (s *stack) appsWhere(holds func(config.App) bool) []string {
-	return slices.DeleteFunc(s.apps(), func(name string) bool { return !holds(s.cfg.Workloads.Apps[name]) })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.apps)), func(name string) bool { return !holds(s.apps[name]) })
 }
 
 func shipsLogs(app config.App) bool { return app.Logs.From != config.LogsNone }
 
 func hasRole(app config.App) bool { return len(app.IAM) > 0 }
 
-// logAccounts is the pattern of the service accounts of apps with a sidecar.
-func (s *stack) logAccounts() string {
-	if len(s.appsWhere(shipsLogs)) == 0 {
-		return ""
-	}
-	return workloads.AppAccounts
-}
-
 // openings are the network policies of the workloads' namespace that more than one workload shares.
 func (s *stack) openings() []namespace.Opening {
-	shipping := append([]string{workloads.MultiContainerName, workloads.NginxName, workloads.WebName}, s.appsWhere(shipsLogs)...)
-	out := append(workloads.WebOpenings(s.cfg.Workloads.Web.Public), logging.Opening(s.network.PrivateCIDRs, shipping...))
+	shipping := append([]string{workloads.MultiContainerName, workloads.NginxName}, s.appsWhere(shipsLogs)...)
+	out := []namespace.Opening{logging.Opening(s.network.PrivateCIDRs, shipping...)}
 	if apps := s.appsWhere(hasRole); len(apps) > 0 {
 		out = append(out, workloads.RoleOpening(apps...))
 	}
@@ -51,8 +47,7 @@ func (s *stack) openings() []namespace.Opening {
 
 // loadBalancers has the number of ports of each load balancer of the workloads. Each app has room for two: when it changes between plain
 // and TLS, the new one comes before the old one goes.
-func (s *stack) loadBalancers() []int {
-	out := workloads.WebLoadBalancers(s.cfg.Workloads.Web.Public)
+func (s *stack) loadBalancers() (out []int) {
 	for range s.appsWhere(func(app config.App) bool { return app.Public.Wanted() }) {
 		out = append(out, 1, 1)
 	}
@@ -60,9 +55,9 @@ func (s *stack) loadBalancers() []int {
 }
 
 func (s *stack) addApps() error {
-	for _, app := range s.apps() {
-		if err := s.addApp(app, s.cfg.Workloads.Apps[app]); err != nil {
-			return fmt.Errorf("%s: %w", app, err)
+	for _, name := range slices.Sorted(maps.Keys(s.apps)) {
+		if err := s.addApp(name, s.apps[name]); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
@@ -84,6 +79,10 @@ func (s *stack) addApp(app string, settings config.App) error {
 			return err
 		}
 	}
+	options := []pulumi.ResourceOption{s.inCluster()}
+	if app == workloads.WebName {
+		options = append(options, workloads.FormerWeb)
+	}
 	_, err := workloads.NewApp(s.ctx, app, &workloads.AppArgs{
 		App:       settings,
 		Namespace: s.namespace.Name,
@@ -92,7 +91,7 @@ func (s *stack) addApp(app string, settings config.App) error {
 		NodeCIDRs: s.network.PrivateCIDRs,
 		Ship:      s.sidecar.Add,
 		DependsOn: s.readyForPods(),
-	}, s.inCluster())
+	}, options...)
 	return err
 }
 
@@ -100,8 +99,7 @@ func (s *stack) addApp(app string, settings config.App) error {
 func (s *stack) appCommands() map[string]map[string]string {
 	out := map[string]map[string]string{}
 	namespace := s.cfg.Workloads.Namespace
-	for _, app := range s.apps() {
-		settings := s.cfg.Workloads.Apps[app]
+	for app, settings := range s.apps {
 		commands := map[string]string{
 			"logs": fmt.Sprintf("kubectl logs -n %s deployment/%s -c %[2]s --all-pods --follow --max-log-requests=%d", namespace, app,
 				2*settings.Replicas.Max), // its own bound is 5 (https://kubernetes.io/docs/reference/kubectl/generated/kubectl_logs/)

@@ -6,6 +6,7 @@ import (
 
 	"expense/internal/config"
 	"expense/logging"
+	"expense/workloads"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -54,7 +55,7 @@ func (s *stack) addAccess() (err error) {
 		OIDCProviderARN:     s.controlPlane.OIDCProviderARN,
 		OIDCIssuer:          s.controlPlane.OIDCIssuer,
 		Namespace:           s.cfg.Workloads.Namespace,
-		Accounts:            s.logAccounts(),
+		Accounts:            workloads.AppAccounts,
 		DashboardsNamespace: config.LoggingNamespace,
 		MasterRoleARN:       s.master.RoleARN,
 		DataStream:          s.cfg.Logging.DataStream,

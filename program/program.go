@@ -49,6 +49,7 @@ type stack struct {
 	setup   *logging.Setup
 	sidecar *logging.Sidecar
 
+	apps map[string]config.App
 	// namespace holds the workloads. logNamespace holds the domain's set-up and dashboards.
 	namespace, logNamespace *namespace.Namespace
 }
@@ -64,7 +65,7 @@ func Run(ctx *pulumi.Context) error {
 			return err
 		}
 	}
-	s := &stack{ctx: ctx, cfg: cfg, tags: Tags(ctx.Stack())}
+	s := &stack{ctx: ctx, cfg: cfg, tags: Tags(ctx.Stack()), apps: apps(cfg)}
 	for _, part := range []struct {
 		name string
 		add  func() error
@@ -88,7 +89,6 @@ func Run(ctx *pulumi.Context) error {
 		{"sidecar", s.addSidecar},
 		{"nginx", s.addNginx},
 		{"multi-container", s.addMultiContainer},
-		{"web", s.addWeb},
 		{"apps", s.addApps},
 	} {
 		if err := part.add(); err != nil {

@@ -63,15 +63,3 @@ func (s *stack) addMultiContainer() error {
 	}, s.inCluster())
 	return err
 }
-
-func (s *stack) addWeb() error {
-	_, err := workloads.NewWeb(s.ctx, workloads.WebName, &workloads.WebArgs{
-		Web:       s.cfg.Workloads.Web,
-		Namespace: s.namespace.Name,
-		Image:     s.cfg.Workloads.Images.Nginx,
-		Secret:    s.cfg.Secrets[workloads.WebName],
-		Ship:      s.sidecar.Add,
-		DependsOn: s.readyForPods(),
-	}, s.inCluster())
-	return err
-}

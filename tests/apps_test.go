@@ -399,7 +399,7 @@ func TestTheCommandsOfAppsFindWhatTheyName(t *testing.T) {
 	}, pulumi.WithMocks("expense", "dev", r), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys = withApps(t, ofEachKind()), []string{"expense:secrets"}
 	}))
-	assert.Equal(t, []string{"bare", "ledger", "plain", "shop", "worker"}, slices.Sorted(maps.Keys(got)))
+	assert.Equal(t, []string{"bare", "ledger", "plain", "shop", "web", "worker"}, slices.Sorted(maps.Keys(got)))
 	for app, commands := range got {
 		want := []string{"logs", "exec", "portForward"}
 		switch app {

@@ -150,7 +150,7 @@ func TestNothingIsOpenToTheWorldUnasked(t *testing.T) {
 		if !strings.Contains(string(text), "0.0.0.0/0") && !strings.Contains(string(text), "::/0") {
 			return
 		}
-		asked := shape == "public" && r.Name == "project-allow-public-web" ||
+		asked := shape == "public" && slices.Contains([]string{"web-public", "web-public-plain"}, r.Name) ||
 			shape == "apps" && slices.Contains([]string{"plain-public", "plain-public-plain", "shop-outbound"}, r.Name)
 		assert.True(t, asked || r.Type == "aws:ec2/route:Route", "%s: %s: %s", shape, r, text)
 	})
@@ -446,7 +446,7 @@ func TestServicesHaveTheContainersPort(t *testing.T) {
 			require.True(t, found, "%s: %s selects no pods", shape, r)
 			public, same := at(r.Inputs, "spec.type") == "LoadBalancer", 0
 			if shape != "apps" {
-				assert.Equal(t, shape == "public", public, "%s: %s", shape, r)
+				assert.Equal(t, r.Name == "web-public-plain" && shape == "public", public, "%s: %s", shape, r)
 			}
 			for _, port := range list(at(r.Inputs, "spec.ports")) {
 				number, known := ports[fmt.Sprint(port["targetPort"])]
@@ -457,7 +457,7 @@ func TestServicesHaveTheContainersPort(t *testing.T) {
 					assert.True(t, public, "%s: %s: port %v is the container's %v", shape, r, port["port"], number)
 				}
 			}
-			if !public || shape != "apps" { // an app's load balancer has a Service of its own
+			if !public { // a load balancer has a Service of its own
 				assert.Equal(t, len(ports), same, "%s: %s: each port of the containers", shape, r)
 			}
 		})

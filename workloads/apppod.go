@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -24,10 +23,10 @@ const (
 	identityDir = secretsDir + "/aws.identity"
 	// identitySeconds are a day, as in EKS's own webhook. The kubelet renews the token long before.
 	identitySeconds = 86400
-	// secretEnv is the value of App.Secrets of a key that is a variable. The others are files.
-	secretEnv = "env"
-	tmpDir    = "/tmp"
-	tmpMiB    = 64
+	secretsDir      = "/var/run/secrets"
+	secretVolume    = "secret"
+	tmpDir          = "/tmp"
+	tmpMiB          = 64
 
 	// stopDelaySeconds is how long a container that serves still answers after its end has begun, see nginx.
 	stopDelaySeconds = 5
@@ -47,7 +46,7 @@ func (args *AppArgs) base(name string, account, files, secret pulumi.StringPtrIn
 
 	var fileKeys []string
 	for _, key := range slices.Sorted(maps.Keys(args.Secrets)) {
-		if args.Secrets[key] == secretEnv {
+		if args.Secrets[key] == config.SecretAsEnv {
 			c.Env = append(c.Env, pod.Variable{Name: key, Secret: secret, Key: key})
 		} else {
 			fileKeys = append(fileKeys, key)
@@ -92,8 +91,6 @@ func (args *AppArgs) writable() []config.Writable {
 	return append([]config.Writable{{Path: tmpDir, SizeMiB: tmpMiB}}, args.Writable...)
 }
 
-var reference = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
-
 // ordered are variables, each after those that it refers to.
 func ordered(env map[string]string) []pod.Variable {
 	var out []pod.Variable
@@ -105,8 +102,8 @@ func ordered(env map[string]string) []pod.Variable {
 			return
 		}
 		placed[name] = true
-		for _, match := range reference.FindAllStringSubmatch(value, -1) {
-			place(match[1])
+		for _, other := range config.References(value) {
+			place(other)
 		}
 		out = append(out, pod.Variable{Name: name, Expanded: value})
 	}
@@ -123,7 +120,12 @@ func serving(base pod.Spec, args *AppArgs) (pod.Spec, time.Duration, error) {
 		return pod.Spec{}, 0, fmt.Errorf("health.start: %w", err)
 	}
 	spec := base
-	spec.Component, spec.Spread, spec.GraceSeconds = serverComponent, true, args.GraceSeconds
+	spec.Spread, spec.GraceSeconds = true, args.GraceSeconds
+	if spec.Name != WebName {
+		// web has no release Job to be told from, and the selector of a Deployment cannot change
+		// (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#label-selector-updates).
+		spec.Component = serverComponent
+	}
 	c := base.Containers[0]
 	c.Command = args.Command
 	for _, word := range args.Args {

@@ -1,4 +1,4 @@
-// Package workloads makes the pods nginx and multi-container, the self-healing Deployment web, and apps. It does not know how their logs
+// Package workloads makes the pods nginx and multi-container, and apps, of which web is one. It does not know how their logs
 // are shipped.
 package workloads
 
@@ -6,7 +6,6 @@ package workloads
 const (
 	typeNginx = "expense:workloads:Nginx"
 	typeMulti = "expense:workloads:MultiContainer"
-	typeWeb   = "expense:workloads:Web"
 	typeApp   = "expense:workloads:App"
 	typeRole  = "expense:workloads:Role"
 )

@@ -58,7 +58,7 @@ func NewMultiContainer(ctx *pulumi.Context, name string, args *MultiContainerArg
 	}
 	script, err := corev1.NewConfigMap(ctx, name+"-page", &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: args.Namespace},
-		Data:      pulumi.StringMap{scriptKey: file(scriptKey)},
+		Data:      pulumi.StringMap{scriptKey: pulumi.String(file(scriptKey))},
 		Immutable: pulumi.Bool(true),
 	}, pulumi.Parent(m))
 	if err != nil {

@@ -22,11 +22,13 @@ const (
 	logDir = "/var/log/app"
 	// user is the official nginx image's unprivileged user. All containers of a pod run as this user and can share files.
 	user = 101
-	// graceSeconds is how long a pod may take to stop. nginx ends within 30 seconds. The rest is for its last log lines.
-	graceSeconds = 90
+	// nginxGraceSeconds is how long nginx may take to stop, and graceSeconds a pod of it. The rest is for its last log lines.
+	nginxGraceSeconds = 30
+	graceSeconds      = nginxGraceSeconds + stopDelaySeconds + logSeconds
 
-	// nginxStart is how long nginx may take to start.
+	// nginxStart is how long nginx may take to start. It then answers healthPath.
 	nginxStart = time.Minute
+	healthPath = "/healthz"
 
 	configVolume = "nginx-config"
 	tmpVolume    = "tmp"
@@ -43,13 +45,23 @@ const (
 //go:embed files
 var files embed.FS
 
+// nginxFiles are the keys of nginx's files by their paths in the container.
+var nginxFiles = map[string]string{configPath: configKey, rotatePath: rotateKey}
+
+// nginxCommand is not the image's entrypoint: that starts only executable scripts, ignores links as in a ConfigMap's folder, and starts
+// nginx all the same (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit files,
+// which a read-only root forbids.
+var nginxCommand = []string{"sh", rotatePath, "nginx", "-g", "daemon off;"}
+
+var nginxResources = pod.Resources{CPU: "100m", Memory: "64Mi", MemoryLimit: "128Mi"}
+
 // file is the text of an embedded file. It panics for a name that does not exist.
-func file(name string) pulumi.String {
+func file(name string) string {
 	data, err := files.ReadFile("files/" + name)
 	if err != nil {
 		panic(err)
 	}
-	return pulumi.String(data)
+	return string(data)
 }
 
 // Ship returns the pod with a sidecar that ships its containers' logs. A container that writes files finds its folder in LOG_DIR and
@@ -65,7 +77,7 @@ func newNginxConfig(
 ) (*corev1.ConfigMap, error) {
 	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
 		Metadata:  metav1.ObjectMetaArgs{Namespace: namespace},
-		Data:      pulumi.StringMap{configKey: file(configKey), rotateKey: file(rotateKey)},
+		Data:      pulumi.StringMap{configKey: pulumi.String(file(configKey)), rotateKey: pulumi.String(file(rotateKey))},
 		Immutable: pulumi.Bool(true),
 	}, opts...)
 	if err != nil {
@@ -74,19 +86,16 @@ func newNginxConfig(
 	return config, nil
 }
 
-// nginx is the container of all three workloads: the official image as an unprivileged user on a read-only file system, with startup,
+// nginx is the container of the bare pods: the official image as an unprivileged user on a read-only file system, with startup,
 // liveness and readiness probes.
 func nginx(image string, mounts ...pod.Mount) pod.Container {
 	probe := func(period, failures int) *pod.Probe {
-		return &pod.Probe{Path: "/healthz", Port: Port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2}
+		return &pod.Probe{Path: healthPath, Port: Port, PeriodSeconds: period, Failures: failures, TimeoutSeconds: 2}
 	}
 	return pod.Container{
-		Name:  nginxContainer,
-		Image: image,
-		// Not the image's entrypoint: it starts only executable scripts, ignores links as in a ConfigMap's folder, and starts nginx
-		// all the same (https://github.com/nginx/docker-nginx/blob/master/stable/debian/docker-entrypoint.sh). Its own scripts edit
-		// files, which a read-only root forbids.
-		Command: []string{"sh", rotatePath, "nginx", "-g", "daemon off;"},
+		Name:    nginxContainer,
+		Image:   image,
+		Command: nginxCommand,
 		Ports:   []pod.Port{{Name: portName, Number: Port}},
 		// Each mount is one regular file, so that the folder keeps the image's other files.
 		Mounts: append([]pod.Mount{
@@ -99,7 +108,7 @@ func nginx(image string, mounts ...pod.Mount) pod.Container {
 		Readiness: probe(5, 2),
 		// Endpoints and load balancers learn only after a moment that the pod stops. Until then it still answers.
 		StopDelaySeconds: stopDelaySeconds,
-		Resources:        pod.Resources{CPU: "100m", Memory: "64Mi", MemoryLimit: "128Mi"},
+		Resources:        nginxResources,
 	}
 }
 

@@ -14,8 +14,8 @@ type Config struct {
 	Cluster   Cluster
 	Workloads Workloads
 	Logging   Logging
-	// Secrets are expense:secrets, by the app's name, web included. Each is a secret output.
-	Secrets map[string]pulumi.StringMapInput
+	// Secrets are expense:secrets, by the app's name, web included. Each value is a secret output.
+	Secrets map[string]pulumi.StringMap
 
 	// former says that the stack names web's secret by its former key.
 	former bool
@@ -190,8 +190,8 @@ type Web struct {
 	TargetCPUPercent int `json:"targetCpuPercent"`
 	// Public makes the Service an internet-facing network load balancer. Default false: only the namespace reaches it.
 	Public bool `json:"public"`
-	// Settings are environment variables of the web container, in a ConfigMap. Variables that its start reads, such as PATH, are refused.
-	// A change rolls the pods.
+	// Settings are environment variables of the web container. Variables that its start reads, such as PATH, and PORT are refused. A
+	// change rolls the pods.
 	Settings map[string]string `json:"settings"`
 }
 

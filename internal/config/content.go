@@ -22,10 +22,10 @@ const mostData = 1 << 20
 // mostVariable is the size of one variable with its name (MAX_ARG_STRLEN in https://man7.org/linux/man-pages/man2/execve.2.html).
 const mostVariable = 128<<10 - 1
 
-// The names are the values of App.Secrets.
+// SecretAsEnv and SecretAsFile are the values of App.Secrets.
 const (
-	secretAsEnv  = "env"
-	secretAsFile = "file"
+	SecretAsEnv  = "env"
+	SecretAsFile = "file"
 )
 
 // reference is a variable in a value, or an escaped dollar
@@ -65,7 +65,7 @@ func (r *report) environment(at string, a App) {
 	known := maps.Clone(own)
 	for _, key := range slices.Sorted(maps.Keys(a.Secrets)) {
 		where := child(at+".secrets", key)
-		if oneOf(r, where, a.Secrets[key], []string{secretAsEnv, secretAsFile}) && a.Secrets[key] == secretAsEnv {
+		if oneOf(r, where, a.Secrets[key], []string{SecretAsEnv, SecretAsFile}) && a.Secrets[key] == SecretAsEnv {
 			name(where, key)
 			known[key] = ""
 			if _, twice := a.Env[key]; twice {
@@ -82,7 +82,7 @@ func (r *report) environment(at string, a App) {
 		if len(key)+len("=")+len(value) > mostVariable || strings.ContainsRune(value, 0) {
 			r.add(where, fmt.Sprintf("a value of %d bytes", len(value)), "up to 128 KiB with its name, without the character NUL", "use files")
 		}
-		for _, other := range references(value) {
+		for _, other := range References(value) {
 			if _, is := known[other]; !is {
 				r.add(where, "$("+other+"), which is no variable", "$(NAME) of another variable of env or of a secret with env",
 					"write $$("+other+") for the text")
@@ -94,8 +94,8 @@ func (r *report) environment(at string, a App) {
 	}
 }
 
-// references are the names of the variables in a value.
-func references(value string) (names []string) {
+// References are the names of the variables in a value.
+func References(value string) (names []string) {
 	for _, m := range reference.FindAllStringSubmatch(value, -1) {
 		if m[1] != "" {
 			names = append(names, m[1])
@@ -110,7 +110,7 @@ func leadsTo(env map[string]string, from, goal string, seen map[string]bool) boo
 		return false
 	}
 	seen[from] = true
-	return slices.ContainsFunc(references(env[from]), func(next string) bool { return next == goal || leadsTo(env, next, goal, seen) })
+	return slices.ContainsFunc(References(env[from]), func(next string) bool { return next == goal || leadsTo(env, next, goal, seen) })
 }
 
 // place is a path in a container where something is mounted. setting is empty for what the program mounts.
@@ -139,7 +139,7 @@ func (a App) places(at, name string) (out []place) {
 	case LogsOutput:
 		out = append(out, place{path: "/var/log/output"}, place{"/opt/fluentd", "", true}, place{"/opt/capture", "", true})
 	}
-	if slices.Contains(slices.Collect(maps.Values(a.Secrets)), secretAsFile) {
+	if slices.Contains(slices.Collect(maps.Values(a.Secrets)), SecretAsFile) {
 		out = append(out, place{"/var/run/secrets/" + name, "", true})
 	}
 	return append(out, place{"/var/run/secrets/aws.identity", "", true}, place{"/var/run/secrets/pods.eks.amazonaws.com", "", true})

@@ -120,8 +120,8 @@ func parse(src source) (*Config, error) {
 }
 
 // secrets reads expense:secrets, and expense:webSecret as its entry web. It never puts a value into a report.
-func (r *report) secrets(src source) map[string]pulumi.StringMapInput {
-	out := map[string]pulumi.StringMapInput{}
+func (r *report) secrets(src source) map[string]pulumi.StringMap {
+	out := map[string]pulumi.StringMap{}
 	path := strings.TrimPrefix(keySecrets, namespace+":")
 	entries, ok := r.secretMap(src, keySecrets)
 	for _, app := range slices.Sorted(maps.Keys(entries)) {
@@ -165,8 +165,8 @@ func (r *report) secretMap(src source, key string) (map[string]any, bool) {
 }
 
 // secretValues adds the values of an app.
-func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path string, entries map[string]any) {
-	values, sizes := map[string]string{}, map[string]int{}
+func (r *report) secretValues(out map[string]pulumi.StringMap, app, path string, entries map[string]any) {
+	values, sizes := pulumi.StringMap{}, map[string]int{}
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		at := child(path, key)
 		// https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data; each key is also a file's name.
@@ -174,7 +174,7 @@ func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path st
 			r.add(at, "this key", "a key of 1 to 253 letters, digits, '-', '_' and '.' that does not start with '..'", "")
 		}
 		if text, isText := entries[key].(string); isText {
-			values[key], sizes[key] = text, len(text)
+			values[key], sizes[key] = pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput), len(text)
 		} else {
 			r.add(at, kindOf(entries[key]), "encrypted text", secretRemedy)
 		}
@@ -183,7 +183,7 @@ func (r *report) secretValues(out map[string]pulumi.StringMapInput, app, path st
 		r.secretSizes = map[string]map[string]int{}
 	}
 	r.secretSizes[app] = sizes
-	out[app] = pulumi.ToSecret(pulumi.ToStringMap(values)).(pulumi.StringMapOutput)
+	out[app] = values
 }
 
 // Defaults are the settings of a stack that sets nothing, without those that derive adds.

@@ -47,7 +47,7 @@ func TestShortestStackGetsTheDefaults(t *testing.T) {
 			DataStream: "project-logs", LogRetentionDays: 30,
 			Dashboards: Dashboards{Image: "public.ecr.aws/aws-observability/aws-sigv4-proxy:1.11.1"},
 		},
-		Secrets: map[string]pulumi.StringMapInput{},
+		Secrets: map[string]pulumi.StringMap{},
 	}, c)
 }
 
@@ -177,10 +177,11 @@ func TestLoadReadsWhatTheCLIHandsOver(t *testing.T) {
 			if err != nil || c.Secrets[WebName] == nil {
 				return err
 			}
-			secret, awaitErr := internals.UnsafeAwaitOutput(ctx.Context(), c.Secrets[WebName].ToStringMapOutput())
+			assert.Len(t, c.Secrets[WebName], 1)
+			secret, awaitErr := internals.UnsafeAwaitOutput(ctx.Context(), c.Secrets[WebName]["TOKEN"].ToStringOutput())
 			require.NoError(t, awaitErr)
 			assert.True(t, secret.Secret)
-			assert.Equal(t, map[string]string{"TOKEN": sentinel}, secret.Value)
+			assert.Equal(t, sentinel, secret.Value)
 			return nil
 		}, pulumi.WithMocks("expense", "test", noResources{}))
 		assert.Equal(t, err != nil, loadErr != nil)

@@ -118,7 +118,7 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"workloads/images/alma", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/alma:9.7"`},
 			{"logging/image", `"123456789012.dkr.ecr.us-east-1.amazonaws.com/fluentd:1"`},
 		},
-		"tight quota":        {{"workloads/quota", `{"pods": 11, "cpu": 3, "memoryGiB": 9, "storageGiB": 1}`}},
+		"tight quota":        {{"workloads/quota", `{"pods": 17, "cpu": 3, "memoryGiB": 9, "storageGiB": 1}`}},
 		"many replicas":      {{"workloads/web", `{"minReplicas": 100, "maxReplicas": 100}`}, {"workloads/quota/pods", "228"}},
 		"a quota that grows": {{"workloads/web", `{"maxReplicas": 100}`}, {"workloads/volumeSizeGiB", "21"}},
 		"settings":           {{"workloads/web/settings", `{"_A1": "", "b": "x"}`}},

@@ -20,7 +20,7 @@ var (
 // startVariables are read by workloads/files/rotate-logs.sh, which starts nginx, and by nginx and its libraries. NGINX would give it
 // sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
 var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE",
-	"OPENSSL_CONF", "PATH"}
+	"OPENSSL_CONF", "PATH", "PORT"}
 
 func (r *report) workloads(c *Config) {
 	w := c.Workloads

@@ -40,8 +40,6 @@ type Container struct {
 	Command []string
 	Args    []pulumi.StringInput
 	Env     []Variable
-	// EnvFrom are the names of ConfigMaps whose entries become variables.
-	EnvFrom []pulumi.StringPtrInput
 	Ports   []Port
 	Mounts  []Mount
 

@@ -111,7 +111,6 @@ func (c Container) render() corev1.ContainerInput {
 		Command:        words(c.Command),
 		Args:           pulumi.StringArray(c.Args),
 		Env:            corev1.EnvVarArray(each(c.Env, Variable.render)),
-		EnvFrom:        corev1.EnvFromSourceArray(each(c.EnvFrom, fromConfigMap)),
 		Ports:          corev1.ContainerPortArray(each(c.Ports, Port.render)),
 		VolumeMounts:   corev1.VolumeMountArray(each(c.Mounts, Mount.render)),
 		StartupProbe:   c.Startup.render(),
@@ -159,10 +158,6 @@ func (v Variable) render() corev1.EnvVarInput {
 		out.Value = pulumi.String(strings.ReplaceAll(v.Text, "$", "$$"))
 	}
 	return out
-}
-
-func fromConfigMap(name pulumi.StringPtrInput) corev1.EnvFromSourceInput {
-	return corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: name}}
 }
 
 func (p Port) render() corev1.ContainerPortInput {

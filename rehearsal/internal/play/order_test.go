@@ -168,7 +168,7 @@ func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
 	require.NoError(t, s.Pulumi(t.Context(), "config", "set", "--path", "expense:workloads.web.public", "true"))
 	require.NoError(t, s.Pulumi(t.Context(), "up", "--yes", "--skip-preview"))
 	// The namespace too: its deletion would delete the Service.
-	forgotten := []string{"kubernetes:core/v1:Service web", "kubernetes:core/v1:Namespace project"}
+	forgotten := []string{"kubernetes:core/v1:Service web-public-plain", "kubernetes:core/v1:Namespace project"}
 	require.Positive(t, forget(t, s, []string{"kubernetes:*"}, forgotten))
 	edit(t, s, func(deployment map[string]any) {
 		deployment["resources"] = slices.DeleteFunc(deployment["resources"].([]any), func(r any) bool {
@@ -178,7 +178,7 @@ func TestTheLoadBalancerOfAForgottenServiceStays(t *testing.T) {
 	require.Error(t, s.Pulumi(t.Context(), "destroy", "--yes", "--skip-preview"))
 	assert.Empty(t, left(s, "aws:eks/cluster:Cluster"))
 	for typ, count := range map[string]int{
-		"aws:lb/loadBalancer:LoadBalancer": 1, "aws:lb/targetGroup:TargetGroup": 2, // of two ports
+		"aws:lb/loadBalancer:LoadBalancer": 1, "aws:lb/targetGroup:TargetGroup": 1, // of one port
 		"aws:ec2/networkInterface:NetworkInterface": 2, // in two zones
 		"aws:ec2/vpc:Vpc": 1,
 	} {

@@ -172,7 +172,7 @@ func TestAStackThatIsUpChanges(t *testing.T) {
 		"aws:cloudwatch/logGroup:LogGroup"
 	up(t, "workloads.web.public=true")
 	assert.Len(t, left(s, balancer), 1)
-	assert.Len(t, left(s, targetGroup), 2, "one for each port")
+	assert.Len(t, left(s, targetGroup), 1, "one for each port")
 
 	// The stack grows by a zone: the network is changed in place, the node groups are replaced by ones with the zone.
 	up(t, "network.zones[2]=use1-az4")

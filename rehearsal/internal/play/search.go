@@ -165,7 +165,7 @@ func (c *checks) filtered(ctx context.Context, pod *corev1.Pod, line map[string]
 		return nil, err
 	}
 	input, err := json.Marshal(map[string]any{"filter": parameters, "messages": []any{map[string]any{
-		"path": "/var/log/app/nginx/access.log", "message": []string{string(text)},
+		"path": "/var/log/app/web/access.log", "message": []string{string(text)},
 	}}})
 	if err != nil {
 		return nil, err
@@ -302,7 +302,7 @@ func (c *checks) search(ctx context.Context, domain *opensearchtest.Server, stre
 		return "", fmt.Errorf("search of %s: %d %s", stream, status, answer)
 	}
 	hits := found.Response.Hits.Hits
-	if len(hits) != 1 || hits[0].Source["container"] != "nginx" {
+	if len(hits) != 1 || hits[0].Source["container"] != "web" {
 		return "", fmt.Errorf("search of %s: expected the one line of request %s: %s", stream, id, answer)
 	}
 	return by, nil

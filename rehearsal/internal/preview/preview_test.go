@@ -253,8 +253,14 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		{
 			name: "a setting of web", edits: []edit{{devFile, "maxReplicas: 4", "maxReplicas: 4\n      settings: {GREETING: hello}"}},
 			want: []string{
-				`kubernetes:core/v1:ConfigMap web: replace, successor first: data: (none) -> {"GREETING":"hello"}`,
-				"kubernetes:apps/v1:Deployment web: update, spec.template.spec.containers[0].envFrom[0].configMapRef.name: web-SUFFIX -> web-SUFFIX",
+				// The sidecar's variables come last, and move by one.
+				"kubernetes:apps/v1:Deployment web: update, spec.template.spec.containers[0].env[1].name: LOG_DIR -> GREETING, " +
+					"spec.template.spec.containers[0].env[1].value: /var/log/app -> hello, " +
+					"spec.template.spec.containers[0].env[2].name: LOG_MAX_BYTES -> LOG_DIR, " +
+					"spec.template.spec.containers[0].env[2].value: 16777216 -> /var/log/app, " +
+					"spec.template.spec.containers[0].env[3].name: LOG_GENERATIONS -> LOG_MAX_BYTES, " +
+					"spec.template.spec.containers[0].env[3].value: 3 -> 16777216, " +
+					`spec.template.spec.containers[0].env[4]: (none) -> {"name":"LOG_GENERATIONS","value":"3"}`,
 			},
 		},
 		{

@@ -173,6 +173,13 @@ func (r *report) content(at, name string, a App) {
 		r.between(where+".sizeMiB", w.SizeMiB, 1, 65536, " MiB")
 	}
 	places := a.places(at, name)
+	for _, command := range [][]string{a.Command, a.Release} {
+		for _, p := range places {
+			if len(command) > 0 && p.setting != "" && p.path != "" && strings.HasPrefix(path.Clean(command[0]), p.path+"/") {
+				r.add(p.setting, p.path+", which hides "+quote(command[0])+" of the image", "folders without the image's programs", "")
+			}
+		}
+	}
 	for i, p := range places {
 		for _, q := range places[:i] {
 			r.apart(p, q)
@@ -195,16 +202,17 @@ func (r *report) apart(p, q place) {
 }
 
 // absolute checks a path in a container. A runtime mounts nothing in /proc
-// (https://github.com/opencontainers/runc/blob/v1.3.3/libcontainer/rootfs_linux.go, checkProcMount), and /sys is read-only.
+// (https://github.com/opencontainers/runc/blob/v1.3.3/libcontainer/rootfs_linux.go, checkProcMount), /sys is read-only, and what is over
+// /dev hides its devices.
 func (r *report) absolute(at, p string) {
-	const allowed = "an absolute path without a slash at its end, '..' and ':', and not in /proc or /sys"
+	const allowed = "an absolute path without a slash at its end, '..' and ':', not /dev, and not in /proc or /sys"
 	for _, kernel := range []string{"/proc", "/sys"} {
 		if p == kernel || strings.HasPrefix(p, kernel+"/") {
 			r.add(at, quote(p), allowed, "")
 		}
 	}
 	// https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Container: no ':'.
-	if !path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsAny(p, ":\x00") || len(p) > 4095 {
+	if !path.IsAbs(p) || path.Clean(p) != p || p == "/" || p == "/dev" || strings.ContainsAny(p, ":\x00") || len(p) > 4095 {
 		r.add(at, quote(p), allowed, "")
 	}
 }

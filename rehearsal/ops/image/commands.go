@@ -50,6 +50,9 @@ var installed = map[string]string{
 	"git":    "https://git-scm.com/downloads",
 }
 
+// runProgram runs a program to its end. Tests put another in its place: a program of their own for each call takes most of their time.
+var runProgram = (*exec.Cmd).Run
+
 // run runs a program in the project's folder, and gives what it prints.
 func (w *work) run(ctx context.Context, c call, name string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, args...)
@@ -63,7 +66,7 @@ func (w *work) run(ctx context.Context, c call, name string, args ...string) (st
 	if c.both {
 		command.Stderr = command.Stdout
 	}
-	err := command.Run()
+	err := runProgram(command)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("found no %s on PATH: install it, see %s", name, installed[name])

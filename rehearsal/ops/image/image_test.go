@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,9 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// All in its order: what could stop it first, then the build, the trial, the push.
+// All in its order: what could stop it first, then the build, the trial, the push. This one starts the stand-ins as programs.
 func TestAnImageIsBuiltTriedPushedAndWritten(t *testing.T) {
 	s := aStack(t, backend, nil)
+	runProgram = (*exec.Cmd).Run
 	tag := s.tag()
 	assert.Regexp(t, `^[0-9a-f]{12}-[0-9a-f]{8}$`, tag)
 	assert.True(t, strings.HasPrefix(s.git("rev-parse", "HEAD:images/backend"), tag[:12]))

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// world is what docker and aws stand in for. They are this test's own program by another name, and read the world from a file.
+// world is what docker and aws stand in for. It is in a file: they may be this test's own program by another name.
 type world struct {
 	// Fail has what a command says that ends with an error, by its first words.
 	Fail map[string]string
@@ -35,6 +35,8 @@ type world struct {
 	Pushed string
 	// Calls are the commands so far.
 	Calls []string
+
+	out, err io.Writer
 }
 
 const (
@@ -46,7 +48,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); name == "docker" || name == "aws" {
-		os.Exit(standIn(name, os.Args[1:], os.Getenv("WORLD")))
+		os.Exit(standIn(exec.Cmd{Args: os.Args, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 	}
 	os.Exit(m.Run())
 }
@@ -73,21 +75,32 @@ func (w world) save(file string) {
 }
 
 // standIn answers as the programs are documented to; where, is at each answer.
-func standIn(name string, args []string, file string) int {
+func standIn(c exec.Cmd) int {
+	name, args := filepath.Base(c.Args[0]), c.Args[1:]
+	variable := func(name string) (value string) {
+		for _, text := range c.Environ() {
+			if of, is := strings.CutPrefix(text, name+"="); is {
+				value = of
+			}
+		}
+		return value
+	}
+	file := variable("WORLD")
 	w := load(file)
+	w.out, w.err = c.Stdout, c.Stderr
 	line := name + " " + strings.Join(args, " ")
 	if name == "aws" {
-		line += " as " + os.Getenv("AWS_ACCESS_KEY_ID")
+		line += " as " + variable("AWS_ACCESS_KEY_ID")
 	}
 	if slices.Contains(args, "--password-stdin") {
-		password, _ := io.ReadAll(os.Stdin)
+		password, _ := io.ReadAll(c.Stdin)
 		line += " with " + strings.TrimSpace(string(password))
 	}
 	w.Calls = append(w.Calls, line)
 	defer func() { w.save(file) }()
 	for command, says := range w.Fail {
 		if strings.HasPrefix(line, command) {
-			fmt.Fprintln(os.Stderr, says)
+			fmt.Fprintln(w.err, says)
 			return 1
 		}
 	}
@@ -105,29 +118,29 @@ func (w *world) docker(args []string) int {
 		w.Tags[tag] = w.Pushed
 	case "image": // https://docs.docker.com/reference/cli/docker/image/inspect/
 		data, _ := json.Marshal([]any{w.Image})
-		fmt.Println(string(data))
+		fmt.Fprintln(w.out, string(data))
 	case "create": // https://docs.docker.com/reference/cli/docker/container/create/
-		fmt.Println("c0ffee")
+		fmt.Fprintln(w.out, "c0ffee")
 	case "cp": // https://docs.docker.com/reference/cli/docker/container/cp/; the error is moby's (daemon/errors.go, containerFileNotFound)
 		path := strings.TrimPrefix(args[1], "c0ffee:")
 		content, found := w.Files[path]
 		if !found {
-			fmt.Fprintf(os.Stderr, "Error response from daemon: Could not find the file %s in container c0ffee\n", path)
+			fmt.Fprintf(w.err, "Error response from daemon: Could not find the file %s in container c0ffee\n", path)
 			return 1
 		}
-		archive := tar.NewWriter(os.Stdout)
+		archive := tar.NewWriter(w.out)
 		_ = archive.WriteHeader(&tar.Header{Name: filepath.Base(path), Mode: 0o644, Size: int64(len(content))})
 		_, _ = archive.Write([]byte(content))
 		_ = archive.Close()
 	case "inspect": // https://docs.docker.com/reference/cli/docker/inspect/
-		fmt.Println(w.States[0])
+		fmt.Fprintln(w.out, w.States[0])
 		if len(w.States) > 1 {
 			w.States = w.States[1:]
 		}
 	case "port": // https://docs.docker.com/reference/cli/docker/container/port/
-		fmt.Println(w.Address)
+		fmt.Fprintln(w.out, w.Address)
 	case "logs":
-		fmt.Fprint(os.Stderr, w.Logs)
+		fmt.Fprint(w.err, w.Logs)
 	default:
 		panic(args)
 	}
@@ -139,19 +152,19 @@ func (w *world) docker(args []string) int {
 func (w *world) aws(args []string) int {
 	option := func(name string) string { return args[slices.Index(args, name)+1] }
 	refuse := func(code, operation, message string) int {
-		fmt.Fprintf(os.Stderr, "\nAn error occurred (%s) when calling the %s operation: %s\n", code, operation, message)
+		fmt.Fprintf(w.err, "\nAn error occurred (%s) when calling the %s operation: %s\n", code, operation, message)
 		return 254
 	}
 	switch args[1] {
 	case "get-login-password":
-		fmt.Println("the-password")
+		fmt.Fprintln(w.out, "the-password")
 	case "describe-repositories":
 		name := option("--repository-names")
 		if w.Tags == nil {
 			return refuse("RepositoryNotFoundException", "DescribeRepositories",
 				"The repository with name '"+name+"' does not exist in the registry with id '111122223333'")
 		}
-		fmt.Printf(`{"repositories": [{"registryId": "111122223333", "repositoryName": %q, "repositoryUri": %q}]}`, name, host+"/"+name)
+		fmt.Fprintf(w.out, `{"repositories": [{"registryId": "111122223333", "repositoryName": %q, "repositoryUri": %q}]}`, name, host+"/"+name)
 	case "describe-images":
 		type detail map[string]any
 		var details []detail
@@ -169,7 +182,7 @@ func (w *world) aws(args []string) int {
 			return strings.Compare(a["imagePushedAt"].(string), b["imagePushedAt"].(string))
 		})
 		data, _ := json.Marshal(map[string]any{"imageDetails": details})
-		fmt.Println(string(data))
+		fmt.Fprintln(w.out, string(data))
 	default:
 		panic(args)
 	}
@@ -231,10 +244,20 @@ func aStack(t *testing.T, apps string, change func(w *world)) *stack {
 	} {
 		t.Setenv(name, value)
 	}
+	runProgram = func(c *exec.Cmd) error {
+		if target, _ := os.Readlink(c.Path); target != self {
+			return c.Run()
+		}
+		if code := standIn(*c); code != 0 {
+			return fmt.Errorf("exit status %d", code)
+		}
+		return nil
+	}
+	t.Cleanup(func() { runProgram = (*exec.Cmd).Run })
 	w := world{
 		Fail:   map[string]string{},
 		Files:  map[string]string{"/etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:1234:1234::/:\n", "/bin/sh": "", "/usr/bin/mkfifo": ""},
-		States: []string{`{"Running": true}`}, Address: answering(t), Tags: map[string]string{}, MediaType: manifest, Pushed: digestA,
+		States: []string{`{"Running": true}`}, Address: greeting(t), Tags: map[string]string{}, MediaType: manifest, Pushed: digestA,
 	}
 	w.Image = inspected{Architecture: "amd64", Os: "linux"}
 	w.Image.Config.User = "app:app"

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,8 +26,15 @@ func answering(t *testing.T) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// greeting is an app that says something to who connects, so that a probe need not wait.
+func greeting(t *testing.T) string {
+	return accepting(t, func(connection net.Conn) { fmt.Fprint(connection, "220 ready\r\n") })
+}
+
 // hangsUp is Docker's proxy in front of an app that does not listen.
-func hangsUp(t *testing.T) string {
+func hangsUp(t *testing.T) string { return accepting(t, func(net.Conn) {}) }
+
+func accepting(t *testing.T, do func(connection net.Conn)) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
@@ -36,6 +44,7 @@ func hangsUp(t *testing.T) string {
 			if err != nil {
 				return
 			}
+			do(connection)
 			connection.Close()
 		}
 	}()
@@ -66,7 +75,7 @@ func TestATrialIsAsTheClusterRunsIt(t *testing.T) {
         writable: [/var/cache/app]
         health: /
         logs: {dir: /var/log/app, files: [app.log]}
-`, nil)
+`, func(w *world) { w.Address = answering(t) })
 	_, calls, err := s.run()
 	require.NoError(t, err, calls)
 	var created string
@@ -121,7 +130,7 @@ func TestATrialSaysWhatBroke(t *testing.T) {
 		"it is not its file": {func(w *world) {
 			w.States, w.Logs = []string{`{"Running": false, "ExitCode": 1}`}, "open /app/key: permission denied\n"
 		}, "", []string{"it runs as user 1234", "COPY --chown=1234"}, false},
-		"its health is bad": {nil, "        health: {path: /broken, start: 10s}\n", []string{"after 10s it does not answer on port 8080",
+		"its health is bad": {func(w *world) { w.Address = answering(t) }, "        health: {path: /broken, start: 10s}\n", []string{"after 10s it does not answer on port 8080",
 			"/broken is answered with 503", "the port that PORT says, on all addresses"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,10 +1,11 @@
 package image
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,35 +26,49 @@ type setting struct {
 // line is the setting as a line of the file.
 func (s setting) line() string { return s.key + ": " + flow(s.value) }
 
-// edit changes a file's lines with the setting and no others: `pulumi config set` loses comments
-// (https://github.com/pulumi/pulumi/issues/423) and order (https://github.com/pulumi/pulumi/issues/3613). It gives an error for a file
-// that it cannot change so.
-func edit(data []byte, s setting) ([]byte, error) {
-	at := strings.Join(append(slices.Clone(s.path), s.key), ".")
+// edit changes a file's lines with the settings and no others: `pulumi config set` loses comments
+// (https://github.com/pulumi/pulumi/issues/423) and order (https://github.com/pulumi/pulumi/issues/3613). It gives an error with all
+// lines to type by hand for a file that it cannot change so.
+func edit(data []byte, settings ...setting) ([]byte, error) {
+	changed := data
+	for _, s := range settings {
+		var err error
+		if changed, err = editOne(changed, s); err != nil {
+			var byHand strings.Builder
+			for _, s := range settings {
+				fmt.Fprintf(&byHand, "\n  %s: %s", strings.Join(s.path, "."), s.line())
+			}
+			return nil, fmt.Errorf("%s.%s: %w; write by hand:%s", strings.Join(s.path, "."), s.key, err, &byHand)
+		}
+	}
+	return changed, nil
+}
+
+func editOne(data []byte, s setting) ([]byte, error) {
 	var document yaml.Node
 	var want map[string]any
 	if err := errors.Join(yaml.Unmarshal(data, &document), yaml.Unmarshal(data, &want)); err != nil {
 		return nil, err
 	}
 	if len(document.Content) == 0 {
-		return nil, fmt.Errorf("%s: found an empty file", at)
+		return nil, errors.New("found an empty file")
 	}
 	name, node := (*yaml.Node)(nil), document.Content[0]
 	for _, key := range s.path {
 		if name, node = child(node, key); node == nil || node.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s: found no map %s; write by hand: %s", at, key, s.line())
+			return nil, fmt.Errorf("found no map %s", key)
 		}
 	}
 	if err := put(want, s); err != nil {
 		return nil, err
 	}
-	for _, changed := range candidates(data, name, node, s) {
+	for _, changed := range append([][]byte{data}, candidates(data, name, node, s)...) {
 		var got map[string]any
 		if yaml.Unmarshal(changed, &got) == nil && reflect.DeepEqual(got, want) {
 			return changed, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: cannot be set without touching other lines; write by hand: %s", at, s.line())
+	return nil, errors.New("cannot be set without touching other lines")
 }
 
 // child gives the nodes of a map's key and its value, nil for a key that it does not have.
@@ -95,59 +110,105 @@ func flow(value any) string {
 	return strings.TrimSpace(string(out))
 }
 
-// candidates are changed files, of which those that mean something else than they shall are of no use: YAML gives a value's start only.
+// lineEnd is where YAML ends a line (https://yaml.org/spec/1.1/#id871136, which go.yaml.in/yaml has).
+var lineEnd = regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`)
+
+// lines are a file's, with their ends.
+func lines(data []byte) (out []string) {
+	from := 0
+	for _, end := range lineEnd.FindAllIndex(data, -1) {
+		out = append(out, string(data[from:end[1]]))
+		from = end[1]
+	}
+	return append(out, string(data[from:]))
+}
+
+// candidates are changed files, of which those that mean something else than they shall are of no use. Each has one line more, or one
+// other value in a line.
 func candidates(data []byte, name, node *yaml.Node, s setting) (out [][]byte) {
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	replace := func(line int, text string) {
-		changed := slices.Clone(lines)
-		changed[line-1] = []byte(text)
-		out = append(out, bytes.Join(changed, nil))
+	all := lines(data)
+	replace := func(line, from, to int, text string) {
+		row := all[line-1]
+		changed := slices.Clone(all)
+		changed[line-1] = row[:from] + text + row[to:]
+		out = append(out, []byte(strings.Join(changed, "")))
 	}
 	insert := func(line int, text string) {
-		end := "\n"
-		if bytes.HasSuffix(lines[0], []byte("\r\n")) {
-			end = "\r\n"
+		if end := lineEnd.FindString(all[line-1]); end != "" {
+			text += end
+		} else { // the last line
+			text = cmp.Or(lineEnd.FindString(all[0]), "\n") + text
 		}
-		if previous := lines[line-1]; !bytes.HasSuffix(previous, []byte("\n")) {
-			text, end = end+text, ""
-		}
-		out = append(out, bytes.Join(slices.Insert(slices.Clone(lines), line, []byte(text+end)), nil))
+		out = append(out, []byte(strings.Join(slices.Insert(slices.Clone(all), line, text), "")))
 	}
-	if key, value := child(node, s.key); key != nil {
-		row := string(lines[key.Line-1])
-		from := offset(row, value.Column)
-		if value.Line != key.Line || value.Tag == "!!null" && value.Value == "" {
-			from = offset(row, key.Column) + len(key.Value) + 1
-			replace(key.Line, row[:from]+" "+flow(s.value)+row[from:])
-			return out
+	key, value := child(node, s.key)
+	switch {
+	case key != nil && value.Kind == yaml.ScalarNode && value.Tag == "!!null" && value.Value == "":
+		if _, to, ok := written(all, key); ok {
+			to += len(toColon.FindString(all[key.Line-1][to:]))
+			replace(key.Line, to, to, " "+flow(s.value))
 		}
-		// Ever longer texts in place of the former, until the rest means what it meant.
-		for to := from + 1; to <= len(row); to++ {
-			replace(key.Line, row[:from]+flow(s.value)+row[to:])
+	case key != nil:
+		if from, to, ok := written(all, value); ok {
+			replace(value.Line, from, to, flow(s.value))
 		}
-		return out
-	}
-	if node.Style&yaml.FlowStyle != 0 {
-		row := string(lines[node.Line-1])
-		from := offset(row, node.Column) + 1
-		if len(node.Content) > 0 {
-			replace(node.Line, row[:from]+s.line()+", "+row[from:])
-		} else {
-			replace(node.Line, row[:from]+s.line()+row[from:])
+	case node.Style&yaml.FlowStyle != 0:
+		if from, ok := offset(all, node); ok && strings.HasPrefix(all[node.Line-1][from:], "{") {
+			text := s.line()
+			if len(node.Content) > 0 {
+				text += ", "
+			}
+			replace(node.Line, from+1, from+1, text)
 		}
-		return out
+	case len(node.Content) > 0:
+		text := strings.Repeat(" ", node.Content[0].Column-1) + s.line()
+		if _, value := child(node, s.after); value != nil && last(value) <= len(all) {
+			insert(last(value), text)
+		}
+		if name != nil && name.Line <= len(all) {
+			insert(name.Line, text)
+		}
 	}
-	text := strings.Repeat(" ", node.Column-1) + s.line()
-	if _, value := child(node, s.after); value != nil {
-		insert(last(value), text)
-	}
-	insert(name.Line, text)
 	return out
 }
 
-// offset is where a column, counted in characters from 1, is in a line.
-func offset(row string, column int) int {
-	return len(string([]rune(row)[:min(column-1, len([]rune(row)))]))
+var (
+	toColon  = regexp.MustCompile(`^[ \t]*:`)
+	isDouble = regexp.MustCompile(`^"(?:[^"\\]|\\.)*"`)
+	isSingle = regexp.MustCompile(`^'(?:[^']|'')*'`)
+	isEmpty  = regexp.MustCompile(`^(?:\{[ \t]*\}|\[[ \t]*\])`)
+)
+
+// written is where a value is in its line, if it is a text or an empty map or list on one line, without an anchor or a tag.
+func written(all []string, node *yaml.Node) (from, to int, ok bool) {
+	from, ok = offset(all, node)
+	if !ok {
+		return 0, 0, false
+	}
+	rest, found := all[node.Line-1][from:], ""
+	switch {
+	case node.Kind == yaml.ScalarNode && node.Style == yaml.DoubleQuotedStyle:
+		found = isDouble.FindString(rest)
+	case node.Kind == yaml.ScalarNode && node.Style == yaml.SingleQuotedStyle:
+		found = isSingle.FindString(rest)
+	case node.Kind == yaml.ScalarNode && node.Style == 0 && strings.HasPrefix(rest, node.Value):
+		found = node.Value
+	case node.Kind != yaml.ScalarNode && len(node.Content) == 0:
+		found = isEmpty.FindString(rest)
+	}
+	return from, from + len(found), found != ""
+}
+
+// offset is where a node, whose column is counted in characters from 1, begins in its line.
+func offset(all []string, node *yaml.Node) (int, bool) {
+	if node.Line < 1 || node.Line > len(all) {
+		return 0, false
+	}
+	row := []rune(all[node.Line-1])
+	if node.Column < 1 || node.Column > len(row)+1 {
+		return 0, false
+	}
+	return len(string(row[:node.Column-1])), true
 }
 
 // last is the line on which the last part of a node begins.

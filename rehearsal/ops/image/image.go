@@ -5,6 +5,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,10 +56,11 @@ type Options struct {
 type work struct {
 	Options
 	settings *config.Config
-	// file is the stack's file, name its name; edited is set once it is not what it was.
-	file   []byte
-	name   string
-	edited bool
+	// file is the stack's file as it was read, name its name. lines are what is written into it at the end, and notes said then.
+	file  []byte
+	name  string
+	lines []setting
+	notes []string
 	// platform is that of the nodes, as linux/amd64.
 	platform string
 	// aws is the environment of the aws CLI, nil before the first call.
@@ -217,11 +219,11 @@ func (w *work) one(ctx context.Context, p part) error {
 		_, err := w.make(ctx, p, local)
 		return err
 	}
-	// Before anything is begun: what cannot be written is not pushed.
+	// Before anything is begun: what cannot be written is not pushed. A line without a value can be typed before.
 	line := p.at
-	line.value = local
-	if _, err := edit(w.file, line); err != nil {
-		return fmt.Errorf("%s: %w", w.name, err)
+	line.value = ""
+	if err := w.editable(line); err != nil {
+		return err
 	}
 	r, err := w.repository(ctx, p.name)
 	if err != nil {
@@ -239,11 +241,15 @@ func (w *work) one(ctx context.Context, p part) error {
 			}
 			w.say("%s: %s as it is here has no image yet. This takes the newest, %s.", p.name, p.build.Dir, tag)
 		}
-		return w.write(p, nil, r.URI+":"+tag+"@"+digest)
+		w.write(p, nil, r.URI+":"+tag+"@"+digest)
+		return nil
 	}
 	var lines []setting
 	if digest == "" {
 		if lines, err = w.make(ctx, p, local); err == nil {
+			err = w.editable(append([]setting{line}, lines...)...)
+		}
+		if err == nil {
 			digest, err = w.push(ctx, r, local, tag)
 		}
 	} else {
@@ -253,7 +259,16 @@ func (w *work) one(ctx context.Context, p part) error {
 	if err != nil {
 		return err
 	}
-	return w.write(p, lines, r.URI+":"+tag+"@"+digest)
+	w.write(p, lines, r.URI+":"+tag+"@"+digest)
+	return nil
+}
+
+// editable tells what of the lines cannot be written.
+func (w *work) editable(lines ...setting) error {
+	if _, err := edit(w.file, lines...); err != nil {
+		return fmt.Errorf("%s: %w", w.name, err)
+	}
+	return nil
 }
 
 // make builds an image and tries it. It gives what the settings lack.
@@ -291,48 +306,68 @@ func (w *work) known(ctx context.Context, p part, r repository, digest string) (
 	return w.complete(ctx, p, i)
 }
 
-// write changes the file in memory: the image, and what else the entry lacks.
-func (w *work) write(p part, lines []setting, image string) error {
+// write notes the image, and what else the entry lacks.
+func (w *work) write(p part, lines []setting, image string) {
 	p.at.value = image
 	for _, line := range append([]setting{p.at}, lines...) {
-		changed, err := edit(w.file, line)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
-		}
-		w.edited = w.edited || string(changed) != string(w.file)
-		w.file = changed
-		w.say("%s: %s: %s", w.name, p.name, line.line())
+		w.lines = append(w.lines, line)
+		w.note("%s: %s: %s", w.name, p.name, line.line())
 	}
 	if w.Mode == Push && w.Name != "" {
 		w.next(p, image)
 	}
-	return nil
 }
 
 // next says what to type.
 func (w *work) next(p part, image string) {
 	if app := p.app; app != nil && app.Logs.From == config.LogsOutput && app.Logs.Capture == config.CaptureStatic &&
 		w.settings.Logging.CaptureImage == "" {
-		w.say("Next: make image NAME=%s STACK=%s, because the image has not what copies its output.", config.CaptureName, w.Stack)
+		w.note("Next: make image NAME=%s STACK=%s, because the image has not what copies its output.", config.CaptureName, w.Stack)
 	}
-	w.say("Next: pulumi up --stack %s", w.Stack)
+	w.note("Next: pulumi up --stack %s", w.Stack)
 	if p.image != "" && p.image != image {
-		w.say("To go back, write in its place: %s: %s", p.at.key, p.image)
+		w.note("To go back, write in its place: %s: %s", p.at.key, p.image)
 	}
 }
 
-// save writes the file, whole or not at all.
+// save writes the file, whole or not at all, as it is by now: somebody may have edited it during the build.
 func (w *work) save() error {
-	if !w.edited {
-		return nil
+	path, err := filepath.EvalSymlinks(filepath.Join(w.Project, w.name))
+	if err != nil {
+		return err
 	}
-	path := filepath.Join(w.Project, w.name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	changed, err := edit(data, w.lines...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.name, err)
+	}
+	if !bytes.Equal(changed, data) {
+		if err := replace(path, changed); err != nil {
+			return err
+		}
+	}
+	for _, note := range w.notes {
+		w.say("%s", note)
+	}
+	return nil
+}
+
+// replace writes a file anew, with the rights that it has.
+func replace(path string, data []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
 	temporary := path + ".new"
-	if err := os.WriteFile(temporary, w.file, info.Mode().Perm()); err != nil {
+	defer os.Remove(temporary)
+	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+		return err
+	}
+	// Not with the file: the umask would be taken from its rights.
+	if err := os.Chmod(temporary, info.Mode().Perm()); err != nil {
 		return err
 	}
 	return os.Rename(temporary, path)
@@ -340,17 +375,20 @@ func (w *work) save() error {
 
 // given tells whether an app's entry has a key, by its path.
 func (w *work) given(app string, keys ...string) bool {
-	var document yaml.Node
-	if yaml.Unmarshal(w.file, &document) != nil || len(document.Content) == 0 {
+	var at any
+	if yaml.Unmarshal(w.file, &at) != nil {
 		return false
 	}
-	node := document.Content[0]
 	for _, key := range append([]string{"config", "expense:workloads", "apps", app}, keys...) {
-		if _, node = child(node, key); node == nil {
-			return false
-		}
+		entry, _ := at.(map[string]any)
+		at = entry[key]
 	}
-	return node.Tag != "!!null"
+	return at != nil
+}
+
+// note is said when the file is written.
+func (w *work) note(format string, args ...any) {
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
 
 func (w *work) say(format string, args ...any) { fmt.Fprintf(w.Out, format+"\n", args...) }

@@ -182,6 +182,34 @@ func TestTheCaptureHasAnImageToo(t *testing.T) {
 	assert.NotContains(t, strings.Join(calls, "\n"), "docker create", "it is no app")
 }
 
+// Who edits the file while the image is built loses nothing. The file may be a link, and has the rights that it had.
+func TestTheFileIsWrittenAsItIsByThen(t *testing.T) {
+	s := aStack(t, backend, nil)
+	path, kept := filepath.Join(s.folder, "Pulumi.dev.yaml"), filepath.Join(s.folder, "kept.yaml")
+	require.NoError(t, os.Rename(path, kept))
+	require.NoError(t, os.Symlink("kept.yaml", path))
+	require.NoError(t, os.Chmod(kept, 0o666))
+	edited := strings.Replace(start+backend, "gibPerDay: 1", "gibPerDay: 2", 1)
+	s.options.Pause = nil
+	s.options.SignIn = func(context.Context) ([]string, error) {
+		return os.Environ(), os.WriteFile(kept, []byte(edited), 0o666)
+	}
+	file, _, err := s.run()
+	require.NoError(t, err)
+	gone, come := changes(edited, file)
+	assert.Empty(t, gone)
+	assert.Len(t, come, 4)
+	info, err := os.Lstat(kept)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o666), info.Mode())
+	info, err = os.Lstat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.ModeSymlink, info.Mode().Type())
+	left, err := filepath.Glob(filepath.Join(s.folder, "*.new"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 // Each mistake has its words, and leaves all as it was.
 func TestMistakesAreSaid(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -255,7 +283,13 @@ func TestMistakesAreSaid(t *testing.T) {
 		}, want: []string{"found node groups of amd64 and arm64 without taints", "NO_SCHEDULE"}},
 		"a file that cannot be edited": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", start+backend+"        image: >-\n          a\n          b\n")
-		}, want: []string{"Pulumi.dev.yaml: config.expense:workloads.apps.backend.image: cannot be set", "write by hand: image: mine/backend:"}},
+		}, want: []string{"Pulumi.dev.yaml: config.expense:workloads.apps.backend.image: cannot be set",
+			"write by hand:\n  config.expense:workloads.apps.backend: image: \"\""}},
+		"a line that cannot be edited": {prepare: func(s *stack) {
+			s.write("Pulumi.dev.yaml", "x: &x {from: output}\n"+start+backend+"        logs: *x\n")
+		}, change: func(w *world) { delete(w.Files, "/bin/sh") }, want: []string{"backend.logs.capture: found no map logs; write by hand:\n" +
+			"  config.expense:workloads.apps.backend: image: \"\"\n  config.expense:workloads.apps.backend: command: [/app/server, --verbose]\n",
+			"\n  config.expense:workloads.apps.backend.logs: capture: static"}},
 		"no stack": {prepare: func(s *stack) { s.options.Stack = "none" }, want: []string{"found no file Pulumi.none.yaml"}},
 		"no region": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", strings.Replace(start, "  aws:region: us-east-1\n", "", 1)+backend)
@@ -283,6 +317,9 @@ func TestMistakesAreSaid(t *testing.T) {
 			assert.Equal(t, string(before), file)
 			all := strings.Join(calls, "\n")
 			assert.Equal(t, strings.Count(all, "docker create"), strings.Count(all, "docker rm --force"), "a container stayed: %s", all)
+			if strings.Contains(name, "edited") {
+				assert.NotContains(t, all, "docker push")
+			}
 			if strings.Contains(all, "docker login") && name != "no login" {
 				assert.Contains(t, all, "docker logout "+host)
 			}

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Draft is what the sections of a stack's file say, with the defaults and without the rules. What could not be decoded is a default or
-// zero: Read says what is wrong. It serves what completes the settings, and so finds them incomplete.
-func Draft(values map[string]string) *Config {
+// Draft is what the sections of a stack's file in a project's folder say, with the defaults and without the rules. What could not be
+// decoded or read is a default or zero: ReadIn says what is wrong. It serves what completes the settings, and so finds them incomplete.
+func Draft(project string, values map[string]string) *Config {
 	c, r := Defaults(), &report{given: map[string]bool{}}
 	for name, section := range c.sections() {
 		if text, ok := values[namespace+":"+name]; ok {
@@ -16,6 +16,7 @@ func Draft(values map[string]string) *Config {
 	}
 	c.Region = values[keyRegion]
 	c.derive()
+	r.sources(c, project)
 	return c
 }
 

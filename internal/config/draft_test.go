@@ -16,7 +16,7 @@ func TestADraftHasWhatTheRulesRefuse(t *testing.T) {
 	}
 	_, err := Read(values, nil)
 	require.Error(t, err)
-	c := Draft(values)
+	c := Draft(t.TempDir(), values)
 	assert.Equal(t, "us-east-1", c.Region)
 	assert.Equal(t, "mine", c.Cluster.Name)
 	assert.Equal(t, []string{"arm64"}, c.Cluster.Architectures())

@@ -33,7 +33,7 @@ func (w *work) complete(ctx context.Context, p part, i inspected) (lines []setti
 	if command != nil {
 		p.app.Command = command
 		add("command", command, "image")
-	} else if own := slices.Concat(i.Config.Entrypoint, i.Config.Cmd); len(p.app.Args) == 0 && !slices.Equal(own, p.app.Command) {
+	} else if own := unexpanded(slices.Concat(i.Config.Entrypoint, i.Config.Cmd)); len(p.app.Args) == 0 && !slices.Equal(own, p.app.Command) {
 		w.say("%s: starts with command: %s, and not with the image's own, %s.", p.name, flow(p.app.Command), flow(own))
 	}
 	if p.app.User == 0 {
@@ -76,12 +76,20 @@ func (p part) command(i inspected) ([]string, error) {
 	case len(p.app.Command) > 0:
 		return nil, nil
 	case len(own) > 0:
-		return own, nil
+		return unexpanded(own), nil
 	case len(p.app.Args) > 0:
 		return nil, fmt.Errorf("found args, and neither an ENTRYPOINT in the image nor command; write the program as command")
 	}
 	return nil, fmt.Errorf("found neither ENTRYPOINT nor CMD in the image, nor command in the entry; write one, as %s",
 		`ENTRYPOINT ["/app/server"]`)
+}
+
+// unexpanded are words that Kubernetes leaves as the image has them, as $(hostname) for a shell.
+func unexpanded(words []string) (out []string) {
+	for _, word := range words {
+		out = append(out, config.Unexpanded(word))
+	}
+	return out
 }
 
 // nobody is the user that an image of root is advised to have. It is above the numbers that distributions give out.

@@ -61,16 +61,18 @@ func (w *work) build(ctx context.Context, b config.Build, local string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"buildx", "build", "--load", "--provenance=false", "--platform", w.platform,
-		"--file", filepath.Join(b.Dir, b.Dockerfile), "--label", "org.opencontainers.image.revision=" + strings.TrimSpace(commit), "--tag", local}
+	// With ./ a folder is none of docker's words: not a flag, not "-" for its input, and not the address of a repository.
+	dir := "./" + filepath.ToSlash(filepath.Clean(b.Dir))
+	args := []string{"buildx", "build", "--load", "--provenance=false", "--platform=" + w.platform, "--file=" + dir + "/" + b.Dockerfile,
+		"--label=org.opencontainers.image.revision=" + strings.TrimSpace(commit), "--tag=" + local}
 	if b.Target != "" {
-		args = append(args, "--target", b.Target)
+		args = append(args, "--target="+b.Target)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
-		args = append(args, "--build-arg", name+"="+b.Args[name])
+		args = append(args, "--build-arg="+name+"="+b.Args[name])
 	}
 	w.say("Builds %s for %s as %s.", b.Dir, w.platform, local)
-	_, err = w.run(ctx, call{show: true}, "docker", append(args, b.Dir)...)
+	_, err = w.run(ctx, call{show: true}, "docker", append(args, dir)...)
 	if said(err, "exec format error") {
 		// https://docs.docker.com/build/building/multi-platform/#install-qemu-manually
 		return fmt.Errorf("%w\nThis machine runs no programs of %s: docker run --privileged --rm tonistiigi/binfmt --install all", err,
@@ -114,7 +116,7 @@ func (w *work) inspect(ctx context.Context, reference string) (i inspected, err 
 // (https://docs.docker.com/reference/cli/docker/container/cp/).
 func (w *work) look(ctx context.Context, reference string, paths ...string) (found map[string]string, err error) {
 	// An image without a command needs some to make a container.
-	id, err := w.run(ctx, call{}, "docker", "create", "--platform", w.platform, reference, "none")
+	id, err := w.run(ctx, call{}, "docker", "create", "--platform="+w.platform, reference, "none")
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (w *work) fill(ctx context.Context) error {
 		if err := w.signInTo(ctx, repository{URI: match[1] + "/"}); err != nil {
 			return err
 		}
-		if _, err := w.run(ctx, call{show: true}, "docker", "pull", "--platform", w.platform, image); err != nil {
+		if _, err := w.run(ctx, call{show: true}, "docker", "pull", "--platform="+w.platform, image); err != nil {
 			return fmt.Errorf("%w; the rule of the cache has to be there first: pulumi up --stack %s", err, w.Stack)
 		}
 		w.say("The cache has %s.", image)

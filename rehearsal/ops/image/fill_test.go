@@ -27,7 +27,7 @@ func TestTheCachesAreFilled(t *testing.T) {
 			pulled = append(pulled, call)
 		}
 	}
-	assert.Equal(t, []string{"docker pull --platform linux/amd64 " + nginx}, pulled)
+	assert.Equal(t, []string{"docker pull --platform=linux/amd64 " + nginx}, pulled)
 	assert.Contains(t, calls, "docker login --username AWS --password-stdin "+host+" with the-password")
 	assert.Contains(t, calls, "docker logout "+host)
 	after, _, err := s.run()

@@ -112,8 +112,22 @@ func Run(ctx context.Context, o Options) (again bool, err error) {
 	return again, w.save()
 }
 
-// ofBuild matches the paths of the settings that say how an image is built.
-var ofBuild = regexp.MustCompile(`^workloads\.apps(\.[^.[]+|\[[^]]*\])?(\.build\b.*)?$`)
+// taken matches the paths of the settings that a build and a trial take: the app, and what of it.
+var taken = regexp.MustCompile(`^workloads\.apps(?:\.([^.[]+)|\[[^]]*\])?` +
+	`(\.(?:build|command|args|user|env|files|writable|health\.|ports?|logs\.dir)\b.*)?$`)
+
+// matters tells whether a problem is one of the image. What is wrong elsewhere is not, nor is what this is about to write: a command, a
+// user, a port.
+func (o Options) matters(p config.Problem) bool {
+	match := taken.FindStringSubmatch(p.Path)
+	switch {
+	case match == nil || match[1] != "" && o.Name != "" && match[1] != o.Name:
+		return false
+	case match[2] == ".command" || match[2] == ".user":
+		return p.Found != "nothing"
+	}
+	return !strings.HasPrefix(p.Found, "$(PORT), ")
+}
 
 // open reads the stack's file.
 func open(o Options) (*work, error) {
@@ -121,7 +135,7 @@ func open(o Options) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{Options: o, settings: config.Draft(values), name: "Pulumi." + o.Stack + ".yaml", hosts: map[string]bool{}}
+	w := &work{Options: o, settings: config.Draft(o.Project, values), name: "Pulumi." + o.Stack + ".yaml", hosts: map[string]bool{}}
 	if w.file, err = os.ReadFile(filepath.Join(o.Project, w.name)); err != nil {
 		return nil, err
 	}
@@ -137,7 +151,7 @@ func open(o Options) (*work, error) {
 		return nil, err
 	}
 	for _, p := range problems {
-		if ofBuild.MatchString(p.Path) {
+		if o.matters(p) {
 			ours = append(ours, p)
 		}
 	}
@@ -296,7 +310,7 @@ func (w *work) known(ctx context.Context, p part, r repository, digest string) (
 	if err := w.signInTo(ctx, r); err != nil {
 		return nil, err
 	}
-	if _, err := w.run(ctx, call{show: true}, "docker", "pull", "--platform", w.platform, reference); err != nil {
+	if _, err := w.run(ctx, call{show: true}, "docker", "pull", "--platform="+w.platform, reference); err != nil {
 		return nil, err
 	}
 	i, err := w.inspect(ctx, reference)

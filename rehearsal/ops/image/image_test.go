@@ -38,8 +38,9 @@ func TestAnImageIsBuiltTriedPushedAndWritten(t *testing.T) {
 		"docker buildx version",
 		"aws ecr describe-repositories --repository-names mine/backend" + ecr,
 		images,
-		"docker buildx build --load --provenance=false --platform linux/amd64 --file images/backend/Dockerfile --label " +
-			"org.opencontainers.image.revision=" + s.git("rev-parse", "HEAD") + " --tag " + local + " --build-arg VERSION=1 images/backend",
+		"docker buildx build --load --provenance=false --platform=linux/amd64 --file=./images/backend/Dockerfile " +
+			"--label=org.opencontainers.image.revision=" + s.git("rev-parse", "HEAD") + " --tag=" + local +
+			" --build-arg=VERSION=1 ./images/backend",
 		"docker image inspect " + local,
 		"aws ecr get-login-password --region us-east-1 as AKIDSTACK",
 		"docker login --username AWS --password-stdin " + host + " with the-password",
@@ -125,6 +126,53 @@ func TestAFolderMayBeOfAnotherRepository(t *testing.T) {
 	assert.Contains(t, strings.Join(calls, "\n"), "image.revision="+commit)
 }
 
+// Words of the settings are none of docker's flags, nor a folder the address of a repository.
+func TestABuildHasNoFlagsOfTheSettings(t *testing.T) {
+	s := aStack(t, strings.Replace(backend, `images/backend, args: {VERSION: "1"}`,
+		`-, dockerfile: --push, target: last, args: {A: --network=host}`, 1), nil)
+	s.write("-/--push", "FROM scratch\n")
+	s.git("add", "--all")
+	s.git("commit", "--quiet", "--message", "Odd")
+	_, calls, err := s.run()
+	require.NoError(t, err)
+	var build []string
+	for _, call := range calls {
+		if strings.HasPrefix(call, "docker buildx build") {
+			build = strings.Fields(call)[3:]
+		}
+	}
+	assert.Equal(t, []string{"--load", "--provenance=false", "--platform=linux/amd64", "--file=./-/--push"}, build[:4])
+	assert.Equal(t, []string{"--target=last", "--build-arg=A=--network=host", "./-"}, build[6:])
+}
+
+// What a trial would take is right before anything is begun: a file out of the project is none of its own.
+func TestSettingsOfATrialAreRight(t *testing.T) {
+	for setting, want := range map[string]string{
+		"files: {/a: {source: /var/run/docker.sock}}": "workloads.apps.backend.files[\"/a\"].source: found \"/var/run/docker.sock\"",
+		"files: {/a: {source: ../secret}}":            "workloads.apps.backend.files[\"/a\"].source: found \"../secret\"",
+		"files: {/a: {source: out}}":                  "workloads.apps.backend.files[\"/a\"].source: found \"out\", which cannot be read",
+		"files: {'/a:/b': {content: x}}":              "workloads.apps.backend.files[\"/a:/b\"]",
+		"writable: ['/a:exec']":                       "workloads.apps.backend.writable[0].path",
+		"logs: {dir: /proc/a, files: [a.log]}":        "workloads.apps.backend.logs.dir",
+		"env: {A: $(A)}":                              "workloads.apps.backend.env.A",
+		"user: 70000":                                 "workloads.apps.backend.user: found 70000",
+		"command: ['']":                               "workloads.apps.backend.command[0]",
+		"health: {start: 1s}":                         "workloads.apps.backend.health.start",
+		"port: 80":                                    "workloads.apps.backend.port: found 80",
+	} {
+		s := aStack(t, backend+"        "+setting+"\n", nil)
+		require.NoError(t, os.Symlink(filepath.Join(t.TempDir(), "secret"), filepath.Join(s.folder, "out")))
+		_, calls, err := s.run()
+		assert.ErrorContains(t, err, want)
+		assert.Empty(t, calls)
+	}
+	for _, fine := range []string{"health: /", "env: {A: $(PORT)}", "graceSeconds: 0", "secrets: {A: env}"} {
+		s := aStack(t, backend+"        "+fine+"\n      other: {build: {dir: /x}, files: {a: {}}}\n", func(w *world) { w.Address = answering(t) })
+		_, _, err := s.run()
+		assert.NoError(t, err, fine)
+	}
+}
+
 // A tag that is there, in an entry that lacks the rest: the image is looked at where it is.
 func TestAnImageThatIsThereCompletesAnEntry(t *testing.T) {
 	s := aStack(t, backend, nil)
@@ -134,7 +182,7 @@ func TestAnImageThatIsThereCompletesAnEntry(t *testing.T) {
 	file, calls, err := s.run()
 	require.NoError(t, err)
 	assert.Contains(t, file, "        user: 1234\n")
-	assert.Contains(t, calls, "docker pull --platform linux/amd64 "+host+"/mine/backend@"+digestB)
+	assert.Contains(t, calls, "docker pull --platform=linux/amd64 "+host+"/mine/backend@"+digestB)
 	assert.Contains(t, calls, "docker logout "+host)
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -254,6 +255,9 @@ func aStack(t *testing.T, apps string, change func(w *world)) *stack {
 		return nil
 	}
 	t.Cleanup(func() { runProgram = (*exec.Cmd).Run })
+	// What is made for others to read is, whatever the user wants of new files.
+	umask := syscall.Umask(0o077)
+	t.Cleanup(func() { syscall.Umask(umask) })
 	w := world{
 		Fail:   map[string]string{},
 		Files:  map[string]string{"/etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:1234:1234::/:\n", "/bin/sh": "", "/usr/bin/mkfifo": ""},

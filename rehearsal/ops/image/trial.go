@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,26 +74,60 @@ func (w *work) lacks(p part) string {
 	return strings.Join(out, ", ")
 }
 
-// trialArgs make the container. The files of the entry are in a folder of the project: a Docker in a virtual machine sees no others.
+// trialArgs make the container. Words of the settings stand behind the = of a flag or behind the image: they cannot be flags.
 func (w *work) trialArgs(p part, local string) (args []string, clean func(), err error) {
 	user := fmt.Sprint(p.app.User)
-	args = []string{"create", "--platform", w.platform, "--user", user + ":" + user, "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--tmpfs", folder("/tmp", tmpMiB)}
-	for _, writable := range p.app.Writable {
-		args = append(args, "--tmpfs", folder(writable.Path, writable.SizeMiB))
+	args = []string{"create", "--platform=" + w.platform, "--user=" + user + ":" + user, "--read-only", "--cap-drop=ALL",
+		"--security-opt=no-new-privileges", "--tmpfs=" + folder("/tmp", tmpMiB)}
+	for _, writable := range p.app.Writable { // one of /tmp takes the place of the first
+		args = append(args, "--tmpfs="+folder(writable.Path, writable.SizeMiB))
 	}
 	if p.app.Logs.Dir != "" {
-		args = append(args, "--tmpfs", folder(p.app.Logs.Dir, tmpMiB))
+		args = append(args, "--tmpfs="+folder(p.app.Logs.Dir, tmpMiB))
 	}
-	env := maps.Clone(p.app.Env)
 	if _, port, has := p.app.Checked(); has {
-		args = append(args, "--publish", fmt.Sprintf("127.0.0.1::%d", port))
-		env = map[string]string{"PORT": strconv.Itoa(port)}
-		maps.Copy(env, p.app.Env)
+		args = append(args, fmt.Sprintf("--publish=127.0.0.1::%d", port))
 	}
+	env := w.env(p)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		args = append(args, "--env", name+"="+expand(env[name], env))
+		args = append(args, "--env="+name+"="+env[name])
 	}
+	files, clean, err := w.files(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	args = append(args, files...)
+	var command []string
+	for _, word := range slices.Concat(p.app.Command, p.app.Args) {
+		command = append(command, config.Expand(word, env))
+	}
+	if len(p.app.Command) == 0 {
+		return slices.Concat(args, []string{local}, command), clean, nil
+	}
+	return slices.Concat(args, []string{"--entrypoint=" + command[0], local}, command[1:]), clean, nil
+}
+
+// env are an app's variables as a pod has them, without secret ones: $(NAME) of those stays as it is written.
+func (w *work) env(p part) map[string]string {
+	env := map[string]string{}
+	if _, port, has := p.app.Checked(); has {
+		env["PORT"] = strconv.Itoa(port)
+	}
+	if len(p.app.IAM) > 0 {
+		env["AWS_REGION"] = w.settings.Region
+	}
+	for _, name := range config.Ordered(p.app.Env) {
+		env[name] = config.Expand(p.app.Env[name], env)
+	}
+	if p.app.Logs.Dir != "" {
+		env["LOG_DIR"] = p.app.Logs.Dir // last, as in a pod
+	}
+	return env
+}
+
+// files are the flags that mount an app's files. Each is a copy of the text, in a folder of the project: a Docker in a virtual machine
+// sees no others, and no path of the settings is mounted.
+func (w *work) files(p part) (flags []string, clean func(), err error) {
 	root := filepath.Join(w.Project, ".out", "image")
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, nil, err
@@ -102,46 +136,29 @@ func (w *work) trialArgs(p part, local string) (args []string, clean func(), err
 	if err != nil {
 		return nil, nil, err
 	}
-	clean = func() { _ = os.RemoveAll(temporary) }
 	for n, path := range slices.Sorted(maps.Keys(p.app.Files)) {
-		source := filepath.Join(w.Project, p.app.Files[path].Source)
-		if p.app.Files[path].Source == "" {
-			source = filepath.Join(temporary, strconv.Itoa(n))
-			err = errors.Join(err, os.WriteFile(source, []byte(p.app.Files[path].Content), 0o644))
-		}
-		args = append(args, "--volume", source+":"+path+":ro")
+		source := filepath.Join(temporary, strconv.Itoa(n))
+		// The container's user is another than this one's, and a new file has what the umask leaves.
+		err = errors.Join(err, os.WriteFile(source, []byte(p.app.Files[path].Content), 0o644), os.Chmod(source, 0o644))
+		// Its value is a line of CSV (https://docs.docker.com/engine/storage/bind-mounts/#options-for---mount).
+		var mount strings.Builder
+		line := csv.NewWriter(&mount)
+		err = errors.Join(err, line.Write([]string{"type=bind", "source=" + source, "target=" + path, "readonly"}))
+		line.Flush()
+		flags = append(flags, "--mount="+strings.TrimSuffix(mount.String(), "\n"))
 	}
-	// The container's user is another than this one's.
+	clean = func() { _ = os.RemoveAll(temporary) }
+	// The daemon may be another user too.
 	if err = errors.Join(err, os.Chmod(temporary, 0o755)); err != nil {
 		clean()
 		return nil, nil, err
 	}
-	if command := p.app.Command; len(command) > 0 {
-		args = append(args, "--entrypoint", command[0], local)
-		return append(args, slices.Concat(command[1:], p.app.Args)...), clean, nil
-	}
-	return append(append(args, local), p.app.Args...), clean, nil
+	return flags, clean, nil
 }
 
 // folder is a writable one, from which programs may run too, as in the cluster.
 func folder(path string, mib int) string {
 	return fmt.Sprintf("%s:rw,exec,mode=1777,size=%dm", path, mib)
-}
-
-var reference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)`)
-
-// expand puts other variables in the place of $(NAME), as Kubernetes does
-// (https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/). Secret ones stay as written.
-func expand(text string, env map[string]string) string {
-	return reference.ReplaceAllStringFunc(text, func(match string) string {
-		if match == "$$" {
-			return "$"
-		}
-		if value, known := env[match[2:len(match)-1]]; known {
-			return value
-		}
-		return match
-	})
 }
 
 // state is a container's, as docker shows it (https://docs.docker.com/reference/api/engine/version/v1.57/, ContainerState).

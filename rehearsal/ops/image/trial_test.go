@@ -1,10 +1,14 @@
 package image
 
 import (
+	"encoding/csv"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,20 +68,48 @@ func TestAProbeIsTheKubelets(t *testing.T) {
 	assert.Error(t, probe(t.Context(), listener.Addr().String(), ""))
 }
 
-// A trial is as restricted as a pod, and has what the entry gives it.
+// A trial is as restricted as a pod, and has what the entry gives it. Its words are none of docker's flags.
 func TestATrialIsAsTheClusterRunsIt(t *testing.T) {
 	s := aStack(t, `      backend:
         build: {dir: images/backend}
+        command: [--odd, "$(URL)", "$$(URL)", $(hostname)]
         args: [--fast]
         user: 2000
-        env: {URL: "http://$(HOST)/$$x", HOST: web, TOKEN: $(SECRET)}
-        files: {/etc/app/app.yaml: {content: "a: b"}, /etc/app/list: {source: images/list}}
+        env: {URL: "http://$(HOST):$(PORT)/$$x", HOST: $(NAME), NAME: web, TOKEN: $(SECRET), AGAIN: "$$(AGAIN)", LOGS: a}
+        secrets: {SECRET: env}
+        iam: [{actions: [s3:GetObject], resources: ['arn:aws:s3:::b/*']}]
+        files: {"/etc/app/a,b.yaml": {content: "a: b"}, /etc/app/list: {source: images/list}}
         writable: [/var/cache/app]
         health: /
         logs: {dir: /var/log/app, files: [app.log]}
 `, func(w *world) { w.Address = answering(t) })
+	s.write("images/list", "from the project")
+	require.NoError(t, os.Chmod(filepath.Join(s.folder, "images/list"), 0o600))
+	texts := map[string]string{}
+	inner := runProgram
+	runProgram = func(c *exec.Cmd) error {
+		for _, arg := range c.Args {
+			line, is := strings.CutPrefix(arg, "--mount=")
+			if !is {
+				continue
+			}
+			words, err := csv.NewReader(strings.NewReader(line)).Read()
+			require.NoError(t, err)
+			assert.Equal(t, []string{"type=bind", "readonly"}, []string{words[0], words[3]})
+			source, target := strings.TrimPrefix(words[1], "source="), strings.TrimPrefix(words[2], "target=")
+			assert.True(t, strings.HasPrefix(source, filepath.Join(s.folder, ".out", "image", "backend-")), "only copies are mounted: %s", source)
+			data, err := os.ReadFile(source)
+			require.NoError(t, err)
+			info, err := os.Stat(source)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o644), info.Mode(), "the container's user reads it")
+			texts[target] = string(data)
+		}
+		return inner(c)
+	}
 	_, calls, err := s.run()
 	require.NoError(t, err, calls)
+	assert.Equal(t, map[string]string{"/etc/app/a,b.yaml": "a: b", "/etc/app/list": "from the project"}, texts)
 	var created string
 	for _, call := range calls {
 		if strings.HasPrefix(call, "docker create") && !strings.HasSuffix(call, " none") {
@@ -85,14 +117,14 @@ func TestATrialIsAsTheClusterRunsIt(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		" --platform linux/amd64 ", " --user 2000:2000 ", " --read-only ", " --cap-drop ALL ", " --security-opt no-new-privileges ",
-		" --tmpfs /tmp:rw,exec,mode=1777,size=64m ", " --tmpfs /var/cache/app:rw,exec,mode=1777,size=64m ", " --tmpfs /var/log/app:",
-		" --publish 127.0.0.1::8080 ", " --env PORT=8080 ", " --env URL=http://web/$x ", " --env TOKEN=$(SECRET) ",
-		":/etc/app/app.yaml:ro ", " --volume " + s.folder + "/images/list:/etc/app/list:ro ", " --entrypoint /app/server mine/backend:",
+		" --platform=linux/amd64 ", " --user=2000:2000 ", " --read-only ", " --cap-drop=ALL ", " --security-opt=no-new-privileges ",
+		" --tmpfs=/tmp:rw,exec,mode=1777,size=64m ", " --tmpfs=/var/cache/app:rw,exec,mode=1777,size=64m ", " --tmpfs=/var/log/app:",
+		" --publish=127.0.0.1::8080 ", " --env=PORT=8080 ", " --env=URL=http://web:8080/$x ", " --env=TOKEN=$(SECRET) ",
+		" --env=AGAIN=$(AGAIN) ", " --env=AWS_REGION=us-east-1 ", " --env=LOG_DIR=/var/log/app ", " --entrypoint=--odd mine/backend:",
 	} {
 		assert.Contains(t, created, want)
 	}
-	assert.True(t, strings.HasSuffix(created, " --fast"), created)
+	assert.True(t, strings.HasSuffix(created, " http://web:8080/$x $(URL) $(hostname) --fast"), created)
 	assert.Contains(t, calls, "docker rm --force --volumes c0ffee")
 	assert.Contains(t, s.out.String(), "backend: runs as user 2000 with a read-only root and no capabilities.")
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -121,7 +122,7 @@ func (w *work) look(ctx context.Context, reference string, paths ...string) (fou
 		return nil, err
 	}
 	id = strings.TrimSpace(id)
-	defer func() { _, _ = w.run(context.WithoutCancel(ctx), call{}, "docker", "rm", "--force", id) }()
+	defer func() { err = errors.Join(err, w.remove(ctx, id)) }()
 	found = map[string]string{}
 	for _, path := range paths {
 		archive, err := w.run(ctx, call{}, "docker", "cp", id+":"+path, "-")
@@ -144,4 +145,10 @@ func (w *work) look(ctx context.Context, reference string, paths ...string) (fou
 		found[path] = string(content)
 	}
 	return found, nil
+}
+
+// remove takes away a container with the volumes that its image asks for.
+func (w *work) remove(ctx context.Context, id string) error {
+	_, err := w.run(context.WithoutCancel(ctx), call{}, "docker", "rm", "--force", "--volumes", id)
+	return err
 }

@@ -230,6 +230,27 @@ func TestTheCaptureHasAnImageToo(t *testing.T) {
 	assert.NotContains(t, strings.Join(calls, "\n"), "docker create", "it is no app")
 }
 
+// What cannot be taken back is said beside what went wrong, and does not stop the rest.
+func TestWhatStaysBehindIsSaid(t *testing.T) {
+	s := aStack(t, backend, func(w *world) {
+		w.Fail["docker push"], w.Fail["docker logout"] = "no space left", "Error saving credentials"
+	})
+	w, err := open(s.options)
+	require.NoError(t, err)
+	w.hosts = map[string]bool{"one": true, "two": true, "three": false}
+	err = w.signOut(t.Context())
+	require.ErrorContains(t, err, "docker is still signed in to one: docker logout one: exit status 1: Error saving credentials; type: docker logout one")
+	require.ErrorContains(t, err, "type: docker logout two")
+	assert.NotContains(t, err.Error(), "three")
+	_, _, err = s.run()
+	require.ErrorContains(t, err, "no space left")
+	require.ErrorContains(t, err, "Error saving credentials")
+
+	s = aStack(t, backend, func(w *world) { w.Fail["docker rm"] = "device or resource busy" })
+	_, _, err = s.run()
+	require.ErrorContains(t, err, "device or resource busy")
+}
+
 // Who edits the file while the image is built loses nothing. The file may be a link, and has the rights that it had.
 func TestTheFileIsWrittenAsItIsByThen(t *testing.T) {
 	s := aStack(t, backend, nil)

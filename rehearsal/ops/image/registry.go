@@ -128,15 +128,16 @@ func (w *work) signInTo(ctx context.Context, r repository) error {
 }
 
 // signOut takes the passwords out of docker's configuration.
-func (w *work) signOut(ctx context.Context) error {
+func (w *work) signOut(ctx context.Context) (err error) {
 	for host, signedIn := range w.hosts {
-		if signedIn {
-			if _, err := w.run(context.WithoutCancel(ctx), call{}, "docker", "logout", host); err != nil {
-				return err
-			}
+		if !signedIn {
+			continue
+		}
+		if _, failed := w.run(context.WithoutCancel(ctx), call{}, "docker", "logout", host); failed != nil {
+			err = errors.Join(err, fmt.Errorf("docker is still signed in to %s: %w; type: docker logout %[1]s", host, failed))
 		}
 	}
-	return nil
+	return err
 }
 
 // push pushes what was built, and gives the digest that the registry has for it.

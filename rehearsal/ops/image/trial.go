@@ -28,7 +28,7 @@ const (
 
 // try runs an app once as the cluster would: its user, a read-only root, no capabilities, /tmp, PORT. What it then lacks that a cluster
 // gives it, as secrets and neighbours, may be why it breaks; so of an app that has such this is said only.
-func (w *work) try(ctx context.Context, p part, local string) error {
+func (w *work) try(ctx context.Context, p part, local string) (err error) {
 	args, clean, err := w.trialArgs(p, local)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (w *work) try(ctx context.Context, p part, local string) error {
 		return err
 	}
 	id = strings.TrimSpace(id)
-	defer func() { _, _ = w.run(context.WithoutCancel(ctx), call{}, "docker", "rm", "--force", "--volumes", id) }()
+	defer func() { err = errors.Join(err, w.remove(ctx, id)) }()
 	if _, err := w.run(ctx, call{}, "docker", "start", id); err != nil {
 		return fmt.Errorf("its trial does not start: %w; allowed: a command that the image has and that user %d may run", err, p.app.User)
 	}

@@ -20,7 +20,7 @@ func (w *work) complete(ctx context.Context, p part, i inspected) (lines []setti
 	}
 	searched := []string{"/etc/passwd", shell}
 	for _, folder := range searchPath(i.Config.Env) {
-		searched = append(searched, path.Join(folder, "mkfifo"))
+		searched = append(searched, path.Join(folder, "sh"), path.Join(folder, "mkfifo"))
 	}
 	files, err := w.look(ctx, i.reference, searched...)
 	if err != nil {
@@ -151,7 +151,7 @@ func (p part) port(i inspected) (int, error) {
 	return exposed[0], nil
 }
 
-// shell and mkfifo are what the script needs that copies an app's output.
+// shell is what a RUN in a Dockerfile needs.
 const shell = "/bin/sh"
 
 // searchPath is where an image's programs are; without PATH where a shell looks
@@ -172,13 +172,17 @@ func (w *work) capture(p part, i inspected, files map[string]string) (*setting, 
 		return nil, nil
 	}
 	why := ""
-	_, hasShell := files[shell]
-	hasFIFO := slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(file string) bool { return path.Base(file) == "mkfifo" })
+	finds := func(program string) bool {
+		return slices.ContainsFunc(searchPath(i.Config.Env), func(folder string) bool {
+			_, found := files[path.Join(folder, program)]
+			return found
+		})
+	}
 	// A name with or without SIG, or a number (https://docs.docker.com/reference/dockerfile/#stopsignal).
 	signal := strings.TrimPrefix(i.Config.StopSignal, "SIG")
 	switch {
-	case !hasShell || !hasFIFO:
-		why = "the image has no " + shell + " or no mkfifo"
+	case !finds("sh") || !finds("mkfifo"): // The sidecar starts both by these names.
+		why = "the image has no sh or no mkfifo on its PATH"
 	case slices.Contains([]string{"INT", "2", "QUIT", "3"}, signal):
 		why = "the image stops by " + i.Config.StopSignal + ", which a script's command ignores"
 	default:

@@ -197,7 +197,8 @@ func FuzzEdit(f *testing.F) {
 	for _, seed := range []string{
 		commented, "config: {backend: {image: old, logs: output}} # x", "config:\n  backend:\n    image: \"a # b\" # c\r\n",
 		"config:\n  backend:\n    image: &x |\n      old\n    logs: *x", "config:\n  backend: &x {build: 1}\n  b: *x\n...\n---\na: 1\n",
-		"config:\n  'backend':\n    <<: {image: 1}\n    ? image\n    :  {  } # none\n", "\ufeffconfig:\r  backend:\r    image:\u2028    logs: ~\r",
+		"config:\n  'backend':\n    <<: {image: 1}\n    ? image\n    :  {  } # none\n",
+		"\ufeffconfig:\r  backend:\r    image:\u2028    logs: ~\r",
 		"config:\n  backend:\n    env:\n      A: |\n        image: x\n    image:\n      old\n    secure: v1:abc\n",
 	} {
 		for value := range 3 {

@@ -301,9 +301,9 @@ func (w *work) make(ctx context.Context, p part, local string) ([]setting, error
 	return lines, w.try(ctx, p, local)
 }
 
-// known gives what the settings lack of an image that is pushed. Only then it is pulled.
+// known gives what the settings lack of an image that is pushed. It is pulled, unless the settings were written for it.
 func (w *work) known(ctx context.Context, p part, r repository, digest string) ([]setting, error) {
-	if p.app == nil || p.app.User != 0 && len(p.app.Command) > 0 {
+	if p.app == nil || strings.HasSuffix(p.image, "@"+digest) && p.app.User != 0 && len(p.app.Command) > 0 {
 		return nil, nil
 	}
 	reference := r.URI + "@" + digest

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,6 +185,75 @@ func TestAnImageThatIsThereCompletesAnEntry(t *testing.T) {
 	assert.Contains(t, file, "        user: 1234\n")
 	assert.Contains(t, calls, "docker pull --platform=linux/amd64 "+host+"/mine/backend@"+digestB)
 	assert.Contains(t, calls, "docker logout "+host)
+
+	// By hand it has what is looked at first, and lacks what an image without a shell needs.
+	s = aStack(t, backend+complete, func(w *world) { w.Files = nil })
+	w = load(s.world)
+	w.Tags[s.tag()] = digestB
+	w.save(s.world)
+	file, _, err = s.run()
+	require.NoError(t, err)
+	assert.Contains(t, file, "        logs: {capture: static}\n")
+}
+
+// The pod runs what docker would run of the image, captured or not.
+func TestAPodRunsWhatTheImageRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		entrypoint, cmd []string
+		entry           string
+		want            []string
+	}{
+		"both":       {[]string{"/app/server"}, []string{"--verbose"}, "", []string{"/app/server", "--verbose"}},
+		"ENTRYPOINT": {[]string{"node", "server.js"}, nil, "", []string{"node", "server.js"}},
+		"CMD":        {nil, []string{"/app/server", ""}, "", []string{"/app/server", ""}},
+		"a shell's": {[]string{"/bin/sh", "-c", "exec server --name=$(hostname) --pid=$$ $OPTIONS"}, nil, "",
+			[]string{"/bin/sh", "-c", "exec server --name=$(hostname) --pid=$$ $OPTIONS"}},
+		"of several lines": {nil, []string{"/bin/sh", "-c", "echo 'a: b' \\\n\t# c\nexec server\n"}, "",
+			[]string{"/bin/sh", "-c", "echo 'a: b' \\\n\t# c\nexec server\n"}},
+		"args":            {[]string{"/app/server"}, []string{"--verbose"}, "args: [--fast]", []string{"/app/server", "--fast"}},
+		"command":         {[]string{"/app/server"}, []string{"--verbose"}, "command: [/app/other]", []string{"/app/other"}},
+		"command of args": {[]string{"/app/server"}, nil, "{command: [/app/other], args: [$(PORT)]}", []string{"/app/other", "8080"}},
+		"no text is one": {nil, []string{"yes", "null", "1", "~", "{a: b}", "-x", "&y", "*z", "#", "%", "@", "\x60"}, "",
+			[]string{"yes", "null", "1", "~", "{a: b}", "-x", "&y", "*z", "#", "%", "@", "\x60"}},
+	} {
+		for _, logs := range []string{"output", "none"} {
+			for _, hasShell := range []bool{true, false} {
+				more := "        logs: " + logs + "\n"
+				for _, line := range strings.Split(strings.Trim(c.entry, "{}"), "], ") {
+					if line != "" {
+						more += "        " + strings.TrimSuffix(line, "]") + "]\n"
+					}
+				}
+				s := aStack(t, backend+more, func(w *world) {
+					w.Image.Config.Entrypoint, w.Image.Config.Cmd = c.entrypoint, c.cmd
+					if !hasShell {
+						delete(w.Files, "/bin/sh")
+					}
+				})
+				var tried []string
+				inner := runProgram
+				runProgram = func(c *exec.Cmd) error {
+					if at := slices.IndexFunc(c.Args, func(arg string) bool { return strings.HasPrefix(arg, "--entrypoint=") }); at > 0 {
+						tried = append([]string{strings.TrimPrefix(c.Args[at], "--entrypoint=")}, c.Args[at+2:]...)
+					}
+					return inner(c)
+				}
+				_, _, err := s.run()
+				require.NoError(t, err, name)
+				values, _, err := config.File(s.folder, "dev")
+				require.NoError(t, err)
+				app := config.Draft(s.folder, values).Workloads.Apps["backend"]
+				var runs []string
+				for _, word := range slices.Concat(app.Command, app.Args) {
+					runs = append(runs, config.Expand(word, map[string]string{"PORT": "8080"}))
+				}
+				assert.Equal(t, c.want, runs, name)
+				assert.Equal(t, c.want, tried, name)
+				assert.Equal(t, !hasShell && logs == "output", app.Logs.Capture == config.CaptureStatic, name)
+				assert.Equal(t, logs, app.Logs.From, name)
+			}
+		}
+	}
 }
 
 // An image that a shell script cannot serve gets the program, and says what that needs.
@@ -192,10 +262,11 @@ func TestAnImageWithoutAShellIsCapturedByTheProgram(t *testing.T) {
 		change     func(w *world)
 		more, want string
 	}{
-		"no shell":  {func(w *world) { delete(w.Files, "/bin/sh") }, "", "        logs: {capture: static}\n"},
-		"no mkfifo": {func(w *world) { delete(w.Files, "/usr/bin/mkfifo") }, "", "        logs: {capture: static}\n"},
-		"SIGQUIT":   {func(w *world) { w.Image.Config.StopSignal = "SIGQUIT" }, "", "        logs: {capture: static}\n"},
-		"2":         {func(w *world) { w.Image.Config.StopSignal = "2" }, "", "        logs: {capture: static}\n"},
+		"no shell":      {func(w *world) { delete(w.Files, "/bin/sh") }, "", "        logs: {capture: static}\n"},
+		"no PATH to it": {func(w *world) { w.Image.Config.Env = []string{"PATH=/usr/bin"} }, "", "        logs: {capture: static}\n"},
+		"no mkfifo":     {func(w *world) { delete(w.Files, "/usr/bin/mkfifo") }, "", "        logs: {capture: static}\n"},
+		"SIGQUIT":       {func(w *world) { w.Image.Config.StopSignal = "SIGQUIT" }, "", "        logs: {capture: static}\n"},
+		"2":             {func(w *world) { w.Image.Config.StopSignal = "2" }, "", "        logs: {capture: static}\n"},
 		"its fields": {func(w *world) { delete(w.Files, "/bin/sh") }, "        logs: {fields: {a: long}}\n",
 			"        logs: {capture: static, fields: {a: long}}\n"},
 		"its short form": {func(w *world) { delete(w.Files, "/bin/sh") }, "        logs: output\n", "        logs: {capture: static}\n"},
@@ -239,7 +310,8 @@ func TestWhatStaysBehindIsSaid(t *testing.T) {
 	require.NoError(t, err)
 	w.hosts = map[string]bool{"one": true, "two": true, "three": false}
 	err = w.signOut(t.Context())
-	require.ErrorContains(t, err, "docker is still signed in to one: docker logout one: exit status 1: Error saving credentials; type: docker logout one")
+	require.ErrorContains(t, err, "docker is still signed in to one: docker logout one: exit status 1: Error saving credentials; "+
+		"type: docker logout one")
 	require.ErrorContains(t, err, "type: docker logout two")
 	assert.NotContains(t, err.Error(), "three")
 	_, _, err = s.run()
@@ -336,7 +408,7 @@ func TestMistakesAreSaid(t *testing.T) {
 		"args alone": {change: func(w *world) { w.Image.Config.Entrypoint = nil }, apps: backend + "        args: [x]\n",
 			want: []string{"write the program as command"}},
 		"a script that cannot run": {change: func(w *world) { delete(w.Files, "/bin/sh") }, apps: backend + "        logs: {capture: shell}\n",
-			want: []string{"logs.capture is shell, and the image has no /bin/sh or no mkfifo; allowed: static"}},
+			want: []string{"logs.capture is shell, and the image has no sh or no mkfifo on its PATH; allowed: static"}},
 		"no login": {change: func(w *world) {
 			w.Fail["docker login"] = "Error response from daemon: login attempt failed with status: 400 Bad Request"
 		},

@@ -162,8 +162,9 @@ func TestATrialSaysWhatBroke(t *testing.T) {
 		"it is not its file": {func(w *world) {
 			w.States, w.Logs = []string{`{"Running": false, "ExitCode": 1}`}, "open /app/key: permission denied\n"
 		}, "", []string{"it runs as user 1234", "COPY --chown=1234"}, false},
-		"its health is bad": {func(w *world) { w.Address = answering(t) }, "        health: {path: /broken, start: 10s}\n", []string{"after 10s it does not answer on port 8080",
-			"/broken is answered with 503", "the port that PORT says, on all addresses"}, false},
+		"its health is bad": {func(w *world) { w.Address = answering(t) }, "        health: {path: /broken, start: 10s}\n",
+			[]string{"after 10s it does not answer on port 8080", "/broken is answered with 503",
+				"the port that PORT says, on all addresses"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := aStack(t, backend+c.more, c.change)

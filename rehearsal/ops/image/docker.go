@@ -37,12 +37,18 @@ func (w *work) findDocker(ctx context.Context) error {
 // tag names what an image is built of: git's hash of the folder, and a hash of all else that the build is told. The same gets the same
 // tag, also in a shallow clone of another commit.
 func (w *work) tag(ctx context.Context, b config.Build) (string, error) {
+	if within, err := filepath.Rel(filepath.Join(w.Project, b.Dir), filepath.Join(w.Project, w.name)); err == nil && filepath.IsLocal(within) {
+		return "", fmt.Errorf("build.dir is %s, which has %s in it, so that each image would change what it is named by; allowed: a folder "+
+			"without it", b.Dir, w.name)
+	}
 	// In the folder: it may be of another repository.
 	tree, err := w.run(ctx, call{}, "git", "-C", b.Dir, "rev-parse", "--verify", "HEAD:./")
 	if err != nil {
 		return "", fmt.Errorf("%s is not in git's last commit, whose content names the image: commit it first: %w", b.Dir, err)
 	}
-	changed, err := w.run(ctx, call{}, "git", "-C", b.Dir, "status", "--porcelain", "--", ".")
+	// With the options that a user's configuration may have otherwise.
+	changed, err := w.run(ctx, call{}, "git", "-C", b.Dir, "status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none",
+		"--", ".")
 	if err != nil {
 		return "", err
 	}

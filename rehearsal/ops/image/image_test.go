@@ -380,6 +380,12 @@ func TestMistakesAreSaid(t *testing.T) {
 		}, want: []string{"the credentials are of account 111122223333"}},
 		"not committed": {prepare: func(s *stack) { s.write("images/backend/more", "") },
 			want: []string{"images/backend has changes that are not committed", "?? images/backend/more"}},
+		"not committed, and not shown": {prepare: func(s *stack) {
+			s.git("config", "status.showUntrackedFiles", "no")
+			s.write("images/backend/more", "")
+		}, want: []string{"images/backend has changes that are not committed", "?? images/backend/more"}},
+		"a folder with the stack's file": {apps: strings.Replace(backend, "images/backend", "images/..", 1),
+			want: []string{"build.dir is images/.., which has Pulumi.dev.yaml in it", "allowed: a folder without it"}},
 		"not in git": {prepare: func(s *stack) {
 			s.write("Pulumi.dev.yaml", start+strings.Replace(backend, "images/backend", "images/new", 1))
 		}, want: []string{"images/new is not in git's last commit"}},

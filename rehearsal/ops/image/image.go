@@ -341,6 +341,10 @@ func (w *work) next(p part, image string) {
 	w.note("Next: pulumi up --stack %s", w.Stack)
 	if p.image != "" && p.image != image {
 		w.note("To go back, write in its place: %s: %s", p.at.key, p.image)
+		if p.app != nil && len(p.app.Release) > 0 { // A Job per image and command, of which the last one is there.
+			w.note("That runs the release command of the image before once more. What this image's has changed for good, as a migration that " +
+				"only goes forward, stays: see that the version before works with it.")
+		}
 	}
 }
 

@@ -91,6 +91,16 @@ func TestTheSameIsNotBuiltTwice(t *testing.T) {
 	assert.Equal(t, []string{"        image: " + host + "/mine/backend:" + old + "@" + digestA + "\n"}, gone)
 	assert.Equal(t, []string{"        image: " + host + "/mine/backend:" + s.tag() + "@" + digestB + "\n"}, come)
 	assert.Contains(t, s.out.String(), "To go back, write in its place: "+strings.TrimSpace(gone[0]))
+	assert.NotContains(t, s.out.String(), "release command")
+}
+
+// Going back is no way back for what a release command has done.
+func TestGoingBackRunsTheReleaseCommandAgain(t *testing.T) {
+	s := aStack(t, backend+"        release: [/app/server, migrate]\n        image: example.com/a@"+digestB+"\n", nil)
+	_, _, err := s.run()
+	require.NoError(t, err)
+	assert.Contains(t, s.out.String(), "To go back, write in its place: image: example.com/a@"+digestB+"\nThat runs the release command of "+
+		"the image before once more. What this image's has changed for good, as a migration that only goes forward, stays")
 }
 
 // What the build is told is in the tag too: tags cannot be moved to another image.

@@ -379,16 +379,17 @@ func replace(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	temporary := path + ".new"
-	defer os.Remove(temporary)
-	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".")
+	if err != nil {
 		return err
 	}
-	// Not with the file: the umask would be taken from its rights.
-	if err := os.Chmod(temporary, info.Mode().Perm()); err != nil {
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(data)
+	// Its rights are the owner's alone, and the umask would be taken from others.
+	if err = errors.Join(err, temporary.Chmod(info.Mode().Perm()), temporary.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temporary, path)
+	return os.Rename(temporary.Name(), path)
 }
 
 // given tells whether an app's entry has a key, by its path.

@@ -356,7 +356,7 @@ func TestTheFileIsWrittenAsItIsByThen(t *testing.T) {
 	info, err = os.Lstat(path)
 	require.NoError(t, err)
 	assert.Equal(t, os.ModeSymlink, info.Mode().Type())
-	left, err := filepath.Glob(filepath.Join(s.folder, "*.new"))
+	left, err := filepath.Glob(filepath.Join(s.folder, "kept.yaml.*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }

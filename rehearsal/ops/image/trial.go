@@ -18,6 +18,10 @@ import (
 	"time"
 
 	"expense/internal/config"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // tmpMiB is the size of /tmp of a trial, settled how many seconds an app without a port has to run.
@@ -163,8 +167,8 @@ func folder(path string, mib int) string {
 
 // state is a container's, as docker shows it (https://docs.docker.com/reference/api/engine/version/v1.57/, ContainerState).
 type state struct {
-	Running, OOMKilled bool
-	ExitCode           int
+	Running  bool
+	ExitCode int
 }
 
 // watch waits until the app answers, for as long as the cluster would. certain tells that no secret and no neighbour would help.
@@ -196,7 +200,7 @@ func (w *work) watch(ctx context.Context, p part, id string) (broke error, certa
 				return err, true
 			}
 			address, _, _ := strings.Cut(out, "\n")
-			if broke = probe(ctx, strings.TrimSpace(address), p.app.Health.Path); broke == nil {
+			if broke = probe(ctx, strings.TrimSpace(address), p.app.Health); broke == nil {
 				return nil, false
 			}
 		}
@@ -238,13 +242,25 @@ func (w *work) logs(ctx context.Context, id string) string {
 // answers is how long one look at a port takes at most.
 const answers = 2 * time.Second
 
-// probe asks as the kubelet does: an HTTP request for a path, good from 200 to 399
+// probe asks as the kubelet does: an HTTP request for a path, good from 200 to 399, or the standard health service of gRPC
 // (https://kubernetes.io/docs/concepts/workloads/pods/probes/), or else a connection. Docker's proxy accepts a connection for a
 // program that does not listen, and closes it at once.
-func probe(ctx context.Context, address, path string) error {
+func probe(ctx context.Context, address string, health config.Health) error {
 	ctx, cancel := context.WithTimeout(ctx, answers)
 	defer cancel()
-	if path != "" {
+	if health.GRPC {
+		connection, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return err
+		}
+		defer connection.Close()
+		answer, err := healthpb.NewHealthClient(connection).Check(ctx, &healthpb.HealthCheckRequest{})
+		if err == nil && answer.Status != healthpb.HealthCheckResponse_SERVING {
+			err = fmt.Errorf("its health service says %s", answer.Status)
+		}
+		return err
+	}
+	if path := health.Path; path != "" {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 		if err != nil {
 			return err

@@ -12,8 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"expense/internal/config"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // answering is the address of an app that answers on / and fails on /broken.
@@ -58,14 +63,27 @@ func accepting(t *testing.T, do func(connection net.Conn)) string {
 func TestAProbeIsTheKubelets(t *testing.T) {
 	address := answering(t)
 	for path, good := range map[string]bool{"": true, "/": true, "/moved": true, "/broken": false} {
-		err := probe(t.Context(), address, path)
+		err := probe(t.Context(), address, config.Health{Path: path})
 		assert.Equal(t, good, err == nil, "%s: %v", path, err)
 	}
-	assert.Error(t, probe(t.Context(), hangsUp(t), ""))
+	assert.Error(t, probe(t.Context(), hangsUp(t), config.Health{}))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
-	assert.Error(t, probe(t.Context(), listener.Addr().String(), ""))
+	assert.Error(t, probe(t.Context(), listener.Addr().String(), config.Health{}))
+}
+
+func TestAProbeAsksTheHealthServiceOfGRPC(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	service, server := health.NewServer(), grpc.NewServer()
+	healthpb.RegisterHealthServer(server, service)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	require.NoError(t, probe(t.Context(), listener.Addr().String(), config.Health{GRPC: true}))
+	service.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	require.ErrorContains(t, probe(t.Context(), listener.Addr().String(), config.Health{GRPC: true}), "its health service says NOT_SERVING")
+	require.Error(t, probe(t.Context(), answering(t), config.Health{GRPC: true}))
 }
 
 // A trial is as restricted as a pod, and has what the entry gives it. Its words are none of docker's flags.

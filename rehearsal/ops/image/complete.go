@@ -42,7 +42,7 @@ func (w *work) complete(ctx context.Context, p part, i inspected) (lines []setti
 		}
 		add("user", p.app.User, "command")
 	}
-	port, err := p.port(i)
+	port, err := w.port(p, i)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +122,9 @@ func userOf(user string, files map[string]string, b config.Build) (int, error) {
 	return number, nil
 }
 
-// port is the one that the image exposes, 0 if the entry has one or the image exposes none.
-func (p part) port(i inspected) (int, error) {
+// port is the one that the image exposes, 0 if the entry has one, or says that it has none, or the image exposes none: a Dockerfile cannot
+// take back the EXPOSE of its base.
+func (w *work) port(p part, i inspected) (int, error) {
 	var exposed []int
 	for _, text := range slices.Sorted(maps.Keys(i.Config.ExposedPorts)) {
 		if number, protocol, _ := strings.Cut(text, "/"); protocol == "tcp" || protocol == "" {
@@ -139,14 +140,14 @@ func (p part) port(i inspected) (int, error) {
 	switch {
 	case has && len(exposed) > 0 && !slices.Contains(exposed, checked):
 		return 0, fmt.Errorf("the port is %d in the entry, and the image's EXPOSE has %s; allowed: the same; correct one of them", checked, list)
-	case has || len(exposed) == 0:
+	case has || len(exposed) == 0 || w.given(p.name, "ports"):
 		return 0, nil
 	case len(exposed) > 1:
-		return 0, fmt.Errorf("the image's EXPOSE has the ports %s, and the entry none; write which are the app's, as ports: {http: %d}", list,
-			exposed[0])
+		return 0, fmt.Errorf("the image's EXPOSE has the ports %s, and the entry none; write which are the app's, as ports: {http: %d}, or "+
+			"ports: {} for none", list, exposed[0])
 	case exposed[0] < 1024 || exposed[0] > 65535:
 		return 0, fmt.Errorf("the image's EXPOSE has the port %d; allowed: 1024 to 65535, for the pod has no right to others; have it listen on "+
-			"another", exposed[0])
+			"another and write that as port, or write ports: {} if the app has none", exposed[0])
 	}
 	return exposed[0], nil
 }

@@ -281,7 +281,7 @@ func probe(ctx context.Context, address string, health config.Health) error {
 		return err
 	}
 	defer connection.Close()
-	_ = connection.SetReadDeadline(time.Now().Add(answers / 4))
+	_ = connection.SetReadDeadline(time.Now().Add(answers / 2))
 	if _, err = connection.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}

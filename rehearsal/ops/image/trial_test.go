@@ -216,4 +216,13 @@ func TestAnAppWithoutAPortRuns(t *testing.T) {
 	file, _, err := s.run()
 	require.NoError(t, err)
 	assert.NotContains(t, file, "port:")
+	s = aStack(t, backend+"        ports: {}\n", func(w *world) { w.Image.Config.ExposedPorts = map[string]struct{}{"80/tcp": {}} })
+	file, calls, err := s.run()
+	require.NoError(t, err)
+	assert.NotContains(t, file, "port:")
+	assert.NotContains(t, strings.Join(calls, "\n"), "--publish")
+	values, encrypted, err := config.File(s.folder, "dev")
+	require.NoError(t, err)
+	_, err = config.ReadIn(s.folder, values, encrypted)
+	assert.NotContains(t, err.Error(), "backend.port")
 }

@@ -92,23 +92,9 @@ func (args *AppArgs) writable() []config.Writable {
 }
 
 // ordered are variables, each after those that it refers to.
-func ordered(env map[string]string) []pod.Variable {
-	var out []pod.Variable
-	placed := map[string]bool{}
-	var place func(name string)
-	place = func(name string) {
-		value, known := env[name]
-		if !known || placed[name] {
-			return
-		}
-		placed[name] = true
-		for _, other := range config.References(value) {
-			place(other)
-		}
-		out = append(out, pod.Variable{Name: name, Expanded: value})
-	}
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		place(name)
+func ordered(env map[string]string) (out []pod.Variable) {
+	for _, name := range config.Ordered(env) {
+		out = append(out, pod.Variable{Name: name, Expanded: env[name]})
 	}
 	return out
 }

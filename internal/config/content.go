@@ -82,7 +82,7 @@ func (r *report) environment(at string, a App) {
 		if len(key)+len("=")+len(value) > mostVariable || strings.ContainsRune(value, 0) {
 			r.add(where, fmt.Sprintf("a value of %d bytes", len(value)), "up to 128 KiB with its name, without the character NUL", "use files")
 		}
-		for _, other := range References(value) {
+		for _, other := range references(value) {
 			if _, is := known[other]; !is {
 				r.add(where, "$("+other+"), which is no variable", "$(NAME) of another variable of env or of a secret with env",
 					"write $$("+other+") for the text")
@@ -94,8 +94,8 @@ func (r *report) environment(at string, a App) {
 	}
 }
 
-// References are the names of the variables in a value.
-func References(value string) (names []string) {
+// references are the names of the variables in a value.
+func references(value string) (names []string) {
 	for _, m := range reference.FindAllStringSubmatch(value, -1) {
 		if m[1] != "" {
 			names = append(names, m[1])
@@ -110,7 +110,7 @@ func leadsTo(env map[string]string, from, goal string, seen map[string]bool) boo
 		return false
 	}
 	seen[from] = true
-	return slices.ContainsFunc(References(env[from]), func(next string) bool { return next == goal || leadsTo(env, next, goal, seen) })
+	return slices.ContainsFunc(references(env[from]), func(next string) bool { return next == goal || leadsTo(env, next, goal, seen) })
 }
 
 // place is a path in a container where something is mounted. setting is empty for what the program mounts.

@@ -15,7 +15,7 @@ func Ordered(env map[string]string) (out []string) {
 			return
 		}
 		placed[name] = true
-		for _, other := range References(env[name]) {
+		for _, other := range references(env[name]) {
 			place(other)
 		}
 		out = append(out, name)

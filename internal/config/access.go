@@ -26,7 +26,7 @@ var (
 func (r *report) inbound(at string, a App, apps []string) {
 	known := slices.Concat(apps, []string{WebName, "nginx", "multi-container", "*"})
 	slices.Sort(known)
-	if _, _, listens := a.Checked(); len(a.Inbound) > 0 && !listens && r.ok(at+".port", at+".ports") {
+	if _, _, listens := a.Checked(); len(a.Inbound) > 0 && !listens && !a.LeftOut() && r.ok(at+".port", at+".ports") {
 		r.add(at+".inbound", "callers, and no port", "callers of an app with port or ports", "")
 		return
 	}
@@ -79,7 +79,7 @@ func (r *report) public(at string, a App, c *Config) {
 	if !r.given[path] {
 		return
 	}
-	if _, _, listens := a.Checked(); !listens && r.ok(at+".port", at+".ports") {
+	if _, _, listens := a.Checked(); !listens && !a.LeftOut() && r.ok(at+".port", at+".ports") {
 		r.add(path, "a load balancer, and no port", "one in front of port or ports", "")
 		return
 	}

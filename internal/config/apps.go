@@ -37,7 +37,8 @@ var (
 	}
 )
 
-// LeftOut says whether the app waits for its first image. The stack then has its repository and nothing else of it.
+// LeftOut says whether the app waits for its first image. The stack then has its repository and nothing else of it. `make image` may write
+// its command, user and port.
 func (a App) LeftOut() bool { return a.Image == "" && a.Build.Wanted() }
 
 // apps checks workloads.apps.
@@ -260,7 +261,7 @@ func (r *report) health(app string, a App) {
 	switch _, _, listens := a.Checked(); {
 	case h.Path != "" && h.GRPC:
 		r.add(at, "a path and grpc", "one of the two", "")
-	case asked && !listens && r.ok(app+".port", app+".ports"):
+	case asked && !listens && !a.LeftOut() && r.ok(app+".port", app+".ports"):
 		r.add(at, "a check of a port, and no port", "a check with port or ports", "")
 	case h.Path != "":
 		r.match(at+".path", h.Path, requestPath, 1024, "a path that begins with /, of printable ASCII characters without spaces")

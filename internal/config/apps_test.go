@@ -43,8 +43,10 @@ const every = `{
 
 func TestAnAppAtTheLimitsIsAllowed(t *testing.T) {
 	for name, app := range map[string]string{
-		"shortest":             `{"image": "a:1", "user": 1, "command": ["/a"]}`,
-		"not built yet":        `{"build": {"dir": "."}, "logs": {"capture": "static"}}`,
+		"shortest":      `{"image": "a:1", "user": 1, "command": ["/a"]}`,
+		"not built yet": `{"build": {"dir": "."}, "logs": {"capture": "static"}}`,
+		"not a port yet": `{"build": {"dir": "."}, "health": "/healthz", "inbound": ["web"], "public": {"plain": true, "from": ["0.0.0.0/0"]}, ` +
+			`"env": {"A": "$(PORT)"}}`,
 		"without logs":         `{"image": "a:1", "user": 1, "logs": "none", "ports": {"a": 24231}}`,
 		"logs in files":        `{"image": "a:1", "user": 1, "logs": {"dir": "/var/log/app", "files": ["app.log", "B_2-c.log"]}}`,
 		"a number of replicas": `{"image": "a:1", "user": 1, "command": ["/a"], "replicas": 100}`,

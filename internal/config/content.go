@@ -63,6 +63,10 @@ func (r *report) environment(at string, a App) {
 		}
 	}
 	known := maps.Clone(own)
+	maps.DeleteFunc(known, func(name, _ string) bool { return strings.HasPrefix(name, "LOG_") }) // listed last
+	if a.LeftOut() {
+		known["PORT"] = ""
+	}
 	for _, key := range slices.Sorted(maps.Keys(a.Secrets)) {
 		where := child(at+".secrets", key)
 		if oneOf(r, where, a.Secrets[key], []string{SecretAsEnv, SecretAsFile}) && a.Secrets[key] == SecretAsEnv {

@@ -567,23 +567,3 @@ func TestNamesFitTheirLimits(t *testing.T) {
 		assert.LessOrEqual(t, len(r.Name), limits[r.Type], r)
 	})
 }
-
-// EKS's webhooks mount their tokens in these folders, once they know of a role for the account. A second mount at such a path is refused
-// (https://github.com/aws/amazon-eks-pod-identity-webhook, pkg/handler/handler.go: it looks for its volume's name only).
-func TestNothingIsWhereTheWebhooksMount(t *testing.T) {
-	t.Parallel()
-	seen := 0
-	for name, all := range everything(t) {
-		for _, r := range all {
-			for _, spec := range []any{at(r.Inputs, "spec"), at(r.Inputs, "spec.template.spec")} {
-				for _, c := range slices.Concat(list(at(spec, "initContainers")), list(at(spec, "containers"))) {
-					for _, mount := range list(c["volumeMounts"]) {
-						seen++
-						assert.NotRegexp(t, `^/var/run/secrets/(pods\.)?eks\.amazonaws\.com(/|$)`, mount["mountPath"], "%s: %s", name, r)
-					}
-				}
-			}
-		}
-	}
-	assert.Greater(t, seen, 100)
-}

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
@@ -44,7 +45,27 @@ var DisruptionsDoNotCount = batchv1.PodFailurePolicyArgs{
 
 // Template is the pod as a template, for Deployments and Jobs.
 func (s Spec) Template() corev1.PodTemplateSpecArgs {
-	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: s.Labels()}, Spec: s.Render()}
+	return corev1.PodTemplateSpecArgs{Metadata: metav1.ObjectMetaArgs{Labels: s.Labels(), Annotations: s.annotations()}, Spec: s.Render()}
+}
+
+// annotations keep EKS's webhook from giving a role of the pod's to containers that do not mount its token. Otherwise it gives the role to
+// all of them, once it knows of the association
+// (https://github.com/aws/amazon-eks-pod-identity-webhook/blob/3bf80a34/pkg/handler/handler.go, getContainersToSkip).
+func (s Spec) annotations() pulumi.StringMapInput {
+	i := slices.IndexFunc(s.Volumes, func(v Volume) bool { return v.Token != nil && v.Token.Audience == identityAudience })
+	if i < 0 {
+		return nil
+	}
+	var skipped []string
+	for _, c := range slices.Concat(s.InitContainers, s.Containers) {
+		if !slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == s.Volumes[i].Name }) {
+			skipped = append(skipped, c.Name)
+		}
+	}
+	if len(skipped) == 0 {
+		return nil
+	}
+	return pulumi.StringMap{"eks.amazonaws.com/skip-containers": pulumi.String(strings.Join(skipped, ","))}
 }
 
 // Labels are on the pods of a template.

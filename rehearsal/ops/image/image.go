@@ -27,7 +27,7 @@ import (
 type Mode string
 
 const (
-	// Push builds what the registry has not, tries and pushes it, and writes the settings.
+	// Push builds what the registry has not, tries and pushes it, and writes the settings. Without a name, Try has built and tried it.
 	Push Mode = "push"
 	// Try builds and tries, without AWS. It writes nothing.
 	Try Mode = "try"
@@ -260,7 +260,12 @@ func (w *work) one(ctx context.Context, p part) error {
 	}
 	var lines []setting
 	if digest == "" {
-		if lines, err = w.make(ctx, p, local); err == nil {
+		if w.Name == "" {
+			lines, err = w.made(ctx, p, local)
+		} else {
+			lines, err = w.make(ctx, p, local)
+		}
+		if err == nil {
 			err = w.editable(append([]setting{line}, lines...)...)
 		}
 		if err == nil {
@@ -290,15 +295,24 @@ func (w *work) make(ctx context.Context, p part, local string) ([]setting, error
 	if err := w.build(ctx, p.build, local); err != nil {
 		return nil, err
 	}
-	i, err := w.inspect(ctx, local)
+	lines, err := w.made(ctx, p, local)
 	if err != nil || p.app == nil {
 		return nil, err
 	}
-	lines, err := w.complete(ctx, p, i)
-	if err != nil {
+	return lines, w.try(ctx, p, local)
+}
+
+// made gives what the settings lack of an image that is built and tried. A workflow does that before it has credentials: nothing that a
+// Dockerfile runs is then beside them, and what is pushed is what was tried.
+func (w *work) made(ctx context.Context, p part, local string) ([]setting, error) {
+	i, err := w.inspect(ctx, local)
+	if said(err, "No such image") { // https://github.com/moby/moby/blob/03885e1b/daemon/images/image.go (ErrImageDoesNotExist)
+		return nil, fmt.Errorf("found no image %s; build it first, without credentials, with the mode try: %w", local, err)
+	}
+	if err != nil || p.app == nil {
 		return nil, err
 	}
-	return lines, w.try(ctx, p, local)
+	return w.complete(ctx, p, i)
 }
 
 // known gives what the settings lack of an image that is pushed. It is pulled, unless the settings were written for it.

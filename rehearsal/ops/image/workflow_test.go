@@ -1,6 +1,7 @@
 package image
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,12 +29,26 @@ func TestAWorkflowBuildsWhatHasNoImage(t *testing.T) {
 	assert.Empty(t, gone)
 	s.options.Name = "backend"
 	assert.Equal(t, []string{"        image: " + host + "/mine/backend:" + s.tag() + "@" + digestA + "\n"}, come)
-	assert.Equal(t, 1, strings.Count(strings.Join(calls, "\n"), "docker push"))
+	all := strings.Join(calls, "\n")
+	assert.Equal(t, 1, strings.Count(all, "docker push"))
+	for _, not := range []string{"docker buildx build", "docker start"} {
+		assert.NotContains(t, all, not, "that was before there were credentials")
+	}
 
 	s = workflow(t, Push, backend, nil)
 	file, calls, err = s.run()
 	require.ErrorContains(t, err, "its entry in Pulumi.dev.yaml lacks: command: [/app/server, --verbose], user: 1234, port: 8080; add that")
 	assert.Equal(t, start+backend, file)
+	assert.NotContains(t, strings.Join(calls, "\n"), "docker push")
+}
+
+func TestAWorkflowPushesWhatWasTried(t *testing.T) {
+	s := workflow(t, Push, backend+complete, func(w *world) {
+		w.Fail = map[string]string{"docker image inspect": "Error response from daemon: No such image: mine/backend"}
+	})
+	file, calls, err := s.run()
+	require.ErrorContains(t, err, "build it first, without credentials, with the mode try")
+	assert.Equal(t, start+backend+complete, file)
 	assert.NotContains(t, strings.Join(calls, "\n"), "docker push")
 }
 
@@ -73,6 +88,12 @@ func TestATryNeedsNoAccount(t *testing.T) {
 		assert.NotContains(t, all, not)
 	}
 	assert.Zero(t, s.signIns)
+	// A name without a value is docker's word for this process's own variable: a workflow's has a token for AWS's credentials.
+	given := regexp.MustCompile(`--(?:env|build-arg)[ =](\S+)`).FindAllStringSubmatch(all, -1)
+	assert.NotEmpty(t, given)
+	for _, match := range given {
+		assert.Contains(t, match[1], "=", "a variable of this process")
+	}
 }
 
 // A preview builds nothing. It takes what the deployment will take, or the newest that there is.

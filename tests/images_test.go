@@ -49,6 +49,20 @@ func TestTheWorkflowsImagesAreThoseOfTheirStacks(t *testing.T) {
 	}
 }
 
+// Until the mark, no line is a command to the runner, also when the tool fails
+// (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
+func TestWhatAnAppPrintsIsNoCommand(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"0", "1"} {
+		result, _ := runImages(t, "try", "dev", code)
+		first, rest, _ := strings.Cut(result.said, "\n")
+		mark, stopped := strings.CutPrefix(first, "::stop-commands::")
+		assert.True(t, stopped, result.said)
+		assert.GreaterOrEqual(t, len(mark), 32, "nobody guesses it")
+		assert.Equal(t, "done\n::"+mark+"::\n", rest)
+	}
+}
+
 // A repository that is not there yet is no failure, all else is one.
 func TestAnImageThatFailsEndsTheWorkflow(t *testing.T) {
 	t.Parallel()

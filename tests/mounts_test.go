@@ -77,6 +77,9 @@ var images = map[string]image{
 	// github.com/kubernetes/autoscaler cluster-autoscaler/Dockerfile.amd64: distroless/static, WORKDIR /. Nothing of ours is
 	// mounted there: the token is its service account's, which the API server adds.
 	"cluster-autoscaler": {files: []string{"/cluster-autoscaler", "/etc/ssl/certs/ca-certificates.crt"}},
+	// logging/capture/Dockerfile and examples/backend/Dockerfile: FROM scratch, and nothing but the program.
+	"capture": {files: []string{"/capture"}},
+	"backend": {files: []string{"/backend"}},
 }
 
 // notFiles are texts in a configuration that look like a file's path.
@@ -219,8 +222,7 @@ func giveToGroup(t *testing.T, dir string, readOnly bool) {
 // newContainer mounts a pod's volumes over the image's files. A mounted folder is a link to the volume's, and a mounted file
 // is the file itself under another name, which is what a bind mount comes to for who opens it.
 func newContainer(t *testing.T, root, pod string, podSpec any, spec map[string]any, volumes map[string]mount) container {
-	repository, _, _ := strings.Cut(path.Base(fmt.Sprint(spec["image"])), ":")
-	facts, known := images[repository]
+	facts, known := images[repositoryOf(spec["image"])]
 	require.True(t, known, "%s, container %s: nothing is known of the image %v", pod, spec["name"], spec["image"])
 	c := container{pod: pod, name: fmt.Sprint(spec["name"]), root: root, image: facts, spec: spec, env: map[string]string{},
 		mounts: map[string]mount{}}
@@ -274,6 +276,13 @@ func newContainer(t *testing.T, root, pod string, podSpec any, spec map[string]a
 	}
 	return c
 }
+
+// repositoryOf is the last part of an image's repository.
+func repositoryOf(image any) string {
+	return path.Base(imageVersion.ReplaceAllString(fmt.Sprint(image), ""))
+}
+
+var imageVersion = regexp.MustCompile(`(:[^:/@]+)?(@.*)?$`)
 
 func words(value any) []string {
 	items, _ := value.([]any)
@@ -378,7 +387,7 @@ func (c container) has(t *testing.T, file string) {
 	}
 	if m.readOnly {
 		assert.False(t, missing, "%s: %s is not there, and its mount is read-only", c, file)
-	} else {
+	} else if info.IsDir() || info.Mode()&0o111 == 0 { // a program is run
 		bits |= 2
 	}
 	assert.True(t, c.allowed(t, m, at, bits), "%s: %s has the mode %v: its user may not use it", c, file, info.Mode())
@@ -411,12 +420,18 @@ func (c container) run(t *testing.T, command []string) *exec.Cmd {
 	if slices.Contains(c.image.tools, "nginx") {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, "nginx"), []byte(stand), 0o755))
 	}
-	require.Contains(t, c.image.tools, command[0], "%s: is it on the image's PATH?", c)
 	args := make([]string, len(command))
 	for i, word := range command {
 		args[i] = c.inside(word)
+		if slices.Contains(c.image.files, word) {
+			args[i] = c.root + word
+		}
 	}
-	out := exec.Command(filepath.Join(bin, command[0]), args[1:]...)
+	if !strings.Contains(command[0], "/") {
+		require.Contains(t, c.image.tools, command[0], "%s: is it on the image's PATH?", c)
+		args[0] = filepath.Join(bin, command[0])
+	}
+	out := exec.Command(args[0], args[1:]...)
 	out.Env = []string{"PATH=" + bin, "HOSTNAME=" + c.name, "LOG_CHECK_SECONDS=0.1", "NGINX_PID_FILE=" + c.root + "/tmp/nginx.pid"}
 	for name, value := range c.env {
 		out.Env = append(out.Env, name+"="+c.inside(value))
@@ -433,9 +448,9 @@ func (c container) run(t *testing.T, command []string) *exec.Cmd {
 
 // pods lays out every pod of the program with everything on, up to the point where its containers start.
 func pods(t *testing.T) (all []container, sizes map[string]string) {
-	settings := stackFile(t, "dev")
+	settings := stackFile(t, "example")
 	set(t, settings, "expense:logging.dashboards.enabled", true)
-	registrations, err := run(t, "dev", settings)
+	registrations, err := run(t, "example", settings)
 	require.NoError(t, err)
 	s, sizes := stack{dir: t.TempDir(), data: map[string]map[string]any{}}, map[string]string{}
 	for _, r := range registrations {
@@ -468,7 +483,14 @@ func pods(t *testing.T) (all []container, sizes map[string]string) {
 		for _, described := range slices.Concat(list(at(spec, "initContainers")), list(at(spec, "containers"))) {
 			c := newContainer(t, filepath.Join(s.dir, strconv.Itoa(i), fmt.Sprint(described["name"])), r.String(), spec, described, volumes)
 			all = append(all, c)
-			if c.name == "log-files" {
+			if c.name == "capture" {
+				require.NoError(t, os.Remove(c.root+"/capture"))
+				build := exec.Command("go", "build", "-o", c.root+"/capture", "../logging/capture")
+				build.Env = append(os.Environ(), "CGO_ENABLED=0")
+				said, err := build.CombinedOutput()
+				require.NoError(t, err, "%s: %s", c, said)
+			}
+			if c.name == "log-files" || c.name == "capture" {
 				said, err := c.run(t, c.command).CombinedOutput()
 				require.NoError(t, err, "%s: %s", c, said)
 			}
@@ -483,8 +505,7 @@ func TestEveryContainerFindsWhatItIsTold(t *testing.T) {
 	all, _ := pods(t)
 	known, mounts, named := map[string]bool{}, 0, 0
 	for _, c := range all {
-		repository, _, _ := strings.Cut(path.Base(fmt.Sprint(c.spec["image"])), ":")
-		known[repository] = true
+		known[repositoryOf(c.spec["image"])] = true
 		mounts += len(c.mounts)
 		for _, file := range c.paths(t) {
 			c.has(t, file)
@@ -552,6 +573,11 @@ func TestEveryLogIsRotatedByWhatTheContainerRuns(t *testing.T) {
 		for _, log := range logs {
 			require.NoError(t, os.Truncate(log, most+1))
 		}
+		for _, file := range c.image.files {
+			if slices.Contains(c.command, file) { // in the application's place
+				require.NoError(t, os.WriteFile(c.root+file, []byte("#!/bin/sh\nwhile :; do echo line; sleep 0.1; done\n"), 0o755))
+			}
+		}
 		command := c.run(t, c.command)
 		require.NoError(t, command.Start())
 		for _, log := range logs {
@@ -578,5 +604,5 @@ func TestEveryLogIsRotatedByWhatTheContainerRuns(t *testing.T) {
 		require.NoError(t, err)
 		assert.GreaterOrEqual(t, limit<<20, 2*most*(generations+1)*int64(len(inVolume)), "%s: what rotation leaves", c)
 	}
-	assert.Equal(t, 7, rotated, "two logs of nginx in three pods, and the captured output of one container")
+	assert.Equal(t, 8, rotated, "two logs of nginx in three pods, and the captured output of one container with a shell and one without")
 }

@@ -25,7 +25,7 @@ func project(t *testing.T) *workspace.Project {
 	return p
 }
 
-// Only the user can choose who may reach the Kubernetes API.
+// Only the user can choose who may reach the Kubernetes API, and what is secret.
 func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 	const command = `pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' "$(curl -s https://checkip.amazonaws.com)/32"`
 	for stack, check := range map[string]func(*Config){
@@ -45,6 +45,19 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 			require.Len(t, unusual(c, quiet), 1)
 			assert.Contains(t, unusual(c, quiet)[0], "has one type")
 		},
+		"example": func(c *Config) {
+			app := c.Workloads.Apps["backend"]
+			assert.Equal(t, Build{Dir: "examples/backend", Dockerfile: "Dockerfile"}, app.Build)
+			assert.Equal(t, map[string]int{"http": 8080}, app.Ports)
+			assert.Equal(t, Replicas{Min: 2, Max: 4, CPU: 60}, app.Replicas)
+			assert.Equal(t, CaptureStatic, app.Logs.Capture)
+			assert.Equal(t, []string{"backend", "capture"}, c.Repositories())
+			// It fits beside dev in one account.
+			assert.Equal(t, []string{"expense-example", "expense-example"}, []string{c.Cluster.Name, c.Logging.Domain.Name})
+			require.Len(t, unusual(c, quiet), 2)
+			assert.Contains(t, unusual(c, quiet)[0], "has one type")
+			assert.Contains(t, unusual(c, quiet)[1], "workloads.apps.backend is left out")
+		},
 		"prod": func(c *Config) {
 			assert.Len(t, c.Network.Zones, 3)
 			assert.Equal(t, NATPerZone, c.Network.NAT)
@@ -63,12 +76,19 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, encrypted)
 		got := problems(t, plain(values))
+		if stack == "example" {
+			require.Len(t, got, 2)
+			const token = "set it with: pulumi config set --secret --path 'expense:secrets.backend.API_TOKEN' VALUE"
+			assert.Contains(t, got[1], token)
+			got = got[:1]
+			values[keySecrets] = `{"backend": {"API_TOKEN": "x"}}`
+		}
 		require.Len(t, got, 1, stack)
 		assert.Contains(t, got[0], "cluster.publicAccessCidrs: found nothing")
 		assert.Contains(t, got[0], command)
 
 		values["expense:cluster"] = strings.Replace(values["expense:cluster"], "{", `{"publicAccessCidrs": ["203.0.113.7/32"],`, 1)
-		c, err := parse(plain(values))
+		c, err := parse(plain(values).encrypted(keySecrets))
 		require.NoError(t, err, stack)
 		check(c)
 	}

@@ -28,6 +28,8 @@ import (
 var (
 	balancerQuota   = quota{"network load balancers", "elasticloadbalancing", "L-69A177A2"}
 	repositoryQuota = quota{"image repositories", "ecr", "L-CFEB8E8D"}
+	// By default 60 (https://docs.aws.amazon.com/general/latest/gr/vpc-service.html).
+	ruleQuota = quota{"inbound rules of a security group", "vpc", "L-0EA8095F"}
 )
 
 // containerImages are the images of all pods by the paths of their settings, those of apps too.
@@ -185,22 +187,35 @@ func (e *examination) certificates(ctx context.Context) {
 // appLimits compares what apps need of the account with its quotas. Only who has apps is near them.
 func (e *examination) appLimits(ctx context.Context) {
 	roles, balancers := 0, 0
+	// EKS's controller opens the nodes' group for each balancer to each network and, for its checks, to each zone's subnet; and once to each
+	// network for the size of packets
+	// (https://github.com/kubernetes/cloud-provider-aws/blob/v1.35.2/pkg/providers/v1/aws_loadbalancer.go,
+	// updateInstanceSecurityGroupsForNLB). The group has one rule of EKS's own.
+	rules, networks := 1, map[string]bool{}
+	public := func(from []string) {
+		balancers++
+		rules += len(from) + len(e.Settings.Network.Zones)
+		for _, network := range from {
+			networks[network] = true
+		}
+	}
 	for _, app := range e.Settings.Workloads.Apps {
 		if len(app.IAM) > 0 {
 			roles++
 		}
 		if app.Public.Wanted() {
-			balancers++
+			public(app.Public.From)
 		}
 	}
 	if e.Settings.Workloads.Web.Public {
-		balancers++
+		public([]string{"0.0.0.0/0"})
 	}
 	if roles > 0 {
 		e.roles(ctx, roles)
 	}
 	if balancers > 0 {
 		e.limited(ctx, balancerQuota, e.usedBalancers, balancers)
+		e.compare(ctx, ruleQuota, 0, float64(rules+len(networks)), " for load balancers: fewer networks in public.from, or a larger quota")
 	}
 	if n := len(e.Settings.Repositories()); n > 0 {
 		e.limited(ctx, repositoryQuota, e.usedRepositories, n)

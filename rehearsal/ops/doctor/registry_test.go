@@ -33,7 +33,7 @@ func (p *patient) apps() {
 	p.model.Plant("aws:acm/certificate:Certificate", certificate, "", awsmodel.Program,
 		map[string]any{"status": "ISSUED", "domainName": "backend.example.com"})
 	p.model.Plant("aws:lb/loadBalancer:LoadBalancer", "a0web", "", awsmodel.InCluster, map[string]any{"loadBalancerType": "network"})
-	p.api.Region.Quotas["L-69A177A2"], p.api.Region.Quotas["L-CFEB8E8D"] = 50, 10000
+	p.api.Region.Quotas["L-69A177A2"], p.api.Region.Quotas["L-CFEB8E8D"], p.api.Region.Quotas["L-0EA8095F"] = 50, 10000, 60
 }
 
 // app is the app's entry in the stack's file.
@@ -53,7 +53,7 @@ func TestAnAppThatIsRightIsNoProblem(t *testing.T) {
 	for _, want := range []string{
 		"image " + registry + "expense/backend@" + pushed + ": there, for amd64", "certificate of backend: issued for backend.example.com",
 		"quota roles: 1000, in use 0, needed by apps 1", "quota network load balancers: 50, in use 1, needed 1",
-		"quota image repositories: 10000, in use 0, needed 2",
+		"quota image repositories: 10000, in use 0, needed 2", "quota inbound rules of a security group: 60, in use 0, needed 5",
 	} {
 		assert.Contains(t, says(findings), want)
 	}
@@ -86,6 +86,8 @@ func TestEachProblemOfAnAppIsFoundAlone(t *testing.T) {
 		}, "quota roles", "--quota-code L-FE177D64"},
 		"no balancer left": {func(p *patient) { p.api.Region.Quotas["L-69A177A2"] = 1 }, "quota network load balancers",
 			"--quota-code L-69A177A2"},
+		"too many networks": {func(p *patient) { p.api.Region.Quotas["L-0EA8095F"] = 4 }, "quota inbound rules of a security group",
+			"the stack needs 5 for load balancers: fewer networks in public.from, or a larger quota: aws service-quotas"},
 		"no repository left": {func(p *patient) { p.api.Region.Quotas["L-CFEB8E8D"] = 1 }, "quota image repositories", "--quota-code L-CFEB8E8D"},
 	} {
 		t.Run(name, func(t *testing.T) {

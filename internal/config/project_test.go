@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
@@ -92,6 +95,39 @@ func TestTheCommittedStacksLackOnlyWhoMayReachThem(t *testing.T) {
 		require.NoError(t, err, stack)
 		check(c)
 	}
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// The settings that the pages show are taken as they are. Only the values of secrets are the user's.
+func TestTheSettingsThatThePagesShowAreTaken(t *testing.T) {
+	pages, err := filepath.Glob(root + "/docs/*.md")
+	require.NoError(t, err)
+	var shown []string
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			if !strings.HasPrefix(block[1], namespace+":") {
+				continue
+			}
+			var sections map[string]map[string]any
+			require.NoError(t, yaml.Unmarshal([]byte(block[1]), &sections), page)
+			var edits []edit
+			for section, words := range sections {
+				for word, value := range words {
+					text, err := json.Marshal(value)
+					require.NoError(t, err)
+					edits = append(edits, edit{strings.TrimPrefix(section, namespace+":") + "/" + word, string(text)})
+				}
+			}
+			for _, problem := range problems(t, settings(t, edits...)) {
+				assert.Contains(t, problem, ": found no value for it;", "%s:\n%s", page, block[1])
+			}
+			shown = append(shown, filepath.Base(page))
+		}
+	}
+	assert.Subset(t, shown, []string{"workloads.md", "images.md"})
 }
 
 // An undeclared key has no description, and an unread key only seems to have an effect.

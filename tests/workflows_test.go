@@ -258,6 +258,12 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 		if name == "actions/setup-go" {
 			assert.Equal(t, "false", s.With["cache"], "other jobs write the cache")
 		}
+		if strings.Contains(name, "images.sh") {
+			assert.Equal(t, "inputs.images != ''", s.If)
+			assert.Equal(t, map[string]string{"IMAGES": "${{ inputs.images }}", "STACK": "${{ inputs.stack }}"}, s.Env)
+		} else {
+			assert.Empty(t, s.If, name)
+		}
 	}
 	assert.Equal(t, []string{
 		".github/scripts/target.sh", "actions/setup-go", ".github/scripts/install.sh", "go build -o bin/expense .",

@@ -34,7 +34,7 @@ type capturer struct {
 
 func (c capturer) isProgram() bool { return c.name == "program" }
 
-// programDir has the program.
+// programDir has the program, once it is built.
 var programDir string
 
 // program builds the program when a test needs it, by the commands of its Dockerfile.
@@ -47,6 +47,9 @@ var program = sync.OnceValues(func() (string, error) {
 	if steps == nil {
 		return "", fmt.Errorf("the Dockerfile has no COPY and RUN of the expected form")
 	}
+	if programDir, err = os.MkdirTemp("", "capture"); err != nil {
+		return "", err
+	}
 	path := filepath.Join(programDir, "capture")
 	run := strings.Replace(steps[2], "-o /capture ", `-o "$0/capture" `, 1)
 	build := exec.Command("sh", "-c", fmt.Sprintf(`set -e; cp capture/%s "$0"; cd "$0"; %s`, steps[1], run), programDir)
@@ -57,14 +60,33 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// startedBy is in the environment of each process that the tests start, with the tests' own process ID.
+const startedBy = "CAPTURE_TESTS"
+
 func TestMain(m *testing.M) {
-	var err error
-	if programDir, err = os.MkdirTemp("", "capture"); err != nil {
+	if os.Getenv(startedBy) != "" { // some tests are another's command
+		os.Exit(m.Run())
+	}
+	mark := fmt.Sprint(startedBy, "=", os.Getpid())
+	if err := os.Setenv(startedBy, fmt.Sprint(os.Getpid())); err != nil {
 		panic(err)
 	}
 	status := m.Run()
+	endProcesses(mark)
 	_ = os.RemoveAll(programDir)
 	os.Exit(status)
+}
+
+// endProcesses ends what has a mark in its environment. A process group would not do: the program's command leads its own.
+func endProcesses(mark string) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well formed
+	for _, path := range paths {
+		environ, _ := os.ReadFile(path) // none of another user's, or of one that has ended
+		id, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && slices.Contains(strings.Split(string(environ), "\x00"), mark) {
+			_ = syscall.Kill(id, syscall.SIGKILL)
+		}
+	}
 }
 
 func theProgram(t *testing.T) capturer {

@@ -905,8 +905,8 @@ func TestNodes(t *testing.T) {
 	for _, n := range h.nodes {
 		assert.Regexp(t, `^i-0[0-9a-f]{16}$`, n.ID)
 		assert.Regexp(t, `^ip-192-168-\d+-\d+\.ec2\.internal$`, n.PrivateDNS)
-		assert.Equal(t, "m5.large SPOT amd64 2 8192 29\n",
-			fmt.Sprintln(n.InstanceType, n.CapacityType, n.Arch, n.VCPU, n.MemoryMiB, n.MaxPods))
+		assert.Equal(t, "m5.large SPOT amd64 2 8192 29 80\n",
+			fmt.Sprintln(n.InstanceType, n.CapacityType, n.Arch, n.VCPU, n.MemoryMiB, n.MaxPods, n.DiskGiB))
 		assert.Equal(t, map[string]string{"use1-az1": "us-east-1b", "use1-az2": "us-east-1c"}[n.ZoneID], n.Zone)
 		assert.Equal(t, map[string]string{"role": "general"}, n.Labels)
 		assert.Equal(t, w.outs["nodes"].str("nodeGroupName"), n.NodeGroup)

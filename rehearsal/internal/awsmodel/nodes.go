@@ -23,6 +23,8 @@ type Instance struct {
 	VCPU, MemoryMiB    int
 	// MaxPods is how many pods EKS lets the group's nodes hold.
 	MaxPods int
+	// DiskGiB is the root volume's size.
+	DiskGiB int
 	Labels  map[string]string
 	Taints  []Taint
 }
@@ -131,6 +133,17 @@ func (m *Model) maxPods(group *object) int {
 	return slices.Min(holds)
 }
 
+// diskGiB is the volume of a group's nodes: the template's, the group's, or 20 GiB
+// (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
+func (m *Model) diskGiB(group *object) int {
+	if template := m.objects[tTemplate][group.in.str("launchTemplate.id")]; template != nil {
+		for _, mapping := range template.in.objs("blockDeviceMappings") {
+			return int(mapping.num("ebs.volumeSize"))
+		}
+	}
+	return cmp.Or(int(group.in.num("diskSize")), 20)
+}
+
 // machine is what a group's Auto Scaling group launches of a type in a subnet.
 func (m *Model) machine(group *object, kind string, subnet *object) Instance {
 	s := played(kind, arch(group))
@@ -138,7 +151,7 @@ func (m *Model) machine(group *object, kind string, subnet *object) Instance {
 		Region: m.opts.Region, Zone: subnet.out.str("availabilityZone"), ZoneID: subnet.out.str("availabilityZoneId"),
 		InstanceType: kind, CapacityType: cmp.Or(group.in.str("capacityType"), "ON_DEMAND"), Arch: s.Arch,
 		Cluster: group.in.str("clusterName"), NodeGroup: group.name(), VCPU: s.VCPU, MemoryMiB: s.MemoryMiB, MaxPods: m.maxPods(group),
-		Labels: group.in.strMap("labels"),
+		DiskGiB: m.diskGiB(group), Labels: group.in.strMap("labels"),
 	}
 	for _, t := range group.in.objs("taints") {
 		i.Taints = append(i.Taints, Taint{t.str("key"), t.str("value"), taintEffects[t.str("effect")]})

@@ -57,6 +57,7 @@ func round(change func(*autoscaler, []awsmodel.ScalingGroup), groups ...[]string
 				VCPU:         2,
 				MemoryMiB:    8192,
 				MaxPods:      29,
+				DiskGiB:      20,
 			}
 			g.Template, g.Instances = i, append(g.Instances, i.ID)
 			a.nodes = append(a.nodes, *nodeOf(i))

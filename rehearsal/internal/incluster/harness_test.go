@@ -125,6 +125,7 @@ func (c *cluster) nodes(zones ...string) []awsmodel.Instance {
 			VCPU:         2,
 			MemoryMiB:    8192,
 			MaxPods:      29,
+			DiskGiB:      20,
 			Labels:       map[string]string{"purpose": "test"},
 		})
 	}

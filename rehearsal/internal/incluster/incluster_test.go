@@ -75,6 +75,7 @@ func TestNodesJoinAsEKSRegistersThem(t *testing.T) {
 		VCPU:         2,
 		MemoryMiB:    8192,
 		MaxPods:      29,
+		DiskGiB:      80,
 		Labels:       map[string]string{"purpose": "general"},
 		Taints:       []awsmodel.Taint{{Key: "dedicated", Value: "batch", Effect: "NoSchedule"}},
 	}
@@ -95,6 +96,7 @@ func TestNodesJoinAsEKSRegistersThem(t *testing.T) {
 	assert.Contains(t, node.Spec.Taints, corev1.Taint{Key: "dedicated", Value: "batch", Effect: "NoSchedule"})
 	assert.Equal(t, "1930m", node.Status.Allocatable.Cpu().String(), "what an m5.large of EKS has for pods")
 	assert.Equal(t, int64(29), node.Status.Allocatable.Pods().Value())
+	assert.Equal(t, "80Gi", node.Status.Capacity.StorageEphemeral().String())
 	assert.Less(t, node.Status.Allocatable.Memory().Value(), node.Status.Capacity.Memory().Value())
 	ready := false
 	for _, condition := range node.Status.Conditions {
@@ -438,6 +440,7 @@ func TestAddonsTakeTheirRoom(t *testing.T) {
 			VCPU:         1,
 			MemoryMiB:    4096,
 			MaxPods:      8,
+			DiskGiB:      20,
 			Taints:       taints,
 		}
 	}

@@ -20,10 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// diskGiB is the root volume that EKS gives a node unless its group says otherwise
-// (https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html).
-const diskGiB = 20
-
 // pollInterval is short, because nothing else passes the time. kubectl drain asks every 5 seconds.
 const pollInterval = 100 * time.Millisecond
 
@@ -97,19 +93,20 @@ func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList
 		microCores += []int{60000, 10000, 5000, 5000, 2500}[min(core, 4)]
 	}
 	memory := int64(i.MemoryMiB) * mebi
+	disk := int64(i.DiskGiB) << 30
 	pods := *resource.NewQuantity(int64(i.MaxPods), resource.DecimalSI)
 	capacity = corev1.ResourceList{
 		corev1.ResourceCPU:              *resource.NewQuantity(int64(i.VCPU), resource.DecimalSI),
 		corev1.ResourceMemory:           *resource.NewQuantity(memory, resource.BinarySI),
 		corev1.ResourcePods:             pods,
-		corev1.ResourceEphemeralStorage: *resource.NewQuantity(diskGiB<<30, resource.BinarySI),
+		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
 	}
 	allocatable = corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(int64(i.VCPU*1000-microCores/1000), resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(memory-int64(255+11*i.MaxPods+100)*mebi, resource.BinarySI),
 		corev1.ResourcePods:   pods,
 		// Less 1 GiB for the system and the tenth below which pods are evicted.
-		corev1.ResourceEphemeralStorage: *resource.NewQuantity(diskGiB<<30-diskGiB<<30/10-1<<30, resource.BinarySI),
+		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk-disk/10-1<<30, resource.BinarySI),
 	}
 	return capacity, allocatable
 }

@@ -290,20 +290,24 @@ func (c *cluster) problems(ctx context.Context, o *object) (lines []string) {
 				lines = append(lines, fmt.Sprintf("[%s] %s", c.Reason, c.Message))
 			}
 		}
-		sets, err := c.clients.AppsV1().ReplicaSets(o.GetNamespace()).List(ctx, metav1.ListOptions{})
+		sets, err := c.clients.AppsV1().ReplicaSets(o.GetNamespace()).List(ctx, selected(deployment.Spec.Selector))
 		if err != nil {
 			return lines
 		}
 		const revision = "deployment.kubernetes.io/revision"
 		for _, set := range sets.Items {
 			if metav1.IsControlledBy(&set, o) && set.Annotations[revision] == o.GetAnnotations()[revision] {
-				lines = append(lines, c.podProblems(ctx, &set)...)
+				lines = append(lines, c.podProblems(ctx, &set, set.Spec.Selector)...)
 			}
 		}
 	case "Job":
-		lines = c.podProblems(ctx, o)
-		if job, err := as[batchv1.Job](o); err == nil && jobFailure(job) != "" {
-			lines = append(lines, jobFailure(job))
+		job, err := as[batchv1.Job](o)
+		if err != nil {
+			return nil
+		}
+		lines = c.podProblems(ctx, o, job.Spec.Selector)
+		if failure := jobFailure(job); failure != "" {
+			lines = append(lines, failure)
 		}
 	}
 	return lines
@@ -339,9 +343,14 @@ func (c *cluster) reasons(ctx context.Context, o *object) []string {
 	return lines
 }
 
-// podProblems are those of the pods of an owner.
-func (c *cluster) podProblems(ctx context.Context, owner metav1.Object) (lines []string) {
-	pods, err := c.clients.CoreV1().Pods(owner.GetNamespace()).List(ctx, metav1.ListOptions{})
+// selected lists what an owner may own, and not the whole namespace: that is asked at each event of each object.
+func selected(selector *metav1.LabelSelector) metav1.ListOptions {
+	return metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)}
+}
+
+// podProblems are those of the pods of an owner, which selects them.
+func (c *cluster) podProblems(ctx context.Context, owner metav1.Object, selector *metav1.LabelSelector) (lines []string) {
+	pods, err := c.clients.CoreV1().Pods(owner.GetNamespace()).List(ctx, selected(selector))
 	if err != nil {
 		return nil
 	}

@@ -427,3 +427,14 @@ func TestTheCommandsOfAppsFindWhatTheyName(t *testing.T) {
 		}
 	}
 }
+
+// A rollout may take as long as a new node and a start, and only pods that log reach the domain.
+func TestAnAppHasTheTimeAndTheWayThatItNeeds(t *testing.T) {
+	t.Parallel()
+	all := apps(t, ofEachKind())
+	assert.EqualValues(t, 15*60, at(one(t, all, deployments, "shop").Inputs, "spec.progressDeadlineSeconds"), "ten minutes and health.start")
+	policy := one(t, all, "kubernetes:networking.k8s.io/v1:NetworkPolicy", "project-allow-opensearch")
+	selected := list(at(policy.Inputs, "spec.podSelector.matchExpressions"))[0]["values"]
+	assert.Subset(t, selected, []any{"shop", "bare"})
+	assert.NotContains(t, selected, "plain")
+}

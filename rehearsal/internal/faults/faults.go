@@ -38,11 +38,19 @@ const (
 // commands are all of a life, in their order.
 var commands = []string{Up, Change, Update, Destroy}
 
+// app has what of an app is an operation: a repository, a role, a ConfigMap, a release command, a load balancer.
+var app = []string{
+	"build.dir=examples/backend", "image=shop:1", "command[0]=/shop", "user=1000", "port=8080", "replicas=1",
+	"iam[0].actions[0]=s3:GetObject", "iam[0].resources[0]=arn:aws:s3:::shop/*", `files["/etc/shop/a.yaml"].content=a: 1`,
+	"release[0]=/shop", "release[1]=migrate", "public.plain=true", "public.from[0]=203.0.113.0/24",
+}
+
 // changes are the settings that a command changes, with the values before and after; "" is no value.
 var changes = []struct{ command, setting, before, after string }{
 	{Change, "expense:cluster.nodeGroups.expense.maxSize", "5", "7"}, // of both zones
 	{Change, "expense:cluster.addonVersions.kube-proxy", "", "v1.0.1-eksbuild.1"},
 	{Change, "expense:logging.gibPerDay", "1", "5"},
+	{Change, "expense:workloads.apps.shop.image", "shop:1", "shop:2"},
 	{Update, "expense:cluster.nodeGroups.expense.instanceTypes[0]", "m5.large", "m6i.large"},
 }
 
@@ -135,6 +143,13 @@ func (s *Stage) Close() { s.stage.Stop() }
 // undisturbed notes the operations of each command and what there is after it.
 func (s *Stage) undisturbed(ctx context.Context) error {
 	if err := s.play.Init(ctx); err != nil {
+		return err
+	}
+	args := []string{"config", "set-all", "--path"}
+	for _, word := range app {
+		args = append(args, "--plaintext", "expense:workloads.apps.shop."+word)
+	}
+	if err := s.stage.Pulumi(ctx, args...); err != nil {
 		return err
 	}
 	for _, command := range commands {

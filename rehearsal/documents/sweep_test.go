@@ -52,6 +52,8 @@ var (
 	one  = regexp.MustCompile(`(?:^|[\s("'])(` + named + `)`)
 	span = regexp.MustCompile("`([^`]+)`")
 	verb = regexp.MustCompile(`%(?:\[\d+\])?[-+.\d]*[a-z]`)
+	// digits is such a verb behind a flag that takes a number.
+	digits = regexp.MustCompile(`(--[a-z-]+=)%(?:\[\d+\])?d`)
 	// added is what a message adds to a command without a blank between: where it is done, as --region and --profile.
 	added = regexp.MustCompile(`([a-z0-9X'"])X([ ;,]|$)`)
 )
@@ -266,7 +268,7 @@ func (s *sweep) messages(where, source string) {
 		case *ast.ImportSpec:
 			return false
 		case *ast.BasicLit, *ast.BinaryExpr:
-			text := added.ReplaceAllString(verb.ReplaceAllString(flat(node.(ast.Expr)), "X"), "$1 --region X$2")
+			text := added.ReplaceAllString(verb.ReplaceAllString(digits.ReplaceAllString(flat(node.(ast.Expr)), "${1}1"), "X"), "$1 --region X$2")
 			s.lines(fmt.Sprintf("%s:%d", where, set.Position(node.Pos()).Line), text)
 			return false
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 )
 
 // call is what differs between calls of programs.
@@ -59,10 +60,11 @@ func (w *work) run(ctx context.Context, c call, name string, args ...string) (st
 	command.Dir, command.Env = w.Project, c.env
 	command.Stdin = strings.NewReader(c.input)
 	var out, all bytes.Buffer
-	command.Stdout, command.Stderr = io.MultiWriter(&out, &all), &all
+	said := &alone{Writer: &all}
 	if c.show {
-		command.Stdout, command.Stderr = io.MultiWriter(command.Stdout, w.Progress), io.MultiWriter(command.Stderr, w.Progress)
+		said.Writer = io.MultiWriter(&all, w.Progress)
 	}
+	command.Stdout, command.Stderr = io.MultiWriter(&out, said), said
 	if c.both {
 		command.Stderr = command.Stdout
 	}
@@ -74,6 +76,18 @@ func (w *work) run(ctx context.Context, c call, name string, args ...string) (st
 		return out.String(), &failure{name + " " + strings.Join(args[:min(2, len(args))], " "), tail(all.String()), err}
 	}
 	return out.String(), nil
+}
+
+// alone is a writer of which a program's output and errors make one text.
+type alone struct {
+	io.Writer
+	mu sync.Mutex
+}
+
+func (a *alone) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.Writer.Write(p)
 }
 
 // tail is the end of what a program says.

@@ -367,6 +367,9 @@ func TestAPreviewShowsTheChangeAndNothingElse(t *testing.T) {
 		checked := 0
 		for _, kind := range change.Kinds {
 			for _, typ := range kind.Types {
+				if typ == "aws:ecr/repository:Repository" {
+					continue // dev builds no image; the stack of play's apps has one
+				}
 				assert.Contains(t, string(state), `"type": "`+typ+`"`)
 				checked++
 			}

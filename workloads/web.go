@@ -23,7 +23,6 @@ func Web(settings config.Web, image string, secret pulumi.StringMap) config.App 
 	web := config.App{
 		Image:   image,
 		Command: nginxCommand,
-		Port:    Port,
 		Ports:   map[string]int{portName: Port},
 		User:    user,
 		Env:     map[string]string{},

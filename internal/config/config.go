@@ -188,7 +188,7 @@ type Web struct {
 	MaxReplicas int `json:"maxReplicas"`
 	// TargetCPUPercent is the CPU use, in percent of the request, that the autoscaler aims at, 1 to 100. Default 60.
 	TargetCPUPercent int `json:"targetCpuPercent"`
-	// Public makes the Service an internet-facing network load balancer. Default false: only the namespace reaches it.
+	// Public adds a Service with an internet-facing network load balancer on port 80. Default false: only the namespace reaches web.
 	Public bool `json:"public"`
 	// Settings are environment variables of the web container. Variables that its start reads, such as PATH, and PORT are refused. A
 	// change rolls the pods.

@@ -18,7 +18,7 @@ var (
 )
 
 // startVariables are read by workloads/files/rotate-logs.sh, which starts nginx, and by nginx and its libraries. NGINX would give it
-// sockets (https://nginx.org/en/docs/ngx_core_module.html#env).
+// sockets (https://nginx.org/en/docs/ngx_core_module.html#env). PORT is the port of an app.
 var startVariables = []string{"LOG_CHECK_SECONDS", "LOG_DIR", "LOG_GENERATIONS", "LOG_MAX_BYTES", "NGINX", "NGINX_PID_FILE",
 	"OPENSSL_CONF", "PATH", "PORT"}
 
@@ -43,7 +43,7 @@ func (r *report) workloads(c *Config) {
 	r.between("workloads.web.targetCpuPercent", w.Web.TargetCPUPercent, 1, 100, "")
 	for _, name := range slices.Sorted(maps.Keys(w.Web.Settings)) {
 		if slices.Contains(startVariables, name) || strings.HasPrefix(name, "LD_") {
-			r.add(child("workloads.web.settings", name), "a variable that decides how nginx starts or rotates its logs",
+			r.add(child("workloads.web.settings", name), "a variable that the program sets, or that decides how nginx starts or rotates its logs",
 				"other names than "+strings.Join(startVariables, ", ")+" and LD_...", "")
 		}
 		if !variableName.MatchString(name) || len(name) > 253 {

@@ -318,6 +318,9 @@ func runBinary(data []byte, program string) ([]byte, error) {
 	return yaml.Marshal(settings)
 }
 
+// Name is the stack's name.
+func (s *Stage) Name() string { return s.stack }
+
 func (s *Stage) project() string { return filepath.Join(s.Dir, "project") }
 
 // Stop ends everything and removes the folder.

@@ -1,0 +1,39 @@
+package play
+
+import (
+	"context"
+	"time"
+
+	"expense/internal/published"
+	"expense/rehearsal/internal/awsapi"
+	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/ops/verify"
+
+	"k8s.io/client-go/kubernetes"
+)
+
+// Target is the stack on a stage, for the checks that look at stacks in accounts too. What it lacks, only an account can show.
+func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
+	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
+	if err != nil {
+		return nil, err
+	}
+	settings, err := s.Settings()
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	api := &awsapi.API{Model: s.Model, Region: awsapi.Region{Kubernetes: published.KubernetesVersions()}}
+	return &verify.Stack{
+		Name: s.Name(), Target: "the rehearsal", Settings: settings, State: state, AWS: api.Config(),
+		Kubernetes: client, REST: s.ControlPlane.RESTConfig(), Pulumi: s.Output,
+		Lacks: map[verify.Ability]string{
+			verify.Containers: "its nodes run no containers", verify.Insights: "the model has none",
+			verify.Monitoring: "nothing is measured", verify.Hardware: "its instances and volumes are names",
+		},
+		Patience: patience, Pause: 200 * time.Millisecond, Out: s.Out,
+	}, nil
+}

@@ -10,7 +10,7 @@ KEEP ?=
 PULUMI_PLUGINS ?=
 # Anything: the stack's state is lost for good, and what runs is left over.
 LOST ?=
-# Which faults are played: those whose name contains this; none is all.
+# Which faults are played, those whose name contains this; which checks verify runs, by name, with commas. None is all.
 ONLY ?=
 # Anything: the tests have the race detector. For it all that they use is compiled once more, the SDKs too.
 RACE ?=
@@ -109,6 +109,14 @@ logging-speed: ## Measures the sidecar's filter beside that of another revision,
 .PHONY: doctor
 doctor: .tools/bin/stack ## Looks at this machine, your account and a stack's settings before the first `pulumi up`.
 	@.tools/bin/stack doctor -stack $(STACK)
+
+# Anything: run the checks too that touch the stack, or those too that take a node away; list what each does, and run none.
+TOUCH ?=
+BREAK ?=
+LIST ?=
+.PHONY: verify
+verify: .tools/bin/stack ## Checks a stack in your account, or the one that KEEP=1 left up: TOUCH=1, BREAK=1, LIST=1, ONLY=pods.
+	@.tools/bin/stack verify -stack $(STACK) -only "$(ONLY)" $(if $(TOUCH),-touch) $(if $(BREAK),-break) $(if $(LIST),-list)
 
 .PHONY: why
 why: .tools/bin/stack ## Says in one line for each app of a stack why it did not come up, after `pulumi up` failed.

@@ -29,6 +29,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"preview-diff": previewCommand,
 	"faults":       faultsCommand,
 	"doctor":       doctorCommand,
+	"verify":       verifyCommand,
 	"why":          whyCommand,
 	"image":        imageCommand,
 	"leftovers":    leftoversCommand,

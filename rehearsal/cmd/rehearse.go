@@ -5,17 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/ops/verify"
 )
 
 // rehearsals has the report, and how to reach a rehearsal that is left up.
@@ -108,7 +109,7 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 	if err := errors.Join(
 		os.MkdirAll(filepath.Dir(pid), 0o700),
 		os.WriteFile(kubeconfig, data, 0o600),
-		os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())), 0o600),
+		os.WriteFile(pid, fmt.Appendf(nil, "%d %s", os.Getpid(), p.Stack), 0o600),
 	); err != nil {
 		return err
 	}
@@ -117,8 +118,19 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 	if err := errors.Join(say(p, project), p.Failed()); err != nil {
 		return err
 	}
-	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Look at it with kubectl (one is in .tools/bin):\n\nexport KUBECONFIG=%s\n",
-		kubeconfig)
+	_ = os.Remove(socket) // of a rehearsal that was killed
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	server := http.Server{
+		Handler:     answer(project, func(ctx context.Context) (*verify.Stack, error) { return play.Target(ctx, s) }),
+		BaseContext: func(net.Listener) context.Context { return ctx }, ReadHeaderTimeout: time.Minute,
+	}
+	defer server.Close()
+	go func() { _ = server.Serve(listener) }() // it ends with Close
+	fmt.Printf("\nThe stack stays up until `make rehearse-down`. Check it with `make verify STACK=%s`. Look at it with kubectl (one is in "+
+		".tools/bin):\n\nexport KUBECONFIG=%s\n", p.Stack, kubeconfig)
 	// The parent waits for the end of this output.
 	os.Stdout.Close()
 	os.Stderr.Close()
@@ -128,7 +140,7 @@ func stay(ctx context.Context, s *stage.Stage, p *play.Play, project string) err
 
 // detach runs the rehearsal in a process of its own that outlives this one, and shows its output until it stays.
 func detach(project string, args []string) error {
-	if pid, err := running(project); err == nil {
+	if pid, _, err := running(project); err == nil {
 		return fmt.Errorf("a rehearsal is up already (process %d): end it with `make rehearse-down`", pid)
 	}
 	self, err := os.Executable()
@@ -156,7 +168,7 @@ func detach(project string, args []string) error {
 	if _, err := os.Stdout.ReadFrom(output); err != nil {
 		return err
 	}
-	if _, err := running(project); err == nil {
+	if _, _, err := running(project); err == nil {
 		return command.Process.Release()
 	}
 	if err := command.Wait(); err != nil {
@@ -167,7 +179,7 @@ func detach(project string, args []string) error {
 
 // end ends the rehearsal that was left up, and waits until it is gone.
 func end(ctx context.Context, project string) error {
-	pid, err := running(project)
+	pid, _, err := running(project)
 	if err != nil {
 		return fmt.Errorf("no rehearsal is up: %w", err)
 	}
@@ -187,18 +199,17 @@ func end(ctx context.Context, project string) error {
 	return nil
 }
 
-// running is the process of the rehearsal that is up.
-func running(project string) (int, error) {
+// running is the process of the rehearsal that is up, and its stack.
+func running(project string) (pid int, stack string, err error) {
 	data, err := os.ReadFile(filepath.Join(project, rehearsals, "pid"))
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
-		return 0, err
+	if _, err := fmt.Sscanf(string(data), "%d %s", &pid, &stack); err != nil {
+		return 0, "", err
 	}
 	if err := syscall.Kill(pid, 0); err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
+		return 0, "", fmt.Errorf("process %d: %w", pid, err)
 	}
-	return pid, nil
+	return pid, stack, nil
 }

@@ -16,6 +16,7 @@ import (
 	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/internal/page"
 	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/ops/verify"
 )
 
 // Step is one thing that was done or checked, with its outcome.
@@ -24,6 +25,8 @@ type Step struct {
 	Duration time.Duration
 	Err      error
 	Note     string
+	// Unseen tells that a check could not see here what it looks for. The note says why.
+	Unseen bool
 }
 
 // Play is the life of a stack, step by step: previewed, created, changed by nothing, used, changed by something,
@@ -50,7 +53,7 @@ func (p *Play) do(ctx context.Context, name string, run func(context.Context) (n
 	fmt.Fprintf(p.stage.Out, "\n== %s\n", name)
 	start := time.Now()
 	note, err := run(ctx)
-	p.Steps = append(p.Steps, Step{name, time.Since(start), err, note})
+	p.Steps = append(p.Steps, Step{Name: name, Duration: time.Since(start), Err: err, Note: note})
 	if err != nil {
 		fmt.Fprintf(p.stage.Out, "!! %s: %v\n", name, err)
 		return fmt.Errorf("%s: %w", name, err)
@@ -95,16 +98,40 @@ func (p *Play) Up(ctx context.Context) error {
 	return nil
 }
 
-// Use checks the running stack and what befalls it in use. All checks run, even if the first ones fail.
+// Use checks the running stack as `make verify` does, and what befalls it in use. All checks run, even if the first ones fail.
 func (p *Play) Use(ctx context.Context) error {
+	errs := []error{p.verify(ctx)}
 	checks, err := newChecks(ctx, p.stage)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, check := range checks.all() {
+		errs = append(errs, p.do(ctx, check.name, check.run))
+	}
+	return errors.Join(errs...)
+}
+
+// verify makes the checks that hold for a stack in an account too, each a step.
+func (p *Play) verify(ctx context.Context) error {
+	target, err := Target(ctx, p.stage)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, check := range checks.all() {
-		errs = append(errs, p.do(ctx, check.name, check.run))
-	}
+	verify.Run(ctx, target, verify.Checks(), verify.Options{Level: verify.Breaks, Each: func(c verify.Check, r *verify.Result) {
+		if r == nil {
+			fmt.Fprintf(p.stage.Out, "\n== %s\n", c.Name)
+			return
+		}
+		s := Step{Name: c.Name + ": " + c.Promise, Duration: r.Took, Note: r.Seen}
+		s.Unseen = r.Verdict == verify.Unseen || r.Verdict == verify.Skipped
+		if r.Verdict == verify.Failed {
+			s.Note, s.Err = "", errors.New(strings.TrimSpace(r.Seen+"\n"+r.Shown))
+			errs = append(errs, fmt.Errorf("%s: %w", c.Name, s.Err))
+			fmt.Fprintf(p.stage.Out, "!! %s: %v\n", c.Name, s.Err)
+		}
+		p.Steps = append(p.Steps, s)
+	}})
 	return errors.Join(errs...)
 }
 
@@ -242,9 +269,12 @@ func (p *Play) outcome() (out page.Page) {
 	out.Heading("What was played")
 	var rows [][]string
 	for _, s := range p.Steps {
-		result, note := "ok", s.Note
-		if s.Err != nil {
+		result, note := "ok", page.Short(s.Note, 300)
+		switch {
+		case s.Err != nil:
 			result, note = "FAILED", page.Short(s.Err.Error(), 300)
+		case s.Unseen:
+			result = "not seen"
 		}
 		rows = append(rows, []string{s.Name, result, fmt.Sprintf("%.1f", s.Duration.Seconds()), note})
 	}

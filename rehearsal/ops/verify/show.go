@@ -86,7 +86,8 @@ func (s *Stack) events(ctx context.Context, out *strings.Builder, o Object) {
 	}
 	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return when(a).Compare(when(b)) })
 	for _, e := range list.Items[max(0, len(list.Items)-shownEvents):] {
-		fmt.Fprintf(out, "  event %s %s %s: %s\n", when(e).UTC().Format(time.TimeOnly), e.Type, e.Reason, strings.Join(strings.Fields(e.Message), " "))
+		message := strings.Join(strings.Fields(e.Message), " ")
+		fmt.Fprintf(out, "  event %s %s %s: %s\n", when(e).UTC().Format(time.TimeOnly), e.Type, e.Reason, message)
 	}
 }
 

@@ -134,7 +134,7 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 		return len(o.Only) > 0 && !slices.Contains(o.Only, c.Name)
 	})
 	slices.SortStableFunc(chosen, func(a, b Check) int { return int(a.Level - b.Level) })
-	failed, held := "", error(nil)
+	failed := ""
 	for _, c := range chosen {
 		r := Result{Check: c}
 		missing := s.missing(c.Needs)
@@ -143,7 +143,8 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 		}
 		switch {
 		case c.Level > o.Level:
-			r.Verdict, r.Seen = Skipped, fmt.Sprintf("it %s: %s=1 asks for it", c.Level, map[Level]string{Touches: "TOUCH", Breaks: "BREAK"}[c.Level])
+			word := map[Level]string{Touches: "TOUCH", Breaks: "BREAK"}[c.Level]
+			r.Verdict, r.Seen = Skipped, fmt.Sprintf("it %s: %s=1 asks for it", c.Level, word)
 		case ctx.Err() != nil:
 			r.Verdict, r.Seen = Unseen, "interrupted"
 		case missing != "":
@@ -151,16 +152,17 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 		case c.Level > Reads && failed != "":
 			r.Verdict, r.Seen = Skipped, "nothing is touched after "+failed+" failed"
 		default:
-			if c.Level > Reads && !w.locked && held == nil {
-				held = w.lock(ctx)
-			}
 			start := s.now()
-			if c.Level > Reads && held != nil {
-				r.judge(ctx, s, "", held)
-			} else {
-				seen, err := c.Run(ctx, s, w)
-				r.judge(ctx, s, seen, errors.Join(err, w.undo(ctx)))
+			var seen string
+			var err error
+			if c.Level > Reads {
+				err = w.lock(ctx)
 			}
+			if err == nil {
+				seen, err = c.Run(ctx, s, w)
+				err = errors.Join(err, w.undo(ctx))
+			}
+			r.judge(ctx, s, seen, err)
 			r.Took = s.now().Sub(start)
 		}
 		if r.Verdict == Failed {

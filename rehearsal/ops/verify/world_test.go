@@ -96,7 +96,9 @@ func TestEachCheckFindsWhatIsWrongAndNoOtherDoes(t *testing.T) {
 			tried[m.check]++
 			mutated := verify.Checks()[i]
 			undo := m.do(t, w)
-			run := of(func(c verify.Check) bool { return c.Name == m.check || c.Level == verify.Reads && mutated.Level == verify.Reads })
+			run := of(func(c verify.Check) bool {
+				return c.Name == m.check || c.Level == verify.Reads && mutated.Level == verify.Reads
+			})
 			report := verify.Run(t.Context(), w.Stack, run, verify.Options{Level: mutated.Level})
 			undo()
 			for _, r := range report.Results {

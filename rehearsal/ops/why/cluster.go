@@ -9,12 +9,26 @@ import (
 	"expense/rehearsal/internal/state"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Cluster is a client of the cluster of a stack, and the namespaces that the stack has made. It reads what `pulumi stack export` prints,
-// because an `up` that failed may have left no outputs of the stack.
+// Cluster is a client of the cluster of a stack, and the namespaces that the stack has made.
 func Cluster(export []byte) (kubernetes.Interface, []string, error) {
+	config, namespaces, err := Access(export)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the kubeconfig in the stack's state: %w", err)
+	}
+	return client, namespaces, nil
+}
+
+// Access is the way to the cluster of a stack, and the namespaces that the stack has made. It reads what `pulumi stack export` prints,
+// because an `up` that failed may have left no outputs of the stack.
+func Access(export []byte) (*rest.Config, []string, error) {
 	deployment, err := state.Read(export)
 	if err != nil {
 		return nil, nil, err
@@ -44,10 +58,6 @@ func Cluster(export []byte) (kubernetes.Interface, []string, error) {
 		return nil, nil, fmt.Errorf("the kubeconfig in the stack's state: %w", err)
 	}
 	config.Timeout = 30 * time.Second
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("the kubeconfig in the stack's state: %w", err)
-	}
 	slices.Sort(namespaces)
-	return client, slices.Compact(namespaces), nil
+	return config, slices.Compact(namespaces), nil
 }

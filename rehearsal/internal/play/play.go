@@ -268,6 +268,7 @@ func (p *Play) cost(estimated func(estimate.Comparison) page.Page) (out page.Pag
 func (p *Play) outcome() (out page.Page) {
 	out.Heading("What was played")
 	var rows [][]string
+	unseen := 0
 	for _, s := range p.Steps {
 		result, note := "ok", page.Short(s.Note, 300)
 		switch {
@@ -275,10 +276,14 @@ func (p *Play) outcome() (out page.Page) {
 			result, note = "FAILED", page.Short(s.Err.Error(), 300)
 		case s.Unseen:
 			result = "not seen"
+			unseen++
 		}
 		rows = append(rows, []string{s.Name, result, fmt.Sprintf("%.1f", s.Duration.Seconds()), note})
 	}
 	out.Table([]page.Column{{Name: "step"}, {Name: "result"}, {Name: "seconds", Number: true}, {Name: "note"}}, rows)
+	if unseen > 0 {
+		out.Say("%d checks are not seen here: only a stack in an account shows them (make verify).", unseen)
+	}
 	return out
 }
 

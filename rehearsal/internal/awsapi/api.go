@@ -155,7 +155,7 @@ func on[Client, In, Option, Out any](
 // rows are by the type of their input.
 var rows = func() map[reflect.Type]row {
 	all := map[reflect.Type]row{}
-	for _, some := range [][]row{ec2Rows, balancerRows, identityRows, clusterRows, regionRows, otherRows, registryRows} {
+	for _, some := range [][]row{ec2Rows, balancerRows, identityRows, clusterRows, regionRows, otherRows, registryRows, recordRows} {
 		for _, r := range some {
 			all[r.in] = r
 		}

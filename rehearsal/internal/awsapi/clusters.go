@@ -24,7 +24,6 @@ var clusterRows = []row{
 	on((*eks.Client).DescribeAddon, describeMember(addons, "AddonName", "Addon")),
 	on((*eks.Client).DeleteAddon, deleteMember(addons, "AddonName")),
 	on((*eks.Client).ListAccessEntries, listMembers(accessEntries, "principalArn")),
-	on((*eks.Client).DescribeAccessEntry, describeMember(accessEntries, "PrincipalArn", "AccessEntry")),
 	on((*eks.Client).DeleteAccessEntry, deleteMember(accessEntries, "PrincipalArn")),
 	on((*eks.Client).ListPodIdentityAssociations, func(c *call) (obj, error) {
 		cluster := c.text("ClusterName")
@@ -35,7 +34,6 @@ var clusterRows = []row{
 			return obj{}
 		}), nil
 	}),
-	on((*eks.Client).DescribePodIdentityAssociation, describeMember(podIdentities, "AssociationId", "Association")),
 	on((*eks.Client).DeletePodIdentityAssociation, deleteMember(podIdentities, "AssociationId")),
 }
 

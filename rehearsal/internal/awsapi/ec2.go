@@ -16,20 +16,16 @@ import (
 
 var ec2Rows = []row{
 	on((*ec2.Client).DescribeVpcs, describe(vpcs, "VpcId", nil)),
-	on((*ec2.Client).DescribeSubnets, describe(subnets, "SubnetId", nil)),
+	on((*ec2.Client).DescribeSubnets, describe(subnets, "SubnetId", showSubnet)),
 	on((*ec2.Client).DescribeInternetGateways, describe(gateways, "InternetGatewayId", func(o awsmodel.Object) obj {
 		if text(o, "vpcId") == "" {
 			return obj{}
 		}
 		return obj{"Attachments": list{obj{"VpcId": text(o, "vpcId")}}}
 	})),
-	on((*ec2.Client).DescribeNatGateways, describe(nats, "NatGatewayId", func(o awsmodel.Object) obj {
-		return obj{"State": cmp.Or(text(o, "state"), "available")}
-	})),
+	on((*ec2.Client).DescribeNatGateways, describe(nats, "NatGatewayId", showNAT)),
 	on((*ec2.Client).DescribeAddresses, describe(addresses, "AllocationId", nil)),
-	on((*ec2.Client).DescribeVpcEndpoints, describe(endpoints, "VpcEndpointId", func(awsmodel.Object) obj {
-		return obj{"State": "available"}
-	})),
+	on((*ec2.Client).DescribeVpcEndpoints, describe(endpoints, "VpcEndpointId", showEndpoint)),
 	on((*ec2.Client).DescribeSecurityGroups, describe(groups, "GroupId", func(o awsmodel.Object) obj {
 		return obj{"GroupName": text(o, "name")}
 	})),
@@ -119,7 +115,7 @@ func describeRouteTables(c *call) (obj, error) {
 				with = append(with, obj{"RouteTableAssociationId": a.ID, "SubnetId": text(a, "subnetId")})
 			}
 		}
-		return obj{"Associations": with}
+		return obj{"Associations": with, "Routes": c.routesOf(o.ID)}
 	})
 	return join(shown, others), nil
 }

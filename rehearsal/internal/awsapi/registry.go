@@ -15,7 +15,7 @@ import (
 
 var registryRows = []row{
 	on((*ecr.Client).DescribeRepositories, func(c *call) (obj, error) {
-		return c.show(repositories, "RepositoryName", func(o awsmodel.Object) obj { return obj{"RepositoryArn": c.arnOf(o)} }), nil
+		return c.show(repositories, "RepositoryName", func(o awsmodel.Object) obj { return showRepository(c, o) }), nil
 	}),
 	on((*ecr.Client).ListTagsForResource, tags(repositories, "ResourceArn", "RepositoryNotFoundException")),
 	on((*ecr.Client).DeleteRepository, func(c *call) (obj, error) {

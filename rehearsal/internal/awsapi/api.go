@@ -254,10 +254,16 @@ func (c *call) texts(name string) (out []string) {
 	return out
 }
 
+// filters reads EC2's filters.
+func (c *call) filters() []types.Filter {
+	c.read["Filters"] = true
+	filters, _ := c.input["Filters"].([]types.Filter)
+	return filters
+}
+
 // filter reads the values of EC2's filters, which must be one of this name.
 func (c *call) filter(name string) ([]string, error) {
-	c.read["Filters"] = true
-	if filters, _ := c.input["Filters"].([]types.Filter); len(filters) == 1 && aws.ToString(filters[0].Name) == name {
+	if filters := c.filters(); len(filters) == 1 && aws.ToString(filters[0].Name) == name {
 		return filters[0].Values, nil
 	}
 	return nil, refuse("InvalidParameterValue", "the model filters by one %s", name)

@@ -26,16 +26,20 @@ var ec2Rows = []row{
 	on((*ec2.Client).DescribeNatGateways, describe(nats, "NatGatewayId", showNAT)),
 	on((*ec2.Client).DescribeAddresses, describe(addresses, "AllocationId", nil)),
 	on((*ec2.Client).DescribeVpcEndpoints, describe(endpoints, "VpcEndpointId", showEndpoint)),
-	on((*ec2.Client).DescribeSecurityGroups, describe(groups, "GroupId", func(o awsmodel.Object) obj {
-		return obj{"GroupName": text(o, "name")}
-	})),
+	on((*ec2.Client).DescribeSecurityGroups, func(c *call) (obj, error) {
+		filters, err := c.filtered("vpc-id")
+		return c.show(groups, "GroupId", func(o awsmodel.Object) obj {
+			if !passes(filters, "vpc-id", text(o, "vpcId")) {
+				return nil
+			}
+			return obj{"GroupName": text(o, "name")}
+		}), err
+	}),
 	on((*ec2.Client).DescribeSecurityGroupRules, describeRules),
 	on((*ec2.Client).DescribeRouteTables, describeRouteTables),
 	on((*ec2.Client).DescribeNetworkInterfaces, describe(interfaces, "NetworkInterfaceId", showInterface)),
 	on((*ec2.Client).DescribeInstances, describeInstances),
-	on((*ec2.Client).DescribeVolumes, describe(volumes, "VolumeId", func(awsmodel.Object) obj {
-		return obj{"State": "available", "VolumeType": "gp3"}
-	})),
+	on((*ec2.Client).DescribeVolumes, describeVolumes),
 	on((*ec2.Client).DescribeSnapshots, func(c *call) (obj, error) {
 		if !slices.Equal(c.texts("OwnerIds"), []string{"self"}) {
 			return nil, refuse("InvalidParameterValue", "the model has the account's own snapshots only: ask for the owner self")
@@ -159,16 +163,78 @@ func showInterface(o awsmodel.Object) obj {
 	return obj{"Status": "in-use"}
 }
 
-// describeInstances puts each instance into a reservation of its own.
+// describeVolumes shows the volumes of claims. Asked for the volumes of instances, it shows their root volumes, of which the model has
+// what the launch template says
+// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchTemplateEbsBlockDeviceRequest.html).
+func describeVolumes(c *call) (obj, error) {
+	ids := c.texts("VolumeIds")
+	filters, err := c.filtered("attachment.instance-id")
+	if of, asked := filters["attachment.instance-id"]; asked {
+		return c.rootVolumes(of), err
+	}
+	for _, id := range ids {
+		if _, err := c.find(volumes, id, "InvalidVolume.NotFound"); err != nil {
+			return nil, err
+		}
+	}
+	return c.show(volumes, "VolumeId", func(o awsmodel.Object) obj {
+		if len(ids) > 0 && !slices.Contains(ids, o.ID) {
+			return nil
+		}
+		return obj{"State": "available", "VolumeType": cmp.Or(text(o, "volumeType"), "gp3"), "Encrypted": o.Properties["encrypted"]}
+	}), err
+}
+
+func (c *call) rootVolumes(of []string) obj {
+	out := list{}
+	for _, i := range c.Model.Objects(instances) {
+		mappings, _ := c.template(i).Properties["blockDeviceMappings"].([]any)
+		if !slices.Contains(of, i.ID) || len(mappings) == 0 {
+			continue
+		}
+		ebs, _ := mappings[0].(obj)["ebs"].(obj)
+		out = append(out, obj{
+			"VolumeId": "vol-" + strings.TrimPrefix(i.ID, "i-"), "State": "in-use", "Attachments": list{obj{"InstanceId": i.ID}},
+			"VolumeType": ebs["volumeType"], "Size": ebs["volumeSize"], "Encrypted": ebs["encrypted"] == "true",
+		})
+	}
+	return obj{"Volumes": out}
+}
+
+// template is the launch template of an instance's node group.
+func (c *call) template(instance awsmodel.Object) awsmodel.Object {
+	group, _ := c.find(nodeGroups, text(instance, "owner"), "")
+	id, _ := part(group, "launchTemplate")["id"].(string)
+	template, _ := c.find(templates, id, "")
+	return template
+}
+
+// describeInstances puts each instance into a reservation of its own. It has the metadata options of its launch template
+// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchTemplateInstanceMetadataOptionsRequest.html) unless they were changed.
 func describeInstances(c *call) (obj, error) {
+	filters, err := c.filtered("tag:eks:cluster-name", "instance-state-name")
 	return c.show(instances, "ReservationId", func(o awsmodel.Object) obj {
-		if cluster := ofGroup(o); cluster != "" {
+		cluster, state := ofGroup(o), cmp.Or(text(o, "state"), "running")
+		if cluster != "" {
 			o.Tags["kubernetes.io/cluster/"+cluster] = "owned"
 		}
+		if !passes(filters, "tag:eks:cluster-name", cluster) || !passes(filters, "instance-state-name", state) {
+			return nil
+		}
 		one := same(reflect.TypeFor[types.Instance](), o)
-		one["InstanceId"], one["State"] = o.ID, obj{"Name": cmp.Or(text(o, "state"), "running")}
+		one["InstanceId"], one["State"] = o.ID, obj{"Name": state}
+		options := o
+		if len(part(o, "metadataOptions")) == 0 {
+			options = c.template(o)
+		}
+		one["MetadataOptions"] = formed[types.InstanceMetadataOptionsResponse](options, "metadataOptions")
+		for _, eni := range c.Model.Objects(interfaces) {
+			if text(eni, "owner") == o.ID && text(eni, "publicIp") != "" {
+				one["PublicIpAddress"] = text(eni, "publicIp")
+			}
+		}
 		return obj{"Instances": list{one}}
-	}), nil
+	}), err
 }
 
 // ofGroup adds the tags that EKS gives to what it makes for a node group, and gives the group's cluster

@@ -25,7 +25,14 @@ var identityRows = []row{
 		if err != nil {
 			o, err = c.findBy(serviceRoles, "name", name, "NoSuchEntity")
 		}
-		return obj{"Role": obj{"RoleName": name, "Tags": pairs("", o.Tags)}}, err
+		if err != nil {
+			return nil, err
+		}
+		one := with(c.showRole(o), obj{"Tags": pairs("", o.Tags), "AssumeRolePolicyDocument": encoded(text(o, "assumeRolePolicy"))})
+		if boundary := text(o, "permissionsBoundary"); boundary != "" {
+			one["PermissionsBoundary"] = obj{"PermissionsBoundaryArn": boundary}
+		}
+		return obj{"Role": one}, nil
 	}),
 	on((*iam.Client).ListRoleTags, tags(roles, "RoleName", "NoSuchEntity")),
 	// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetPolicy.html

@@ -7,10 +7,13 @@ import (
 
 	"expense/rehearsal/internal/awsmodel"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
+	opensearchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	tagtypes "github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -19,13 +22,7 @@ import (
 var otherRows = []row{
 	on((*opensearch.Client).DescribeDomain, func(c *call) (obj, error) {
 		o, err := c.findBy(domains, "domainName", c.text("DomainName"), noResource)
-		shape, _ := o.Properties["clusterConfig"].(map[string]any)
-		network, _ := o.Properties["vpcOptions"].(map[string]any)
-		return obj{"DomainStatus": obj{
-			"ARN": o.ID, "ClusterConfig": obj{"InstanceType": shape["instanceType"], "InstanceCount": shape["instanceCount"]},
-			// https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_VPCDerivedInfo.html
-			"VPCOptions": obj{"VPCId": network["vpcId"]},
-		}}, err
+		return obj{"DomainStatus": c.showDomain(o)}, err
 	}),
 	on((*opensearch.Client).ListTags, tags(domains, "ARN", noResource)),
 	on((*opensearch.Client).DeleteDomain, func(c *call) (obj, error) {
@@ -58,8 +55,11 @@ var otherRows = []row{
 	on((*kms.Client).DescribeKey, func(c *call) (obj, error) {
 		o, err := c.key()
 		state := "Enabled"
-		if o.Status == "PENDING_DELETION" {
+		switch {
+		case o.Status == "PENDING_DELETION":
 			state = "PendingDeletion"
+		case o.Properties["isEnabled"] == false:
+			state = "Disabled"
 		}
 		return obj{"KeyMetadata": obj{"KeyId": o.ID, "Arn": c.arn("kms", "key/"+o.ID), "KeyState": state, "KeyManager": "CUSTOMER"}}, err
 	}),
@@ -87,11 +87,51 @@ var otherRows = []row{
 		return obj{}, err
 	}),
 
+	// Nothing in the model is measured: a test plants a metric by its name, with a value.
+	on((*cloudwatch.Client).GetMetricData, func(c *call) (obj, error) {
+		for _, member := range []string{"MetricDataQueries", "StartTime", "EndTime"} {
+			c.read[member] = true
+		}
+		queries, _ := c.input["MetricDataQueries"].([]cwtypes.MetricDataQuery)
+		out := list{}
+		for _, q := range queries {
+			values := list{}
+			if o, err := c.find(metrics, aws.ToString(q.MetricStat.Metric.MetricName), ""); err == nil {
+				values = append(values, o.Properties["value"])
+			}
+			out = append(out, obj{"Id": q.Id, "Values": values})
+		}
+		return obj{"MetricDataResults": out}, nil
+	}),
 	on((*cloudwatch.Client).ListTagsForResource, tags(alarms, "ResourceARN", noResource)),
 	on((*cloudwatch.Client).DeleteAlarms, deletion(alarms, "AlarmNames", "ResourceNotFound")),
 	on((*sns.Client).ListTagsForResource, tags(topics, "ResourceArn", "ResourceNotFound")),
 	on((*sns.Client).DeleteTopic, deletion(topics, "TopicArn", "NotFound")),
 	on((*resourcegroupstaggingapi.Client).GetResources, getResources),
+}
+
+// showDomain answers with the members of https://docs.aws.amazon.com/opensearch-service/latest/APIReference/API_DomainStatus.html.
+func (c *call) showDomain(o awsmodel.Object) obj {
+	out := with(whole[opensearchtypes.DomainStatus](o), obj{
+		"ARN": o.ID, "DomainId": c.account() + "/" + text(o, "domainName"), "Processing": o.Status != "ACTIVE",
+		"EncryptionAtRestOptions":     formed[opensearchtypes.EncryptionAtRestOptions](o, "encryptAtRest"),
+		"NodeToNodeEncryptionOptions": formed[opensearchtypes.NodeToNodeEncryptionOptions](o, "nodeToNodeEncryption"),
+	})
+	if endpoint := text(o, "endpoint"); endpoint != "" {
+		out["Endpoints"] = obj{"vpc": endpoint}
+	}
+	logs := obj{}
+	options, _ := o.Properties["logPublishingOptions"].([]any)
+	for _, option := range options {
+		option, _ := option.(obj)
+		kind, _ := option["logType"].(string)
+		logs[kind] = obj{"CloudWatchLogsLogGroupArn": option["cloudwatchLogGroupArn"], "Enabled": option["enabled"] != false}
+	}
+	out["LogPublishingOptions"] = logs
+	if policy, err := c.findBy(domainAccess, "domainName", text(o, "domainName"), ""); err == nil {
+		out["AccessPolicies"] = text(policy, "accessPolicies")
+	}
+	return out
 }
 
 func (c *call) key() (awsmodel.Object, error) {

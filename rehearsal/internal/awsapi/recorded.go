@@ -72,10 +72,6 @@ var recordRows = []row{
 		o, err := c.find(accessEntries, c.memberID(accessEntries, "PrincipalArn"), noResource)
 		return obj{"AccessEntry": like(reflect.TypeFor[ekstypes.AccessEntry](), o.Properties)}, err
 	}),
-	on((*eks.Client).DescribePodIdentityAssociation, func(c *call) (obj, error) {
-		o, err := c.find(podIdentities, c.memberID(podIdentities, "AssociationId"), noResource)
-		return obj{"Association": like(reflect.TypeFor[ekstypes.PodIdentityAssociation](), o.Properties)}, err
-	}),
 	on((*eks.Client).ListAssociatedAccessPolicies, func(c *call) (obj, error) {
 		cluster, principal, associated := c.text("ClusterName"), c.text("PrincipalArn"), list{}
 		_, err := c.find(accessEntries, cluster+":"+principal, noResource)
@@ -92,6 +88,8 @@ var recordRows = []row{
 		o, err := c.key()
 		return obj{"KeyId": c.arn("kms", "key/"+o.ID), "KeyRotationEnabled": o.Properties["enableKeyRotation"]}, err
 	}),
+	// An alarm is INSUFFICIENT_DATA until it is evaluated, and its actions are on by default
+	// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html).
 	on((*cloudwatch.Client).DescribeAlarms, func(c *call) (obj, error) {
 		asked, shown := c.texts("AlarmNames"), list{}
 		field, _ := c.out.FieldByName("MetricAlarms")
@@ -102,6 +100,7 @@ var recordRows = []row{
 			one := like(field.Type.Elem(), o.Properties)
 			one["AlarmName"], one["AlarmArn"] = o.ID, text(o, "arn")
 			one["OKActions"], one["Dimensions"] = o.Properties["okActions"], dimensions(o)
+			one["StateValue"], one["ActionsEnabled"] = "INSUFFICIENT_DATA", o.Properties["actionsEnabled"] != false
 			shown = append(shown, one)
 		}
 		return obj{"MetricAlarms": shown}, nil

@@ -15,7 +15,18 @@ import (
 
 var registryRows = []row{
 	on((*ecr.Client).DescribeRepositories, func(c *call) (obj, error) {
-		return c.show(repositories, "RepositoryName", func(o awsmodel.Object) obj { return showRepository(c, o) }), nil
+		names := c.texts("RepositoryNames")
+		for _, name := range names {
+			if _, err := c.find(repositories, name, "RepositoryNotFoundException"); err != nil {
+				return nil, err
+			}
+		}
+		return c.show(repositories, "RepositoryName", func(o awsmodel.Object) obj {
+			if len(names) > 0 && !slices.Contains(names, o.ID) {
+				return nil
+			}
+			return showRepository(c, o)
+		}), nil
 	}),
 	on((*ecr.Client).ListTagsForResource, tags(repositories, "ResourceArn", "RepositoryNotFoundException")),
 	on((*ecr.Client).DeleteRepository, func(c *call) (obj, error) {

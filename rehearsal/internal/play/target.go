@@ -33,6 +33,7 @@ func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
 		Lacks: map[verify.Ability]string{
 			verify.Containers: "its nodes run no containers", verify.Insights: "the model has none",
 			verify.Monitoring: "nothing is measured", verify.Hardware: "its instances and volumes are names",
+			verify.Images: "nobody has pushed any",
 		},
 		Patience: patience, Pause: 200 * time.Millisecond, Out: s.Out,
 	}, nil

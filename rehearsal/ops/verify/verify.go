@@ -63,6 +63,8 @@ const (
 	Monitoring Ability = "CloudWatch metrics"
 	// Hardware is what EC2 says of instances and volumes that run.
 	Hardware Ability = "instances run"
+	// Images are pushed to the registry.
+	Images Ability = "images are pushed"
 )
 
 // Verdict is how a check came out.

@@ -1,0 +1,175 @@
+package verify_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"expense/internal/published"
+	"expense/rehearsal/internal/awsapi"
+	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/ops/verify"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// measured is the world with what only an account has: insights, metrics and images, until the test ends. It has an API of its own.
+func measured(t *testing.T) (*verify.Stack, *awsapi.API) {
+	w := newWorld(t)
+	put := func(typ, id string, properties map[string]any) {
+		w.stage.Model.Plant(typ, id, "", awsmodel.AWS, properties)
+		t.Cleanup(func() { w.stage.Model.Uproot(typ, id) })
+	}
+	put("aws:eks/insight:Insight", "insight", map[string]any{
+		"clusterName": w.Settings.Cluster.Name, "name": "Deprecated APIs", "insightStatus": map[string]any{"status": "PASSING"},
+		"lastRefreshTime": "2026-11-26T03:00:00Z",
+	})
+	for name, value := range map[string]float64{
+		"ClusterStatus.red": 0, "ClusterStatus.yellow": 0, "ClusterIndexWritesBlocked": 0, "FreeStorageSpace": 1 << 30,
+		"AutomatedSnapshotFailure": 0,
+	} {
+		put("aws:cloudwatch/metric:Metric", name, map[string]any{"value": value})
+	}
+	api := &awsapi.API{Model: w.stage.Model, Region: awsapi.Region{Kubernetes: published.KubernetesVersions()}}
+	for image, digest := range map[string]string{"backend": backendDigest, "capture": captureDigest} {
+		api.Push(w.Settings.Cluster.Repository(image), digest, "{}")
+		t.Cleanup(func() { w.stage.Model.Uproot("aws:ecr/image:Image", digest) })
+	}
+	stack := *w.Stack
+	stack.AWS, stack.Lacks = api.Config(), nil
+	return &stack, api
+}
+
+const (
+	backendDigest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	captureDigest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+func run(t *testing.T, s *verify.Stack, name string) verify.Result {
+	report := verify.Run(t.Context(), s, verify.Checks(), verify.Options{Only: []string{name}})
+	require.Len(t, report.Results, 1, name)
+	return report.Results[0]
+}
+
+// asking are the checks that ask AWS and change nothing.
+func asking() []verify.Check {
+	return of(func(c verify.Check) bool { return c.Level == verify.Reads && len(c.Actions) > 0 })
+}
+
+// Who has just the rights that a check names can run it, and a right that is missing is neither a failure nor a success.
+func TestEachCheckNamesTheRightsThatItUses(t *testing.T) {
+	s, api := measured(t)
+	for _, c := range asking() {
+		before := api.Calls()
+		r := run(t, s, c.Name)
+		assert.Equal(t, verify.OK, r.Verdict, "%s: %s", c.Name, r.Seen)
+		var used []string
+		for action, calls := range api.Calls() {
+			if calls > before[action] {
+				used = append(used, action)
+			}
+		}
+		assert.ElementsMatch(t, c.Actions, used, c.Name)
+		for _, action := range c.Actions {
+			denied := *s
+			other := &awsapi.API{Model: api.Model, Region: api.Region}
+			other.Inject(action, awsapi.Denied)
+			denied.AWS = other.Config()
+			r := run(t, &denied, c.Name)
+			assert.Equal(t, verify.Unseen, r.Verdict, "%s without %s: %s", c.Name, action, r.Seen)
+		}
+	}
+	assert.GreaterOrEqual(t, len(asking()), 15)
+}
+
+// A failure weighs more than what was not seen.
+func TestAFailureIsOneAlsoWithoutAllRights(t *testing.T) {
+	s, api := measured(t)
+	w := newWorld(t)
+	defer set(tRole, "name", "expense-node", "permissionsBoundary", "arn:aws:iam::111122223333:policy/less")(t, w)()
+	api.Inject("iam:ListRolePolicies", awsapi.Denied)
+	r := run(t, s, "roles")
+	assert.Equal(t, verify.Failed, r.Verdict)
+	assert.Contains(t, r.Seen, "boundary is arn:aws:iam::111122223333:policy/less, the stack says none")
+	assert.Contains(t, r.Seen, "could not look")
+}
+
+// An answer in pages is read to its end.
+func TestTheLastPageCounts(t *testing.T) {
+	s, api := measured(t)
+	api.PageSize = 1
+	for _, c := range asking() {
+		if r := run(t, s, c.Name); c.Name != "domain-health" {
+			assert.Equal(t, verify.OK, r.Verdict, "%s: %s", c.Name, r.Seen)
+		}
+	}
+	w := newWorld(t)
+	defer openRule("cidrIpv4", "0.0.0.0/0")(t, w)()
+	assert.Equal(t, verify.Failed, run(t, s, "nothing-public").Verdict)
+}
+
+// What AWS says for another reason is no verdict.
+func TestAThrottledCallSaysNothing(t *testing.T) {
+	s, api := measured(t)
+	api.Inject("eks:DescribeNodegroup", awsapi.Throttled)
+	assert.Equal(t, verify.Unseen, run(t, s, "node-groups").Verdict)
+}
+
+func TestInsightsMetricsAndImagesAreRead(t *testing.T) {
+	for name, change := range map[string]struct {
+		typ, id string
+		to      map[string]any
+		check   string
+		verdict verify.Verdict
+		says    string
+	}{
+		"an error": {"aws:eks/insight:Insight", "insight", map[string]any{"insightStatus": map[string]any{
+			"status": "ERROR", "reason": "two calls"}}, "insights", verify.Failed, "two calls, as of 2026-11-26 03:00:00"},
+		"a warning": {"aws:eks/insight:Insight", "insight", map[string]any{"insightStatus": map[string]any{"status": "WARNING"}},
+			"insights", verify.OK, "WARNING"},
+		"of another cluster": {"aws:eks/insight:Insight", "insight", map[string]any{"clusterName": "other"}, "insights", verify.Unseen, "yet"},
+		"red":                {"aws:cloudwatch/metric:Metric", "ClusterStatus.red", map[string]any{"value": 1.0}, "domain-health", verify.Failed, "red"},
+		"full": {"aws:cloudwatch/metric:Metric", "FreeStorageSpace", map[string]any{"value": 100.0}, "domain-health", verify.Failed,
+			"raise expense:logging.gibPerDay"},
+		"blocked": {"aws:cloudwatch/metric:Metric", "ClusterIndexWritesBlocked", map[string]any{"value": 1.0}, "domain-health", verify.Failed,
+			"takes no writes"},
+		"a snapshot": {"aws:cloudwatch/metric:Metric", "AutomatedSnapshotFailure", map[string]any{"value": 1.0}, "domain-health",
+			verify.Failed, "snapshot"},
+		"an image of another repository": {"aws:ecr/image:Image", backendDigest, map[string]any{"repository": "other"}, "images",
+			verify.Failed, "workloads.apps.backend.image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, api := measured(t)
+			for property, to := range change.to {
+				require.True(t, api.Model.Set(change.typ, change.id, property, to))
+			}
+			r := run(t, s, change.check)
+			assert.Equal(t, change.verdict, r.Verdict, r.Seen)
+			assert.Contains(t, r.Seen, change.says)
+		})
+	}
+	s, api := measured(t)
+	api.Model.Uproot("aws:cloudwatch/metric:Metric", "FreeStorageSpace")
+	r := run(t, s, "domain-health")
+	assert.Equal(t, verify.Unseen, r.Verdict, r.Seen)
+	assert.Contains(t, r.Seen, "CloudWatch has no FreeStorageSpace")
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(api.Calls())), []string{"cloudwatch:GetMetricData"})
+}
+
+// A preview's values may be secrets: only names are shown. A preview that fails says nothing.
+func TestDriftIsNamedWithoutValues(t *testing.T) {
+	w := newWorld(t)
+	undo := set("aws:ec2/vpc:Vpc", "", "", "enableDnsHostnames", false)(t, w)
+	r := run(t, w.Stack, "no-drift")
+	undo()
+	assert.Equal(t, verify.Failed, r.Verdict)
+	assert.Regexp(t, `pulumi up would update \S+Vpc expense enableDnsHostnames\n`, r.Seen)
+	broken := *w.Stack
+	broken.Pulumi = w.stage.Output
+	require.NoError(t, w.stage.Pulumi(t.Context(), "config", "set", "--path", "expense:cluster.version", "none"))
+	r = run(t, &broken, "no-drift")
+	require.NoError(t, w.stage.Pulumi(t.Context(), "config", "set", "--path", "--type", "string", "expense:cluster.version",
+		w.Settings.Cluster.Version))
+	assert.Equal(t, verify.Unseen, r.Verdict, r.Seen)
+}

@@ -32,6 +32,7 @@ func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
 		Kubernetes: client, REST: s.ControlPlane.RESTConfig(), Pulumi: s.Output,
 		Lacks: map[verify.Ability]string{
 			verify.Containers: "its nodes run no containers", verify.Insights: "the model has none",
+			verify.Webhooks:   "nothing changes pods as EKS does",
 			verify.Monitoring: "nothing is measured", verify.Hardware: "its instances and volumes are names",
 			verify.Images: "nobody has pushed any",
 		},

@@ -61,6 +61,8 @@ const (
 	Insights Ability = "EKS insights"
 	// Monitoring is what CloudWatch measures.
 	Monitoring Ability = "CloudWatch metrics"
+	// Webhooks are what EKS adds to pods as they are made.
+	Webhooks Ability = "EKS's webhooks"
 	// Hardware is what EC2 says of instances and volumes that run.
 	Hardware Ability = "instances run"
 	// Images are pushed to the registry.

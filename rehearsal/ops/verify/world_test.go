@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage"
@@ -88,6 +89,7 @@ func of(keep func(verify.Check) bool) []verify.Check {
 // Each check has failed for its own reason, and no other check fails for that.
 func TestEachCheckFindsWhatIsWrongAndNoOtherDoes(t *testing.T) {
 	w := newWorld(t)
+	patience := w.Patience
 	tried := map[string]int{}
 	for _, m := range mutations {
 		t.Run(m.check+": "+m.what, func(t *testing.T) {
@@ -96,11 +98,13 @@ func TestEachCheckFindsWhatIsWrongAndNoOtherDoes(t *testing.T) {
 			tried[m.check]++
 			mutated := verify.Checks()[i]
 			undo := m.do(t, w)
+			w.Patience = 2 * time.Second
 			run := of(func(c verify.Check) bool {
 				// What is wrong is drift too, nearly always.
 				return c.Name == m.check || c.Level == verify.Reads && mutated.Level == verify.Reads && c.Name != "no-drift"
 			})
 			report := verify.Run(t.Context(), w.Stack, run, verify.Options{Level: mutated.Level})
+			w.Patience = patience
 			undo()
 			for _, r := range report.Results {
 				if r.Name == m.check {

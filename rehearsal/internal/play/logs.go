@@ -85,29 +85,6 @@ func (c *checks) setup(ctx context.Context) (*batchv1.Job, setupDocument, error)
 	return job, document, json.Unmarshal([]byte(config.Data["setup.json"]), &document)
 }
 
-// setupFirst: the domain was set up before anything logged.
-func (c *checks) setupFirst(ctx context.Context) (string, error) {
-	job, document, err := c.setup(ctx)
-	if err != nil {
-		return "", err
-	}
-	if job.Status.CompletionTime == nil {
-		return "", fmt.Errorf("job %s has not completed: %v", job.Name, job.Status.Conditions)
-	}
-	pods, err := c.logging(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, pod := range pods {
-		if pod.CreationTimestamp.Time.Before(job.Status.CompletionTime.Time) {
-			return "", fmt.Errorf(
-				"pod %s was made at %s, before the set-up had completed at %s", pod.Name, pod.CreationTimestamp, job.Status.CompletionTime,
-			)
-		}
-	}
-	return fmt.Sprintf("%s, %d requests", job.Name, len(document.Requests)), nil
-}
-
 // logging returns the pods that have a sidecar. No such pod is an error.
 func (c *checks) logging(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{})
@@ -144,60 +121,6 @@ func audiences(pod *corev1.Pod) map[string]string {
 		}
 	}
 	return out
-}
-
-// tokens: each is mounted into the one container that needs it, and none is for the API server.
-func (c *checks) tokens(ctx context.Context) (string, error) {
-	held, needed := 0, maps.Clone(holders)
-	for name, app := range c.settings.Workloads.Apps {
-		if len(app.IAM) > 0 {
-			needed[name] = podIdentityAudience
-		}
-	}
-	for _, namespace := range []string{c.namespace, loggingNamespace} {
-		list, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return "", err
-		}
-		for _, pod := range list.Items {
-			count, err := heldTokens(&pod, needed)
-			if err != nil {
-				return "", fmt.Errorf("pod %s/%s: %w", namespace, pod.Name, err)
-			}
-			held += count
-		}
-	}
-	if held == 0 {
-		return "", errors.New("no container has a token")
-	}
-	return fmt.Sprintf("%d containers", held), nil
-}
-
-// holders are the containers that need a token, with its audience. The API server's own audience is empty.
-var holders = map[string]string{"fluentd": stsAudience, "proxy": stsAudience, "setup": podIdentityAudience}
-
-// heldTokens counts the tokens that a pod's containers mount. Each container that needs one has it, and no other container has one.
-func heldTokens(pod *corev1.Pod, holders map[string]string) (int, error) {
-	tokens, held := audiences(pod), 0
-	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		needed, needs := holders[container.Name]
-		has := false
-		for _, mount := range container.VolumeMounts {
-			audience, isToken := tokens[mount.Name]
-			if !isToken {
-				continue
-			}
-			if !needs || audience != needed || !mount.ReadOnly {
-				return held, fmt.Errorf("container %s mounts a token for %q, read-only %v", container.Name, audience, mount.ReadOnly)
-			}
-			has = true
-			held++
-		}
-		if needs && !has {
-			return held, fmt.Errorf("container %s has no token for %q", container.Name, needed)
-		}
-	}
-	return held, nil
 }
 
 // domain is the domain that a set-up speaks to: its ARN and its inputs.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"expense/internal/config"
+	"expense/rehearsal/internal/awsmodel"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -218,7 +219,7 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// Nor is the data: the claim keeps its volume.
-	if _, err := c.claim(ctx); err != nil {
+	if err := c.claimed(ctx); err != nil {
 		return "", err
 	}
 	note := fmt.Sprintf(
@@ -227,6 +228,27 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 	)
 	c.stage.Model.SetSpotCapacity(true, c.settings.Network.Zones...)
 	return c.afterwards(ctx, note)
+}
+
+// claimed: the claim has its volume, and AWS has no other.
+func (c *checks) claimed(ctx context.Context) error {
+	claim, err := c.client.CoreV1().PersistentVolumeClaims(c.namespace).Get(ctx, "multi-container", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if claim.Status.Phase != corev1.ClaimBound {
+		return fmt.Errorf("claim multi-container is %s", claim.Status.Phase)
+	}
+	volumes := 0
+	for _, item := range c.stage.Model.Inventory() {
+		if item.Origin == awsmodel.InCluster && strings.HasPrefix(item.ID, "vol-") {
+			volumes++
+		}
+	}
+	if volumes != 1 {
+		return fmt.Errorf("the model holds %d volumes, expected 1", volumes)
+	}
+	return nil
 }
 
 // afterwards is a note on what came back after capacity did.
@@ -259,7 +281,7 @@ func (c *checks) recovered(ctx context.Context) (string, error) {
 	if _, err := c.ready(ctx); err != nil {
 		return "", err
 	}
-	if _, err := c.claim(ctx); err != nil {
+	if err := c.claimed(ctx); err != nil {
 		return "", err
 	}
 	return "lost for good, and made again by `pulumi up --refresh`: " + strings.Join(lost, ", "), c.claimZone(ctx)

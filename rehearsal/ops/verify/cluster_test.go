@@ -1,0 +1,239 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"expense/internal/config"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	pulumitokens "github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// verdictOf runs one check of this file's subject.
+func verdictOf(t *testing.T, s *Stack, name string) Result {
+	report := Run(t.Context(), s, Checks(), Options{Only: []string{name}})
+	require.Len(t, report.Results, 1)
+	return report.Results[0]
+}
+
+// inState adds a resource to the state.
+func inState(s *Stack, typ, name string, inputs, outputs map[string]any) {
+	s.State.Resources = append(s.State.Resources, apitype.ResourceV3{
+		URN: resource.NewURN("dev", "expense", "", pulumitokens.Type(typ), name), Type: pulumitokens.Type(typ), Custom: true,
+		Inputs: inputs, Outputs: outputs,
+	})
+}
+
+// tokenPod is a pod of an application and a sidecar, whose containers mount tokens by their audiences.
+func tokenPod(mounts map[string]string, readOnly bool) corev1.PodSpec {
+	var spec corev1.PodSpec
+	for _, name := range []string{"fluentd", "nginx"} {
+		container := corev1.Container{Name: name}
+		if audience, mounted := mounts[name]; mounted {
+			volume := "token-" + name
+			container.VolumeMounts = []corev1.VolumeMount{{Name: volume, MountPath: "/var/run/token", ReadOnly: readOnly}}
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{
+				Projected: &corev1.ProjectedVolumeSource{
+					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience}}},
+				},
+			}})
+		}
+		if name == "fluentd" {
+			spec.InitContainers = append(spec.InitContainers, container)
+		} else {
+			spec.Containers = append(spec.Containers, container)
+		}
+	}
+	return spec
+}
+
+func TestATokenInTheWrongContainerIsFound(t *testing.T) {
+	holders := map[string]string{"fluentd": stsAudience}
+	held, problems := heldTokens(tokenPod(map[string]string{"fluentd": stsAudience}, true), holders)
+	assert.Empty(t, problems)
+	assert.Equal(t, 1, held)
+	for name, c := range map[string]struct {
+		mounts   map[string]string
+		readOnly bool
+		want     string
+	}{
+		"the API server's in an application": {map[string]string{"fluentd": stsAudience, "nginx": ""}, true, `nginx mounts a token for ""`},
+		"the API server's in the sidecar":    {map[string]string{"fluentd": ""}, true, `fluentd mounts a token for ""`},
+		"the sidecar's in an application":    {map[string]string{"fluentd": stsAudience, "nginx": stsAudience}, true, "nginx mounts"},
+		"another service's in the sidecar":   {map[string]string{"fluentd": podIdentityAudience}, true, "fluentd mounts"},
+		"one that can be written":            {map[string]string{"fluentd": stsAudience}, false, "may write"},
+		"none":                               {nil, true, "fluentd has no token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, problems := heldTokens(tokenPod(c.mounts, c.readOnly), holders)
+			require.NotEmpty(t, problems)
+			assert.Contains(t, problems[0], c.want)
+		})
+	}
+}
+
+const (
+	first  = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	second = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+// running is a pod of one container, of an image and what its node says of it.
+func running(name, image, id string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "project"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image}}},
+		Status:     corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "main", ImageID: id}}},
+	}
+}
+
+func TestADigestIsComparedWithWhatRuns(t *testing.T) {
+	const repository = "111122223333.dkr.ecr.us-east-1.amazonaws.com/expense/backend"
+	for name, c := range map[string]struct {
+		pods []runtime.Object
+		want Verdict
+		text string
+	}{
+		"the digest of the settings": {
+			[]runtime.Object{running("a", repository+"@"+first, repository+"@"+first)}, OK, "1 container with a digest",
+		},
+		"another digest": {
+			[]runtime.Object{running("a", repository+"@"+first, repository+"@"+second)}, Failed, "Pod project/a: container main runs " + second,
+		},
+		"a tag that was moved between two pods": {
+			[]runtime.Object{running("a", "web:1", "web@"+first), running("b", "web:1", "web@"+second)}, Failed, "the tag was moved",
+		},
+		"tags only": {
+			[]runtime.Object{running("a", "web:1", "web@"+first), running("b", "web:1", "web@"+first)}, Unseen, "a tag can be moved",
+		},
+		"an image that no registry gave": {[]runtime.Object{running("a", repository+"@"+first, first)}, Unseen, "1 container without a digest"},
+		"a digest and a tag": {
+			[]runtime.Object{running("a", repository+"@"+first, repository+"@"+first), running("b", "web:1", "web@"+second)},
+			OK, "by a tag only: web:1",
+		},
+		"nothing": {nil, Unseen, "no container runs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := plain(c.pods...)
+			got := verdictOf(t, s, "digests")
+			assert.Equal(t, c.want, got.Verdict, got.Seen)
+			assert.Contains(t, got.Seen, c.text)
+		})
+	}
+}
+
+func TestAPodThatEKSGaveNoCredentialsIsFound(t *testing.T) {
+	given := tokenPod(map[string]string{"nginx": podIdentityAudience}, true)
+	given.Containers[0].Env = []corev1.EnvVar{
+		{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Value: "http://169.254.170.23/v1/credentials"},
+		{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Value: "/var/run/token/eks-pod-identity-token"},
+	}
+	elsewhere := *given.DeepCopy()
+	elsewhere.Containers[0].Env[1].Value = "/var/run/other/token"
+	for name, c := range map[string]struct {
+		spec corev1.PodSpec
+		want Verdict
+		text string
+	}{
+		"with credentials":                   {given, OK, "1 pod"},
+		"without":                            {corev1.PodSpec{Containers: given.Containers}, Failed, "Pod kube-system/controller"},
+		"with a token elsewhere":             {elsewhere, Failed, "delete the pod"},
+		"no pod of an account with the role": {corev1.PodSpec{ServiceAccountName: "other"}, Unseen, "2 accounts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.spec.ServiceAccountName == "" {
+				c.spec.ServiceAccountName = "ebs-csi-controller-sa"
+			}
+			s, _ := plain(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "controller", Namespace: "kube-system"}, Spec: c.spec})
+			inState(s, typeAddon, "ebs", map[string]any{"podIdentityAssociations": []any{
+				map[string]any{"serviceAccount": "ebs-csi-controller-sa", "roleArn": "arn"},
+			}}, nil)
+			inState(s, typeAssociation, "autoscaler", map[string]any{"namespace": "kube-system", "serviceAccount": "cluster-autoscaler"}, nil)
+			got := verdictOf(t, s, "credentials-injected")
+			assert.Equal(t, c.want, got.Verdict, got.Seen)
+			assert.Contains(t, got.Seen, c.text)
+		})
+	}
+}
+
+// The API server's own answers are in the tests beside: here are those that its settings do not give.
+func TestAPodIsRefusedForItsPrivilegesOnly(t *testing.T) {
+	because := func(why string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "verify-privileged", errors.New(why))
+	}
+	for name, c := range map[string]struct {
+		answer error
+		want   Verdict
+	}{
+		"admitted":                 {nil, Failed},
+		"refused for its level":    {because(`violates PodSecurity "restricted:latest"`), OK},
+		"refused for another rule": {because("exceeded quota"), Unseen},
+		"the API server is ill":    {apierrors.NewInternalError(assert.AnError), Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, client := plain()
+			inState(s, typeNamespace, "project", map[string]any{"metadata": map[string]any{"name": "project"}}, nil)
+			client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, &corev1.Pod{}, c.answer
+			})
+			got := verdictOf(t, s, "privileged-refused")
+			assert.Equal(t, c.want, got.Verdict, got.Seen)
+		})
+	}
+}
+
+// What a check finds is worth more than what it may not see.
+func TestAFindingWinsOverAMissingRight(t *testing.T) {
+	s, client := plain(&corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "b", Namespace: "project"},
+		Spec:       corev1.PersistentVolumeClaimSpec{VolumeName: "pv"},
+		Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
+	})
+	for _, name := range []string{"a", "b"} {
+		inState(s, typeClaim, name, map[string]any{"metadata": map[string]any{"name": name, "namespace": "project"}}, nil)
+	}
+	client.PrependReactor("get", "persistentvolumes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, forbidden()
+	})
+	got := verdictOf(t, s, "claims")
+	assert.Equal(t, Failed, got.Verdict)
+	assert.Contains(t, got.Seen, "PersistentVolumeClaim project/a: it is not there")
+}
+
+// Where there is nothing to look at, no check says that it is right.
+func TestAnEmptyClusterPassesNoCheck(t *testing.T) {
+	s, _ := plain()
+	s.Patience = 20 * time.Millisecond
+	s.Settings.Cluster.Autoscaler.Enabled = true
+	s.Settings.Cluster.NodeGroups = map[string]config.NodeGroup{"expense": {MinSize: 1, DesiredSize: 1, MaxSize: 1}}
+	for _, c := range clusterChecks {
+		if c.Name == "scaling-metrics" || c.Name == "applied-again" {
+			continue // they speak to the API server beside the client
+		}
+		_, err := c.Run(context.Background(), s, nil)
+		assert.Error(t, err, c.Name)
+	}
+}
+
+// An app whose image is not built yet has no pods, and the policies for it select what will be there.
+func TestAnAppThatIsLeftOutIsNotMissed(t *testing.T) {
+	s, _ := plain()
+	s.Settings.Workloads.Apps = map[string]config.App{"late": {}, "built": {Image: "built:1", Replicas: config.Replicas{Min: 2}}}
+	s.Settings.Workloads.Web.MinReplicas = 3
+	assert.Equal(t, map[string]int{"web": 3, "built": 2}, s.replicas())
+	made, err := s.templates()
+	require.NoError(t, err)
+	require.Len(t, made, 1)
+	assert.Equal(t, "late", made[0].labels[nameLabel])
+}

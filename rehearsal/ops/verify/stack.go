@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -31,6 +32,12 @@ type Stack struct {
 	REST       *rest.Config
 	// Pulumi runs one command of the CLI on the stack, and gives what it prints.
 	Pulumi func(ctx context.Context, args ...string) ([]byte, error)
+	// Log, Load and Forward are what a target does in a way of its own. nil is the cluster's.
+	//
+	// Log reads the log of a pod. Load puts load on web until it is stopped. Forward gives the address on this machine of a pod's port.
+	Log     func(ctx context.Context, pod *corev1.Pod, options *corev1.PodLogOptions) ([]byte, error)
+	Load    func(ctx context.Context) (stop func(context.Context) error, err error)
+	Forward func(ctx context.Context, pod *corev1.Pod, port int) (address string, stop func(), err error)
 	// Lacks are the abilities that the target does not have, each with the reason.
 	Lacks map[Ability]string
 	// Patience is how long a check waits for what controllers do. Pause is how long it waits between two looks.

@@ -35,6 +35,7 @@ type Work struct {
 	stack  *Stack
 	steps  []step
 	locked bool
+	probes int
 }
 
 type step struct {

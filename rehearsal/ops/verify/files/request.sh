@@ -1,0 +1,10 @@
+#!/bin/sh
+# Asks URL until it answers, and prints the status.
+set -eu
+end=$(($(date +%s) + ${PATIENCE_SECONDS:-60}))
+while :; do
+    status=$(curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$URL") || true
+    if [ "$status" != 000 ] || [ "$(date +%s)" -ge "$end" ]; then break; fi
+    sleep 1
+done
+printf '{"status":"%s"}\n' "$status"

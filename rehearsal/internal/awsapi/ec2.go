@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"reflect"
 	"slices"
@@ -93,6 +94,21 @@ var ec2Rows = []row{
 		return obj{}, nil
 	}),
 
+	// It starts a successor unless the group is to be smaller
+	// (https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html). AWS does so after the answer.
+	on((*autoscaling.Client).TerminateInstanceInAutoScalingGroup, func(c *call) (obj, error) {
+		id := c.text("InstanceId")
+		if c.text("ShouldDecrementDesiredCapacity") != "false" {
+			return nil, refuse("ValidationError", "the model replaces an instance and makes no group smaller")
+		}
+		if _, err := c.find(instances, id, "ValidationError"); err != nil {
+			return nil, err
+		}
+		if err := c.Model.Lose(context.Background(), id); err != nil {
+			return nil, err
+		}
+		return obj{}, c.Model.Refill(context.Background())
+	}),
 	on((*autoscaling.Client).DescribeAutoScalingGroups, describe(scalingGroups, "AutoScalingGroupName", nil)),
 	on((*autoscaling.Client).DeleteAutoScalingGroup, func(c *call) (obj, error) {
 		name := c.text("AutoScalingGroupName")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"expense/internal/config"
 	"expense/internal/published"
 	"expense/rehearsal/internal/awsapi"
 	"expense/rehearsal/internal/stage"
@@ -35,6 +36,12 @@ func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
 			verify.Webhooks:   "nothing changes pods as EKS does",
 			verify.Monitoring: "nothing is measured", verify.Hardware: "its instances and volumes are names",
 			verify.Images: "nobody has pushed any",
+		},
+		Load: func(context.Context) (func(context.Context) error, error) {
+			use := func(millicores int64) error {
+				return s.Controllers.SetCPU(settings.Workloads.Namespace, "app.kubernetes.io/name="+config.WebName, millicores)
+			}
+			return func(context.Context) error { return use(1) }, use(500)
 		},
 		Patience: patience, Pause: 200 * time.Millisecond, Out: s.Out,
 	}, nil

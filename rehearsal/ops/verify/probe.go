@@ -184,7 +184,8 @@ func (r *running) end(ctx context.Context) error {
 }
 
 func (r *running) pods(ctx context.Context) ([]corev1.Pod, error) {
-	list, err := r.stack.Kubernetes.CoreV1().Pods(r.stack.Settings.Workloads.Namespace).List(ctx, metav1.ListOptions{LabelSelector: r.selector})
+	pods := r.stack.Kubernetes.CoreV1().Pods(r.stack.Settings.Workloads.Namespace)
+	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: r.selector})
 	if err != nil {
 		return nil, err
 	}

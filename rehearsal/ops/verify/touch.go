@@ -42,7 +42,7 @@ var touchChecks = []Check{
 	},
 	{
 		Name: "ports", Level: Touches, Promise: "a pod reaches web's port and, if it logs, the domain, and nothing else",
-		Makes: "a probe as a neighbour, and one with the network policies of a pod that logs",
+		Makes:  "a probe as a neighbour, and one with the network policies of a pod that logs",
 		Access: slices.Concat(probeAccess, []string{"get services", "get deployments"}),
 		Needs:  []Ability{Containers}, Takes: 2 * time.Minute, Run: ports,
 	},
@@ -54,9 +54,11 @@ var touchChecks = []Check{
 	},
 	{
 		Name: "volume-kept", Level: Touches, Promise: "a volume of the default class keeps what is written when its pod is replaced in its zone",
-		Makes:  "a claim of 1 GiB and two probes, one after the other",
-		Access: slices.Concat(probeAccess, []string{"create persistentvolumeclaims", "get persistentvolumeclaims", "delete persistentvolumeclaims", "get nodes"}),
-		Needs:  []Ability{Containers}, Takes: 2 * time.Minute, Run: volumeKept,
+		Makes: "a claim of 1 GiB and two probes, one after the other",
+		Access: slices.Concat(probeAccess, []string{
+			"create persistentvolumeclaims", "get persistentvolumeclaims", "delete persistentvolumeclaims", "get nodes",
+		}),
+		Needs: []Ability{Containers}, Takes: 2 * time.Minute, Run: volumeKept,
 	},
 	{
 		Name: "rotation", Level: Touches, Promise: "a full log file of nginx is renamed, and nginx goes on in a new one",
@@ -94,7 +96,8 @@ func (w web) pods(ctx context.Context) ([]corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := w.Kubernetes.CoreV1().Pods(d.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(d.Spec.Selector)})
+	of := metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(d.Spec.Selector)}
+	list, err := w.Kubernetes.CoreV1().Pods(d.Namespace).List(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -323,6 +326,9 @@ func (w *Work) load(ctx context.Context) (stop func(context.Context) error, err 
 			w.later("load", stop)
 		}
 		return stop, err
+	}
+	if why := w.stack.missing([]Ability{Containers}); why != "" {
+		return nil, notSeen("%s", why)
 	}
 	_, health, err := web{w.stack}.address(ctx)
 	if err != nil {

@@ -51,7 +51,8 @@ func rotation(ctx context.Context, s *Stack, w *Work) (string, error) {
 		return "", err
 	}
 	if filled.Failed == nil || *filled.Failed != 0 {
-		return "", failure(podObject(pod), "a request to pod %s failed while its log was filled: curl ended with %d", pod.Name, ptr.Deref(filled.Failed, -1))
+		return "", failure(podObject(pod), "a request to pod %s failed while its log was filled: curl ended with %d",
+			pod.Name, ptr.Deref(filled.Failed, -1))
 	}
 	if err := s.until(ctx, func(ctx context.Context) error {
 		text, err := s.log(ctx, &pod, &corev1.PodLogOptions{
@@ -84,7 +85,8 @@ func rotating(pod corev1.Pod) (corev1.Container, int, error) {
 			}
 		}
 	}
-	return corev1.Container{}, 0, failure(podObject(pod), "pod %s has no container with a port and LOG_MAX_BYTES, the size of its log files", pod.Name)
+	return corev1.Container{}, 0, failure(podObject(pod), "pod %s has no container with a port and LOG_MAX_BYTES, the size of its log files",
+		pod.Name)
 }
 
 func lineFound(ctx context.Context, s *Stack, w *Work) (string, error) {
@@ -178,7 +180,8 @@ func (s *Stack) dashboards(ctx context.Context) (*dashboards, error) {
 	if !s.Settings.Logging.Dashboards.Enabled {
 		return nil, notSeen("the way to the domain is the dashboards' proxy, and logging.dashboards.enabled is false")
 	}
-	list, err := s.Kubernetes.CoreV1().Pods(dashboardsNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + dashboardsName})
+	of := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + dashboardsName}
+	list, err := s.Kubernetes.CoreV1().Pods(dashboardsNamespace).List(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +195,8 @@ func (s *Stack) dashboards(ctx context.Context) (*dashboards, error) {
 		}
 		return &dashboards{address, s.Settings.Logging.DataStream, stop}, nil
 	}
-	return nil, failure([]Object{{"Deployment", dashboardsNamespace, dashboardsName}}, "deployment %s/%s has no pod that serves", dashboardsNamespace, dashboardsName)
+	return nil, failure([]Object{{"Deployment", dashboardsNamespace, dashboardsName}}, "deployment %s/%s has no pod that serves",
+		dashboardsNamespace, dashboardsName)
 }
 
 // forward is `kubectl port-forward`. The kubelet connects inside of the pod, where no network policy applies.
@@ -207,7 +211,8 @@ func (s *Stack) forward(ctx context.Context, pod *corev1.Pod, port int) (string,
 	url := s.Kubernetes.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
 	stop, ready, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, io.Discard)
+	ports := []string{fmt.Sprintf("0:%d", port)}
+	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, ports, stop, ready, io.Discard, io.Discard)
 	if err != nil {
 		return "", nil, err
 	}
@@ -250,7 +255,8 @@ func (d *dashboards) search(ctx context.Context, query map[string]any) (found, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.address+"/_dashboards/internal/search/opensearch", bytes.NewReader(body))
+	url := d.address + "/_dashboards/internal/search/opensearch"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return found{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"expense/internal/config"
-
 )
 
 // shipper is a workload whose pods log, and that no Service selects: see openings in program/apps.go.
@@ -89,7 +88,8 @@ func ports(ctx context.Context, s *Stack, w *Work) (string, error) {
 			if of.as != "" {
 				who = "a pod with the network policies of " + of.as
 			}
-			err = failure(append(podObject(pod), web{s}.objects()...), "from %s on node %s: %s", who, pod.Spec.NodeName, strings.Join(found.Wrong, "; "))
+			err = failure(append(podObject(pod), web{s}.objects()...), "from %s on node %s: %s",
+				who, pod.Spec.NodeName, strings.Join(found.Wrong, "; "))
 		}
 		problems = append(problems, err)
 	}
@@ -146,4 +146,3 @@ func metadata(ctx context.Context, s *Stack, w *Work) (string, error) {
 	}
 	return fmt.Sprintf("nothing from %s on node %s", strings.Join(metadataAddresses, " and "), pod.Spec.NodeName), nil
 }
-

@@ -62,9 +62,8 @@ var recordRows = []row{
 	on((*iam.Client).GetOpenIDConnectProvider, func(c *call) (obj, error) {
 		o, err := c.find(oidcProviders, c.text("OpenIDConnectProviderArn"), "NoSuchEntity")
 		return obj{
-			// Without its scheme: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html
-			"Url": strings.TrimPrefix(text(o, "url"), "https://"), "ClientIDList": o.Properties["clientIdLists"],
-			"ThumbprintList": o.Properties["thumbprintLists"], "Tags": pairs("", o.Tags),
+			// How Url is written is not published.
+			"ClientIDList": o.Properties["clientIdLists"], "ThumbprintList": o.Properties["thumbprintLists"], "Tags": pairs("", o.Tags),
 		}, err
 	}),
 

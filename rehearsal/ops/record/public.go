@@ -1,0 +1,106 @@
+package record
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// public is what everybody may read: the words of the program's source, of the model's, and what only AWS chooses. A record keeps it.
+type public struct {
+	words map[string]bool // in lower case
+	texts map[string]bool // addresses
+}
+
+// sources are the folders whose texts are public.
+var sources = []string{
+	"program", "cluster", "logging", "workloads", "internal", "rehearsal/internal/awsmodel", "rehearsal/internal/awsapi",
+	"rehearsal/internal/eksprovider",
+}
+
+var (
+	aWord    = regexp.MustCompile(`[A-Za-z0-9_]+`)
+	aNetwork = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?\b`)
+	aLetter  = regexp.MustCompile(`[A-Za-z]`)
+	// random is a word as machines make them.
+	random = regexp.MustCompile(`^[0-9a-f]{7,}$|\d.*[A-Za-z].*\d.*[A-Za-z].*\d|^[A-Z0-9]{16,}$`)
+	// choices are what AWS names: numbers, versions, families and sizes of instances, the first word of an account's role IDs.
+	choices = regexp.MustCompile(`^(\d{1,6}|v\d{1,4}|[a-z]{1,4}\d{1,2}[a-z]{0,4}|(\d+x)?large|medium|small|micro|nano|metal)$`)
+)
+
+// readPublic reads the texts of the program's and the model's source.
+func readPublic(project string) (*public, error) {
+	p := &public{words: map[string]bool{}, texts: map[string]bool{}}
+	for _, folder := range sources {
+		err := filepath.WalkDir(filepath.Join(project, folder), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			return p.readFile(path)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *public) readFile(path string) error {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if literal, is := n.(*ast.BasicLit); is && literal.Kind == token.STRING {
+			for _, word := range aWord.FindAllString(literal.Value, -1) {
+				if aLetter.MatchString(word) && !random.MatchString(word) {
+					p.words[strings.ToLower(word)] = true
+				}
+			}
+			for _, network := range aNetwork.FindAllString(literal.Value, -1) {
+				p.texts[network] = true
+			}
+		}
+		return true
+	})
+	return nil
+}
+
+// word tells whether a word is public, or made of public ones with _ between them.
+func (p *public) word(word string) bool {
+	if p.words[strings.ToLower(word)] || choices.MatchString(word) {
+		return true
+	}
+	parts := strings.FieldsFunc(word, func(r rune) bool { return r == '_' })
+	if len(parts) == 1 && parts[0] == word {
+		return false
+	}
+	for _, part := range parts {
+		if !p.word(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// text tells whether a text has public words only.
+func (p *public) text(text string) bool {
+	if p.texts[text] {
+		return true
+	}
+	for _, word := range aWord.FindAllString(text, -1) {
+		if !p.word(word) {
+			return false
+		}
+	}
+	return true
+}

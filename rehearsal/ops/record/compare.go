@@ -48,12 +48,12 @@ type Known struct {
 func (k Known) String() string { return k.Type + " " + k.Path }
 
 //go:embed known.yaml
-var knownList []byte
+var knownFile []byte
 
 // KnownDifferences are those of the list.
 func KnownDifferences() ([]Known, error) {
 	var list []Known
-	decoder := yaml.NewDecoder(strings.NewReader(string(knownList)))
+	decoder := yaml.NewDecoder(strings.NewReader(string(knownFile)))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&list); err != nil {
 		return nil, fmt.Errorf("known.yaml: %w", err)

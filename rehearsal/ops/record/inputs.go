@@ -11,12 +11,12 @@ import (
 
 // Inputs are a stack's settings with other names in the place of its own, so that they can be played again. What has nothing to do with
 // AWS is left out, and so are all secrets.
-func Inputs(project string, values map[string]string) (map[string]string, error) {
+func Inputs(project, account string, values map[string]string) (map[string]string, error) {
 	p, err := readPublic(project)
 	if err != nil {
 		return nil, err
 	}
-	in := &inputs{public: p, names: map[string]string{}}
+	in := &inputs{public: p, account: account, names: map[string]string{}}
 	out := map[string]string{"aws:region": values["aws:region"]}
 	for _, section := range []string{"network", "cluster", "logging", "workloads"} {
 		key := "expense:" + section
@@ -76,9 +76,13 @@ func keepApps(workloads map[string]any) {
 
 // inputs puts names in the place of names, always the same for the same.
 type inputs struct {
-	public *public
-	names  map[string]string
+	public  *public
+	account string
+	names   map[string]string
 }
+
+// playedAccount is the model's own account.
+const playedAccount = "111122223333"
 
 var (
 	anARN   = regexp.MustCompile(`^(arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:)(\d{12})?:(.*)$`)
@@ -119,9 +123,15 @@ func (in *inputs) text(path, text string) string {
 	case aNetwork.MatchString(text):
 		return in.numbered(text, "203.0.113.%d/32")
 	case strings.Contains(text, "@"):
-		return in.numbered(text, "name-%d@example.com")
+		return in.numbered(text, "masked%02d@example.com")
 	case arn != nil:
-		return arn[1] + strings.Repeat("1", len(arn[2])) + ":" + in.resource(arn[3])
+		account := arn[2]
+		if account == in.account {
+			account = playedAccount
+		} else if account != "" {
+			account = in.numbered(account, "4444%08d")
+		}
+		return arn[1] + account + ":" + in.resource(arn[3])
 	}
 	return in.name(text)
 }
@@ -136,7 +146,7 @@ func (in *inputs) name(text string) string {
 	if in.public.text(text) {
 		return text
 	}
-	return in.numbered(text, "name-%d")
+	return in.numbered(text, "masked%02d")
 }
 
 func (in *inputs) numbered(text, form string) string {

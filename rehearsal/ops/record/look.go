@@ -373,14 +373,14 @@ func Actions() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// answers asks all that is asked about a resource. Members of several answers are in one object; an answer that is a list of one is that
+// answers asks all that is asked about a resource, and masks what errors say. Members of several answers are in one object; an answer that is a list of one is that
 // one.
-func (a *asker) answers(ctx context.Context, t thing) (answer map[string]any, calls map[string]string, unseen []string) {
+func (a *asker) answers(ctx context.Context, t thing, m *mask) (answer map[string]any, calls map[string]string, unseen []string) {
 	answer, calls = map[string]any{}, map[string]string{}
 	for _, l := range looks[string(t.Type)] {
 		out, err := l.ask(ctx, a, t)
 		if err != nil {
-			unseen = append(unseen, fmt.Sprintf("%s: %s", l.call, explain(err)))
+			unseen = append(unseen, fmt.Sprintf("%s: %s", l.call, m.prose(explain(err))))
 			continue
 		}
 		for name, value := range members(out) {

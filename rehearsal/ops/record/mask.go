@@ -39,7 +39,6 @@ var kinds = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)?`), "time"},
 	{regexp.MustCompile(`\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b`), "uuid"},
-	{regexp.MustCompile(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`), "email"},
 	{aNetwork, "network"},
 	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "mac"},
 	{regexp.MustCompile(`\b\d{12}\b`), "account"},
@@ -51,6 +50,7 @@ var kinds = []struct {
 }
 
 var (
+	email     = regexp.MustCompile(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`)
 	partition = regexp.MustCompile(`\barn:(aws[a-z-]*):`)
 	data      = regexp.MustCompile(`^[A-Za-z0-9+/\s]{100,}={0,2}\s*$`)
 )
@@ -72,7 +72,7 @@ func newMask(p *public, settings *config.Config, resources []apitype.ResourceV3)
 		property, _ := awsmodel.Name(string(r.Type))
 		name, _ := r.Outputs[property].(string)
 		m.know(name, fmt.Sprintf("<%s.name:%d>", class, numbers[class]))
-		if id := string(r.ID); !strings.ContainsAny(id, ":#/") { // the others have parts that are known
+		if id := string(r.ID); !strings.ContainsAny(id, ":#") { // the others have parts that are known
 			m.know(id, fmt.Sprintf("<%s:%d>", class, numbers[class]))
 		}
 	}
@@ -122,9 +122,9 @@ func accountOf(resources []apitype.ResourceV3) string {
 // classOf is the class of a type's resources: vpc for aws:ec2/vpc:Vpc.
 func classOf(typ string) string { return strings.ToLower(typ[strings.LastIndex(typ, ":")+1:]) }
 
-// know gives a text its token, unless it is public or has one.
+// know gives a text its token, unless it is public, has one or has nothing but such parts.
 func (m *mask) know(text, token string) {
-	if text != "" && !m.public.text(text) {
+	if strings.Contains(m.text(text), markStart) {
 		m.always(text, token)
 	}
 }
@@ -155,7 +155,8 @@ func (m *mask) cover(text string, prose bool) string {
 	if data.MatchString(text) {
 		return mark("data", text)
 	}
-	pieces := []piece{{text, false}}
+	// An address may have a known name in it.
+	pieces := split([]piece{{text, false}}, email, func(found []string) string { return mark("email", found[0]) })
 	for _, k := range m.known {
 		pieces = each(pieces, func(text string) []piece { return cut(text, k) })
 	}
@@ -274,7 +275,13 @@ func (m *mask) value(v any) any {
 		// Services give lists in any order.
 		slices.SortStableFunc(out, func(a, b any) int { return cmp.Compare(m.sortKey(a), m.sortKey(b)) })
 		return out
-	case map[string]any:
+	case map[string]any: // AWS's names
+		out := map[string]any{}
+		for name, each := range v {
+			out[name] = m.value(each)
+		}
+		return out
+	case names:
 		out := map[string]any{}
 		for name, each := range v {
 			if name == "Action" || name == "NotAction" {

@@ -15,11 +15,16 @@ type moment struct{}
 // word is a value of one of the SDK's enumerations.
 type word string
 
+// names is an object whose members somebody else than AWS has named: tags, and what is in a document.
+type names map[string]any
+
 // members are the members of an answer that are set, as plain JSON: objects, lists, texts, numbers, moments and words. An answer that is a
 // list of one is that one; any other list is under Items.
 func members(answer any) map[string]any {
 	switch v := plain(reflect.ValueOf(answer)).(type) {
 	case map[string]any:
+		return v
+	case names: // attributes that are no members in the API
 		return v
 	case []any:
 		if len(v) == 1 {
@@ -71,7 +76,7 @@ func plain(v reflect.Value) any {
 			return out
 		}
 	case reflect.Map:
-		out := map[string]any{}
+		out := names{}
 		for each := v.MapRange(); each.Next(); {
 			if value := plain(each.Value()); value != nil {
 				out[each.Key().String()] = value
@@ -112,7 +117,7 @@ func plainList(v reflect.Value) any {
 		return string(v.Bytes())
 	}
 	if key, value, are := tagFields(v.Type().Elem()); are {
-		out := map[string]any{}
+		out := names{}
 		for i := range v.Len() {
 			out[reflect.Indirect(v.Index(i).FieldByName(key)).String()] = plain(v.Index(i).FieldByName(value))
 		}
@@ -169,7 +174,7 @@ func policy(v any) any {
 		}
 		return out
 	case map[string]any:
-		out := map[string]any{}
+		out := names{}
 		for name, each := range v {
 			out[name] = policy(each)
 			_, isList := each.([]any)

@@ -52,7 +52,7 @@ func play(t *testing.T, stack string, values map[string]string) *played {
 
 // side is what Make looks at.
 func (p *played) side(t *testing.T) Side {
-	settings, err := config.Read(p.values, nil)
+	settings, err := config.Read(p.values, []string{"expense:secrets"})
 	require.NoError(t, err)
 	return Side{AWS: p.Config(), State: p.state, Settings: settings, Project: project}
 }
@@ -158,6 +158,9 @@ func (p *played) component(name string, in resource.PropertyMap) (resource.Prope
 func settings(t *testing.T, stack string, more map[string]map[string]any) map[string]string {
 	values, _, err := config.File(project, stack)
 	require.NoError(t, err)
+	if stack == "example" {
+		values["expense:secrets"] = `{"backend":{"API_TOKEN":"a word"}}`
+	}
 	for section, entries := range more {
 		var object map[string]any
 		require.NoError(t, json.Unmarshal([]byte(values["expense:"+section]), &object))

@@ -29,7 +29,7 @@ var (
 	aLetter  = regexp.MustCompile(`[A-Za-z]`)
 	// random is a word as machines make them.
 	random = regexp.MustCompile(`^[0-9a-f]{7,}$|\d.*[A-Za-z].*\d.*[A-Za-z].*\d|^[A-Z0-9]{16,}$`)
-	// choices are what AWS names: numbers, versions, families and sizes of instances, the first word of an account's role IDs.
+	// choices are what AWS names: numbers, versions, families and sizes of instances.
 	choices = regexp.MustCompile(`^(\d{1,6}|v\d{1,4}|[a-z]{1,4}\d{1,2}[a-z]{0,4}|(\d+x)?large|medium|small|micro|nano|metal)$`)
 )
 
@@ -77,6 +77,9 @@ func (p *public) readFile(path string) error {
 
 // word tells whether a word is public, or made of public ones with _ between them.
 func (p *public) word(word string) bool {
+	if random.MatchString(word) {
+		return false
+	}
 	if p.words[strings.ToLower(word)] || choices.MatchString(word) {
 		return true
 	}

@@ -77,15 +77,12 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 		if _, shown := parts[string(resource.Type)]; shown {
 			continue
 		}
-		answer, calls, unseen := asker.answers(ctx, thing{resource})
+		answer, calls, unseen := asker.answers(ctx, thing{resource}, m)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if looks[string(resource.Type)] == nil {
 			unseen = append(unseen, "no call is known for the type: it belongs into rehearsal/ops/record/look.go")
-		}
-		for i, text := range unseen {
-			unseen[i] = m.prose(text)
 		}
 		r.Header.note(string(resource.Type), answer)
 		covered, _ := m.value(answer).(map[string]any)

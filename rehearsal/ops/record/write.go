@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -171,4 +172,26 @@ func Write(folder string, files map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// Accept puts a record among the accepted ones, in a folder named by its date, region and content, and gives that folder. Only what a record
+// has is taken along.
+func Accept(from, seen string) (string, error) {
+	r, inputs, err := Read(from)
+	if err != nil {
+		return "", err
+	}
+	files, err := r.Files(inputs)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		sum.Write(files[name])
+	}
+	to := filepath.Join(seen, fmt.Sprintf("%s-%s-%x", r.Header.Date, r.Header.Region, sum.Sum(nil)[:4]))
+	if _, err := os.Stat(to); err == nil {
+		return "", fmt.Errorf("%s is there already: the record is accepted", to)
+	}
+	return to, Write(to, files)
 }

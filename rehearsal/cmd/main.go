@@ -33,6 +33,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"why":          whyCommand,
 	"image":        imageCommand,
 	"leftovers":    leftoversCommand,
+	"record":       recordCommand,
 	"aws-rules":    rulesCommand,
 	"bench":        benchCommand,
 }

@@ -30,6 +30,9 @@ type Side struct {
 	Logs []Log
 }
 
+// Account is the account's ID.
+func (s Side) Account() string { return accountOf(s.State.Resources) }
+
 // Record is what was seen of a stack. It holds no real name, ID or address.
 type Record struct {
 	Header     Header      `json:"header"`

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	stackconfig "expense/internal/config"
+	"expense/rehearsal/internal/play"
+	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/internal/state"
+	"expense/rehearsal/ops/leftovers"
+	"expense/rehearsal/ops/record"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+var (
+	// events has the event logs that `make up-logged` and `make destroy-logged` write.
+	events = filepath.Join(written, "events")
+	// records has the last record, for an issue.
+	records = filepath.Join(written, "record")
+	// accepted has the records that the model is held to.
+	accepted = filepath.Join("rehearsal", "ops", "record", "testdata", "seen")
+)
+
+// recordCommand writes what AWS answers about a stack beside what the model answers, masked. It changes nothing in the account. It ends
+// with 0 if nothing differs, with 3 if something does or was not seen, and with 1 if it could not find out.
+func recordCommand(ctx context.Context, project string, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("record", flag.ExitOnError)
+	stack := flags.String("stack", "dev", "stack to record")
+	rehearsal := flags.Bool("rehearsal", false, "record the rehearsal against itself; needs no account")
+	accept := flags.String("accept", "", "folder of a record to hold the model to from now on")
+	_ = flags.Parse(args) // ends the process
+	if *accept != "" {
+		folder, err := record.Accept(*accept, filepath.Join(project, accepted))
+		if err != nil {
+			return 1, err
+		}
+		fmt.Printf("Accepted as %s. Now: cd rehearsal && go test ./ops/record\n", folder)
+		return 0, nil
+	}
+	r := recording{project, *stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed}
+	if *rehearsal {
+		return r.against(ctx, nil)
+	}
+	aws, err := r.account(ctx)
+	if err != nil {
+		return 1, err
+	}
+	return r.against(ctx, aws)
+}
+
+// recording makes one record.
+type recording struct {
+	project, stack, folder string
+	out                    io.Writer
+	// signIn gives the credentials that the stack's file names, export the stack's state, rehearse the stack on the model until stop.
+	signIn   func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
+	export   func(ctx context.Context, project, stack string) ([]byte, error)
+	rehearse func(ctx context.Context, project, stack string) (side record.Side, stop func(), err error)
+}
+
+// account records the stack in its account.
+func (r *recording) account(ctx context.Context) (*record.Record, error) {
+	stack, err := leftovers.Settings(r.project, r.stack)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := r.signIn(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Region = stack.Region
+	data, err := r.export(ctx, r.project, r.stack)
+	if err != nil {
+		return nil, err
+	}
+	side := record.Side{AWS: cfg, Project: r.project}
+	if side.State, err = state.Read(data); err != nil {
+		return nil, err
+	}
+	if len(side.State.Resources) == 0 {
+		return nil, fmt.Errorf("stack %s has no resources: make a record while it is up, after: make up-logged STACK=%[1]s", r.stack)
+	}
+	values, encrypted, err := stackconfig.File(r.project, r.stack)
+	if err != nil {
+		return nil, err
+	}
+	if side.Settings, err = stackconfig.ReadIn(r.project, values, encrypted); err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(r.project, events, r.stack+"-*.json"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range files {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		side.Logs = append(side.Logs, record.Log{Name: name, Events: file})
+	}
+	fmt.Fprintf(r.out, "Asking AWS about %d resources of stack %s, with %d event logs in %s.\n", len(side.State.Resources), r.stack,
+		len(files), events)
+	return record.Make(ctx, side, time.Now())
+}
+
+// against compares a record with the model's. Without one the rehearsal is compared with itself.
+func (r *recording) against(ctx context.Context, aws *record.Record) (code int, err error) {
+	list, err := record.KnownDifferences()
+	if err != nil {
+		return 1, err
+	}
+	fmt.Fprintf(r.out, "Rehearsing stack %s.\n", r.stack)
+	side, stop, err := r.rehearse(ctx, r.project, r.stack)
+	if err != nil {
+		return 1, err
+	}
+	defer stop()
+	model, err := record.Make(ctx, side, time.Now())
+	if err != nil {
+		return 1, err
+	}
+	if aws == nil {
+		if aws, err = record.Make(ctx, side, time.Now()); err != nil {
+			return 1, err
+		}
+	}
+	values, _, err := stackconfig.File(r.project, r.stack)
+	if err != nil {
+		return 1, err
+	}
+	inputs, err := record.Inputs(r.project, side.Account(), values)
+	if err != nil {
+		return 1, err
+	}
+	files, err := aws.Files(inputs)
+	if err != nil {
+		return 1, err
+	}
+	comparison := record.Compare(aws, model, list)
+	maps.Copy(files, comparison.Pages(aws))
+	if err := record.Write(r.folder, files); err != nil {
+		return 1, err
+	}
+	fmt.Fprintf(r.out, "%d values compared, %d differ, %d more are known to; %d calls had no answer.\nRecord: %s. It is masked: attach it to "+
+		"an issue, docs/model.md.\n",
+		comparison.Compared, len(comparison.Differences), len(comparison.Known), len(comparison.Unseen), r.folder)
+	if err := comparison.Err(); err != nil {
+		return 3, err
+	}
+	if len(comparison.Unseen) > 0 {
+		return 3, errors.New("not all was seen: README.md of the record lists the calls")
+	}
+	return 0, nil
+}
+
+// rehearsed brings the stack up on a stage.
+func rehearsed(ctx context.Context, project, stack string) (record.Side, func(), error) {
+	s, err := stage.New(ctx, stage.Options{
+		Project: project, Stack: stack, Tools: toolsOf(project), Out: io.Discard, SaveAtEnd: true,
+	})
+	if err != nil {
+		return record.Side{}, nil, err
+	}
+	p := play.New(s, stack)
+	err = p.Init(ctx)
+	if err == nil {
+		err = s.Pulumi(ctx, "up", "--yes", "--skip-preview")
+	}
+	var refused *stage.PulumiError
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%w\n%s", err, refused.Output)
+	}
+	if err == nil {
+		target, failed := play.Target(ctx, s)
+		if failed == nil {
+			return record.Side{AWS: target.AWS, State: target.State, Settings: target.Settings, Project: project}, s.Stop, nil
+		}
+		err = failed
+	}
+	s.Stop()
+	return record.Side{}, nil, err
+}

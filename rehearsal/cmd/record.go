@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -22,7 +23,7 @@ import (
 )
 
 var (
-	// events has the event logs that `make up-logged` and `make destroy-logged` write.
+	// events has for each stack the event logs that `make up-logged` and `make destroy-logged` write: TIME-up.json, TIME-destroy.json.
 	events = filepath.Join(written, "events")
 	// records has the last record, for an issue.
 	records = filepath.Join(written, "record")
@@ -86,9 +87,6 @@ func (r *recording) account(ctx context.Context) (*record.Record, error) {
 	if side.State, err = state.Read(data); err != nil {
 		return nil, err
 	}
-	if len(side.State.Resources) == 0 {
-		return nil, fmt.Errorf("stack %s has no resources: make a record while it is up, after: make up-logged STACK=%[1]s", r.stack)
-	}
 	values, encrypted, err := stackconfig.File(r.project, r.stack)
 	if err != nil {
 		return nil, err
@@ -96,21 +94,52 @@ func (r *recording) account(ctx context.Context) (*record.Record, error) {
 	if side.Settings, err = stackconfig.ReadIn(r.project, values, encrypted); err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(r.project, events, r.stack+"-*.json"))
+	kept := filepath.Join(r.project, events, r.stack, "state.json")
+	if len(side.State.Resources) == 0 {
+		return r.afterwards(side, kept)
+	}
+	// For the time after destroy. Its secrets are encrypted; no record has it.
+	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o700), os.WriteFile(kept, data, 0o600)); err != nil {
+		return nil, err
+	}
+	if err := r.last("up", &side); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(r.out, "Asking AWS about %d resources of stack %s.\n", len(side.State.Resources), r.stack)
+	return record.Make(ctx, side, time.Now())
+}
+
+// afterwards adds the destruction to the record of the stack that was.
+func (r *recording) afterwards(side record.Side, kept string) (*record.Record, error) {
+	data, err := os.ReadFile(kept)
+	if err != nil {
+		return nil, fmt.Errorf("stack %s has no resources, and no record was made while it had some: make one after: make up-logged STACK=%[1]s",
+			r.stack)
+	}
+	if side.State, err = state.Read(data); err != nil {
+		return nil, err
+	}
+	before, _, err := record.Read(r.folder)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		side.Logs = append(side.Logs, record.Log{Name: name, Events: file})
+	if err := r.last("destroy", &side); err != nil {
+		return nil, err
 	}
-	fmt.Fprintf(r.out, "Asking AWS about %d resources of stack %s, with %d event logs in %s.\n", len(side.State.Resources), r.stack,
-		len(files), events)
-	return record.Make(ctx, side, time.Now())
+	fmt.Fprintf(r.out, "Stack %s is destroyed: adding that to the record in %s.\n", r.stack, r.folder)
+	return before, before.Add(side)
+}
+
+// last adds the last event log of a command, if there is one.
+func (r *recording) last(command string, side *record.Side) error {
+	files, err := filepath.Glob(filepath.Join(r.project, events, r.stack, "*-"+command+".json"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	name := files[len(files)-1] // by their times
+	data, err := os.ReadFile(name)
+	side.Logs = append(side.Logs, record.Log{Name: name, Events: bytes.NewReader(data)})
+	return err
 }
 
 // against compares a record with the model's. Without one the rehearsal is compared with itself.

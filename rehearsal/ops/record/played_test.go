@@ -81,7 +81,7 @@ func (p *played) NewResource(args pulumi.MockResourceArgs) (string, resource.Pro
 
 // create makes a resource as the provider does: with its names and its default tags.
 func (p *played) create(typ, name string, in resource.PropertyMap) (string, resource.PropertyMap, error) {
-	property, physical, err := awsprovider.Autoname(typ, name, []byte(p.Model.Account()+name), in)
+	property, physical, err := awsprovider.Autoname(typ, name, []byte(p.Model.Account()+typ+name), in)
 	if err != nil {
 		return "", nil, err
 	}

@@ -26,7 +26,7 @@ type Side struct {
 	Settings *config.Config
 	// Project is the folder of the program whose words are public.
 	Project string
-	// Logs are event logs of the engine, the oldest first.
+	// Logs are event logs of the engine.
 	Logs []Log
 }
 
@@ -106,6 +106,30 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 	}
 	r.number(m)
 	return r, nil
+}
+
+// Add adds what later commands did, of the resources that the side's state had before. Nothing is asked of AWS.
+func (r *Record) Add(side Side) error {
+	p, err := readPublic(side.Project)
+	if err != nil {
+		return err
+	}
+	m := newMask(p, side.Settings, ofAWS(side.State))
+	for _, log := range side.Logs {
+		operations, failures, err := readLog(log, side.State, m)
+		if err != nil {
+			return err
+		}
+		for _, o := range operations {
+			o.Name = bare(o.Name) // a number would be another one's
+			r.Operations = append(r.Operations, o)
+		}
+		for _, f := range failures {
+			f.Name, f.Text = bare(f.Name), bare(f.Text)
+			r.Failures = append(r.Failures, f)
+		}
+	}
+	return nil
 }
 
 // number numbers what is masked: names first, so that they do not depend on answers.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"expense/internal/config"
+	"expense/rehearsal/ops/verify"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -28,9 +29,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	k8sresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/ptr"
 )
 
@@ -118,6 +121,9 @@ func init() {
 		}},
 		mutation{"restarts", "a container that was restarted a minute ago", func(t *testing.T, w *world) func() {
 			return container(t, w, ended("Error", 1, time.Minute))
+		}},
+		mutation{"images", "a pod with the image of former settings", func(t *testing.T, w *world) func() {
+			return settings(w, func(c *config.Config) { c.Workloads.Images.Alma = "public.ecr.aws/docker/library/almalinux:10" })
 		}},
 		mutation{"jobs", "a Job that has failed", func(t *testing.T, w *world) func() {
 			undo := job(t, w, batchv1.JobSpec{ActiveDeadlineSeconds: ptr.To(int64(1))})
@@ -221,6 +227,28 @@ func init() {
 			}, metav1.CreateOptions{})
 			require.NoError(t, err)
 			return func() { require.NoError(t, client.Delete(context.Background(), byHand, metav1.DeleteOptions{})) }
+		}},
+		mutation{"scaling-metrics", "no metrics-server", func(t *testing.T, w *world) func() {
+			all, err := dynamic.NewForConfig(w.REST)
+			require.NoError(t, err)
+			client := all.Resource(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
+			const name = "v1beta1.metrics.k8s.io"
+			api, err := client.Get(t.Context(), name, metav1.GetOptions{})
+			require.NoError(t, err)
+			require.NoError(t, client.Delete(t.Context(), name, metav1.DeleteOptions{}))
+			return func() {
+				api.SetResourceVersion("")
+				api.SetUID("")
+				_, err := client.Create(context.Background(), api, metav1.CreateOptions{})
+				require.NoError(t, err)
+				eventually(t, func() error {
+					report := verify.Run(context.Background(), w.Stack, verify.Checks(), verify.Options{Only: []string{"scaling-metrics"}})
+					if report.Code() != 0 {
+						return errors.New(report.Results[0].Seen)
+					}
+					return nil
+				})
+			}
 		}},
 		mutation{"quota-room", "a pod that takes what an update needs", func(t *testing.T, w *world) func() {
 			quotas, err := w.Kubernetes.CoreV1().ResourceQuotas(ours).List(t.Context(), metav1.ListOptions{})

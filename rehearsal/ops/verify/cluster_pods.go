@@ -46,8 +46,15 @@ var podChecks = []Check{
 		Run:     restarts,
 	},
 	{
+		Name:    "images",
+		Promise: "Each container has the image that the settings name.",
+		Access:  []string{"list pods"},
+		Takes:   time.Second,
+		Run:     images,
+	},
+	{
 		Name:    "digests",
-		Promise: "Each container runs the image that the settings name by its digest, and one name is one image in all pods.",
+		Promise: "Each container runs the image of its digest, and one tag is one image in all pods.",
 		Access:  []string{"list pods"},
 		Needs:   []Ability{Containers},
 		Takes:   time.Second,
@@ -341,6 +348,50 @@ func restarts(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	return fmt.Sprintf("%s, %s so far", plural(count, "container"), plural(before, "restart")), f.err()
 }
 
+// images looks at the pods, which may be older than the last change of the settings. A pod by hand is nobody's to look at.
+func images(ctx context.Context, s *Stack, _ *Work) (string, error) {
+	known, err := s.workloads()
+	if err != nil {
+		return "", err
+	}
+	live, err := s.livePods(ctx)
+	if err != nil {
+		return "", err
+	}
+	w, l := s.Settings.Workloads, s.Settings.Logging
+	want := map[string]string{
+		"nginx": w.Images.Nginx, config.WebName: w.Images.Nginx, "alma": w.Images.Alma, sidecarName: l.Image, "capture": l.CaptureImage,
+	}
+	for name, app := range w.Apps {
+		want[name] = app.Image
+	}
+	var f findings
+	count := 0
+	for _, pod := range sorted(live) {
+		of := want
+		if pod.Namespace == config.LoggingNamespace {
+			of = map[string]string{"setup": l.Image, "proxy": l.Dashboards.Image}
+		} else if !known[pod.Labels[nameLabel]] {
+			continue
+		}
+		for _, c := range containers(pod.Spec) {
+			image := of[c.Name]
+			if image == "" {
+				continue
+			}
+			count++
+			if c.Image != image {
+				f.add(Object{"Pod", pod.Namespace, pod.Name}, "container %s has the image %s, and the settings say %s: run `pulumi up`",
+					c.Name, c.Image, image)
+			}
+		}
+	}
+	if count == 0 {
+		f.add(Object{Kind: "Namespace", Name: w.Namespace}, "it has no container of the settings")
+	}
+	return plural(count, "container"), f.err()
+}
+
 // digests: the kubelet's image ID is the digest by which the image was pulled, of an image for several platforms that of their list
 // (https://github.com/containerd/containerd/blob/04d0beb/internal/cri/server/container_status.go;
 // https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/kubelet/kubelet_pods.go, ImageRef).
@@ -410,12 +461,16 @@ func jobs(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			done[job.Name] = jobCondition(job, batchv1.JobComplete) != ""
 			if reason := jobCondition(job, batchv1.JobFailed); reason != "" && job.Labels[RunLabel] == "" {
 				f.add(Object{"Job", namespace, job.Name}, "it has failed: %s", reason)
-				delete(done, job.Name)
+				done[job.Name] = true // it is said once
 			}
 		}
 		for _, key := range slices.SortedFunc(maps.Keys(want), byName) {
-			if complete, there := done[key.Name]; key.Namespace == namespace && there && !complete {
+			switch complete, there := done[key.Name]; {
+			case key.Namespace != namespace || complete:
+			case there:
 				f.add(objectOf("Job", key), "it is not complete")
+			default:
+				f.add(objectOf("Job", key), "it is not there: run `pulumi up --refresh`")
 			}
 		}
 	}

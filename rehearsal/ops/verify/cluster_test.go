@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,12 +14,15 @@ import (
 	pulumitokens "github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
 )
 
 // verdictOf runs one check of this file's subject.
@@ -189,6 +193,149 @@ func TestAPodIsRefusedForItsPrivilegesOnly(t *testing.T) {
 			})
 			got := verdictOf(t, s, "privileged-refused")
 			assert.Equal(t, c.want, got.Verdict, got.Seen)
+		})
+	}
+}
+
+// node is a node that is Ready, in a zone, and with what else is true of it.
+func node(name, zone string, conditions ...corev1.NodeCondition) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelTopologyZone: zone}},
+		Status: corev1.NodeStatus{Conditions: append(
+			[]corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}, conditions...,
+		)},
+	}
+}
+
+func TestConditionsOfNodesMeanWhatTheirNamesSay(t *testing.T) {
+	for name, c := range map[string]struct {
+		condition corev1.NodeCondition
+		bad       bool
+	}{
+		"enough memory":             {corev1.NodeCondition{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse}, false},
+		"too little memory":         {corev1.NodeCondition{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionTrue}, true},
+		"too many processes":        {corev1.NodeCondition{Type: corev1.NodePIDPressure, Status: corev1.ConditionTrue}, true},
+		"no network":                {corev1.NodeCondition{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}, true},
+		"the agent finds it right":  {corev1.NodeCondition{Type: "KernelReady", Status: corev1.ConditionTrue}, false},
+		"the agent finds it ill":    {corev1.NodeCondition{Type: "StorageReady", Status: corev1.ConditionFalse}, true},
+		"the agent does not know":   {corev1.NodeCondition{Type: "StorageReady", Status: corev1.ConditionUnknown}, false},
+		"something else altogether": {corev1.NodeCondition{Type: "Whatever", Status: corev1.ConditionTrue}, false},
+	} {
+		assert.Equal(t, c.bad, len(unhealthy(*node("a", "z", c.condition))) > 0, name)
+	}
+	lost := node("a", "z")
+	lost.Status.Conditions[0].Status = corev1.ConditionUnknown
+	assert.Len(t, unhealthy(*lost), 1)
+	assert.Len(t, unhealthy(corev1.Node{}), 1, "a node that has never said anything")
+}
+
+func TestTheEndOfANodeIsNotTheEndOfAnApp(t *testing.T) {
+	ill := node("b", "y", corev1.NodeCondition{Type: corev1.NodeDiskPressure, Status: corev1.ConditionTrue})
+	for name, c := range map[string]struct {
+		on    [2]string
+		nodes []runtime.Object
+		want  Verdict
+	}{
+		"on two nodes":                     {[2]string{"a", "b"}, []runtime.Object{node("a", "x"), node("b", "y")}, OK},
+		"on one of two nodes":              {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), node("b", "y")}, Failed},
+		"on the only node":                 {[2]string{"a", "a"}, []runtime.Object{node("a", "x")}, OK},
+		"on the only node that is not ill": {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), ill}, OK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web := map[string]string{nameLabel: "web"}
+			deployment := &appsv1.Deployment{
+				ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "project"},
+				Spec:       appsv1.DeploymentSpec{Replicas: ptr.To(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: web}},
+				Status:     appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2},
+			}
+			objects := append([]runtime.Object{deployment}, c.nodes...)
+			for i, on := range c.on {
+				objects = append(objects, &corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("web-%d", i), Namespace: "project", Labels: web},
+					Spec:       corev1.PodSpec{NodeName: on},
+					Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+						{Type: corev1.PodReady, Status: corev1.ConditionTrue},
+					}},
+				})
+			}
+			s, _ := plain(objects...)
+			s.Patience = 20 * time.Millisecond
+			s.Settings.Workloads.Web.MinReplicas = 2
+			inState(s, typeDeployment, "web", map[string]any{"metadata": map[string]any{"name": "web", "namespace": "project"}}, nil)
+			got := verdictOf(t, s, "pods")
+			assert.Equal(t, c.want, got.Verdict, got.Seen)
+			if c.want == Failed {
+				assert.Contains(t, got.Seen, "kubectl rollout restart deployment/web -n project")
+			}
+		})
+	}
+}
+
+func TestAVolumeIsWhereItsPodIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		key, zone string
+		want      Verdict
+	}{
+		"in its zone":                 {corev1.LabelTopologyZone, "us-east-1a", OK},
+		"by the driver's former name": {"topology.ebs.csi.aws.com/zone", "us-east-1a", OK},
+		"in another zone":             {corev1.LabelTopologyZone, "us-east-1b", Failed},
+		"nowhere":                     {"example.com/rack", "us-east-1a", Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := plain(
+				node("a", "us-east-1a"),
+				&corev1.PersistentVolumeClaim{
+					ObjectMeta: metav1.ObjectMeta{Name: "data", Namespace: "project"},
+					Spec:       corev1.PersistentVolumeClaimSpec{VolumeName: "pv"},
+					Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
+				},
+				&corev1.PersistentVolume{
+					ObjectMeta: metav1.ObjectMeta{Name: "pv"},
+					Spec: corev1.PersistentVolumeSpec{NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
+						NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+							{Key: c.key, Operator: corev1.NodeSelectorOpIn, Values: []string{c.zone}},
+						}}},
+					}}},
+				},
+				&corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{Name: "multi-container", Namespace: "project"},
+					Spec: corev1.PodSpec{NodeName: "a", Volumes: []corev1.Volume{{Name: "page", VolumeSource: corev1.VolumeSource{
+						PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
+					}}}},
+				},
+			)
+			inState(s, typeClaim, "data", map[string]any{"metadata": map[string]any{"name": "data", "namespace": "project"}}, nil)
+			got := verdictOf(t, s, "claims")
+			assert.Equal(t, c.want, got.Verdict, got.Seen)
+		})
+	}
+}
+
+func TestTheDefaultClassEncrypts(t *testing.T) {
+	for name, change := range map[string]func(*storagev1.StorageClass){
+		"":                                   func(*storagev1.StorageClass) {},
+		"parameter encrypted":                func(c *storagev1.StorageClass) { delete(c.Parameters, "encrypted") },
+		"parameter type":                     func(c *storagev1.StorageClass) { c.Parameters["type"] = "gp2" },
+		"volumeBindingMode":                  func(c *storagev1.StorageClass) { c.VolumeBindingMode = ptr.To(storagev1.VolumeBindingImmediate) },
+		"provisioner":                        func(c *storagev1.StorageClass) { c.Provisioner = "kubernetes.io/aws-ebs" },
+		"annotation storageclass.kubernetes": func(c *storagev1.StorageClass) { c.Annotations = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			class := &storagev1.StorageClass{
+				ObjectMeta:  metav1.ObjectMeta{Name: "gp3", Annotations: map[string]string{defaultClass: "true"}},
+				Provisioner: "ebs.csi.aws.com", Parameters: map[string]string{"type": "gp3", "encrypted": "true"},
+				VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
+			}
+			change(class)
+			s, _ := plain(class)
+			inState(s, typeClass, "gp3", map[string]any{"metadata": map[string]any{"name": "gp3"}}, nil)
+			got := verdictOf(t, s, "storage-class")
+			if name == "" {
+				assert.Equal(t, OK, got.Verdict, got.Seen)
+				return
+			}
+			assert.Equal(t, Failed, got.Verdict)
+			assert.Contains(t, got.Seen, "its "+name)
 		})
 	}
 }

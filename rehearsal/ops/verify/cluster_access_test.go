@@ -23,8 +23,8 @@ func TestEachCheckNamesItsRightsInTheCluster(t *testing.T) {
 	w := newWorld(t)
 	looked := 0
 	for _, c := range verify.Checks() {
-		if c.Level != verify.Reads || len(c.Access) == 0 || len(c.Needs) > 0 {
-			continue
+		if c.Level != verify.Reads || len(c.Access) == 0 || len(c.Needs) > 0 || len(strings.Fields(c.Access[0])) != 2 {
+			continue // one that names a document
 		}
 		looked++
 		t.Run(c.Name, func(t *testing.T) {

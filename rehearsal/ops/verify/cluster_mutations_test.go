@@ -122,7 +122,7 @@ func init() {
 		mutation{"restarts", "a container that was restarted a minute ago", func(t *testing.T, w *world) func() {
 			return container(t, w, ended("Error", 1, time.Minute))
 		}},
-		mutation{"images", "a pod with the image of former settings", func(t *testing.T, w *world) func() {
+		mutation{"pod-images", "a pod with the image of former settings", func(t *testing.T, w *world) func() {
 			return settings(w, func(c *config.Config) { c.Workloads.Images.Alma = "public.ecr.aws/docker/library/almalinux:10" })
 		}},
 		mutation{"jobs", "a Job that has failed", func(t *testing.T, w *world) func() {

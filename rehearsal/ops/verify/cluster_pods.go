@@ -46,11 +46,11 @@ var podChecks = []Check{
 		Run:     restarts,
 	},
 	{
-		Name:    "images",
+		Name:    "pod-images",
 		Promise: "Each container has the image that the settings name.",
 		Access:  []string{"list pods"},
 		Takes:   time.Second,
-		Run:     images,
+		Run:     podImages,
 	},
 	{
 		Name:    "digests",
@@ -348,8 +348,8 @@ func restarts(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	return fmt.Sprintf("%s, %s so far", plural(count, "container"), plural(before, "restart")), f.err()
 }
 
-// images looks at the pods, which may be older than the last change of the settings. A pod by hand is nobody's to look at.
-func images(ctx context.Context, s *Stack, _ *Work) (string, error) {
+// podImages looks at the pods, which may be older than the last change of the settings. A pod by hand is nobody's to look at.
+func podImages(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	known, err := s.workloads()
 	if err != nil {
 		return "", err

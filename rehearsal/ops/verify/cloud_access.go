@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancing"
 	classictypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancing/types"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -33,6 +35,12 @@ var accessChecks = []Check{
 		Promise: "Each role of the stack has exactly its trust, its policies and its boundary.",
 		Actions: []string{"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"},
 		Takes:   15 * time.Second, Run: checkRoles,
+	},
+	{
+		Name:    "access-entries",
+		Promise: "The settings' admins and readers have their access to the cluster, and besides them its creator alone.",
+		Actions: []string{"eks:DescribeAccessEntry", "eks:ListAccessEntries", "eks:ListAssociatedAccessPolicies"},
+		Takes:   5 * time.Second, Run: checkAccessEntries,
 	},
 	{
 		Name:    "nothing-public",
@@ -166,6 +174,72 @@ func number(r apitype.ResourceV3, path ...any) float64 {
 	return n
 }
 
+// checkAccessEntries compares people's rights. AWS does not say who has made a cluster, so one principal more may have some. Nodes have
+// entries of other types (https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html). A service-linked role is for its
+// service alone.
+func checkAccessEntries(ctx context.Context, s *Stack, _ *Work) (string, error) {
+	f, client := findings{}, eks.NewFromConfig(s.AWS)
+	wanted, others := map[string]string{}, []string{}
+	for _, principal := range s.Settings.Cluster.Admins {
+		wanted[principal] = "AmazonEKSClusterAdminPolicy"
+	}
+	for _, principal := range s.Settings.Cluster.Readers {
+		wanted[principal] = "AmazonEKSAdminViewPolicy"
+	}
+	all, err := login.All(ctx, eks.NewListAccessEntriesPaginator(client, &eks.ListAccessEntriesInput{ClusterName: s.cluster()}),
+		func(p *eks.ListAccessEntriesOutput) []string { return p.AccessEntries })
+	if !f.asked("access entries", err) {
+		return f.result()
+	}
+	for _, principal := range all {
+		thing := "access of " + principal
+		if strings.Contains(principal, ":role/aws-service-role/") {
+			continue
+		}
+		entry, err := client.DescribeAccessEntry(ctx, &eks.DescribeAccessEntryInput{ClusterName: s.cluster(), PrincipalArn: &principal})
+		if !f.asked(thing, err) || aws.ToString(entry.AccessEntry.Type) != "STANDARD" {
+			continue
+		}
+		list := eks.NewListAssociatedAccessPoliciesPaginator(client, &eks.ListAssociatedAccessPoliciesInput{
+			ClusterName: s.cluster(), PrincipalArn: &principal,
+		})
+		policies, err := login.All(ctx, list, func(p *eks.ListAssociatedAccessPoliciesOutput) []ekstypes.AssociatedAccessPolicy {
+			return p.AssociatedAccessPolicies
+		})
+		if !f.asked(thing, err) {
+			continue
+		}
+		var has []string
+		for _, p := range policies {
+			arn := aws.ToString(p.PolicyArn)
+			has = append(has, fmt.Sprintf("%s for a %s", arn[strings.LastIndex(arn, "/")+1:], value(p.AccessScope).Type))
+		}
+		for _, group := range entry.AccessEntry.KubernetesGroups {
+			has = append(has, "group "+group)
+		}
+		if policy, known := wanted[principal]; known {
+			f.want(thing, "rights", has, []string{policy + " for a cluster"})
+		} else if len(has) > 0 {
+			others = append(others, fmt.Sprintf("%s with %s", principal, shown(has)))
+		}
+	}
+	for _, principal := range slices.Sorted(maps.Keys(wanted)) {
+		if !slices.Contains(all, principal) {
+			f.problem("access of %s: the settings name it, and AWS has no access entry for it", principal)
+		}
+	}
+	slices.Sort(others)
+	if len(others) > 1 {
+		f.problem("%d principals that the settings do not name have access, and only one has made the cluster: %s", len(others),
+			strings.Join(others, "; "))
+	}
+	f.visit(len(all), "access entry")
+	for _, other := range others {
+		f.note("not of the settings: %s", other)
+	}
+	return f.result()
+}
+
 // checkNothingPublic looks at all load balancers of the VPC, and at all inbound rules of its groups, whoever made them. The addresses of
 // instances and the cluster's endpoint have checks of their own.
 func checkNothingPublic(ctx context.Context, s *Stack, _ *Work) (string, error) {
@@ -237,9 +311,8 @@ func (s *Stack) publicBalancers(ctx context.Context, f *findings, vpc string, pu
 	f.visit(n, "load balancer")
 }
 
-// openRules looks for inbound rules for all addresses. One is right on the node port of a public Service that serves everybody: its load
-// balancer passes the client's address on
-// (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go, updateInstanceSecurityGroupsForNLB).
+// openRules looks for inbound rules for all addresses. Those that the controller of load balancers makes for a public Service that serves
+// everybody are right.
 func (s *Stack) openRules(ctx context.Context, f *findings, vpc string, public []corev1.Service) {
 	client := ec2.NewFromConfig(s.AWS)
 	groups, err := login.All(ctx, ec2.NewDescribeSecurityGroupsPaginator(client, &ec2.DescribeSecurityGroupsInput{
@@ -274,15 +347,20 @@ func (s *Stack) openRules(ctx context.Context, f *findings, vpc string, public [
 	}
 }
 
-// serves tells whether a rule is for a node port of a Service that is open to the rule's addresses.
+// serves tells whether a rule is one that the controller makes for a Service: its node port for the addresses of its clients, which a
+// network load balancer passes on, and ICMP's "fragmentation needed" for them (updateInstanceSecurityGroupsForNLB in
+// https://github.com/kubernetes/cloud-provider-aws/blob/63ec440c/pkg/providers/v1/aws_loadbalancer.go).
 func serves(service corev1.Service, r ec2types.SecurityGroupRule) bool {
 	ranges := service.Spec.LoadBalancerSourceRanges
 	if len(ranges) == 0 {
 		ranges = []string{"0.0.0.0/0"}
 	}
-	return slices.Contains(ranges, aws.ToString(r.CidrIpv4)) && slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool {
-		return p.NodePort != 0 && aws.ToInt32(r.FromPort) == p.NodePort && aws.ToInt32(r.ToPort) == p.NodePort
+	from, to := aws.ToInt32(r.FromPort), aws.ToInt32(r.ToPort)
+	path := aws.ToString(r.IpProtocol) == "icmp" && from == 3 && to == 4
+	node := slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool {
+		return aws.ToString(r.IpProtocol) == "tcp" && p.NodePort != 0 && from == p.NodePort && to == p.NodePort
 	})
+	return slices.Contains(ranges, aws.ToString(r.CidrIpv4)) && (path || node)
 }
 
 func portsOf(r ec2types.SecurityGroupRule) string {

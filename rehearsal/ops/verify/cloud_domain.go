@@ -21,7 +21,7 @@ import (
 var domainChecks = []Check{
 	{
 		Name:    "domain",
-		Promise: "The domain is encrypted, closed to all but the cluster, of the shape and version of the settings, and nothing of it changes now.",
+		Promise: "The domain is encrypted, closed to all but the cluster, of the settings' shape and version, and nothing of it changes now.",
 		Actions: []string{"es:DescribeDomain"}, Takes: 2 * time.Second, Run: checkDomain,
 	},
 	{
@@ -78,14 +78,16 @@ func checkDomain(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		log := d.LogPublishingOptions[config.DomainLogs[name]]
 		on := name != "audit" || set.AuditLogs
 		want("log "+name, aws.ToBool(log.Enabled), on)
-		if group := config.DomainLogGroup(set.Name, name); on && !strings.HasSuffix(aws.ToString(log.CloudWatchLogsLogGroupArn), ":"+group) &&
-			!strings.HasSuffix(aws.ToString(log.CloudWatchLogsLogGroupArn), ":"+group+":*") {
-			f.problem("%s: log %s goes to %s, not to %s", thing, name, shown(log.CloudWatchLogsLogGroupArn), group)
+		if on {
+			// The ARN of all of a group's streams ends with :*.
+			arn := strings.TrimSuffix(aws.ToString(log.CloudWatchLogsLogGroupArn), ":*")
+			want("group of log "+name, arn[strings.LastIndex(arn, ":")+1:], config.DomainLogGroup(set.Name, name))
 		}
 	}
 	for what, under := range map[string]*bool{"Processing": d.Processing, "UpgradeProcessing": d.UpgradeProcessing, "Deleted": d.Deleted} {
 		if aws.ToBool(under) {
-			f.problem("%s: %s: a change is under way: wait until `aws opensearch describe-domain --domain-name %s` says false", thing, what, set.Name)
+			f.problem("%s: %s: a change is under way: wait until `aws opensearch describe-domain --domain-name %s` says false", thing, what,
+				set.Name)
 		}
 	}
 	if soft := d.ServiceSoftwareOptions; soft != nil && aws.ToBool(soft.UpdateAvailable) {

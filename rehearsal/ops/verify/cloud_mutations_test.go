@@ -83,6 +83,9 @@ const (
 	tAttachment  = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 	tKey         = "aws:kms/key:Key"
 	tRepository  = "aws:ecr/repository:Repository"
+	tImage       = "aws:ecr/image:Image"
+	tInsight     = "aws:eks/insight:Insight"
+	tMetric      = "aws:cloudwatch/metric:Metric"
 )
 
 func issue(code string) map[string]any {
@@ -107,10 +110,26 @@ func balancer(kind string) func(*testing.T, *world) func() {
 	})
 }
 
+// byHand makes a role of the account an admin of the cluster.
+func byHand(t *testing.T, w *world, role string) func() {
+	cluster, principal := w.Settings.Cluster.Name, "arn:aws:iam::111122223333:role/"+role
+	of := func(more map[string]any) func(*testing.T, *world) map[string]any {
+		return func(*testing.T, *world) map[string]any {
+			more["clusterName"], more["principalArn"] = cluster, principal
+			return more
+		}
+	}
+	entry := plant("aws:eks/accessEntry:AccessEntry", cluster+":"+principal, of(map[string]any{"type": "STANDARD"}))(t, w)
+	policy := plant("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", principal, of(map[string]any{
+		"policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "accessScope": map[string]any{"type": "cluster"},
+	}))(t, w)
+	return func() { policy(); entry() }
+}
+
 const anyone = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*"}]}`
 
 var cloudMutations = []mutation{
-	{"control-plane", "everybody may reach the public endpoint", member(tCluster, "", "", "vpcConfig", "publicAccessCidrs", []any{"0.0.0.0/0"})},
+	{"control-plane", "everybody may reach it", member(tCluster, "", "", "vpcConfig", "publicAccessCidrs", []any{"0.0.0.0/0"})},
 	{"control-plane", "the VPC does not reach it", member(tCluster, "", "", "vpcConfig", "endpointPrivateAccess", false)},
 	{"control-plane", "it logs nothing of the scheduler", set(tCluster, "", "", "enabledClusterLogTypes",
 		[]any{"api", "audit", "authenticator", "controllerManager"})},
@@ -164,7 +183,8 @@ var cloudMutations = []mutation{
 	{"domain", "it has smaller volumes", member(tDomain, "", "", "ebsOptions", "volumeSize", 1)},
 	{"domain", "it has an older version", set(tDomain, "", "", "engineVersion", "OpenSearch_1.3")},
 	{"domain", "it logs nothing", set(tDomain, "", "", "logPublishingOptions", []any{})},
-	{"alarms", "they tell another topic", set(tAlarm, "name", "cluster-red", "alarmActions", []any{"arn:aws:sns:us-east-1:111122223333:other"})},
+	{"alarms", "they tell another topic", set(tAlarm, "name", "cluster-red", "alarmActions",
+		[]any{"arn:aws:sns:us-east-1:111122223333:other"})},
 	{"alarms", "they tell nobody", set(tAlarm, "name", "cluster-red", "actionsEnabled", false)},
 	{"alarms", "it goes off at another value", set(tAlarm, "name", "free-storage", "threshold", 1)},
 	{"roles", "one may do more", change(tRolePolicy, "role", "expense-autoscaler", "policy", func(was any) any {
@@ -180,6 +200,19 @@ var cloudMutations = []mutation{
 	})},
 	{"roles", "anybody may assume one", set(tRole, "name", "expense-log-master", "assumeRolePolicy", anyone)},
 	{"roles", "one has a boundary", set(tRole, "name", "expense-node", "permissionsBoundary", "arn:aws:iam::111122223333:policy/less")},
+	{"access-entries", "two are admins by hand", func(t *testing.T, w *world) func() {
+		one, other := byHand(t, w, "one"), byHand(t, w, "other")
+		return func() { one(); other() }
+	}},
+	{"access-entries", "an admin of the settings has no access", func(_ *testing.T, w *world) func() {
+		w.Settings.Cluster.Admins = []string{"arn:aws:iam::111122223333:role/admins"}
+		return func() { w.Settings.Cluster.Admins = nil }
+	}},
+	{"access-entries", "a reader of the settings is admin", func(t *testing.T, w *world) func() {
+		w.Settings.Cluster.Readers = []string{"arn:aws:iam::111122223333:role/reader"}
+		undo := byHand(t, w, "reader")
+		return func() { w.Settings.Cluster.Readers = nil; undo() }
+	}},
 	{"nothing-public", "a group admits the internet", openRule("cidrIpv4", "0.0.0.0/0")},
 	{"nothing-public", "a group admits the internet of IPv6", openRule("cidrIpv6", "::/0")},
 	{"nothing-public", "somebody has added a load balancer", balancer("network")},

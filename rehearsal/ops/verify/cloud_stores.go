@@ -120,7 +120,8 @@ func checkRepositories(ctx context.Context, s *Stack, _ *Work) (string, error) {
 
 // privateImage is an image in a private registry: account, region, repository, and a digest or a tag
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html).
-var privateImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([a-z0-9._/-]+)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))$`)
+var privateImage = regexp.MustCompile(
+	`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([a-z0-9._/-]+)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))$`)
 
 // checkImages leaves out the images of a cache: ECR fetches them again when a node pulls them
 // (https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html).
@@ -129,7 +130,8 @@ func checkImages(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	all := s.Settings.ContainerImages()
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		m := privateImage.FindStringSubmatch(all[path])
-		if m == nil || slices.ContainsFunc(s.Settings.Cluster.Caches(), func(c config.Cache) bool { return strings.HasPrefix(m[3], c.Prefix+"/") }) {
+		cached := func(c config.Cache) bool { return strings.HasPrefix(m[3], c.Prefix+"/") }
+		if m == nil || slices.ContainsFunc(s.Settings.Cluster.Caches(), cached) {
 			continue
 		}
 		thing, id := path+": image "+all[path], ecrtypes.ImageIdentifier{ImageDigest: &m[4]}
@@ -140,7 +142,8 @@ func checkImages(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			RegistryId: &m[1], RepositoryName: &m[3], ImageIds: []ecrtypes.ImageIdentifier{id},
 		})
 		if f.asked(thing, err) && len(answer.Images) == 0 {
-			f.problem("%s: the registry has it no more, and a new node cannot pull it: build it again with make image, or name one that is there", thing)
+			f.problem("%s: the registry has it no more, and a new node cannot pull it: build it again with make image, or name one that is there",
+				thing)
 		}
 		n++
 	}

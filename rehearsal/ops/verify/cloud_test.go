@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // measured is the world with what only an account has: insights, metrics and images, until the test ends. It has an API of its own.
@@ -21,7 +22,7 @@ func measured(t *testing.T) (*verify.Stack, *awsapi.API) {
 		w.stage.Model.Plant(typ, id, "", awsmodel.AWS, properties)
 		t.Cleanup(func() { w.stage.Model.Uproot(typ, id) })
 	}
-	put("aws:eks/insight:Insight", "insight", map[string]any{
+	put(tInsight, "insight", map[string]any{
 		"clusterName": w.Settings.Cluster.Name, "name": "Deprecated APIs", "insightStatus": map[string]any{"status": "PASSING"},
 		"lastRefreshTime": "2026-11-26T03:00:00Z",
 	})
@@ -29,12 +30,12 @@ func measured(t *testing.T) (*verify.Stack, *awsapi.API) {
 		"ClusterStatus.red": 0, "ClusterStatus.yellow": 0, "ClusterIndexWritesBlocked": 0, "FreeStorageSpace": 1 << 30,
 		"AutomatedSnapshotFailure": 0,
 	} {
-		put("aws:cloudwatch/metric:Metric", name, map[string]any{"value": value})
+		put(tMetric, name, map[string]any{"value": value})
 	}
 	api := &awsapi.API{Model: w.stage.Model, Region: awsapi.Region{Kubernetes: published.KubernetesVersions()}}
 	for image, digest := range map[string]string{"backend": backendDigest, "capture": captureDigest} {
 		api.Push(w.Settings.Cluster.Repository(image), digest, "{}")
-		t.Cleanup(func() { w.stage.Model.Uproot("aws:ecr/image:Image", digest) })
+		t.Cleanup(func() { w.stage.Model.Uproot(tImage, digest) })
 	}
 	stack := *w.Stack
 	stack.AWS, stack.Lacks = api.Config(), nil
@@ -109,6 +110,39 @@ func TestTheLastPageCounts(t *testing.T) {
 	assert.Equal(t, verify.Failed, run(t, s, "nothing-public").Verdict)
 }
 
+// What the controller opens for a public load balancer is right, and the same for another port is not.
+func TestTheRulesOfAPublicLoadBalancerAreRight(t *testing.T) {
+	w := newWorld(t)
+	service, err := w.Kubernetes.CoreV1().Services("project").Get(t.Context(), "web-public-plain", metav1.GetOptions{})
+	require.NoError(t, err)
+	port := int(service.Spec.Ports[0].NodePort)
+	require.NotZero(t, port)
+	for _, rule := range []struct {
+		protocol string
+		from, to int
+		verdict  verify.Verdict
+	}{{"tcp", port, port, verify.OK}, {"icmp", 3, 4, verify.OK}, {"tcp", port, port + 1, verify.Failed}, {"-1", -1, -1, verify.Failed}} {
+		undo := plant(tIngress, "sgr-balancer", func(t *testing.T, w *world) map[string]any {
+			return map[string]any{
+				"securityGroupId": w.object(t, tGroup, "", "").ID, "cidrIpv4": "0.0.0.0/0", "ipProtocol": rule.protocol, "fromPort": rule.from,
+				"toPort": rule.to,
+			}
+		})(t, w)
+		r := run(t, w.Stack, "nothing-public")
+		undo()
+		assert.Equal(t, rule.verdict, r.Verdict, "%v: %s", rule, r.Seen)
+	}
+}
+
+// The creator of the cluster is not in the settings.
+func TestOneOtherAdminMayHaveMadeTheCluster(t *testing.T) {
+	w := newWorld(t)
+	defer byHand(t, w, "creator")()
+	r := run(t, w.Stack, "access-entries")
+	assert.Equal(t, verify.OK, r.Verdict, r.Seen)
+	assert.Contains(t, r.Seen, "not of the settings: arn:aws:iam::111122223333:role/creator with [AmazonEKSClusterAdminPolicy for a cluster]")
+}
+
 // What AWS says for another reason is no verdict.
 func TestAThrottledCallSaysNothing(t *testing.T) {
 	s, api := measured(t)
@@ -124,19 +158,19 @@ func TestInsightsMetricsAndImagesAreRead(t *testing.T) {
 		verdict verify.Verdict
 		says    string
 	}{
-		"an error": {"aws:eks/insight:Insight", "insight", map[string]any{"insightStatus": map[string]any{
+		"an error": {tInsight, "insight", map[string]any{"insightStatus": map[string]any{
 			"status": "ERROR", "reason": "two calls"}}, "insights", verify.Failed, "two calls, as of 2026-11-26 03:00:00"},
-		"a warning": {"aws:eks/insight:Insight", "insight", map[string]any{"insightStatus": map[string]any{"status": "WARNING"}},
+		"a warning": {tInsight, "insight", map[string]any{"insightStatus": map[string]any{"status": "WARNING"}},
 			"insights", verify.OK, "WARNING"},
-		"of another cluster": {"aws:eks/insight:Insight", "insight", map[string]any{"clusterName": "other"}, "insights", verify.Unseen, "yet"},
-		"red":                {"aws:cloudwatch/metric:Metric", "ClusterStatus.red", map[string]any{"value": 1.0}, "domain-health", verify.Failed, "red"},
-		"full": {"aws:cloudwatch/metric:Metric", "FreeStorageSpace", map[string]any{"value": 100.0}, "domain-health", verify.Failed,
+		"none": {tInsight, "insight", map[string]any{"clusterName": "other"}, "insights", verify.Unseen, "yet"},
+		"red":  {tMetric, "ClusterStatus.red", map[string]any{"value": 1.0}, "domain-health", verify.Failed, "an index has lost a shard"},
+		"full": {tMetric, "FreeStorageSpace", map[string]any{"value": 100.0}, "domain-health", verify.Failed,
 			"raise expense:logging.gibPerDay"},
-		"blocked": {"aws:cloudwatch/metric:Metric", "ClusterIndexWritesBlocked", map[string]any{"value": 1.0}, "domain-health", verify.Failed,
+		"blocked": {tMetric, "ClusterIndexWritesBlocked", map[string]any{"value": 1.0}, "domain-health", verify.Failed,
 			"takes no writes"},
-		"a snapshot": {"aws:cloudwatch/metric:Metric", "AutomatedSnapshotFailure", map[string]any{"value": 1.0}, "domain-health",
+		"a snapshot": {tMetric, "AutomatedSnapshotFailure", map[string]any{"value": 1.0}, "domain-health",
 			verify.Failed, "snapshot"},
-		"an image of another repository": {"aws:ecr/image:Image", backendDigest, map[string]any{"repository": "other"}, "images",
+		"an image of another repository": {tImage, backendDigest, map[string]any{"repository": "other"}, "images",
 			verify.Failed, "workloads.apps.backend.image"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +184,7 @@ func TestInsightsMetricsAndImagesAreRead(t *testing.T) {
 		})
 	}
 	s, api := measured(t)
-	api.Model.Uproot("aws:cloudwatch/metric:Metric", "FreeStorageSpace")
+	api.Model.Uproot(tMetric, "FreeStorageSpace")
 	r := run(t, s, "domain-health")
 	assert.Equal(t, verify.Unseen, r.Verdict, r.Seen)
 	assert.Contains(t, r.Seen, "CloudWatch has no FreeStorageSpace")

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/utils/ptr"
 )
 
 var breakChecks = []Check{{
@@ -75,10 +76,14 @@ func nodeDrained(ctx context.Context, s *Stack, w *Work) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// One less is what web's disruption budget allows.
-	if least < len(serving)-1 {
+	d, err := web{s}.deployment(ctx)
+	if err != nil {
+		return "", err
+	}
+	// One less is what web's disruption budget allows, beside what the autoscaler takes away meanwhile.
+	if allowed := min(len(serving), int(ptr.Deref(d.Spec.Replicas, 1))) - 1; least < allowed {
 		return "", failure(web{s}.objects(), "while node %s was drained, web had %s that serve, expected at least %d",
-			node.Name, plural(least, "pod"), len(serving)-1)
+			node.Name, plural(least, "pod"), allowed)
 	}
 	if err := s.takeAway(ctx, node, len(nodes)); err != nil {
 		return "", err

@@ -82,9 +82,15 @@ func output(r apitype.ResourceV3, path ...any) string {
 func (s *Stack) until(ctx context.Context, condition func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, s.Pause, s.Patience, true, func(ctx context.Context) (bool, error) {
-		last = condition(ctx)
+		// An answer that time ran out on says less than the one before.
+		if now := condition(ctx); now == nil || last == nil || ctx.Err() == nil {
+			last = now
+		}
 		return last == nil || unseen(last), nil
 	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if last != nil {
 		return last
 	}

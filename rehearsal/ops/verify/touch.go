@@ -274,6 +274,7 @@ func scaledUp(ctx context.Context, s *Stack, w *Work) (string, error) {
 	}
 	scalers := s.Kubernetes.AutoscalingV2().HorizontalPodAutoscalers(namespace)
 	scaler := []Object{{"HorizontalPodAutoscaler", namespace, config.WebName}}
+	full := fmt.Errorf("web has %d pods all the time, as many as workloads.web.maxReplicas allows", settings.MaxReplicas)
 	var before int32
 	if err := s.until(ctx, func(ctx context.Context) error {
 		h, err := scalers.Get(ctx, config.WebName, metav1.GetOptions{})
@@ -283,12 +284,14 @@ func scaledUp(ctx context.Context, s *Stack, w *Work) (string, error) {
 		if before = h.Status.CurrentReplicas; len(h.Status.CurrentMetrics) == 0 || h.Status.DesiredReplicas == 0 {
 			return failure(scaler, "autoscaler %s has no metrics", h.Name)
 		}
+		if int(before) >= settings.MaxReplicas {
+			return full // it comes down by itself, if nobody else puts load on it
+		}
 		return nil
-	}); err != nil {
+	}); err == full {
+		return "", notSeen("%v", err)
+	} else if err != nil {
 		return "", err
-	}
-	if int(before) >= settings.MaxReplicas {
-		return "", notSeen("web has %d pods already, as many as workloads.web.maxReplicas allows: wait until there are fewer", before)
 	}
 	stop, err := w.load(ctx)
 	if err != nil {

@@ -44,6 +44,7 @@ func init() {
 				_, err = scalers.Update(t.Context(), h, metav1.UpdateOptions{})
 				require.NoError(t, err)
 			}
+			webIsSettled(t, w)
 			set(1_000_000)
 			patient := hurry(w)
 			return func() { patient(); set(w.Settings.Workloads.Web.TargetCPUPercent) }
@@ -60,6 +61,7 @@ func init() {
 					return err == nil && b.Status.ObservedGeneration == b.Generation && int(b.Status.DisruptionsAllowed) == most
 				}, time.Minute, 50*time.Millisecond)
 			}
+			webIsSettled(t, w)
 			set(0)
 			patient := hurry(w)
 			return func() { patient(); set(1) }
@@ -79,6 +81,16 @@ func hurry(w *world) (patient func()) {
 	was := w.Patience
 	w.Patience = 8 * time.Second
 	return func() { w.Patience = was }
+}
+
+// webIsSettled waits until the load of another test is forgotten.
+func webIsSettled(t *testing.T, w *world) {
+	web := w.Settings.Workloads.Web
+	require.Eventually(t, func() bool {
+		d, err := w.Kubernetes.AppsV1().Deployments(w.Settings.Workloads.Namespace).Get(t.Context(), "web", metav1.GetOptions{})
+		return err == nil && int(*d.Spec.Replicas) == web.MinReplicas && int(d.Status.Replicas) == web.MinReplicas &&
+			int(d.Status.AvailableReplicas) == web.MinReplicas
+	}, time.Minute, 100*time.Millisecond)
 }
 
 func webIsWhole(t *testing.T, w *world) {

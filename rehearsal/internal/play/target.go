@@ -43,12 +43,6 @@ func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
 			}
 			return func(context.Context) error { return use(1) }, use(500)
 		},
-		Load: func(context.Context) (func(context.Context) error, error) {
-			use := func(millicores int64) error {
-				return s.Controllers.SetCPU(settings.Workloads.Namespace, "app.kubernetes.io/name="+config.WebName, millicores)
-			}
-			return func(context.Context) error { return use(1) }, use(500)
-		},
 		Patience: patience, Pause: 200 * time.Millisecond, Out: s.Out,
 	}, nil
 }

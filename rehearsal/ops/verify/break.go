@@ -34,10 +34,6 @@ var breakChecks = []Check{{
 	Takes: 10 * time.Minute, Run: nodeDrained,
 }}
 
-// capacityLabel is how EC2 sells a node of a managed group
-// (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html).
-const capacityLabel = "eks.amazonaws.com/capacityType"
-
 // restoreTime is how long `pulumi up` may take to make lost pods again.
 const restoreTime = 20 * time.Minute
 
@@ -253,7 +249,7 @@ func (s *Stack) restore(ctx context.Context, bare []corev1.Pod) error {
 			if err != nil {
 				return fmt.Errorf("pod %s/%s, which pulumi up makes again: %w", p.Namespace, p.Name, err)
 			}
-			if !serves(*got) {
+			if !takesRequests(*got) {
 				return failure(podObject(p), "pod %s/%s is made again, and is not Ready", p.Namespace, p.Name)
 			}
 		}
@@ -280,7 +276,7 @@ func (s *Stack) leastWeb(ctx context.Context, do func(context.Context) error) (i
 	defer changes.Stop()
 	serving := map[types.UID]bool{}
 	for _, p := range list.Items {
-		if serves(p) {
+		if takesRequests(p) {
 			serving[p.UID] = true
 		}
 	}
@@ -299,7 +295,7 @@ func (s *Stack) leastWeb(ctx context.Context, do func(context.Context) error) (i
 				cancel()
 				return 0, errors.Join(<-done, notSeen("the API server ended the watch of web's pods"))
 			}
-			if delete(serving, p.UID); event.Type != watch.Deleted && serves(*p) {
+			if delete(serving, p.UID); event.Type != watch.Deleted && takesRequests(*p) {
 				serving[p.UID] = true
 			}
 			least = min(least, len(serving))

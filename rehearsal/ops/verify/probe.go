@@ -60,15 +60,15 @@ var probeAccess = []string{
 	"create configmaps", "delete configmaps", "create jobs", "delete jobs", "list pods", "get pods/log",
 }
 
-// running is a probe that was started.
-type running struct {
+// started is a probe that was started.
+type started struct {
 	stack    *Stack
 	name     string
 	selector string
 }
 
 // start starts a probe. It goes when the check ends.
-func (w *Work) start(ctx context.Context, p probe) (*running, error) {
+func (w *Work) start(ctx context.Context, p probe) (*started, error) {
 	script, err := probeFiles.ReadFile("files/" + p.name + ".sh")
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (w *Work) start(ctx context.Context, p probe) (*running, error) {
 	if _, err := k.CoreV1().ConfigMaps(namespace).Create(ctx, config, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", meta.Name, err)
 	}
-	r := &running{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name}
+	r := &started{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name}
 	w.later("probe "+meta.Name, r.end)
 	labels := map[string]string{RunLabel: w.ID, probeLabel: meta.Name}
 	if p.as != "" {
@@ -164,7 +164,7 @@ func (p probe) affinity() *corev1.Affinity {
 }
 
 // end takes the probe away and waits until it is gone: the quota has room for one, and a volume for one node.
-func (r *running) end(ctx context.Context) error {
+func (r *started) end(ctx context.Context) error {
 	k, namespace := r.stack.Kubernetes, r.stack.Settings.Workloads.Namespace
 	gone := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
 	err := k.BatchV1().Jobs(namespace).Delete(ctx, r.name, gone)
@@ -183,7 +183,7 @@ func (r *running) end(ctx context.Context) error {
 	})
 }
 
-func (r *running) pods(ctx context.Context) ([]corev1.Pod, error) {
+func (r *started) pods(ctx context.Context) ([]corev1.Pod, error) {
 	pods := r.stack.Kubernetes.CoreV1().Pods(r.stack.Settings.Workloads.Namespace)
 	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: r.selector})
 	if err != nil {
@@ -193,7 +193,7 @@ func (r *running) pods(ctx context.Context) ([]corev1.Pod, error) {
 }
 
 // tells waits for a line of the probe. A probe that does not run has seen nothing.
-func (r *running) tells(ctx context.Context, into any) (pod corev1.Pod, err error) {
+func (r *started) tells(ctx context.Context, into any) (pod corev1.Pod, err error) {
 	err = r.stack.until(ctx, func(ctx context.Context) error {
 		pod, err = r.said(ctx, into)
 		return err
@@ -205,7 +205,7 @@ func (r *running) tells(ctx context.Context, into any) (pod corev1.Pod, err erro
 }
 
 // said reads the last line of the probe that is JSON.
-func (r *running) said(ctx context.Context, into any) (corev1.Pod, error) {
+func (r *started) said(ctx context.Context, into any) (corev1.Pod, error) {
 	pods, err := r.pods(ctx)
 	if err != nil {
 		return corev1.Pod{}, err

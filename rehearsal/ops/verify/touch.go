@@ -101,11 +101,11 @@ func (w web) pods(ctx context.Context) ([]corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !serves(p) }), nil
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !takesRequests(p) }), nil
 }
 
-// serves tells whether a pod takes requests and goes on to.
-func serves(p corev1.Pod) bool {
+// takesRequests tells whether a pod takes requests and goes on to.
+func takesRequests(p corev1.Pod) bool {
 	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
@@ -189,7 +189,7 @@ func webReplaced(ctx context.Context, s *Stack, _ *Work) (string, error) {
 
 // client is a probe that asks web all the time.
 type client struct {
-	*running
+	*started
 	saw struct {
 		Requests int    `json:"requests"`
 		Failed   int    `json:"failed"`
@@ -210,7 +210,7 @@ func (w *Work) client(ctx context.Context, off string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{running: r}
+	c := &client{started: r}
 	return c, c.goOn(ctx)
 }
 

@@ -70,7 +70,7 @@ func rotation(ctx context.Context, s *Stack, w *Work) (string, error) {
 		return "", err
 	}
 	after, err := s.Kubernetes.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-	if err == nil && !serves(*after) {
+	if err == nil && !takesRequests(*after) {
 		err = failure(podObject(pod), "pod %s does not serve after its log was renamed", pod.Name)
 	}
 	return fmt.Sprintf("nginx of %s opened a new file after %d bytes", pod.Name, size), err
@@ -186,7 +186,7 @@ func (s *Stack) dashboards(ctx context.Context) (*dashboards, error) {
 		return nil, err
 	}
 	for _, pod := range list.Items {
-		if !serves(pod) {
+		if !takesRequests(pod) {
 			continue
 		}
 		address, stop, err := s.forward(ctx, &pod, int(pod.Spec.Containers[0].Ports[0].ContainerPort))

@@ -250,7 +250,10 @@ func webUninterrupted(ctx context.Context, s *Stack, w *Work) (string, error) {
 	if err := s.gone(ctx, victim); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s while %s ended, none failed", plural(c.saw.Requests, "request"), victim.Name), c.goOn(ctx)
+	if err := c.goOn(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s while %s ended, none failed", plural(c.saw.Requests, "request"), victim.Name), nil
 }
 
 // gone waits until a pod is no more.

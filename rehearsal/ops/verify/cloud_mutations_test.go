@@ -110,8 +110,8 @@ func balancer(kind string) func(*testing.T, *world) func() {
 	})
 }
 
-// byHand makes a role of the account an admin of the cluster.
-func byHand(t *testing.T, w *world, role string) func() {
+// asAdmin makes a role of the account an admin of the cluster.
+func asAdmin(t *testing.T, w *world, role string) func() {
 	cluster, principal := w.Settings.Cluster.Name, "arn:aws:iam::111122223333:role/"+role
 	of := func(more map[string]any) func(*testing.T, *world) map[string]any {
 		return func(*testing.T, *world) map[string]any {
@@ -201,7 +201,7 @@ var cloudMutations = []mutation{
 	{"roles", "anybody may assume one", set(tRole, "name", "expense-log-master", "assumeRolePolicy", anyone)},
 	{"roles", "one has a boundary", set(tRole, "name", "expense-node", "permissionsBoundary", "arn:aws:iam::111122223333:policy/less")},
 	{"access-entries", "two are admins by hand", func(t *testing.T, w *world) func() {
-		one, other := byHand(t, w, "one"), byHand(t, w, "other")
+		one, other := asAdmin(t, w, "one"), asAdmin(t, w, "other")
 		return func() { one(); other() }
 	}},
 	{"access-entries", "an admin of the settings has no access", func(_ *testing.T, w *world) func() {
@@ -210,7 +210,7 @@ var cloudMutations = []mutation{
 	}},
 	{"access-entries", "a reader of the settings is admin", func(t *testing.T, w *world) func() {
 		w.Settings.Cluster.Readers = []string{"arn:aws:iam::111122223333:role/reader"}
-		undo := byHand(t, w, "reader")
+		undo := asAdmin(t, w, "reader")
 		return func() { w.Settings.Cluster.Readers = nil; undo() }
 	}},
 	{"nothing-public", "a group admits the internet", openRule("cidrIpv4", "0.0.0.0/0")},

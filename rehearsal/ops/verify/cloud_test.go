@@ -137,7 +137,7 @@ func TestTheRulesOfAPublicLoadBalancerAreRight(t *testing.T) {
 // The creator of the cluster is not in the settings.
 func TestOneOtherAdminMayHaveMadeTheCluster(t *testing.T) {
 	w := newWorld(t)
-	defer byHand(t, w, "creator")()
+	defer asAdmin(t, w, "creator")()
 	r := run(t, w.Stack, "access-entries")
 	assert.Equal(t, verify.OK, r.Verdict, r.Seen)
 	assert.Contains(t, r.Seen, "not of the settings: arn:aws:iam::111122223333:role/creator with [AmazonEKSClusterAdminPolicy for a cluster]")

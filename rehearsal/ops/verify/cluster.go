@@ -2,7 +2,6 @@ package verify
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 )
 
 var clusterChecks = slices.Concat(
-	nodeChecks, guardChecks, podChecks, logChecks, identityChecks, networkChecks, scaleChecks, volumeChecks, applyChecks,
+	readyChecks, guardChecks, podChecks, logChecks, identityChecks, networkChecks, scaleChecks, volumeChecks, applyChecks,
 )
 
 // The label with a workload's name, and the one that tells a release's pods from a server's.
@@ -73,30 +72,6 @@ func stated[T any](s *Stack, typ string) (map[types.NamespacedName]T, error) {
 
 // byName orders objects.
 func byName(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }
-
-// findings are the problems of one check and the objects that they are about.
-type findings struct {
-	problems []string
-	objects  []Object
-}
-
-func (f *findings) add(o Object, format string, args ...any) {
-	f.problems = append(f.problems, o.String()+": "+fmt.Sprintf(format, args...))
-	if !slices.Contains(f.objects, o) {
-		f.objects = append(f.objects, o)
-	}
-}
-
-// err is all of them, nil if there are none.
-func (f *findings) err() error {
-	if len(f.problems) == 0 {
-		return nil
-	}
-	return failure(f.objects, "%s", strings.Join(f.problems, "\n"))
-}
-
-// with are all of them and an error that ended the search for more.
-func (f *findings) with(err error) error { return errors.Join(f.err(), err) }
 
 func objectOf(kind string, name types.NamespacedName) Object {
 	return Object{kind, name.Namespace, name.Name}

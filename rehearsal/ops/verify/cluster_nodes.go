@@ -22,7 +22,7 @@ const (
 	zoneIDLabel   = "topology.k8s.aws/zone-id"
 )
 
-var nodeChecks = []Check{{
+var readyChecks = []Check{{
 	Name:    "nodes",
 	Promise: "Each node group has the nodes that the settings ask for, of their types and in their zones, all healthy.",
 	Access:  []string{"list nodes"},

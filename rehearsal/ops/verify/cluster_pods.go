@@ -151,14 +151,19 @@ func pods(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 					zones[nodes[pod.Spec.NodeName]] = true
 				}
 			}
-			// Nothing moves a running pod when there are nodes again
-			// (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#known-limitations).
-			if len(of) > 1 && len(on) == 1 && len(nodes) > 1 {
-				f.add(o, "all its %d pods run on one node: spread them with `kubectl rollout restart deployment/%s -n %s`",
-					len(of), key.Name, key.Namespace)
+			if len(of) < 2 {
+				continue
 			}
-			if len(of) > 1 {
-				spread = append(spread, fmt.Sprintf("%s in %s", key.Name, plural(len(zones), "zone")))
+			spread = append(spread, fmt.Sprintf("%s in %s", key.Name, plural(len(zones), "zone")))
+			if len(on) > 1 || len(nodes) < 2 {
+				continue
+			}
+			together := fmt.Sprintf("all its %d pods run on one node: spread them with `kubectl rollout restart deployment/%s -n %s`",
+				len(of), key.Name, key.Namespace)
+			if ofRollout(d, of) {
+				f.add(o, "%s", together)
+			} else {
+				spread = append(spread, together)
 			}
 		}
 		if len(bare)+len(rollouts) == 0 {
@@ -174,6 +179,19 @@ func pods(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 		warned, err := s.warnings(ctx, live)
 		seen += warned
 		return f.with(err)
+	})
+}
+
+// ofRollout tells whether pods were made by a Deployment's rollout, and not since then for others that nodes took along: nothing moves a
+// running pod when there are nodes again
+// (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#known-limitations). The condition keeps the time at
+// which the rollout was complete
+// (https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/controller/deployment/progress.go, syncRolloutStatus).
+func ofRollout(d appsv1.Deployment, pods []corev1.Pod) bool {
+	return slices.ContainsFunc(d.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+		return c.Type == appsv1.DeploymentProgressing && !slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+			return p.CreationTimestamp.After(c.LastUpdateTime.Time)
+		})
 	})
 }
 

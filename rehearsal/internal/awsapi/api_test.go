@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -45,6 +46,55 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 	assert.ErrorContains(t, a.Command(strings.Fields("aws ec2 delete-key-pair --key-name x")), "does not know aws ec2 delete-key-pair")
 	assert.ErrorContains(t, a.Command(strings.Fields("aws ec2 delete-vpc --vpc-name x")), "does not read --vpc-name of aws ec2 delete-vpc")
 	assert.ErrorContains(t, a.Command(strings.Fields("aws ec2 delete-vpc --vpc-id x --dry-run")), "does not read DryRun of DeleteVpc")
+}
+
+// A filter that is not read would let a caller see everything.
+func TestFiltersAreReadOrRefused(t *testing.T) {
+	a, cfg := once()
+	ours := a.Model.Plant(groups, "", "sg-", awsmodel.Program, map[string]any{"vpcId": "vpc-1"})
+	a.Model.Plant(groups, "", "sg-", awsmodel.Program, map[string]any{"vpcId": "vpc-2"})
+	ask := func(name string) (*ec2.DescribeSecurityGroupsOutput, error) {
+		return ec2.NewFromConfig(cfg).DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{
+			Filters: []types.Filter{{Name: aws.String(name), Values: []string{"vpc-1"}}},
+		})
+	}
+	answer, err := ask("vpc-id")
+	require.NoError(t, err)
+	require.Len(t, answer.SecurityGroups, 1)
+	assert.Equal(t, ours, aws.ToString(answer.SecurityGroups[0].GroupId))
+	_, err = ask("owner-id")
+	assert.ErrorContains(t, err, "the model filters by vpc-id, not by owner-id")
+}
+
+// An instance and its root volume are what the launch template of its group says.
+func TestAnInstanceIsWhatItsTemplateSays(t *testing.T) {
+	a, cfg := once()
+	client := ec2.NewFromConfig(cfg)
+	a.Model.Plant(templates, "lt-1", "", awsmodel.Program, map[string]any{
+		"metadataOptions": map[string]any{"httpTokens": "required", "httpPutResponseHopLimit": 1.0},
+		"blockDeviceMappings": []any{
+			map[string]any{"ebs": map[string]any{"volumeType": "gp3", "volumeSize": 80.0, "encrypted": "true"}},
+		},
+	})
+	a.Model.Plant(nodeGroups, "c:g", "", awsmodel.Program, map[string]any{"launchTemplate": map[string]any{"id": "lt-1"}})
+	id := a.Model.Plant(instances, "", "i-", awsmodel.AWS, map[string]any{"owner": "c:g"})
+	a.Model.Plant(interfaces, "", "eni-", awsmodel.AWS, map[string]any{"owner": id, "publicIp": "203.0.113.5"})
+	answer, err := client.DescribeInstances(t.Context(), nil)
+	require.NoError(t, err)
+	i := answer.Reservations[0].Instances[0]
+	assert.Equal(t, types.HttpTokensStateRequired, i.MetadataOptions.HttpTokens)
+	assert.EqualValues(t, 1, *i.MetadataOptions.HttpPutResponseHopLimit)
+	assert.Equal(t, "203.0.113.5", *i.PublicIpAddress)
+	volumes, err := client.DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{
+		Filters: []types.Filter{{Name: aws.String("attachment.instance-id"), Values: []string{id}}},
+	})
+	require.NoError(t, err)
+	require.Len(t, volumes.Volumes, 1)
+	assert.True(t, *volumes.Volumes[0].Encrypted)
+	assert.EqualValues(t, 80, *volumes.Volumes[0].Size)
+	all, err := client.DescribeVolumes(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, all.Volumes, "root volumes go with their instances")
 }
 
 func TestAnErrorHasTheServicesCode(t *testing.T) {

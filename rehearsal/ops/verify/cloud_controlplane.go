@@ -98,7 +98,10 @@ func checkControlPlane(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	want("authentication mode", value(c.AccessConfig).AuthenticationMode, types.AuthenticationModeApi)
 	want("support", value(c.UpgradePolicy).SupportType, types.SupportTypeStandard)
 	f.visit(1, "cluster")
-	f.note("%s, platform %s", set.Version, cmp.Or(aws.ToString(c.PlatformVersion), "unknown"))
+	f.note("version %s", set.Version)
+	if platform := aws.ToString(c.PlatformVersion); platform != "" {
+		f.note("platform %s", platform)
+	}
 	return f.result()
 }
 

@@ -34,6 +34,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 )
 
@@ -331,12 +332,14 @@ func changed(t *testing.T, w *world, typ, name string, change func(*apitype.Reso
 func condition(t *testing.T, w *world, c corev1.NodeCondition) (undo func()) {
 	client := w.Kubernetes.CoreV1().Nodes()
 	set := func(ctx context.Context, change func(*corev1.Node)) {
-		list, err := client.List(ctx, metav1.ListOptions{})
-		require.NoError(t, err)
-		require.NotEmpty(t, list.Items)
-		change(&list.Items[0])
-		_, err = client.UpdateStatus(ctx, &list.Items[0], metav1.UpdateOptions{})
-		require.NoError(t, err)
+		require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error { // with what plays the kubelet
+			list, err := client.List(ctx, metav1.ListOptions{})
+			require.NoError(t, err)
+			require.NotEmpty(t, list.Items)
+			change(&list.Items[0])
+			_, err = client.UpdateStatus(ctx, &list.Items[0], metav1.UpdateOptions{})
+			return err
+		}))
 	}
 	other := func(other corev1.NodeCondition) bool { return other.Type == c.Type }
 	var before []corev1.NodeCondition
@@ -367,12 +370,14 @@ func status(t *testing.T, w *world, name string, change func(*corev1.Pod)) (undo
 	client := w.Kubernetes.CoreV1().Pods(ours)
 	var before corev1.PodStatus
 	set := func(change func(*corev1.Pod)) {
-		pod, err := client.Get(context.Background(), name, metav1.GetOptions{})
-		require.NoError(t, err)
-		before = *pod.Status.DeepCopy()
-		change(pod)
-		_, err = client.UpdateStatus(context.Background(), pod, metav1.UpdateOptions{})
-		require.NoError(t, err)
+		require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			pod, err := client.Get(context.Background(), name, metav1.GetOptions{})
+			require.NoError(t, err)
+			before = *pod.Status.DeepCopy()
+			change(pod)
+			_, err = client.UpdateStatus(context.Background(), pod, metav1.UpdateOptions{})
+			return err
+		}))
 	}
 	set(change)
 	former := before

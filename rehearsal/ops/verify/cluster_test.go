@@ -271,6 +271,22 @@ func TestTheEndOfANodeIsNotTheEndOfAnApp(t *testing.T) {
 	}
 }
 
+func TestAnAddOnThatDoesNotRunEverywhereIsFound(t *testing.T) {
+	set := &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
+		Status:     appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberAvailable: 3},
+	}
+	s, _ := plain(set)
+	assert.Equal(t, OK, verdictOf(t, s, "system").Verdict)
+	less := set.DeepCopy()
+	less.Status.NumberAvailable = 2
+	s, _ = plain(less)
+	s.Patience = 20 * time.Millisecond
+	got := verdictOf(t, s, "system")
+	assert.Equal(t, Failed, got.Verdict)
+	assert.Contains(t, got.Seen, "DaemonSet kube-system/aws-node: 2 of 3 pods are available")
+}
+
 func TestAVolumeIsWhereItsPodIs(t *testing.T) {
 	for name, c := range map[string]struct {
 		key, zone string

@@ -163,8 +163,7 @@ func New(opts Options) *Model {
 	quotas := &opts.Quotas
 	quotas.SpotVCPU, quotas.VPCs, quotas.EIPs = cmp.Or(quotas.SpotVCPU, 640), cmp.Or(quotas.VPCs, 5), cmp.Or(quotas.EIPs, 5)
 	if zonesOf[opts.Region] == nil {
-		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region,
-			strings.Join(slices.Sorted(maps.Keys(zonesOf)), ", ")))
+		panic(fmt.Sprintf("awsmodel: region %q is not known; known are %s", opts.Region, strings.Join(Regions(), ", ")))
 	}
 	m := &Model{
 		opts: opts, objects: map[string]map[string]*object{}, noSpot: map[string]bool{}, spoiled: map[string]error{},

@@ -2,6 +2,7 @@ package awsmodel
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,6 +33,9 @@ var zonesOf = func() map[string]map[string]string {
 // refusedZones are the zones in which EKS cannot place control plane interfaces.
 // Source: "Subnet requirements for clusters", https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 var refusedZones = []string{"use1-az3", "usw1-az2", "cac1-az3"}
+
+// Regions are those that a model can be of, sorted.
+func Regions() []string { return slices.Sorted(maps.Keys(zonesOf)) }
 
 // Zones are the account's names of the region's zones, by ID.
 func (m *Model) Zones() map[string]string { return zonesOf[m.opts.Region] }

@@ -4,6 +4,7 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -112,12 +113,13 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 		return nil, err
 	}
 	s.stop = append(s.stop, s.ControlPlane.Stop)
-	if options.Account == "" {
-		// The program itself reports wrong keys.
-		account, _, _ := config.FileAccount(options.Project, options.Stack)
-		options.Account = account.ID()
+	// The program itself reports wrong keys, and a region that is none.
+	account, region, _ := config.FileAccount(options.Project, options.Stack)
+	options.Account = cmp.Or(options.Account, account.ID())
+	if !slices.Contains(awsmodel.Regions(), region) {
+		region = ""
 	}
-	if err := s.startProviders(ctx, options); err != nil {
+	if err := s.startProviders(ctx, options, region); err != nil {
 		return nil, err
 	}
 	if err := s.Use(ctx, options.Project, options.Stack); err != nil {
@@ -127,11 +129,9 @@ func New(ctx context.Context, options Options) (_ *Stage, err error) {
 }
 
 // startProviders starts the model and the three stand-ins for providers, and sets the environment in which Pulumi finds them.
-func (s *Stage) startProviders(ctx context.Context, options Options) error {
+func (s *Stage) startProviders(ctx context.Context, options Options, region string) error {
 	bridge := &bridge{controlPlane: s.ControlPlane}
-	s.Model = awsmodel.New(awsmodel.Options{
-		Account: options.Account, Cluster: bridge,
-	})
+	s.Model = awsmodel.New(awsmodel.Options{Region: region, Account: options.Account, Cluster: bridge})
 	controllers, err := incluster.Start(ctx, s.ControlPlane.RESTConfig(), s.Model)
 	if err != nil {
 		return fmt.Errorf("in-cluster stand-ins: %w", err)

@@ -61,6 +61,9 @@ func TestTimesAndErrorsAreFromTheEventLog(t *testing.T) {
 	up.add(apitype.EngineEvent{Timestamp: 50, ResourcePreEvent: &apitype.ResourcePreEvent{Planning: true, Metadata: apitype.StepEventMetadata{
 		Op: apitype.OpCreate, URN: string(vpc.URN), Type: string(vpc.Type),
 	}}})
+	up.add(apitype.EngineEvent{Timestamp: 50, ResOutputsEvent: &apitype.ResOutputsEvent{Planning: true, Metadata: apitype.StepEventMetadata{
+		Op: apitype.OpCreate, URN: string(vpc.URN), Type: string(vpc.Type), New: &apitype.StepEventStateMetadata{Custom: true},
+	}}})
 	up.step(apitype.OpCreate, vpc, 100, 3, "")
 	up.step(apitype.OpCreate, cluster, 110, model+30, "")
 	up.step(apitype.OpCreate, domain, 110, 7200, "")

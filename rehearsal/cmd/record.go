@@ -49,13 +49,13 @@ func recordCommand(ctx context.Context, project string, args []string) (code int
 	}
 	r := recording{project, *stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed}
 	if *rehearsal {
-		return r.against(ctx, nil)
+		return r.against(ctx, nil, "")
 	}
-	aws, err := r.account(ctx)
+	aws, account, err := r.inAccount(ctx)
 	if err != nil {
 		return 1, err
 	}
-	return r.against(ctx, aws)
+	return r.against(ctx, aws, account)
 }
 
 // recording makes one record.
@@ -65,52 +65,54 @@ type recording struct {
 	// signIn gives the credentials that the stack's file names, export the stack's state, rehearse the stack on the model until stop.
 	signIn   func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	export   func(ctx context.Context, project, stack string) ([]byte, error)
-	rehearse func(ctx context.Context, project, stack string) (side record.Side, stop func(), err error)
+	rehearse func(ctx context.Context, project, stack, account string) (side record.Side, stop func(), err error)
 }
 
-// account records the stack in its account.
-func (r *recording) account(ctx context.Context) (*record.Record, error) {
+// inAccount records the stack in its account, and gives that.
+func (r *recording) inAccount(ctx context.Context) (made *record.Record, account string, err error) {
 	stack, err := leftovers.Settings(r.project, r.stack)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	cfg, err := r.signIn(ctx, stack)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	cfg.Region = stack.Region
 	data, err := r.export(ctx, r.project, r.stack)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	side := record.Side{AWS: cfg, Project: r.project}
 	if side.State, err = state.Read(data); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	values, encrypted, err := stackconfig.File(r.project, r.stack)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if side.Settings, err = stackconfig.ReadIn(r.project, values, encrypted); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	kept := filepath.Join(r.project, events, r.stack, "state.json")
 	if len(side.State.Resources) == 0 {
-		return r.afterwards(side, kept)
+		made, err = r.afterwards(&side, kept)
+		return made, side.Account(), err
 	}
 	// For the time after destroy. Its secrets are encrypted; no record has it.
 	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o700), os.WriteFile(kept, data, 0o600)); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := r.last("up", &side); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	fmt.Fprintf(r.out, "Asking AWS about %d resources of stack %s.\n", len(side.State.Resources), r.stack)
-	return record.Make(ctx, side, time.Now())
+	made, err = record.Make(ctx, side, time.Now())
+	return made, side.Account(), err
 }
 
 // afterwards adds the destruction to the record of the stack that was.
-func (r *recording) afterwards(side record.Side, kept string) (*record.Record, error) {
+func (r *recording) afterwards(side *record.Side, kept string) (*record.Record, error) {
 	data, err := os.ReadFile(kept)
 	if err != nil {
 		return nil, fmt.Errorf("stack %s has no resources, and no record was made while it had some: make one after: make up-logged STACK=%[1]s",
@@ -123,11 +125,11 @@ func (r *recording) afterwards(side record.Side, kept string) (*record.Record, e
 	if err != nil {
 		return nil, err
 	}
-	if err := r.last("destroy", &side); err != nil {
+	if err := r.last("destroy", side); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(r.out, "Stack %s is destroyed: adding that to the record in %s.\n", r.stack, r.folder)
-	return before, before.Add(side)
+	return before, before.Add(*side)
 }
 
 // last adds the last event log of a command, if there is one.
@@ -142,14 +144,14 @@ func (r *recording) last(command string, side *record.Side) error {
 	return err
 }
 
-// against compares a record with the model's. Without one the rehearsal is compared with itself.
-func (r *recording) against(ctx context.Context, aws *record.Record) (code int, err error) {
+// against compares a record of an account with the model's of the same account. Without one the rehearsal is compared with itself.
+func (r *recording) against(ctx context.Context, aws *record.Record, account string) (code int, err error) {
 	list, err := record.KnownDifferences()
 	if err != nil {
 		return 1, err
 	}
 	fmt.Fprintf(r.out, "Rehearsing stack %s.\n", r.stack)
-	side, stop, err := r.rehearse(ctx, r.project, r.stack)
+	side, stop, err := r.rehearse(ctx, r.project, r.stack, account)
 	if err != nil {
 		return 1, err
 	}
@@ -192,16 +194,22 @@ func (r *recording) against(ctx context.Context, aws *record.Record) (code int, 
 	return 0, nil
 }
 
-// rehearsed brings the stack up on a stage.
-func rehearsed(ctx context.Context, project, stack string) (record.Side, func(), error) {
+// rehearsed brings the stack up on a stage, in the account if one is named.
+func rehearsed(ctx context.Context, project, stack, account string) (record.Side, func(), error) {
 	s, err := stage.New(ctx, stage.Options{
-		Project: project, Stack: stack, Tools: toolsOf(project), Out: io.Discard, SaveAtEnd: true,
+		Project: project, Stack: stack, Tools: toolsOf(project), Out: io.Discard, SaveAtEnd: true, Account: account,
 	})
 	if err != nil {
 		return record.Side{}, nil, err
 	}
 	p := play.New(s, stack)
 	err = p.Init(ctx)
+	if err == nil {
+		settings, unread := s.Settings()
+		if err = unread; err == nil {
+			record.Furnish(s.Model, settings)
+		}
+	}
 	if err == nil {
 		err = s.Pulumi(ctx, "up", "--yes", "--skip-preview")
 	}

@@ -44,6 +44,7 @@ func play(t *testing.T, stack string, values map[string]string) *played {
 		API:   &awsapi.API{Model: awsmodel.New(awsmodel.Options{Region: region, Account: account.ID()})},
 		stack: stack, values: values,
 	}
+	Furnish(p.Model, p.side(t).Settings)
 	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, p), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys = values, []string{"expense:secrets"}
 	}))

@@ -351,6 +351,29 @@ func replay(t *testing.T, folder string) *Comparison {
 	return Compare(r, recordOf(t, play(t, "dev", inputs).side(t)), knownList(t))
 }
 
+// The account's own people and topic are there when a record is replayed.
+func TestARecordWithTheAccountsOwnPeopleIsReplayed(t *testing.T) {
+	values := settings(t, "prod", map[string]map[string]any{
+		"cluster": {"publicAccessCidrs": []any{"203.0.113.7/32"},
+			"admins": []any{"arn:aws:iam::222233334444:role/boss"}, "readers": []any{"arn:aws:iam::222233334444:user/path/clerk"}},
+		"logging": {"alarms": map[string]any{"topicArn": "arn:aws:sns:us-east-1:222233334444:pager"}},
+	})
+	values["aws:allowedAccountIds"] = `["222233334444"]`
+	p := play(t, "prod", values)
+	r := recordOf(t, p.side(t))
+	inputs, err := Inputs(project, p.Model.Account(), values)
+	require.NoError(t, err)
+	replayed := recordOf(t, play(t, "prod", inputs).side(t))
+	c := Compare(r, replayed, nil)
+	require.NoError(t, c.Err())
+	assert.Len(t, replayed.Things, len(r.Things))
+	for name, data := range filesOf(t, r) {
+		for _, real := range []string{"boss", "clerk", "pager", "222233334444"} {
+			assert.NotContains(t, string(data), real, name)
+		}
+	}
+}
+
 // A record of a stack with names of its own is accepted, replayed with the names that stand for them, and catches a model that changed.
 func TestAnAcceptedRecordIsReplayed(t *testing.T) {
 	values := all(t, "x")

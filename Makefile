@@ -136,6 +136,21 @@ image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through ca
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.
 	@.tools/bin/stack leftovers -stack $(STACK) $(if $(LOST),-lost)
 
+# The CLI shows --event-log only with PULUMI_DEBUG_COMMANDS. A name begins with its time, so that the last one is the newest.
+logged = mkdir -p -m 700 .out/events && mkdir -p -m 700 .out/events/$(STACK) && PULUMI_DEBUG_COMMANDS=true pulumi $(1) --stack $(STACK) \
+	--event-log .out/events/$(STACK)/$$(date -u +%Y%m%dT%H%M%SZ)-$(1).json
+.PHONY: up-logged
+up-logged: ## Is pulumi up, and keeps the engine's event log for make record.
+	@$(call logged,up)
+
+.PHONY: destroy-logged
+destroy-logged: ## Is pulumi destroy, and keeps the engine's event log for make record.
+	@$(call logged,destroy)
+
+.PHONY: record
+record: tools .tools/bin/stack ## Writes what AWS answers about a stack, masked, beside what the model answers: docs/model.md.
+	@.tools/bin/stack record -stack $(STACK)
+
 .PHONY: faults
 faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for one to two hours; goes on where it ended: ONLY=up/killed.
 	@GOGC=400 .tools/bin/stack faults -only "$(ONLY)"

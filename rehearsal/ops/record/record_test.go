@@ -55,6 +55,9 @@ func TestTheActionsOnlyRead(t *testing.T) {
 	p := play(t, "dev", all(t, "x"))
 	recordOf(t, p.side(t))
 	assert.Equal(t, Actions(), slices.Sorted(maps.Keys(p.Calls())))
+	page, err := awsapi.PagePolicy("../../../docs/model.md", "Record")
+	require.NoError(t, err)
+	assert.Equal(t, Actions(), page)
 	for _, action := range Actions() {
 		assert.Regexp(t, `:(Describe|Get|List)`, action)
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"expense/rehearsal/ops/leftovers"
+	"expense/rehearsal/ops/record"
 	"expense/rehearsal/ops/verify"
 )
 
@@ -59,7 +60,26 @@ func verifyCommand(ctx context.Context, project string, args []string) (code int
 		return 1, err
 	}
 	code, err = check(ctx, project, s, options, os.Stdout)
+	if err == nil && ctx.Err() == nil && len(options.Only) == 0 {
+		alsoRecord(ctx, recording{project, *stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed})
+	}
 	return ended(ctx, code, err)
+}
+
+// alsoRecord writes the record of a stack in an account after its checks. What differs there is no check that failed.
+func alsoRecord(ctx context.Context, r recording) {
+	fmt.Fprintln(r.out)
+	if _, err := os.Stat(filepath.Join(toolsOf(r.project), "kubernetes")); err != nil {
+		fmt.Fprintln(r.out, "No record of what AWS answered: its other side is a rehearsal, for which `make tools` builds what is missing.")
+		return
+	}
+	aws, account, err := r.inAccount(ctx)
+	if err == nil {
+		_, err = r.against(ctx, aws, account)
+	}
+	if err != nil {
+		fmt.Fprintf(r.out, "record: %v\n", err)
+	}
 }
 
 // ended is the outcome of a run that Ctrl-C may have ended.
@@ -145,13 +165,27 @@ func answer(project string, target func(context.Context) (*verify.Stack, error))
 		}
 		if err == nil {
 			s.Out = out
-			code, err = check(r.Context(), project, s, verify.Options{Level: verify.Level(level), Only: r.URL.Query()["only"]}, out)
+			only := r.URL.Query()["only"]
+			code, err = check(r.Context(), project, s, verify.Options{Level: verify.Level(level), Only: only}, out)
+			if err == nil && len(only) == 0 {
+				err = recordItself(r.Context(), project, s, out)
+			}
 		}
 		if err != nil {
 			fmt.Fprintf(out, "verify: %v\n", err)
 		}
 		w.Header().Set(exitCode, strconv.Itoa(code))
 	})
+}
+
+// recordItself records a rehearsal against itself, which shows that each call is made and read, and nothing about AWS.
+func recordItself(ctx context.Context, project string, s *verify.Stack, out io.Writer) error {
+	side := record.Side{AWS: s.AWS, State: s.State, Settings: s.Settings, Project: project}
+	r := recording{project: project, stack: s.Name, folder: filepath.Join(project, records), out: out}
+	r.rehearse = func(context.Context, string, string, string) (record.Side, func(), error) { return side, func() {}, nil }
+	fmt.Fprintln(out)
+	_, err := r.against(ctx, nil, "")
+	return err
 }
 
 // flushed shows at once what is written.

@@ -234,24 +234,34 @@ func TestTheEndOfANodeIsNotTheEndOfAnApp(t *testing.T) {
 	for name, c := range map[string]struct {
 		on    [2]string
 		nodes []runtime.Object
+		// since tells that a pod was made after the rollout.
+		since bool
 		want  Verdict
 	}{
-		"on two nodes":                     {[2]string{"a", "b"}, []runtime.Object{node("a", "x"), node("b", "y")}, OK},
-		"on one of two nodes":              {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), node("b", "y")}, Failed},
-		"on the only node":                 {[2]string{"a", "a"}, []runtime.Object{node("a", "x")}, OK},
-		"on the only node that is not ill": {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), ill}, OK},
+		"on two nodes":                     {[2]string{"a", "b"}, []runtime.Object{node("a", "x"), node("b", "y")}, false, OK},
+		"on one of two nodes":              {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), node("b", "y")}, false, Failed},
+		"on one after another was lost":    {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), node("b", "y")}, true, OK},
+		"on the only node":                 {[2]string{"a", "a"}, []runtime.Object{node("a", "x")}, false, OK},
+		"on the only node that is not ill": {[2]string{"a", "a"}, []runtime.Object{node("a", "x"), ill}, false, OK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			web := map[string]string{nameLabel: "web"}
 			deployment := &appsv1.Deployment{
 				ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "project"},
 				Spec:       appsv1.DeploymentSpec{Replicas: ptr.To(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: web}},
-				Status:     appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2},
+				Status: appsv1.DeploymentStatus{
+					Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2,
+					Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, LastUpdateTime: metav1.Unix(1000, 0)}},
+				},
+			}
+			made := metav1.Unix(900, 0)
+			if c.since {
+				made = metav1.Unix(1100, 0)
 			}
 			objects := append([]runtime.Object{deployment}, c.nodes...)
 			for i, on := range c.on {
 				objects = append(objects, &corev1.Pod{
-					ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("web-%d", i), Namespace: "project", Labels: web},
+					ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("web-%d", i), Namespace: "project", Labels: web, CreationTimestamp: made},
 					Spec:       corev1.PodSpec{NodeName: on},
 					Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
 						{Type: corev1.PodReady, Status: corev1.ConditionTrue},

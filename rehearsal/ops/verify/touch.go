@@ -73,7 +73,7 @@ var touchChecks = []Check{
 		Takes:  2 * time.Minute, Run: lineFound,
 	},
 	{
-		Name: "lines-expire", Level: Touches, Promise: "the domain has no line that is older than the retention",
+		Name: "lines-expire", Level: Reads, Promise: "the domain has no line that is older than the retention",
 		Access: []string{"list pods", "create pods/portforward"},
 		Needs:  []Ability{Containers}, Takes: 10 * time.Second, Run: linesExpire,
 	},

@@ -182,7 +182,9 @@ func answer(project string, target func(context.Context) (*verify.Stack, error))
 func recordItself(ctx context.Context, project string, s *verify.Stack, out io.Writer) error {
 	side := record.Side{AWS: s.AWS, State: s.State, Settings: s.Settings, Project: project}
 	r := recording{project: project, stack: s.Name, folder: filepath.Join(project, records), out: out}
-	r.rehearse = func(context.Context, string, string, string) (record.Side, func(), error) { return side, func() {}, nil }
+	r.rehearse = func(context.Context, string, string, string) (record.Side, func(), error) {
+		return side, func() {}, nil
+	}
 	fmt.Fprintln(out)
 	_, err := r.against(ctx, nil, "")
 	return err

@@ -113,7 +113,7 @@ func check(ctx context.Context, project string, s *verify.Stack, options verify.
 	options.Each = func(c verify.Check, r *verify.Result) {
 		switch {
 		case r != nil:
-			fmt.Fprintf(out, "%-9s %-21s %s\n", r.Verdict, r.Name, strings.ReplaceAll(r.Seen, "\n", "\n"+strings.Repeat(" ", 32)))
+			fmt.Fprintf(out, "%-9s %-21s %.1f s\n", r.Verdict, r.Name, r.Took.Seconds())
 		case c.Level > verify.Reads && options.Level >= c.Level:
 			fmt.Fprintf(out, "%-9s %-21s disturbs: %s; makes: %s; about %s\n", "begins", c.Name, cmp.Or(c.Disturbs, "nothing"),
 				cmp.Or(c.Makes, "nothing"), c.Takes)

@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
@@ -58,9 +57,7 @@ func (c *checks) all() []check {
 	return []check{
 		{"logs: each role may do its work and no more", c.permissions},
 		{"logs: the way of a line", c.linePath},
-		{"scaling: load adds web pods", c.scaling},
 		{"scaling: a pod gets a node in the full zone of its volume", c.fullZone},
-		{"self-healing: a deleted web pod is replaced", c.selfHealing},
 		{"configuration: a changed setting rolls web", c.configuration},
 		{"spot: web's disruption budget holds", c.budget},
 		{"spot: a node is reclaimed", c.nodeReclaimed},
@@ -147,72 +144,6 @@ func mountOf(container corev1.Container, volume string) string {
 		}
 	}
 	return ""
-}
-
-// scaling: with metrics the autoscaler has a value to compare, adds pods under load up to its maximum, and no more.
-func (c *checks) scaling(ctx context.Context) (string, error) {
-	hpa := func(ctx context.Context) (current, desired int32, metrics int, err error) {
-		h, err := c.client.AutoscalingV2().HorizontalPodAutoscalers(c.namespace).Get(ctx, "web", metav1.GetOptions{})
-		if err != nil {
-			return 0, 0, 0, err
-		}
-		return h.Status.CurrentReplicas, h.Status.DesiredReplicas, len(h.Status.CurrentMetrics), nil
-	}
-	if err := until(ctx, func(ctx context.Context) error {
-		_, desired, metrics, err := hpa(ctx)
-		if err == nil && (metrics == 0 || int(desired) < c.settings.Workloads.Web.MinReplicas) {
-			err = fmt.Errorf("autoscaler web: %d metrics, %d pods desired", metrics, desired)
-		}
-		return err
-	}); err != nil {
-		return "", err
-	}
-	if err := c.stage.Controllers.SetCPU(c.namespace, "app.kubernetes.io/name=web", 500); err != nil {
-		return "", err
-	}
-	err := until(ctx, func(ctx context.Context) error {
-		current, desired, _, err := hpa(ctx)
-		if err == nil && (int(current) != c.settings.Workloads.Web.MaxReplicas || int(desired) != c.settings.Workloads.Web.MaxReplicas) {
-			err = fmt.Errorf("autoscaler web under load: %d pods, %d desired, expected %d", current, desired, c.settings.Workloads.Web.MaxReplicas)
-		}
-		return err
-	})
-	return fmt.Sprintf("%d to %d pods", c.settings.Workloads.Web.MinReplicas, c.settings.Workloads.Web.MaxReplicas), err
-}
-
-// selfHealing: a new pod replaces one that is deleted.
-func (c *checks) selfHealing(ctx context.Context) (string, error) {
-	web := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
-	before, err := c.client.CoreV1().Pods(c.namespace).List(ctx, web)
-	if err != nil {
-		return "", err
-	}
-	if len(before.Items) == 0 {
-		return "", errors.New("there is no web pod to delete")
-	}
-	known := map[types.UID]bool{}
-	for _, pod := range before.Items {
-		known[pod.UID] = true
-	}
-	victim := before.Items[0].Name
-	if err := c.client.CoreV1().Pods(c.namespace).Delete(ctx, victim, metav1.DeleteOptions{}); err != nil {
-		return "", err
-	}
-	var successor string
-	err = until(ctx, func(ctx context.Context) error {
-		after, err := c.client.CoreV1().Pods(c.namespace).List(ctx, web)
-		if err != nil {
-			return err
-		}
-		for _, pod := range after.Items {
-			if !known[pod.UID] && podReady(pod) {
-				successor = pod.Name
-				return nil
-			}
-		}
-		return fmt.Errorf("no Ready pod has taken the place of %s", victim)
-	})
-	return successor, err
 }
 
 func rolledOut(deployment *appsv1.Deployment) bool {

@@ -24,7 +24,7 @@ import (
 )
 
 var breakChecks = []Check{{
-	Name: "node-drained", Level: Breaks, Promise: "a node is drained and taken away without harm to web, and has a successor",
+	Name: "node-drained", Level: Breaks, Promise: "A node is drained and taken away without harm to web, and has a successor.",
 	Disturbs: "the pods of one node move; a bare pod on it is lost, and `pulumi up --refresh` makes it again; the node's instance ends",
 	Makes:    "a probe that asks web five times a second, where containers run",
 	Actions:  []string{"autoscaling:TerminateInstanceInAutoScalingGroup"},

@@ -18,42 +18,42 @@ import (
 
 var touchChecks = []Check{
 	{
-		Name: "web-replaced", Level: Touches, Promise: "a web pod that is deleted has a successor",
+		Name: "web-replaced", Level: Touches, Promise: "A web pod that is deleted has a successor.",
 		Disturbs: "one pod of web is deleted",
 		Access:   []string{"get deployments", "list pods", "delete pods"},
 		Takes:    30 * time.Second, Run: webReplaced,
 	},
 	{
-		Name: "web-uninterrupted", Level: Touches, Promise: "no request to web fails while one of its pods is deleted",
+		Name: "web-uninterrupted", Level: Touches, Promise: "No request to web fails while one of its pods is deleted.",
 		Disturbs: "one pod of web is deleted", Makes: "a probe that asks web five times a second, without a line in its log",
 		Access: slices.Concat(probeAccess, []string{"get deployments", "get services", "get pods", "delete pods"}),
 		Needs:  []Ability{Containers}, Takes: 3 * time.Minute, Run: webUninterrupted,
 	},
 	{
-		Name: "scaled-up", Level: Touches, Promise: "load adds pods to web, as measured",
+		Name: "scaled-up", Level: Touches, Promise: "Load adds pods to web, as measured.",
 		Disturbs: "web is busy for minutes, and keeps the pods that were added for five minutes more",
 		Makes:    "a probe that asks web as fast as it can, without a line in its log",
 		Access:   slices.Concat(probeAccess, []string{"get deployments", "get services", "get horizontalpodautoscalers"}),
 		Takes:    4 * time.Minute, Run: scaledUp,
 	},
 	{
-		Name: "dns", Level: Touches, Promise: "a pod finds names of the cluster, of AWS and of the domain",
+		Name: "dns", Level: Touches, Promise: "A pod finds names of the cluster, of AWS and of the domain.",
 		Makes: "a probe", Access: probeAccess, Needs: []Ability{Containers}, Takes: 30 * time.Second, Run: dns,
 	},
 	{
-		Name: "ports", Level: Touches, Promise: "a pod reaches web's port and, if it logs, the domain, and nothing else",
+		Name: "ports", Level: Touches, Promise: "A pod reaches web's port and, if it logs, the domain, and nothing else.",
 		Makes:  "a probe as a neighbour, and one with the network policies of a pod that logs",
 		Access: slices.Concat(probeAccess, []string{"get services", "get deployments"}),
 		Needs:  []Ability{Containers}, Takes: 2 * time.Minute, Run: ports,
 	},
 	{
-		Name: "metadata", Level: Touches, Promise: "no pod gets anything from its node's instance metadata",
+		Name: "metadata", Level: Touches, Promise: "No pod gets anything from its node's instance metadata.",
 		Makes: "a probe without an owner, to which no network policy applies", Needs: []Ability{Containers},
 		Access: slices.Concat(probeAccess, []string{"create pods", "delete pods", "get services", "get deployments"}),
 		Takes:  time.Minute, Run: metadata,
 	},
 	{
-		Name: "volume-kept", Level: Touches, Promise: "a volume of the default class keeps what is written when its pod is replaced in its zone",
+		Name: "volume-kept", Level: Touches, Promise: "A volume of the default class keeps what is written when its pod is replaced in its zone.",
 		Makes: "a claim of 1 GiB and two probes, one after the other",
 		Access: slices.Concat(probeAccess, []string{
 			"create persistentvolumeclaims", "get persistentvolumeclaims", "delete persistentvolumeclaims", "get nodes",
@@ -61,19 +61,19 @@ var touchChecks = []Check{
 		Needs: []Ability{Containers}, Takes: 2 * time.Minute, Run: volumeKept,
 	},
 	{
-		Name: "rotation", Level: Touches, Promise: "a full log file of nginx is renamed, and nginx goes on in a new one",
+		Name: "rotation", Level: Touches, Promise: "A full log file of nginx is renamed, and nginx goes on in a new one.",
 		Disturbs: "one pod of web writes a full log file, which goes to the domain", Makes: "a probe",
 		Access: slices.Concat(probeAccess, []string{"get deployments"}),
 		Needs:  []Ability{Containers}, Takes: 2 * time.Minute, Run: rotation,
 	},
 	{
-		Name: "line-found", Level: Touches, Promise: "a line that web writes is found in the domain",
+		Name: "line-found", Level: Touches, Promise: "A line that web writes is found in the domain.",
 		Disturbs: "web writes one line", Makes: "a probe", Needs: []Ability{Containers},
 		Access: slices.Concat(probeAccess, []string{"get services", "get deployments", "create pods/portforward"}),
 		Takes:  2 * time.Minute, Run: lineFound,
 	},
 	{
-		Name: "lines-expire", Level: Reads, Promise: "the domain has no line that is older than the retention",
+		Name: "lines-expire", Level: Reads, Promise: "The domain has no line that is older than the retention.",
 		Access: []string{"list pods", "create pods/portforward"},
 		Needs:  []Ability{Containers}, Takes: 10 * time.Second, Run: linesExpire,
 	},

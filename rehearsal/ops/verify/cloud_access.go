@@ -228,6 +228,9 @@ func checkAccessEntries(ctx context.Context, s *Stack, _ *Work) (string, error) 
 			f.problem("access of %s: the settings name it, and AWS has no access entry for it", principal)
 		}
 	}
+	if len(all) == 0 {
+		f.problem("cluster %s has no access entry, not even one for its nodes", s.Settings.Cluster.Name)
+	}
 	slices.Sort(others)
 	if len(others) > 1 {
 		f.problem("%d principals that the settings do not name have access, and only one has made the cluster: %s", len(others),

@@ -10,6 +10,7 @@ import (
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
+	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -120,8 +121,7 @@ type health struct {
 	means             string
 }
 
-// checkDomainHealth reads the newest values of the last half an hour, and of two hours for the hourly snapshot. Where CloudWatch has none,
-// nothing was seen.
+// checkDomainHealth reads the newest values of the last half an hour. Where CloudWatch has none, nothing was seen.
 func checkDomainHealth(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	f, set := findings{}, s.Settings.Logging
 	made, err := s.only("aws:opensearch/domain:Domain")
@@ -200,11 +200,12 @@ func checkAlarms(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	found := map[string]cwtypes.MetricAlarm{}
 	// One call has at most 100 names (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).
 	for some := range slices.Chunk(names, 100) {
-		answer, err := cloudwatch.NewFromConfig(s.AWS).DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: some})
+		list := cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(s.AWS), &cloudwatch.DescribeAlarmsInput{AlarmNames: some})
+		all, err := login.All(ctx, list, func(p *cloudwatch.DescribeAlarmsOutput) []cwtypes.MetricAlarm { return p.MetricAlarms })
 		if !f.asked("alarms", err) {
 			return f.result()
 		}
-		for _, a := range answer.MetricAlarms {
+		for _, a := range all {
 			found[aws.ToString(a.AlarmName)] = a
 		}
 	}

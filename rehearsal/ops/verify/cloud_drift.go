@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -34,8 +33,7 @@ func checkNoDrift(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			DetailedDiff map[string]any
 		}
 	}
-	// Nothing but JSON comes before its end (https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/display/json.go).
-	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&preview); err != nil {
+	if err := json.Unmarshal(out, &preview); err != nil {
 		return "", notSeen("the preview: %v", err)
 	}
 	f, looked := findings{}, 0

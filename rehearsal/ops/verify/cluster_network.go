@@ -55,7 +55,7 @@ func endpoints(ctx context.Context, s *Stack, _ *Work) (seen string, err error) 
 			answers := map[string]int{}
 			for _, slice := range slicesOf.Items {
 				for _, endpoint := range slice.Endpoints {
-					// Not said is ready (https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/).
+					// Not said is ready (https://github.com/kubernetes/api/blob/v0.35.4/discovery/v1/types.go).
 					if ptr.Deref(endpoint.Conditions.Ready, true) {
 						answers[slice.Labels[discoveryv1.LabelServiceName]]++
 					}

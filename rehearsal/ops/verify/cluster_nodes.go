@@ -15,7 +15,7 @@ import (
 )
 
 // The labels of EKS's nodes (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), and the one of AWS's controller
-// with the zone's ID (https://kubernetes.io/docs/reference/labels-annotations-taints/#topologyk8sawszone-id).
+// with the zone's ID (https://github.com/kubernetes/cloud-provider-aws/issues/300).
 const (
 	groupLabel    = "eks.amazonaws.com/nodegroup"
 	capacityLabel = "eks.amazonaws.com/capacityType"

@@ -147,9 +147,13 @@ up-logged: ## Is pulumi up, and keeps the engine's event log for make record.
 destroy-logged: ## Is pulumi destroy, and keeps the engine's event log for make record.
 	@$(call logged,destroy)
 
+# Anything: the rehearsal is recorded, against itself.
+REHEARSAL ?=
+# The folder of a record that the model is held to from now on.
+ACCEPT ?=
 .PHONY: record
-record: tools .tools/bin/stack ## Writes what AWS answers about a stack, masked, beside what the model answers: docs/model.md.
-	@.tools/bin/stack record -stack $(STACK)
+record: tools .tools/bin/stack ## Writes what AWS answers about a stack, masked, beside the model's answers (docs/model.md): REHEARSAL=1, ACCEPT=.
+	@.tools/bin/stack record -stack $(STACK) $(if $(REHEARSAL),-rehearsal) -accept "$(ACCEPT)"
 
 .PHONY: faults
 faults: tools .tools/bin/stack ## Lets one thing go wrong at every operation, for one to two hours; goes on where it ended: ONLY=up/killed.

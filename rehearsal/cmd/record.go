@@ -47,7 +47,7 @@ func recordCommand(ctx context.Context, project string, args []string) (code int
 		fmt.Printf("Accepted as %s. Now: cd rehearsal && go test ./ops/record\n", folder)
 		return 0, nil
 	}
-	r := recording{project, *stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed}
+	r := recording{project, *stack, filepath.Join(project, records), project, os.Stdout, signIn, leftovers.Export, rehearsed}
 	if *rehearsal {
 		return r.against(ctx, nil, "")
 	}
@@ -61,7 +61,9 @@ func recordCommand(ctx context.Context, project string, args []string) (code int
 // recording makes one record.
 type recording struct {
 	project, stack, folder string
-	out                    io.Writer
+	// source is the folder with the program's source.
+	source string
+	out    io.Writer
 	// signIn gives the credentials that the stack's file names, export the stack's state, rehearse the stack on the model until stop.
 	signIn   func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	export   func(ctx context.Context, project, stack string) ([]byte, error)
@@ -83,7 +85,7 @@ func (r *recording) inAccount(ctx context.Context) (made *record.Record, account
 	if err != nil {
 		return nil, "", err
 	}
-	side := record.Side{AWS: cfg, Project: r.project}
+	side := record.Side{AWS: cfg, Project: r.source}
 	if side.State, err = state.Read(data); err != nil {
 		return nil, "", err
 	}
@@ -169,7 +171,7 @@ func (r *recording) against(ctx context.Context, aws *record.Record, account str
 	if err != nil {
 		return 1, err
 	}
-	inputs, err := record.Inputs(r.project, side.Account(), values)
+	inputs, err := record.Inputs(r.source, side.Account(), values)
 	if err != nil {
 		return 1, err
 	}

@@ -7,6 +7,7 @@ package record
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,8 @@ type Record struct {
 	Things     []Thing     `json:"-"` // a file for each type
 	Operations []Operation `json:"operations,omitempty"`
 	Failures   []Failure   `json:"failures,omitempty"`
+	// Whole tells that it goes on after destroy.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // Header tells under which circumstances it was seen.
@@ -110,6 +113,10 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 
 // Add adds what later commands did, of the resources that the side's state had before. Nothing is asked of AWS.
 func (r *Record) Add(side Side) error {
+	if r.Whole {
+		return errors.New("the record has what came after destroy already")
+	}
+	r.Whole = true
 	p, err := readPublic(side.Project)
 	if err != nil {
 		return err

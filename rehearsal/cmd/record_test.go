@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"expense/rehearsal/internal/play"
+	"expense/rehearsal/internal/stage/stagetest"
+	"expense/rehearsal/ops/leftovers"
+	"expense/rehearsal/ops/record"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A stack is recorded while it is up and once more when it is gone, with the engine's logs of both.
+func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
+	options := stagetest.Options(t)
+	options.SaveAtEnd = true
+	s := stagetest.New(t, options)
+	project := filepath.Join(s.Dir, "project")
+	logs := filepath.Join(project, events, "dev")
+	require.NoError(t, os.MkdirAll(logs, 0o700))
+	pulumi := func(command, time string) {
+		require.NoError(t, s.Pulumi(t.Context(), command, "--yes", "--skip-preview", "--event-log",
+			filepath.Join(logs, time+"-"+command+".json")))
+	}
+	var out bytes.Buffer
+	r := &recording{
+		project: project, stack: "dev", folder: filepath.Join(t.TempDir(), "record"), source: options.Project, out: &out,
+		signIn: func(ctx context.Context, _ leftovers.Stack) (aws.Config, error) {
+			target, err := play.Target(ctx, s)
+			if err != nil {
+				return aws.Config{}, err
+			}
+			return target.AWS, nil
+		},
+		export: func(ctx context.Context, _, _ string) ([]byte, error) { return s.Output(ctx, "stack", "export") },
+	}
+
+	_, _, err := r.inAccount(t.Context())
+	require.ErrorContains(t, err, "no record was made while it had some: make one after: make up-logged STACK=dev")
+
+	// What an older command wrote does not count.
+	require.NoError(t, os.WriteFile(filepath.Join(logs, "1-up.json"), []byte("{"), 0o600))
+	pulumi("up", "2")
+	target, err := play.Target(t.Context(), s)
+	require.NoError(t, err)
+	r.rehearse = func(context.Context, string, string, string) (record.Side, func(), error) {
+		return record.Side{AWS: target.AWS, State: target.State, Settings: target.Settings, Project: options.Project}, func() {}, nil
+	}
+	seen, account, err := r.inAccount(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, s.Model.Account(), account)
+	made := len(seen.Operations)
+	assert.Greater(t, made, 100)
+	// Nothing takes its time on a stage.
+	seen.Operations = nil
+	code, err := r.against(t.Context(), seen, account)
+	require.NoError(t, err)
+	assert.Zero(t, code)
+	assert.Contains(t, out.String(), " values compared, 0 differ")
+	assert.FileExists(t, filepath.Join(r.folder, "README.md"))
+
+	subnet := s.Model.Objects("aws:ec2/subnet:Subnet")[0]
+	require.True(t, s.Model.Set("aws:ec2/subnet:Subnet", subnet.ID, "mapPublicIpOnLaunch", true))
+	code, err = r.against(t.Context(), seen, account)
+	require.ErrorContains(t, err, "MapPublicIpOnLaunch: the model has true, AWS false (ec2:DescribeSubnets)")
+	assert.Equal(t, 3, code)
+	page, err := os.ReadFile(filepath.Join(r.folder, "differences", "ec2-subnet.md"))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "- model: true\n+ AWS:   false\n")
+
+	pulumi("destroy", "3")
+	after, _, err := r.inAccount(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, len(seen.Things), len(after.Things))
+	require.Len(t, after.Operations, made)
+	assert.Equal(t, "delete", after.Operations[0].Verb)
+	require.ErrorContains(t, after.Add(record.Side{}), "already")
+}

@@ -152,7 +152,7 @@ REHEARSAL ?=
 # The folder of a record that the model is held to from now on.
 ACCEPT ?=
 .PHONY: record
-record: tools .tools/bin/stack ## Writes what AWS answers about a stack, masked, beside the model's answers (docs/model.md): REHEARSAL=1, ACCEPT=.
+record: tools .tools/bin/stack ## Writes what AWS answers about a stack, masked, beside what the model answers (docs/model.md): REHEARSAL=1.
 	@.tools/bin/stack record -stack $(STACK) $(if $(REHEARSAL),-rehearsal) -accept "$(ACCEPT)"
 
 .PHONY: faults

@@ -190,8 +190,8 @@ func likeOne(typ reflect.Type, value any) (any, bool) {
 }
 
 func dimensions(o awsmodel.Object) list {
-	out, all := list{}, obj{}
-	all, _ = o.Properties["dimensions"].(map[string]any)
+	out := list{}
+	all, _ := o.Properties["dimensions"].(map[string]any)
 	for name, value := range all {
 		out = append(out, obj{"Name": name, "Value": value})
 	}

@@ -159,8 +159,6 @@ type comparer struct {
 	out   *Comparison
 	pairs pairs
 	lacks map[Lack]int
-	// trial is set while values are only tried.
-	trial bool
 }
 
 func (c *comparer) differ(t Thing, path, call string, model, aws any) {

@@ -92,7 +92,8 @@ func readLog(log Log, deployment apitype.DeploymentV3, m *mask) (operations []Op
 				Model: model(began.verb, done.URN, done.Type),
 			})
 		case event.ResOpFailedEvent != nil:
-			failed[event.ResOpFailedEvent.Metadata.URN] = cmp.Or(verbs[event.ResOpFailedEvent.Metadata.Op], string(event.ResOpFailedEvent.Metadata.Op))
+			step := event.ResOpFailedEvent.Metadata
+			failed[step.URN] = cmp.Or(verbs[step.Op], string(step.Op))
 		case event.DiagnosticEvent != nil && event.DiagnosticEvent.Severity == "error":
 			d := event.DiagnosticEvent
 			errorsOf[d.URN] = append(errorsOf[d.URN], colors.Never.Colorize(strings.TrimSpace(d.Message)))

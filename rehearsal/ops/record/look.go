@@ -119,6 +119,8 @@ func among[Item any](
 
 func one(thing) string { return "" }
 
+func ofText(output string) func(thing) string { return func(t thing) string { return *t.text(output) } }
+
 func same(a, b *string) bool { return aws.ToString(a) == aws.ToString(b) && aws.ToString(a) != "" }
 
 // byID picks by an ID.
@@ -192,7 +194,7 @@ var looks = map[string][]look{
 		}, byID(func(v ec2types.SecurityGroup) *string { return v.GroupId })),
 	},
 	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {
-		among("ec2:DescribeSecurityGroupRules", func(t thing) string { return *t.text("securityGroupId") },
+		among("ec2:DescribeSecurityGroupRules", ofText("securityGroupId"),
 			func(ctx context.Context, a *asker, t thing) ([]ec2types.SecurityGroupRule, error) {
 				return login.All(ctx, ec2.NewDescribeSecurityGroupRulesPaginator(a.ec2, &ec2.DescribeSecurityGroupRulesInput{
 					Filters: []ec2types.Filter{{Name: aws.String("group-id"), Values: []string{*t.text("securityGroupId")}}},
@@ -209,7 +211,6 @@ var looks = map[string][]look{
 	},
 
 	"aws:iam/role:Role": {role},
-	// Its ID is an ARN.
 	"aws:iam/serviceLinkedRole:ServiceLinkedRole": {role},
 	"aws:iam/rolePolicy:RolePolicy": {
 		get("iam:GetRolePolicy", ofIAM, (*iam.Client).GetRolePolicy, func(t thing) *iam.GetRolePolicyInput {
@@ -217,7 +218,7 @@ var looks = map[string][]look{
 		}, func(out *iam.GetRolePolicyOutput) any { return out }),
 	},
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
-		among("iam:ListAttachedRolePolicies", func(t thing) string { return *t.text("role") }, func(ctx context.Context, a *asker, t thing) ([]iamtypes.AttachedPolicy, error) {
+		among("iam:ListAttachedRolePolicies", ofText("role"), func(ctx context.Context, a *asker, t thing) ([]iamtypes.AttachedPolicy, error) {
 			return login.All(ctx, iam.NewListAttachedRolePoliciesPaginator(a.iam, &iam.ListAttachedRolePoliciesInput{RoleName: t.text("role")}),
 				func(p *iam.ListAttachedRolePoliciesOutput) []iamtypes.AttachedPolicy { return p.AttachedPolicies })
 		}, by("policyArn", func(v iamtypes.AttachedPolicy) *string { return v.PolicyArn })),
@@ -279,8 +280,9 @@ var looks = map[string][]look{
 		}, by("name", func(v kmstypes.AliasListEntry) *string { return v.AliasName })),
 	},
 	"aws:cloudwatch/logGroup:LogGroup": {
-		among("logs:DescribeLogGroups", func(t thing) string { return *t.text("name") }, func(ctx context.Context, a *asker, t thing) ([]logstypes.LogGroup, error) {
-			return login.All(ctx, cloudwatchlogs.NewDescribeLogGroupsPaginator(a.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: t.text("name")}),
+		among("logs:DescribeLogGroups", ofText("name"), func(ctx context.Context, a *asker, t thing) ([]logstypes.LogGroup, error) {
+			in := &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: t.text("name")}
+			return login.All(ctx, cloudwatchlogs.NewDescribeLogGroupsPaginator(a.logs, in),
 				func(p *cloudwatchlogs.DescribeLogGroupsOutput) []logstypes.LogGroup { return p.LogGroups })
 		}, by("name", func(v logstypes.LogGroup) *string { return v.LogGroupName })),
 	},
@@ -373,8 +375,7 @@ func Actions() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// answers asks all that is asked about a resource, and masks what errors say. Members of several answers are in one object; an answer that is a list of one is that
-// one.
+// answers asks all that is asked about a resource, and masks what errors say. Members of several answers are in one object.
 func (a *asker) answers(ctx context.Context, t thing, m *mask) (answer map[string]any, calls map[string]string, unseen []string) {
 	answer, calls = map[string]any{}, map[string]string{}
 	for _, l := range looks[string(t.Type)] {

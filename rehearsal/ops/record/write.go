@@ -174,8 +174,8 @@ func Write(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// Accept puts a record among the accepted ones, in a folder named by its date, region and content, and gives that folder. Only what a record
-// has is taken along.
+// Accept puts a record among the accepted ones, in a folder named by its date, region and content, and gives that folder. It takes what
+// Files gives, and no other file.
 func Accept(from, seen string) (string, error) {
 	r, inputs, err := Read(from)
 	if err != nil {

@@ -37,6 +37,26 @@ var roleDocuments = map[string][]string{
 	"preview":  {"preview"},
 	"deploy":   {"preview", "deploy-network", "deploy-identity", "deploy-platform", "deploy-registry"},
 	"boundary": {"boundary"},
+	"e2e":      {"preview", "deploy-network", "deploy-identity", "deploy-platform", "deploy-registry", "verify", "e2e"},
+}
+
+// fillingOfE2E is what docs/ci.md has filled in for the stacks of e2e.yml, all of them.
+func fillingOfE2E(t *testing.T) map[string]string {
+	fill := filling(t, "dev")
+	fill["STACK_NAME"], fill["CLUSTER_NAME"], fill["DOMAIN_NAME"] = "e2e-*", "e2e-*", "e2e-*"
+	return fill
+}
+
+// ofE2E are the documents as docs/ci.md changes them for e2e.yml.
+func ofE2E(t *testing.T, fill map[string]string) map[string]json.RawMessage {
+	texts, _ := documents(t, fill)
+	change := strings.NewReplacer(`"StringEquals`, `"StringLike`, `"StringNotEquals`, `"StringNotLike`, "boundary-e2e-*", "boundary-e2e",
+		"k8s.io/cluster-autoscaler/e2e-*", "eks:cluster-name", `"owned"`, `"e2e-*"`)
+	out := map[string]json.RawMessage{}
+	for _, name := range append([]string{"boundary"}, roleDocuments["e2e"]...) {
+		out[name] = json.RawMessage(change.Replace(string(texts[name])))
+	}
+	return out
 }
 
 // filling is what docs/ci.md has filled in for each of the places of the documents, here for one stack.
@@ -77,7 +97,7 @@ func documents(t *testing.T, fill map[string]string) (texts map[string]json.RawM
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		texts[name], docs[name] = data, doc
 	}
-	require.Len(t, docs, 8)
+	require.Len(t, docs, 11)
 	return texts, docs
 }
 
@@ -505,6 +525,114 @@ func TestWhatIsNotTheStacksIsRefused(t *testing.T) {
 	assert.Greater(t, len(questions), 200)
 }
 
+// The role of e2e.yml makes every call of a deployment for a stack of a run, and none that changes what is dev's, but for those of which
+// the docs say that a deployment's role reaches further.
+func TestE2ETouchesItsOwnStacksOnly(t *testing.T) {
+	t.Parallel()
+	rows := rows(t)
+	reads := regexp.MustCompile(`:(Describe|Get|List|BatchGet)`)
+	names := regexp.MustCompile(
+		`((?:cluster|nodegroup|addon|access-entry|podidentityassociation|domains?|alias/eks|aws/eks|repository)/)expense\b`)
+	known := map[string]bool{
+		// AWS's own roles, which are the account's, and the key of the state.
+		"iam:CreateServiceLinkedRole": true, "iam:TagRole": true, "iam:UntagRole": true, "iam:UpdateRole": true, "kms:Encrypt": true,
+	}
+	for _, r := range rows.Beyond {
+		for action := range r.Calls {
+			known[action] = true
+		}
+	}
+	read, write := rows.needed()
+	var questions []question
+	refused := map[int]bool{}
+	for kind, needed := range map[string]map[string]calls{"read": read, "write": write} {
+		for _, about := range slices.Sorted(maps.Keys(needed)) {
+			for _, q := range rows.ask(t, about, "e2e", needed[about]) {
+				own := q
+				own.Resource = names.ReplaceAllString(q.Resource, "${1}e2e-7")
+				own.Resource = strings.NewReplacer("/expense/dev/", "/expense/e2e-7/", "/expense/dev.", "/expense/e2e-7.").Replace(own.Resource)
+				own.Context = map[string]string{}
+				for key, value := range q.Context {
+					own.Context[key] = strings.Replace(value, "boundary-dev", "boundary-e2e", 1)
+					if strings.HasSuffix(key, "pulumi:stack") && value == "dev" {
+						own.Context[key] = "e2e-7"
+					}
+				}
+				questions = append(questions, own)
+				// Topics and alarms are of the program by their names alone, see docs/ci.md; a tag that comes with a new thing is not told
+				// from another's.
+				alike := strings.HasPrefix(q.Action, "cloudwatch:") || strings.HasPrefix(q.Action, "sns:") || q.Context["ec2:CreateAction"] != ""
+				if kind == "write" && q.Resource != "*" && !known[q.Action] && !alike && !reads.MatchString(q.Action) {
+					refused[len(questions)] = true
+					questions = append(questions, q)
+				}
+			}
+		}
+	}
+	answers, _ := evaluate(t, ofE2E(t, fillingOfE2E(t)), questions)
+	for i, a := range answers {
+		assert.Equal(t, !refused[i], a.allowed(), "%s by %v", questions[i], a.By)
+	}
+	assert.Greater(t, len(refused), 150)
+	t.Logf("%d questions, %d refused", len(questions), len(refused))
+}
+
+// What e2e.yml removes by hand is a stack's or a cluster's of a run.
+func TestE2ERemovesWhatItsRunsLeft(t *testing.T) {
+	t.Parallel()
+	arn := func(service, thing string) string {
+		return "arn:aws:" + service + ":us-east-1:" + account + ":" + thing
+	}
+	const ofCluster, ofInterface = "aws:ResourceTag/eks:cluster-name", "aws:ResourceTag/cluster.k8s.amazonaws.com/name"
+	var questions []question
+	for _, c := range []struct{ action, resource, tag string }{
+		{"ec2:DeleteVolume", arn("ec2", "volume/vol-0"), resourceTag + "stack"},
+		{"ec2:DeleteSnapshot", "arn:aws:ec2:us-east-1::snapshot/snap-0", resourceTag + "stack"},
+		{"ec2:TerminateInstances", arn("ec2", "instance/i-0"), ofCluster},
+		{"autoscaling:DeleteAutoScalingGroup", arn("autoscaling", "autoScalingGroup:0c:autoScalingGroupName/eks-0"), ofCluster},
+		{"ec2:DeleteNetworkInterface", arn("ec2", "network-interface/eni-0"), ofInterface},
+	} {
+		for _, of := range []string{"e2e-7", "dev", "expense", ""} {
+			q := question{about: of, Documents: roleDocuments["e2e"], Action: c.action, Resource: c.resource, Context: map[string]string{
+				"aws:RequestedRegion": "us-east-1",
+			}}
+			if of != "" {
+				q.Context[c.tag] = of
+			}
+			if c.tag == resourceTag+"stack" && of != "" {
+				q.Context[resourceTag+"project"] = "expense"
+			}
+			questions = append(questions, q)
+		}
+	}
+	answers, _ := evaluate(t, ofE2E(t, fillingOfE2E(t)), questions)
+	for i, a := range answers {
+		assert.Equal(t, questions[i].about == "e2e-7", a.allowed(), "%s by %v", questions[i], a.By)
+	}
+}
+
+// What e2e.yml runs besides is what the page says of doctor and leftovers, and the boundary that its stacks name.
+func TestE2EReadsWhatDoctorAndLeftoversDo(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/leftovers.md")
+	require.NoError(t, err)
+	want := map[string]bool{"iam:GetPolicy": true}
+	for _, block := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(page, -1) {
+		var doc struct{ Statement []struct{ Action []string } }
+		require.NoError(t, json.Unmarshal(block[1], &doc))
+		for _, s := range doc.Statement {
+			for _, action := range s.Action {
+				want[action] = true
+			}
+		}
+	}
+	_, docs := documents(t, nil)
+	look := docs["e2e"].Statement[0]
+	assert.Equal(t, "Look", look.Sid)
+	assert.Equal(t, slices.Sorted(maps.Keys(want)), look.Action)
+	assert.Greater(t, len(want), 60)
+}
+
 // The boundary of the program's roles allows all calls that their policies allow, AWS's and the program's own.
 func TestTheBoundaryLetsTheProgramsRolesWork(t *testing.T) {
 	t.Parallel()
@@ -767,7 +895,11 @@ func TestPermissionsAreExact(t *testing.T) {
 				assert.NotContains(t, action, "*", where)
 			}
 			if slices.Contains(s.Resource, "*") && s.Sid != "EndpointNames" {
-				assert.Equal(t, []string{"REGION_NAME"}, s.Condition["StringEquals"]["aws:RequestedRegion"], where)
+				regions := []string{"REGION_NAME"}
+				if name == "verify" || name == "e2e" { // which read what is global too
+					regions = append(regions, "us-east-1")
+				}
+				assert.Equal(t, regions, s.Condition["StringEquals"]["aws:RequestedRegion"], where)
 			}
 		}
 	}

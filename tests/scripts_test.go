@@ -723,8 +723,22 @@ esac`, "pulumi": "", "make": "", "git": "",
 	fill := filling(t, "dev")
 	fill["STATE_BUCKET"], fill["GITHUB_SUBJECT"], fill["GITHUB_REPOSITORY"] = "a-name-of-your-own", "repo:OWNER@1/NAME@2", "OWNER/NAME"
 	texts, _ := documents(t, fill)
+	of := maps.Clone(fill)
+	for place, value := range fillingOfE2E(t) {
+		if strings.HasSuffix(place, "_NAME") && place != "REGION_NAME" {
+			of[place] = value
+		}
+	}
+	for _, name := range []string{"verify", "e2e", "trust-e2e"} {
+		delete(texts, name)
+	}
+	for name, text := range ofE2E(t, of) {
+		texts[name+"-e2e"] = text
+	}
+	trust, _ := documents(t, fill)
+	texts["trust-deploy-e2e"] = trust["trust-e2e"]
 	for name, want := range texts {
-		if name != "trust-preview" {
+		if name != "trust-preview" && !strings.HasSuffix(name, "-e2e") {
 			name += "-dev"
 		}
 		got, err := os.ReadFile(filepath.Join(result.folder, name))
@@ -738,7 +752,7 @@ esac`, "pulumi": "", "make": "", "git": "",
 	}
 	assert.Equal(t, roleDocuments["deploy"], attached)
 	// As long as the jobs ask for credentials: the action's default, and what the deployments give.
-	for role, seconds := range map[string]string{"preview": "3600", "deploy-dev": "14400"} {
+	for role, seconds := range map[string]string{"preview": "3600", "deploy-dev": "14400", "deploy-e2e": "14400"} {
 		assert.NotEmpty(t, result.calledWith("aws iam create-role --role-name github-expense-"+role+" --max-session-duration "+seconds+" "), role)
 	}
 	assert.NotEmpty(t, result.calledWith("pulumi config set --path expense:iam.permissionsBoundary "+boundaryOf("dev")))
@@ -759,22 +773,26 @@ esac`, "pulumi": "", "make": "", "git": "",
 	}
 
 	// What the deploying jobs read is the environment's, all else the repository's; only with runners of one's own there is one more.
-	ofRepository, ofEnvironment := map[string]bool{"AWS_PREVIEW_RUNNER": true}, map[string]bool{}
+	ofRepository, ofEnvironment, ofRuns := map[string]bool{"AWS_PREVIEW_RUNNER": true}, map[string]bool{}, map[string]bool{}
 	for _, call := range result.calledWith("gh variable set ") {
 		if strings.Contains(call, " --env dev ") {
 			ofEnvironment[strings.Fields(call)[3]] = true
+		} else if strings.Contains(call, " --env e2e ") {
+			ofRuns[strings.Fields(call)[3]] = true
 		} else {
 			ofRepository[strings.Fields(call)[3]] = true
 		}
 	}
-	readByOthers, readByDeployments := map[string]bool{}, map[string]bool{}
-	variable := regexp.MustCompile(`vars\.([A-Z_]+)`)
+	readByOthers, readByDeployments, readByRuns := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	variable := regexp.MustCompile(`vars\.([A-Z0-9_]+)`)
 	flows, _ := workflows(t)
 	for _, w := range flows {
 		deploys := slices.ContainsFunc(slices.Collect(maps.Values(w.Jobs)), func(j job) bool { return j.Environment != "" })
 		for _, line := range strings.Split(w.text, "\n") {
 			for _, match := range variable.FindAllStringSubmatch(line, -1) {
-				if deploys && match[1] != "AWS_DEPLOY_STACKS" {
+				if w.file == e2e && match[1] != "AWS_E2E" {
+					readByRuns[match[1]] = true
+				} else if deploys && match[1] != "AWS_DEPLOY_STACKS" && match[1] != "AWS_E2E" {
 					readByDeployments[match[1]] = true
 				} else {
 					readByOthers[match[1]] = true
@@ -784,6 +802,7 @@ esac`, "pulumi": "", "make": "", "git": "",
 	}
 	assert.Equal(t, slices.Sorted(maps.Keys(readByOthers)), slices.Sorted(maps.Keys(ofRepository)))
 	assert.Equal(t, slices.Sorted(maps.Keys(readByDeployments)), slices.Sorted(maps.Keys(ofEnvironment)))
+	assert.Equal(t, slices.Sorted(maps.Keys(readByRuns)), slices.Sorted(maps.Keys(ofRuns)))
 	for name := range ofEnvironment {
 		assert.Contains(t, protected, `{"name":"`+name+`"}`, "settings.sh asks for it")
 	}

@@ -30,6 +30,8 @@ type job struct {
 	Timeout     int `yaml:"timeout-minutes"`
 	Concurrency concurrency
 	Environment string
+	Needs       string
+	Env         map[string]string
 	Steps       []step
 }
 
@@ -110,6 +112,7 @@ func TestPermissionsAreTheJobsOwn(t *testing.T) {
 	may := map[string][]string{
 		"aws-preview.yml: preview": {"id-token"}, "deploy.yml: up": {"id-token"}, "destroy.yml: destroy": {"id-token"},
 		"drift.yml: drift": {"id-token", "issues"}, "comment.yml: comment": {"pull-requests"},
+		"e2e.yml: up": {"id-token"}, "e2e.yml: destroy": {"id-token"},
 	}
 	for _, w := range flows {
 		require.NotNil(t, w.Permissions, w.file)
@@ -186,34 +189,85 @@ func TestAPullRequestsCodeGetsNothing(t *testing.T) {
 
 // An update that is cut off leaves resources that nobody knows of, and a locked state.
 func TestNothingInterruptsAnUpdate(t *testing.T) {
-	changing := 0
+	changing := map[string]int{}
 	eachJob(t, func(t *testing.T, where string, w workflow, j job) {
 		for _, s := range j.Steps {
-			if strings.Contains(s.Run, "pulumi up") {
+			if strings.Contains(s.Run, "pulumi up") && w.file != e2e { // whose stack is new
 				assert.Contains(t, s.Run, `--refresh="$FAILED"`, "%s: what AWS refused is forgotten without", where)
 				assert.Equal(t, "${{ steps.last.outputs.failed }}", s.Env["FAILED"], where)
 			}
-			if strings.Contains(s.Run, "pulumi up") || strings.Contains(s.Run, "pulumi destroy") {
-				changing++
-				assert.Equal(t, "false", j.Concurrency.Cancel, where)
-				assert.Empty(t, w.Concurrency.Cancel, where)
+			if strings.Contains(s.Run, "pulumi up") || strings.Contains(s.Run, "pulumi destroy") || strings.Contains(s.Run, "e2e.sh destroy") {
+				changing[w.file]++
+				if w.file == e2e {
+					// Of the whole run: its second job destroys what the first made, and the next run's sweep what both did not.
+					assert.Equal(t, "false", w.Concurrency.Cancel, where)
+					assert.Empty(t, j.Concurrency.Cancel, where)
+				} else {
+					assert.Equal(t, "false", j.Concurrency.Cancel, where)
+					assert.Empty(t, w.Concurrency.Cancel, where)
+				}
 				assert.NotEmpty(t, j.Environment, where)
-				assert.Contains(t, j.If, "github.ref == 'refs/heads/main'", where)
+				if !strings.HasPrefix(j.If, "always() && needs.up.") {
+					assert.Contains(t, j.If, "github.ref == 'refs/heads/main'", where)
+				}
 				assert.NotContains(t, s.Run, "skip-preview", where)
 			}
 		}
 	})
-	assert.Equal(t, 3, changing)
+	assert.Equal(t, map[string]int{"deploy.yml": 2, "destroy.yml": 1, e2e: 4}, changing)
+}
+
+// e2e makes stacks of its own.
+const e2e = "e2e.yml"
+
+// A stack that was begun is destroyed with time and credentials of its own, whatever happened; what it shows of the engine is masked.
+func TestWhatE2EBeginsIsDestroyed(t *testing.T) {
+	t.Parallel()
+	flows, _ := workflows(t)
+	i := slices.IndexFunc(flows, func(w workflow) bool { return w.file == e2e })
+	require.GreaterOrEqual(t, i, 0)
+	up, destroy := flows[i].Jobs["up"], flows[i].Jobs["destroy"]
+	at := func(j job, run string) int {
+		found := slices.IndexFunc(j.Steps, func(s step) bool { return strings.Contains(s.Run, run) })
+		require.GreaterOrEqual(t, found, 0, run)
+		return found
+	}
+	assert.Equal(t, "always() && needs.up.result != 'skipped'", destroy.If)
+	assert.Equal(t, "up", destroy.Needs)
+	// Not of the attempt: the second job alone may be run again.
+	for _, j := range []job{up, destroy} {
+		assert.Equal(t, map[string]string{"STACK": "e2e-${{ github.run_id }}"}, j.Env)
+	}
+	order := []int{
+		at(up, "e2e.sh address"), at(up, "e2e.sh sweep"), at(up, "e2e.sh take"), at(up, "stack doctor"),
+		at(up, "stack estimate"), at(up, "pulumi up"), at(up, "e2e.sh verify all -touch -break"), at(up, "--expect-no-changes"),
+		at(up, "pulumi config set-all"), at(up, "e2e.sh record"),
+	}
+	assert.True(t, slices.IsSorted(order), order)
+	clean := destroy.Steps[len(destroy.Steps)-1]
+	assert.Equal(t, ".github/scripts/e2e.sh clean", clean.Run)
+	assert.Equal(t, "always()", clean.If)
+	assert.Less(t, at(destroy, "e2e.sh destroy"), at(destroy, "stack leftovers"))
+	uploads := 0
+	for _, j := range flows[i].Jobs {
+		for _, s := range j.Steps {
+			if strings.HasPrefix(s.Uses, "actions/upload-artifact@") {
+				assert.Equal(t, []string{".out/e2e", ".out/record"}, strings.Fields(s.With["path"]), "the engine's events have secrets")
+				uploads++
+			}
+		}
+	}
+	assert.Equal(t, 1, uploads)
 }
 
 // Everyone with write access may set the repository's variables. So a deployment's runner is in its reviewed file, and its role, state
 // and region are the environment's, whose rules protect the stack.
 func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
-	variable := regexp.MustCompile(`vars\.([A-Z_]+)`)
+	variable := regexp.MustCompile(`vars\.([A-Z0-9_]+)`)
 	deployments, others := 0, 0
 	eachJob(t, func(t *testing.T, where string, w workflow, j job) {
 		for _, match := range variable.FindAllStringSubmatch(j.If, -1) {
-			assert.Contains(t, []string{"AWS_DEPLOY_STACKS", "AWS_PREVIEW_ROLE_ARN"}, match[1], "%s: an `if` sees no environment", where)
+			assert.Contains(t, []string{"AWS_DEPLOY_STACKS", "AWS_E2E", "AWS_PREVIEW_ROLE_ARN"}, match[1], "%s: an `if` sees no environment", where)
 		}
 		if j.Environment == "" {
 			assert.Contains(t, []string{"", "ubuntu-24.04", "${{ vars.AWS_PREVIEW_RUNNER || 'ubuntu-24.04' }}"}, j.RunsOn, where)
@@ -230,6 +284,10 @@ func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 					delete(s.With, "images")
 					delete(s.With, "stack")
 				}
+				if w.file == e2e {
+					assert.Contains(t, []string{"rehearsal", "stack"}, s.With["tool"], where)
+					delete(s.With, "tool")
+				}
 				assert.Equal(t, map[string]string{
 					"role": "${{ vars.AWS_DEPLOY_ROLE_ARN }}", "region": "${{ vars.AWS_REGION }}", "backend": "${{ vars.PULUMI_BACKEND_URL }}",
 					"seconds": "14400",
@@ -238,11 +296,14 @@ func TestNoRepositoryVariableDecidesADeployment(t *testing.T) {
 			}
 			assert.NotContains(t, s.Run, "vars.", where)
 			for name, value := range s.Env {
+				if w.file == e2e && name == "LIMIT" {
+					continue // which is money, and no more
+				}
 				assert.NotContains(t, value, "vars.", "%s: %s", where, name)
 			}
 		}
 	})
-	assert.Equal(t, 2, deployments)
+	assert.Equal(t, 4, deployments)
 	assert.Greater(t, others, 6)
 }
 
@@ -261,13 +322,15 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 		if strings.Contains(name, "images.sh") {
 			assert.Equal(t, "inputs.images != ''", s.If)
 			assert.Equal(t, map[string]string{"IMAGES": "${{ inputs.images }}", "STACK": "${{ inputs.stack }}"}, s.Env)
+		} else if strings.HasPrefix(name, "make") {
+			assert.Contains(t, []string{"inputs.tool == 'rehearsal'", "inputs.tool != ''"}, s.If)
 		} else {
 			assert.Empty(t, s.If, name)
 		}
 	}
 	assert.Equal(t, []string{
 		".github/scripts/target.sh", "actions/setup-go", ".github/scripts/install.sh", "go build -o bin/expense .",
-		`.github/scripts/images.sh "$IMAGES"`,
+		"make tools", "make .tools/bin/stack", `.github/scripts/images.sh "$IMAGES"`,
 		"aws-actions/configure-aws-credentials", `pulumi login "$BACKEND"`,
 	}, order)
 
@@ -283,7 +346,12 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 				if i == 0 {
 					assert.True(t, strings.HasPrefix(s.Uses, "actions/checkout@"), where)
 				} else {
-					assert.Contains(t, []string{"", "./.github/actions/aws"}, s.Uses, where)
+					action, _, _ := strings.Cut(s.Uses, "@")
+					allowed := []string{"", "./.github/actions/aws"}
+					if w.file == e2e {
+						allowed = append(allowed, "actions/upload-artifact")
+					}
+					assert.Contains(t, allowed, action, where)
 				}
 				for _, fetches := range []string{"curl", "wget", "install", "make", "go run", "npx", "pip"} {
 					assert.NotContains(t, s.Run, fetches, where)
@@ -291,7 +359,7 @@ func TestOnlyWhatWasCheckedRunsBesideCredentials(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 4, signedIn)
+	assert.Equal(t, 6, signedIn)
 }
 
 // A deployment pushes what it built without credentials, before it updates; a pull request builds and pushes nothing; a preview takes
@@ -313,7 +381,8 @@ func TestImagesComeBeforeTheProgram(t *testing.T) {
 					found[w.file] = append(found[w.file], mode)
 				}
 				for _, program := range []string{"pulumi up", "pulumi preview", "drift.sh"} {
-					if strings.Contains(s.Run, program) {
+					if strings.Contains(s.Run, program) && w.file != e2e { // whose stack is dev's, without apps
+
 						found[w.file] = append(found[w.file], program)
 					}
 				}
@@ -343,7 +412,7 @@ func TestWhereThereIsNoRoleAJobSaysSo(t *testing.T) {
 			checked = append(checked, w.file)
 		}
 	}
-	assert.ElementsMatch(t, []string{"aws-preview.yml", "deploy.yml", "destroy.yml", "drift.yml"}, checked)
+	assert.ElementsMatch(t, []string{"aws-preview.yml", "deploy.yml", "destroy.yml", "drift.yml", e2e}, checked)
 }
 
 // Scripts can be run, and the stacks that may be destroyed are those that there are.
@@ -369,5 +438,5 @@ func TestTheWorkflowsKnowTheProject(t *testing.T) {
 			assert.ElementsMatch(t, stacks, on.Dispatch.Inputs["stack"].Options)
 		}
 	})
-	assert.Equal(t, 18, seen)
+	assert.Equal(t, 36, seen)
 }

@@ -70,6 +70,7 @@ var ofGH = map[string]form{
 	"issue list":   {Options: options{"repo": "text", "label": "text", "state": "text", "limit": "number", "json": "text"}},
 	"label create": {Options: options{"repo": "text", "force": "flag", "description": "text"}, words: 1},
 	"run download": {Options: options{"repo": "text", "name": "text", "dir": "text"}, words: 1},
+	"workflow run": {Options: options{"repo": "text", "ref": "text"}, words: 1},
 	"variable set": {Options: options{"repo": "text", "env": "text", "body": "text"}, words: 1},
 }
 

@@ -174,7 +174,8 @@ func (k *kubelet) curlrc(pod *corev1.Pod) string {
 func (k *kubelet) judge(s *verify.Stack, name string) verify.Result {
 	report := verify.Run(k.t.Context(), s, verify.Checks(), verify.Options{Level: verify.Breaks, Only: []string{name}})
 	require.Len(k.t, report.Results, 1)
-	left, err := k.w.Kubernetes.CoreV1().Pods(k.w.Settings.Workloads.Namespace).List(k.t.Context(), metav1.ListOptions{LabelSelector: verify.RunLabel})
+	pods := k.w.Kubernetes.CoreV1().Pods(k.w.Settings.Workloads.Namespace)
+	left, err := pods.List(k.t.Context(), metav1.ListOptions{LabelSelector: verify.RunLabel})
 	require.NoError(k.t, err)
 	assert.Empty(k.t, left.Items, "the run left pods")
 	k.t.Log(name, report.Results[0].Verdict, report.Results[0].Seen, report.Results[0].Took)
@@ -417,8 +418,8 @@ func nginxHere(t *testing.T, rotates bool, maxBytes string) (address string, out
 	}
 	out = &output{}
 	c := exec.Command(command[0], command[1:]...)
-	c.Env = append(os.Environ(), "LOG_DIR="+filepath.Join(dir, "logs"), "LOG_MAX_BYTES="+maxBytes, "LOG_GENERATIONS=3", "LOG_CHECK_SECONDS=0.1",
-		"NGINX_PID_FILE="+filepath.Join(dir, "tmp", "nginx.pid"))
+	c.Env = append(os.Environ(), "LOG_DIR="+filepath.Join(dir, "logs"), "LOG_MAX_BYTES="+maxBytes, "LOG_GENERATIONS=3",
+		"LOG_CHECK_SECONDS=0.1", "NGINX_PID_FILE="+filepath.Join(dir, "tmp", "nginx.pid"))
 	// Pipes: a file would be opened again as /dev/stdout.
 	c.Stdout, c.Stderr, c.WaitDelay = out, out, time.Second
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

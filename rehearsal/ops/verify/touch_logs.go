@@ -101,7 +101,11 @@ func lineFound(ctx context.Context, s *Stack, w *Work) (string, error) {
 	}
 	path := "/verify-" + w.ID
 	var answer struct{ Status string }
-	if _, err := w.asked(ctx, probe{name: "request", env: map[string]string{"URL": "http://" + address + path}}, &answer); err != nil {
+	asks, err := w.start(ctx, probe{name: "request", env: map[string]string{"URL": "http://" + address + path}})
+	if err != nil {
+		return "", err
+	}
+	if _, err := asks.tells(ctx, &answer); err != nil {
 		return "", err
 	}
 	if answer.Status == "" || answer.Status == "000" {
@@ -129,7 +133,7 @@ func lineFound(ctx context.Context, s *Stack, w *Work) (string, error) {
 		return "", failure(web{s}.objects(), "the line of %s is of container %q with status %d, expected %q and %s",
 			path, got.Container, got.Status, config.WebName, answer.Status)
 	}
-	return fmt.Sprintf("found %.1f s after the answer, beside the time of the first look", took.Seconds()), nil
+	return fmt.Sprintf("found %.1f s after web's answer was known", took.Seconds()), nil
 }
 
 // A line is kept for up to a day more than the retention (docs/logging.md), and the policy's job looks now and then

@@ -47,7 +47,7 @@ func recordCommand(ctx context.Context, project string, args []string) (code int
 		fmt.Printf("Accepted as %s. Now: cd rehearsal && go test ./ops/record\n", folder)
 		return 0, nil
 	}
-	r := recording{project, *stack, filepath.Join(project, records), project, os.Stdout, signIn, leftovers.Export, rehearsed}
+	r := newRecording(project, *stack)
 	if *rehearsal {
 		return r.against(ctx, nil, "")
 	}
@@ -68,6 +68,11 @@ type recording struct {
 	signIn   func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	export   func(ctx context.Context, project, stack string) ([]byte, error)
 	rehearse func(ctx context.Context, project, stack, account string) (side record.Side, stop func(), err error)
+}
+
+// newRecording is one of a stack in an account.
+func newRecording(project, stack string) recording {
+	return recording{project, stack, filepath.Join(project, records), project, os.Stdout, signIn, leftovers.Export, rehearsed}
 }
 
 // inAccount records the stack in its account, and gives that.

@@ -61,7 +61,7 @@ func verifyCommand(ctx context.Context, project string, args []string) (code int
 	}
 	code, err = check(ctx, project, s, options, os.Stdout)
 	if err == nil && ctx.Err() == nil && len(options.Only) == 0 {
-		alsoRecord(ctx, recording{project, *stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed})
+		alsoRecord(ctx, newRecording(project, *stack))
 	}
 	return ended(ctx, code, err)
 }
@@ -181,7 +181,8 @@ func answer(project string, target func(context.Context) (*verify.Stack, error))
 // recordItself records a rehearsal against itself, which shows that each call is made and read, and nothing about AWS.
 func recordItself(ctx context.Context, project string, s *verify.Stack, out io.Writer) error {
 	side := record.Side{AWS: s.AWS, State: s.State, Settings: s.Settings, Project: project}
-	r := recording{project: project, stack: s.Name, folder: filepath.Join(project, records), out: out}
+	r := newRecording(project, s.Name)
+	r.out = out
 	r.rehearse = func(context.Context, string, string, string) (record.Side, func(), error) {
 		return side, func() {}, nil
 	}

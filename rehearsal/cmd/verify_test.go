@@ -40,7 +40,9 @@ func TestARehearsalThatIsLeftUpIsVerified(t *testing.T) {
 	code, err := ask(t.Context(), verify.Options{Level: verify.Touches, Only: []string{"nodes", "web-replaced", "node-drained"}}, &out)
 	require.NoError(t, err)
 	assert.Equal(t, 0, code, out.String())
-	for _, want := range []string{"Checks stack dev, the rehearsal.", "ok        nodes", "begins    web-replaced", "2 ok, 0 failed, 0 not seen, 1 skipped."} {
+	for _, want := range []string{
+		"Checks stack dev, the rehearsal.", "ok        nodes", "begins    web-replaced", "2 ok, 0 failed, 0 not seen, 1 skipped.",
+	} {
 		assert.Contains(t, out.String(), want)
 	}
 	for _, file := range []string{"report.html", "verify.json", "junit.xml"} {

@@ -210,7 +210,7 @@ var looks = map[string][]look{
 			}, func(out *ec2.DescribeLaunchTemplateVersionsOutput) any { return out.LaunchTemplateVersions }),
 	},
 
-	"aws:iam/role:Role": {role},
+	"aws:iam/role:Role":                           {role},
 	"aws:iam/serviceLinkedRole:ServiceLinkedRole": {role},
 	"aws:iam/rolePolicy:RolePolicy": {
 		get("iam:GetRolePolicy", ofIAM, (*iam.Client).GetRolePolicy, func(t thing) *iam.GetRolePolicyInput {

@@ -39,13 +39,14 @@ func TestWhatADeadRunLeftIsSwept(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 
-	touches := verify.Check{Name: "touches", Level: verify.Touches, Run: func(ctx context.Context, _ *verify.Stack, w *verify.Work) (string, error) {
+	look := func(ctx context.Context, _ *verify.Stack, w *verify.Work) (string, error) {
 		l, err := k.CoordinationV1().Leases(namespace).Get(ctx, "expense-verify", metav1.GetOptions{})
 		if err == nil {
 			assert.Equal(t, w.ID, *l.Spec.HolderIdentity)
 		}
 		return "", err
-	}}
+	}
+	touches := verify.Check{Name: "touches", Level: verify.Touches, Run: look}
 	run := func() verify.Result {
 		return verify.Run(ctx, w.Stack, []verify.Check{touches}, verify.Options{Level: verify.Touches}).Results[0]
 	}

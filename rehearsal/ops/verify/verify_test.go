@@ -98,7 +98,8 @@ func TestALevelThatIsNotAskedForIsSkipped(t *testing.T) {
 func TestNothingIsTouchedAfterAFailure(t *testing.T) {
 	s, _ := plain()
 	checks := []Check{
-		doing("touches", Touches, answers("", nil)), doing("wrong", Reads, answers("", errors.New("wrong"))), doing("right", Reads, answers("", nil)),
+		doing("touches", Touches, answers("", nil)), doing("wrong", Reads, answers("", errors.New("wrong"))),
+		doing("right", Reads, answers("", nil)),
 	}
 	report := Run(t.Context(), s, checks, Options{Level: Breaks})
 	assert.Equal(t, map[string]Verdict{"wrong": Failed, "right": OK, "touches": Skipped}, verdicts(report))
@@ -126,7 +127,8 @@ func TestWhatACheckMadeIsUndone(t *testing.T) {
 			})
 			report := Run(ctx, s, []Check{check, doing("next", Touches, answers("", nil))}, Options{Level: Touches})
 			assert.Equal(t, []int{2, 1, 0}, order)
-			assert.Equal(t, map[string]Verdict{"well": OK, "badly": Failed, "Ctrl-C": Unseen}[name], report.Results[0].Verdict, report.Results[0].Seen)
+			want := map[string]Verdict{"well": OK, "badly": Failed, "Ctrl-C": Unseen}[name]
+			assert.Equal(t, want, report.Results[0].Verdict, report.Results[0].Seen)
 			leases, err := client.CoordinationV1().Leases("project").List(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			assert.Empty(t, leases.Items)
@@ -184,7 +186,8 @@ func secretive() []runtime.Object {
 			"TOKEN": []byte("fake logs"), // what the client of the test gives as a pod's lines
 		}},
 		&corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "project"}, Type: "Warning", Reason: "BackOff", Message: "Back-off, key AKIAIOSFODNN7EXAMPLE",
+			ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "project"}, Type: "Warning", Reason: "BackOff",
+			Message:        "Back-off, key AKIAIOSFODNN7EXAMPLE",
 			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "web-1", Namespace: "project"},
 		},
 	}
@@ -198,7 +201,9 @@ func TestAFailureShowsEventsAndLinesWithoutSecrets(t *testing.T) {
 	s, client := plain(secretive()...)
 	r := Run(t.Context(), s, []Check{wrong}, Options{}).Results[0]
 	assert.Contains(t, r.Seen, "password=[secret]")
-	for _, want := range []string{"Pod project/web-1", "Warning BackOff: Back-off, key [secret]", "container web waits: CrashLoopBackOff", "web: [secret]"} {
+	for _, want := range []string{
+		"Pod project/web-1", "Warning BackOff: Back-off, key [secret]", "container web waits: CrashLoopBackOff", "web: [secret]",
+	} {
 		assert.Contains(t, r.Shown, want)
 	}
 	assert.NotContains(t, r.Shown+r.Seen, "fake logs")

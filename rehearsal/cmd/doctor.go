@@ -11,7 +11,6 @@ import (
 
 	"expense/internal/config"
 	"expense/rehearsal/ops/doctor"
-	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -37,7 +36,7 @@ func diagnose(ctx context.Context, out io.Writer, project, stack string) (code i
 	if err != nil {
 		err = errors.New("the credentials of the environment may be of another account: nothing is asked of AWS until the aws: keys are right")
 	} else {
-		cfg, err = login.SignIn(ctx, account, region, awsconfig.WithRetryMode(aws.RetryModeAdaptive))
+		cfg, err = accounts(ctx, account, region, awsconfig.WithRetryMode(aws.RetryModeAdaptive))
 	}
 	findings := doctor.Examine(ctx, doctor.Options{
 		Config: cfg, SignedOut: err, Account: account, Stack: stack, Region: region, Settings: settings, Problems: problems,

@@ -9,7 +9,6 @@ import (
 
 	"expense/rehearsal/internal/estimate"
 	"expense/rehearsal/ops/leftovers"
-	"expense/rehearsal/ops/login"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -24,8 +23,9 @@ func leftoversCommand(ctx context.Context, project string, args []string) (code 
 	flags := flag.NewFlagSet("leftovers", flag.ExitOnError)
 	stack := flags.String("stack", "dev", "stack to look for")
 	lost := flags.Bool("lost", false, "the stack's state is lost for good: what runs outside the one at hand is left over")
+	script := flags.String("script", "", "file for the commands that remove what is left over, for a shell")
 	_ = flags.Parse(args) // ends the process
-	s := search{project, *stack, *lost, os.Stdout, signIn, leftovers.ExportState}
+	s := search{project, *stack, *lost, *script, os.Stdout, signIn, leftovers.ExportState}
 	return s.run(ctx)
 }
 
@@ -33,7 +33,9 @@ func leftoversCommand(ctx context.Context, project string, args []string) (code 
 type search struct {
 	project, stack string
 	lost           bool
-	out            io.Writer
+	// script is the file for the commands, "" for none.
+	script string
+	out    io.Writer
 	// signIn gives the credentials that the stack's file names, state the stack's state.
 	signIn func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	state  func(ctx context.Context, project, stack string) (*leftovers.State, error)
@@ -62,9 +64,14 @@ func (s *search) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	if s.script != "" {
+		if err := os.WriteFile(s.script, []byte(report.Script()), 0o600); err != nil {
+			return 1, err
+		}
+	}
 	return report.Code(), report.Text(s.out)
 }
 
 func signIn(ctx context.Context, stack leftovers.Stack) (aws.Config, error) {
-	return login.SignIn(ctx, stack.Account, stack.Region, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
+	return accounts(ctx, stack.Account, stack.Region, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 
+	"expense/rehearsal/ops/login"
+
 	"k8s.io/klog/v2"
 )
 
@@ -36,7 +38,12 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"record":       recordCommand,
 	"aws-rules":    rulesCommand,
 	"bench":        benchCommand,
+	"estimate":     estimateCommand,
+	"fresh":        freshCommand,
 }
+
+// accounts signs in to AWS. Tests have the model there.
+var accounts = login.SignIn
 
 func main() {
 	// The Kubernetes libraries' own log is of no interest here.

@@ -65,8 +65,7 @@ func (i Item) explanation() string {
 	return i.Why + "; " + i.Reason
 }
 
-// writeCommands writes the commands that remove what is left over, for a shell. Without AWS_PAGER the aws CLI shows each answer in a pager,
-// which takes the next commands for its keys (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-pagination.html).
+// writeCommands writes the commands that remove what is left over.
 func (r *Report) writeCommands(b *strings.Builder) {
 	left := r.Of(Leftover)
 	if len(left) == 0 {
@@ -80,15 +79,23 @@ func (r *Report) writeCommands(b *strings.Builder) {
 			fmt.Fprintf(b, "# %s %s stays: %s\n", i.Kind, i.ID, i.stays)
 		}
 	}
+	b.WriteString(r.Script())
+}
+
+// Script has the commands that remove what is left over for a shell, "" if there are none. Without AWS_PAGER the aws CLI shows each answer
+// in a pager, which takes the next commands for its keys (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-pagination.html).
+func (r *Report) Script() string {
 	commands := r.Commands()
 	if len(commands) == 0 {
-		return
+		return ""
 	}
-	fmt.Fprintln(b, "export AWS_PAGER=")
+	var b strings.Builder
+	fmt.Fprintln(&b, "export AWS_PAGER=")
 	if assume := r.Stack.assume(); assume != "" {
-		fmt.Fprintln(b, assume)
+		fmt.Fprintln(&b, assume)
 	}
 	for _, command := range commands {
-		fmt.Fprintln(b, typed(command))
+		fmt.Fprintln(&b, typed(command))
 	}
+	return b.String()
 }

@@ -73,7 +73,7 @@ func (f *findings) note(format string, args ...any) {
 }
 
 // remedy ends a failure.
-const remedy = "If somebody changed it by hand, `pulumi preview --refresh --diff` shows it and `pulumi up --refresh` sets it back."
+const remedy = "if somebody changed it by hand, `pulumi preview --refresh --diff` shows it and `pulumi up --refresh` sets it back"
 
 // result is what a check gives.
 func (f *findings) result() (string, error) {

@@ -198,7 +198,7 @@ func TestAFailureShowsEventsAndLinesWithoutSecrets(t *testing.T) {
 	wrong := doing("wrong", Reads, func(context.Context, *Stack, *Work) (string, error) {
 		return "", errors.Join(notSeen("something else"), failure(pod, "pod web-1 has password=hunter2"))
 	})
-	s, client := plain(secretive()...)
+	s, _ := plain(secretive()...)
 	r := Run(t.Context(), s, []Check{wrong}, Options{}).Results[0]
 	assert.Contains(t, r.Seen, "password=[secret]")
 	for _, want := range []string{
@@ -209,7 +209,7 @@ func TestAFailureShowsEventsAndLinesWithoutSecrets(t *testing.T) {
 	assert.NotContains(t, r.Shown+r.Seen, "fake logs")
 	assert.NotContains(t, r.Shown+r.Seen, "hunter2")
 
-	s, client = plain(secretive()...)
+	s, client := plain(secretive()...)
 	client.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, forbidden() })
 	r = Run(t.Context(), s, []Check{wrong}, Options{}).Results[0]
 	assert.Contains(t, r.Shown, "lines: not shown")

@@ -51,6 +51,12 @@ func nodeDrained(ctx context.Context, s *Stack, w *Work) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
+	made := s.resources("kubernetes:core/v1:Pod")
+	for _, p := range bareOf(pods, metav1.NamespaceAll) {
+		if _, is := made[p.Name]; !is || p.Namespace != s.Settings.Workloads.Namespace {
+			return "", notSeen("pod %s/%s on node %s has no owner and is not the stack's: a drain would lose it", p.Namespace, p.Name, node.Name)
+		}
+	}
 	serving, err := web{s}.pods(ctx)
 	if err != nil {
 		return "", err

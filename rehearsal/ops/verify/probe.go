@@ -65,6 +65,7 @@ type started struct {
 	stack    *Stack
 	name     string
 	selector string
+	bare     bool
 }
 
 // start starts a probe. It goes when the check ends.
@@ -83,7 +84,7 @@ func (w *Work) start(ctx context.Context, p probe) (*started, error) {
 	if _, err := k.CoreV1().ConfigMaps(namespace).Create(ctx, config, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", meta.Name, err)
 	}
-	r := &started{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name}
+	r := &started{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name, p.bare}
 	w.later("probe "+meta.Name, r.end)
 	labels := map[string]string{RunLabel: w.ID, probeLabel: meta.Name}
 	if p.as != "" {
@@ -166,10 +167,12 @@ func (p probe) affinity() *corev1.Affinity {
 // end takes the probe away and waits until it is gone: the quota has room for one, and a volume for one node.
 func (r *started) end(ctx context.Context) error {
 	k, namespace := r.stack.Kubernetes, r.stack.Settings.Workloads.Namespace
-	gone := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
-	err := k.BatchV1().Jobs(namespace).Delete(ctx, r.name, gone)
-	if apierrors.IsNotFound(err) { // it is bare, or has gone by itself
+	var err error
+	if r.bare {
 		err = k.CoreV1().Pods(namespace).Delete(ctx, r.name, metav1.DeleteOptions{})
+	} else {
+		with := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
+		err = k.BatchV1().Jobs(namespace).Delete(ctx, r.name, with)
 	}
 	if err != nil {
 		return err

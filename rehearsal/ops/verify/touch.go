@@ -49,7 +49,9 @@ var touchChecks = []Check{
 	{
 		Name: "metadata", Level: Touches, Promise: "No pod gets anything from its node's instance metadata.",
 		Makes: "a probe without an owner, to which no network policy applies", Needs: []Ability{Containers},
-		Access: slices.Concat(probeAccess, []string{"create pods", "delete pods", "get services", "get deployments"}),
+		Access: []string{
+			"create configmaps", "delete configmaps", "create pods", "delete pods", "list pods", "get pods/log", "get services", "get deployments",
+		},
 		Takes:  time.Minute, Run: metadata,
 	},
 	{
@@ -63,7 +65,7 @@ var touchChecks = []Check{
 	{
 		Name: "rotation", Level: Touches, Promise: "A full log file of nginx is renamed, and nginx goes on in a new one.",
 		Disturbs: "one pod of web writes a full log file, which goes to the domain", Makes: "a probe",
-		Access: slices.Concat(probeAccess, []string{"get deployments"}),
+		Access: slices.Concat(probeAccess, []string{"get deployments", "get pods"}),
 		Needs:  []Ability{Containers}, Takes: 2 * time.Minute, Run: rotation,
 	},
 	{

@@ -25,7 +25,7 @@ import (
 const fillLine = 14000
 
 // reopened is what nginx says after it was told of the renamed file
-// (https://github.com/nginx/nginx/blob/release-1.30.0/src/os/unix/ngx_process.c and ngx_process_cycle.c).
+// (https://github.com/nginx/nginx/blob/master/src/os/unix/ngx_process_cycle.c).
 const reopened = "reopening logs"
 
 // rotation fills the log of one pod of web, and waits until its nginx says that it opened a new file.
@@ -56,7 +56,7 @@ func rotation(ctx context.Context, s *Stack, w *Work) (string, error) {
 	}
 	if err := s.until(ctx, func(ctx context.Context) error {
 		text, err := s.log(ctx, &pod, &corev1.PodLogOptions{
-			Container: server.Name, SinceTime: &began, TailLines: ptr.To(int64(200)), LimitBytes: ptr.To(int64(1 << 20)),
+			Container: server.Name, SinceTime: &began, TailLines: ptr.To(int64(5000)), LimitBytes: ptr.To(int64(4 << 20)),
 		})
 		if err != nil {
 			return fmt.Errorf("log of pod %s: %w", pod.Name, err)

@@ -33,7 +33,7 @@ func dns(ctx context.Context, s *Stack, w *Work) (string, error) {
 		return "", err
 	}
 	// The cluster's own names, a Service as its neighbours say it, and names outside.
-	names := []string{"kubernetes.default.svc.cluster.local", config.WebName, s.sts(), endpoint}
+	names := []string{"kubernetes.default.svc", config.WebName, s.sts(), endpoint}
 	var found struct{ Missing []string }
 	pod, err := w.asked(ctx, probe{name: "dns", env: map[string]string{"NAMES": strings.Join(names, " ")}}, &found)
 	if err != nil {

@@ -1,12 +1,14 @@
 package verify_test
 
 import (
+	"context"
 	"testing"
 
 	"expense/rehearsal/ops/verify"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -21,6 +23,28 @@ func TestTheRehearsalIsTouchedAndBroken(t *testing.T) {
 		t.Log(r.Name, r.Verdict, r.Seen, r.Took)
 		assert.Equal(t, verify.OK, r.Verdict, "%s: %s\n%s", r.Name, r.Seen, r.Shown)
 	}
+}
+
+// A drain loses nothing that Pulumi does not make again.
+func TestNoDrainLosesAPodOfSomebodyElse(t *testing.T) {
+	w := newWorld(t)
+	nodes, err := w.Kubernetes.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	pods := w.Kubernetes.CoreV1().Pods(metav1.NamespaceDefault)
+	for _, n := range nodes.Items {
+		own := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "own-"}, Spec: corev1.PodSpec{
+			NodeName: n.Name, Containers: []corev1.Container{{Name: "own", Image: "own"}},
+		}}
+		own, err = pods.Create(t.Context(), own, metav1.CreateOptions{})
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, pods.Delete(context.Background(), own.Name, metav1.DeleteOptions{})) }()
+	}
+	report := verify.Run(t.Context(), w.Stack, verify.Checks(), verify.Options{Level: verify.Breaks, Only: []string{"node-drained"}})
+	require.Len(t, report.Results, 1)
+	want{verify.Unseen, "has no owner and is not the stack's"}.of(t, report.Results[0])
+	list, err := pods.List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	assert.Len(t, list.Items, len(nodes.Items))
 }
 
 // A bare pod on the node that is taken away comes back, on another.

@@ -61,9 +61,7 @@ func recordCommand(ctx context.Context, project string, args []string) (code int
 // recording makes one record.
 type recording struct {
 	project, stack, folder string
-	// source is the folder with the program's source.
-	source string
-	out    io.Writer
+	out                    io.Writer
 	// signIn gives the credentials that the stack's file names, export the stack's state, rehearse the stack on the model until stop.
 	signIn   func(ctx context.Context, stack leftovers.Stack) (aws.Config, error)
 	export   func(ctx context.Context, project, stack string) ([]byte, error)
@@ -72,7 +70,7 @@ type recording struct {
 
 // newRecording is one of a stack in an account.
 func newRecording(project, stack string) recording {
-	return recording{project, stack, filepath.Join(project, records), project, os.Stdout, signIn, leftovers.Export, rehearsed}
+	return recording{project, stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed}
 }
 
 // inAccount records the stack in its account, and gives that.
@@ -90,7 +88,7 @@ func (r *recording) inAccount(ctx context.Context) (made *record.Record, account
 	if err != nil {
 		return nil, "", err
 	}
-	side := record.Side{AWS: cfg, Project: r.source}
+	side := record.Side{AWS: cfg, Project: r.project}
 	if side.State, err = state.Read(data); err != nil {
 		return nil, "", err
 	}
@@ -176,7 +174,7 @@ func (r *recording) against(ctx context.Context, aws *record.Record, account str
 	if err != nil {
 		return 1, err
 	}
-	inputs, err := record.Inputs(r.source, side.Account(), values)
+	inputs, err := record.Inputs(r.project, side.Account(), values)
 	if err != nil {
 		return 1, err
 	}

@@ -23,6 +23,9 @@ func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
 	options.SaveAtEnd = true
 	s := stagetest.New(t, options)
 	project := filepath.Join(s.Dir, "project")
+	for _, folder := range []string{"program", "cluster", "logging", "workloads", "internal", "rehearsal"} { // for their words
+		require.NoError(t, os.Symlink(filepath.Join(options.Project, folder), filepath.Join(project, folder)))
+	}
 	logs := filepath.Join(project, events, "dev")
 	require.NoError(t, os.MkdirAll(logs, 0o700))
 	pulumi := func(command, time string) {
@@ -31,7 +34,7 @@ func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r := &recording{
-		project: project, stack: "dev", folder: filepath.Join(t.TempDir(), "record"), source: options.Project, out: &out,
+		project: project, stack: "dev", folder: filepath.Join(t.TempDir(), "record"), out: &out,
 		signIn: func(ctx context.Context, _ leftovers.Stack) (aws.Config, error) {
 			target, err := play.Target(ctx, s)
 			if err != nil {

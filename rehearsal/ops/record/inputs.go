@@ -121,7 +121,10 @@ func (in *inputs) text(path, text string) string {
 		}
 		return text
 	case aNetwork.MatchString(text):
-		return in.numbered(text, "203.0.113.%d/32")
+		if in.public.texts[text] {
+			return text
+		}
+		return in.numbered(text, "192.0.2.%d/32") // RFC 5737
 	case strings.Contains(text, "@"):
 		return in.numbered(text, "masked%02d@example.com")
 	case arn != nil:

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -37,21 +38,22 @@ var (
 func readPublic(project string) (*public, error) {
 	p := &public{words: map[string]bool{}, texts: map[string]bool{}}
 	for _, folder := range sources {
-		err := filepath.WalkDir(filepath.Join(project, folder), func(path string, entry fs.DirEntry, err error) error {
+		files := os.DirFS(filepath.Join(project, folder))
+		err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			return p.readFile(path)
+			return p.readFile(files, path)
 		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the program's source: %w", err)
 		}
 	}
 	return p, nil
 }
 
-func (p *public) readFile(path string) error {
-	source, err := os.ReadFile(path)
+func (p *public) readFile(files fs.FS, path string) error {
+	source, err := fs.ReadFile(files, path)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ var touchChecks = []Check{
 		Access: []string{
 			"create configmaps", "delete configmaps", "create pods", "delete pods", "list pods", "get pods/log", "get services", "get deployments",
 		},
-		Takes:  time.Minute, Run: metadata,
+		Takes: time.Minute, Run: metadata,
 	},
 	{
 		Name: "volume-kept", Level: Touches, Promise: "A volume of the default class keeps what is written when its pod is replaced in its zone.",

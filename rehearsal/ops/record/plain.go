@@ -178,11 +178,32 @@ func policy(v any) any {
 		for name, each := range v {
 			out[name] = policy(each)
 			_, isList := each.([]any)
-			if slices.Contains(lists, name) && !isList {
+			switch {
+			case slices.Contains(lists, name) && !isList:
 				out[name] = []any{out[name]}
+			case name == "Principal" || name == "NotPrincipal":
+				out[name] = inLists(out[name], 1)
+			case name == "Condition":
+				out[name] = inLists(out[name], 2)
 			}
 		}
 		return out
+	}
+	return v
+}
+
+// inLists puts values at a depth of objects into lists.
+func inLists(v any, depth int) any {
+	all, is := v.(names)
+	switch {
+	case depth == 0:
+		if _, isList := v.([]any); !isList {
+			return []any{v}
+		}
+	case is:
+		for name, each := range all {
+			all[name] = inLists(each, depth-1)
+		}
 	}
 	return v
 }

@@ -90,6 +90,11 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 		if looks[string(resource.Type)] == nil {
 			unseen = append(unseen, "no call is known for the type: it belongs into rehearsal/ops/record/look.go")
 		}
+		if endpoint, _ := answer["Endpoint"].(string); strings.HasPrefix(endpoint, "https://127.0.0.1:") {
+			// A rehearsal's API server is on this machine, and says nothing about AWS.
+			delete(answer, "Endpoint")
+			delete(answer, "CertificateAuthority")
+		}
 		r.Header.note(string(resource.Type), answer)
 		covered, _ := m.value(answer).(map[string]any)
 		r.Things = append(r.Things, Thing{

@@ -296,6 +296,8 @@ func TestTheListOfKnownDifferencesIsComplete(t *testing.T) {
 
 func TestADocumentIsReadWhateverItsForm(t *testing.T) {
 	want := names{"Statement": []any{names{"Action": []any{"a:B"}, "Resource": []any{"x+y z"}}}}
+	assert.Equal(t, document(`{"Principal":{"Service":["s"]},"Condition":{"StringEquals":{"k":["v"]}}}`),
+		document(`{"Principal":{"Service":"s"},"Condition":{"StringEquals":{"k":"v"}}}`))
 	for _, text := range []string{
 		`{"Statement":{"Action":"a:B","Resource":"x+y z"}}`, ` {"Statement":[{"Action":["a:B"],"Resource":["x+y z"]}]}`,
 		`%7B%22Statement%22%3A%7B%22Action%22%3A%22a%3AB%22%2C%22Resource%22%3A%22x+y%20z%22%7D%7D`,

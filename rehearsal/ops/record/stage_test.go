@@ -33,7 +33,7 @@ func TestTheRehearsalAgainstTheProgramAloneShowsNoDifference(t *testing.T) {
 	require.NoError(t, err)
 	side := Side{AWS: (&awsapi.API{Model: s.Model}).Config(), State: state, Settings: settings, Project: project}
 	r := recordOf(t, side)
-	c := Compare(r, recordOf(t, play(t, "dev", open(t, "dev")).side(t)), knownList(t))
+	c := Compare(recordOf(t, play(t, "dev", open(t, "dev")).side(t)), r, knownList(t))
 	require.NoError(t, c.Err())
 	assert.Greater(t, c.Compared, 300)
 	assert.NotEmpty(t, r.Header.Versions["aws"])

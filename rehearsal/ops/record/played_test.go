@@ -141,6 +141,7 @@ func (p *played) component(name string, in resource.PropertyMap) (resource.Prope
 		}),
 		"upgradePolicy":          object(resource.PropertyMap{"supportType": text("STANDARD")}),
 		"enabledClusterLogTypes": in["enabledClusterLogTypes"],
+		"tags":                   object(resource.PropertyMap{"Name": text(name + "-eksCluster")}),
 		"encryptionConfig": object(resource.PropertyMap{
 			"provider":  object(resource.PropertyMap{"keyArn": in["encryptionConfigKeyArn"]}),
 			"resources": resource.NewArrayProperty([]resource.PropertyValue{text("secrets")}),

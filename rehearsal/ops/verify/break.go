@@ -253,7 +253,7 @@ func (s *Stack) restore(ctx context.Context, bare []corev1.Pod) error {
 		for _, p := range bare {
 			got, err := s.Kubernetes.CoreV1().Pods(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
 			if err != nil {
-				return fmt.Errorf("pod %s/%s, which pulumi up makes again: %w", p.Namespace, p.Name, err)
+				return fmt.Errorf("pod %s/%s, which the update makes again: %w", p.Namespace, p.Name, err)
 			}
 			if !takesRequests(*got) {
 				return failure(podObject(p), "pod %s/%s is made again, and is not Ready", p.Namespace, p.Name)

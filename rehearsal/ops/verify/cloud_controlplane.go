@@ -159,8 +159,8 @@ func checkInsights(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			refreshed.UTC().Format(time.DateTime))
 		switch status {
 		case types.InsightStatusValueError:
-			f.problem("insight %s: aws eks describe-insight --cluster-name %s --id %s says more, and a fix shows after the next refresh", said,
-				s.Settings.Cluster.Name, aws.ToString(i.Id))
+			f.problem("insight %s; a fix shows after the next refresh; more says: aws eks describe-insight --cluster-name %s --id %s --region %s",
+				said, s.Settings.Cluster.Name, aws.ToString(i.Id), s.AWS.Region)
 		case types.InsightStatusValueWarning, types.InsightStatusValueUnknown:
 			f.note("%s", said)
 		}
@@ -196,8 +196,8 @@ func checkAddons(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	if f.asked("add-ons", err) {
 		for _, name := range all {
 			if !slices.Contains(ours, name) {
-				f.problem("add-on %s: it is not the stack's: remove it with: aws eks delete-addon --cluster-name %s --addon-name %[1]s", name,
-					s.Settings.Cluster.Name)
+				f.problem("add-on %s: it is not the stack's: remove it with: aws eks delete-addon --cluster-name %s --addon-name %[1]s "+
+					"--region %[3]s", name, s.Settings.Cluster.Name, s.AWS.Region)
 			}
 		}
 	}

@@ -87,8 +87,8 @@ func checkDomain(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	}
 	for what, under := range map[string]*bool{"Processing": d.Processing, "UpgradeProcessing": d.UpgradeProcessing, "Deleted": d.Deleted} {
 		if aws.ToBool(under) {
-			f.problem("%s: %s: a change is under way: wait until `aws opensearch describe-domain --domain-name %s` says false", thing, what,
-				set.Name)
+			f.problem("%s: %s: a change is under way: wait until this says false: aws opensearch describe-domain --domain-name %s --region %s",
+				thing, what, set.Name, s.AWS.Region)
 		}
 	}
 	if soft := d.ServiceSoftwareOptions; soft != nil && aws.ToBool(soft.UpdateAvailable) {

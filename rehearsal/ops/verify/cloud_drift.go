@@ -44,7 +44,7 @@ func checkNoDrift(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		case "same", "read":
 		default:
 			urn := strings.Split(step.URN, "::")
-			f.problem("pulumi up would %s %s", step.Op, strings.TrimSpace(strings.Join(urn[max(0, len(urn)-2):], " ")+" "+
+			f.problem("an update would %s %s", step.Op, strings.TrimSpace(strings.Join(urn[max(0, len(urn)-2):], " ")+" "+
 				strings.Join(slices.Sorted(maps.Keys(step.DetailedDiff)), ", ")))
 		}
 	}

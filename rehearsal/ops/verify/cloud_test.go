@@ -198,7 +198,7 @@ func TestDriftIsNamedWithoutValues(t *testing.T) {
 	r := run(t, w.Stack, "no-drift")
 	undo()
 	assert.Equal(t, verify.Failed, r.Verdict)
-	assert.Regexp(t, `pulumi up would update \S+Vpc expense enableDnsHostnames\n`, r.Seen)
+	assert.Regexp(t, `an update would update \S+Vpc expense enableDnsHostnames\n`, r.Seen)
 	broken := *w.Stack
 	broken.Pulumi = w.stage.Output
 	require.NoError(t, w.stage.Pulumi(t.Context(), "config", "set", "--path", "expense:cluster.version", "none"))

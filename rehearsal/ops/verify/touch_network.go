@@ -20,7 +20,7 @@ func (s *Stack) domainEndpoint() (string, error) {
 			return endpoint, nil
 		}
 	}
-	return "", errors.New("the stack's state has no domain with an endpoint, expected one: pulumi up makes it")
+	return "", errors.New("the stack's state has no domain with an endpoint, expected one: run `pulumi up`")
 }
 
 // sts is where the sidecars get their credentials. Commercial regions and GovCloud have this name

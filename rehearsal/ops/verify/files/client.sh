@@ -2,6 +2,7 @@
 # Asks URL again and again, each time with a new connection, and prints how many requests there were and how many failed. It counts from
 # the first answer on: before, the network policies may not know this pod yet.
 set -eu
+: "${URL:?}"
 status() { curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$URL"; }
 until [ "$(status)" = 200 ]; do sleep 1; done
 requests=0

@@ -2,6 +2,7 @@
 # Fills an access log by COUNT requests with headers that are nearly as long as nginx takes them: 8k each
 # (https://nginx.org/en/docs/http/ngx_http_core_module.html#large_client_header_buffers). Each makes a line of more than 14,000 bytes.
 set -eu
+: "${URL:?}" "${COUNT:?}"
 end=$(($(date +%s) + ${PATIENCE_SECONDS:-60}))
 until curl -sf -o /dev/null --max-time 5 "$URL" || [ "$(date +%s)" -ge "$end" ]; do sleep 1; done
 long=$(head -c 7000 /dev/zero | tr '\0' x)

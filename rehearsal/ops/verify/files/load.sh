@@ -2,6 +2,7 @@
 # Puts load on URL with CLIENTS connections at a time until the pod ends. A connection ends after a thousand requests, so that new pods
 # get some too.
 set -eu
+: "${URL:?}" "${CLIENTS:?}"
 one() {
     while :; do
         curl -s --max-time 30 "$URL?[1-1000]" >/dev/null || sleep 1

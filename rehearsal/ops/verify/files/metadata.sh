@@ -2,6 +2,7 @@
 # Asks the instance metadata of ADDRESSES as IMDSv1 and for a token of IMDSv2, and prints what was given. No answer's text is kept.
 # CONTROL has to answer, or the network of this pod does not work and nothing is told.
 set -eu
+: "${CONTROL:?}" "${ADDRESSES:?}"
 status() { curl -gs -o /dev/null --max-time 3 -w '%{http_code}' "$@" || true; }
 end=$(($(date +%s) + ${PATIENCE_SECONDS:-60}))
 until [ "$(status "$CONTROL")" = 200 ]; do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Asks URL until it answers, and prints the status.
 set -eu
+: "${URL:?}"
 end=$(($(date +%s) + ${PATIENCE_SECONDS:-60}))
 while :; do
     status=$(curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$URL") || true

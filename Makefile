@@ -28,7 +28,7 @@ tools: ## Builds or fetches into .tools what is missing: pulumi, its Go host, a 
 .PHONY: lint
 lint: ## Checks formatting, go vet and staticcheck in every module, the workflows, Dockerfiles, all scripts and the width of lines.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
-	@for module in . rehearsal tools/kubernetes examples/backend; do \
+	@for module in . rehearsal tools/eksctl tools/kubernetes examples/backend; do \
 		echo "lint: $$module" && \
 		(cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
@@ -64,6 +64,7 @@ tests = GOGC=400 go test $(if $(RACE),-race) -p 4 -vet=off -ldflags=-w -shuffle=
 test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (docs/rehearsal.md). RACE=1 as in CI.
 	$(tests) ./logging ./tests ./...
 	cd examples/backend && $(tests) ./...
+	cd tools/eksctl && $(tests) .
 	cd rehearsal && $(tests) ./internal/play ./internal/preview ./internal/faults ./setup ./...
 
 .PHONY: aws-rules
@@ -117,6 +118,13 @@ LIST ?=
 .PHONY: verify
 verify: .tools/bin/stack ## Checks a stack in your account, or the one that KEEP=1 left up: TOUCH=1, BREAK=1, LIST=1, ONLY=pods.
 	@.tools/bin/stack verify -stack $(STACK) -only "$(ONLY)" $(if $(TOUCH),-touch) $(if $(BREAK),-break) $(if $(LIST),-list)
+
+# eksctl's file of a cluster. Anything: write the stack's file without the fields that are not supported.
+FILE ?=
+ANYWAY ?=
+.PHONY: from-eksctl
+from-eksctl: .tools/bin/stack ## Makes a stack's file from eksctl's: FILE=eks.yml STACK=expense, ANYWAY=1 for what is not supported.
+	@.tools/bin/stack from-eksctl -file "$(FILE)" -stack $(STACK) $(if $(ANYWAY),-anyway)
 
 .PHONY: why
 why: .tools/bin/stack ## Says in one line for each app of a stack why it did not come up, after `pulumi up` failed.

@@ -36,6 +36,7 @@ var commands = map[string]func(ctx context.Context, project string, args []strin
 	"image":        imageCommand,
 	"leftovers":    leftoversCommand,
 	"record":       recordCommand,
+	"from-eksctl":  eksctlCommand,
 	"aws-rules":    rulesCommand,
 	"bench":        benchCommand,
 	"estimate":     estimateCommand,

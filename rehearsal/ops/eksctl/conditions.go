@@ -72,7 +72,7 @@ func asText(value any) string {
 // only tells that a map has no other entries than these.
 func only(node *yaml.Node, keys ...string) bool {
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		if value := node.Content[i+1]; !slices.Contains(keys, node.Content[i].Value) && value.Value != "false" && value.Tag != "!!null" {
+		if value := node.Content[i+1]; !slices.Contains(keys, node.Content[i].Value) && plain(value) != "false" && value.Tag != "!!null" {
 			return false
 		}
 	}

@@ -129,14 +129,14 @@ func (c *conversion) decide(pattern, path string, node *yaml.Node) {
 		return
 	case Unsupported:
 		c.unsupported = append(c.unsupported, Problem{Line: node.Line, Path: path, Found: row.Why})
-		c.comment(c.section(), fmt.Sprintf("Not here: %s, line %d: %s.", path, node.Line, row.Why))
+		c.comment(c.section(path), fmt.Sprintf("Not here: %s (line %d): %s.", path, node.Line, row.Why))
 	case Carried:
 		carry[pattern](c, path, node)
 	case Changed:
 		if change := changes[pattern]; change != nil {
 			change(c, path, node)
 		}
-		c.comment(c.section(), fmt.Sprintf("Changed: %s, line %d: %s.", path, node.Line, row.Why))
+		c.comment(c.section(path), fmt.Sprintf("Changed: %s (line %d): %s.", path, node.Line, row.Why))
 	case Same:
 	}
 	if row.Decision != Unsupported {
@@ -149,12 +149,12 @@ func (c *conversion) decide(pattern, path string, node *yaml.Node) {
 // absent adds what the file leaves to eksctl's defaults, which are others.
 func (c *conversion) absent() {
 	if child(c.root, "metadata", "version") == nil {
-		c.lines = append(c.lines, Line{"metadata.version", notSet, `cluster.version: "` + version + `"`, "the version is pinned: only a commit moves it",
-			Changed})
+		c.lines = append(c.lines, Line{"metadata.version", notSet, `cluster.version: "` + version + `"`,
+			"the version is pinned: only a commit moves it", Changed})
 	}
 	if c.settings["cluster"]["publicAccess"] == true && c.settings["cluster"]["publicAccessCidrs"] == nil {
-		c.lines = append(c.lines, Line{"vpc.publicAccessCIDRs", notSet, "cluster.publicAccessCidrs", "nobody until you say who; eksctl opens it to all",
-			Changed})
+		c.lines = append(c.lines, Line{"vpc.publicAccessCIDRs", notSet, "cluster.publicAccessCidrs",
+			"nobody until you say who; eksctl opens it to all", Changed})
 	}
 	for _, a := range assumed {
 		keys := strings.Split(a.path, ".")
@@ -173,10 +173,15 @@ func (c *conversion) absent() {
 	}
 }
 
+var ofNetwork = regexp.MustCompile(`^(vpc\.|localZones)`)
+
 // section is where the comment about a field goes.
-func (c *conversion) section() string {
-	if c.group != nil {
+func (c *conversion) section(path string) string {
+	switch {
+	case c.group != nil:
 		return c.group.path
+	case ofNetwork.MatchString(path) && !strings.HasPrefix(path, "vpc.clusterEndpoints"):
+		return "network"
 	}
 	return "cluster"
 }
@@ -265,9 +270,13 @@ func init() { // carry's functions read the table, whose conditions read carry's
 		"availabilityZones":                            func(*conversion, string, *yaml.Node) {}, // zones does
 		"cloudWatch.clusterLogging.logRetentionInDays": setter("cluster", "logRetentionDays"),
 		"kubernetesNetworkConfig.serviceIPv4CIDR":      setter("cluster", "serviceCidr"),
-		"vpc.cidr":                          setter("network", "cidr"),
-		"vpc.clusterEndpoints.publicAccess": setter("cluster", "publicAccess"),
-		"vpc.publicAccessCIDRs":             setter("cluster", "publicAccessCidrs"),
+		"vpc.cidr": setter("network", "cidr"),
+		"vpc.clusterEndpoints.publicAccess": func(c *conversion, path string, node *yaml.Node) {
+			if private := child(c.root, "privateCluster", "enabled"); private == nil || plain(private) != "true" {
+				c.set("cluster", "publicAccess", value(node), path, node)
+			}
+		},
+		"vpc.publicAccessCIDRs": setter("cluster", "publicAccessCidrs"),
 		"vpc.nat.gateway": func(c *conversion, path string, node *yaml.Node) {
 			// pkg/apis/eksctl.io/v1alpha5/vpc.go
 			nat, known := map[string]string{"HighlyAvailable": "perZone", "Single": "single"}[node.Value]
@@ -276,7 +285,10 @@ func init() { // carry's functions read the table, whose conditions read carry's
 			}
 			c.set("network", "nat", nat, path, node)
 		},
-		"privateCluster.enabled": func(c *conversion, path string, node *yaml.Node) { c.set("cluster", "publicAccess", false, path, node) },
+		"privateCluster.enabled": func(c *conversion, path string, node *yaml.Node) {
+			c.set("cluster", "publicAccess", false, path, node)
+			c.comment("network.nat", "Changed: privateCluster has no way out; none asks for all images in the account first (docs/images.md).")
+		},
 		"addons[].version": func(c *conversion, path string, node *yaml.Node) {
 			name := scalar(c.addon, "name")
 			versions, _ := c.settings["cluster"]["addonVersions"].(map[string]string)

@@ -187,7 +187,7 @@ func (c *conversion) origin(p config.Problem) Problem {
 	if !known {
 		return Problem{0, "the setting " + p.Path, p.Found, p.Allowed, p.Remedy}
 	}
-	return Problem{from.line, from.path, p.Found, p.Allowed, p.Remedy}
+	return Problem{from.line, from.path + ", here " + p.Path, p.Found, p.Allowed, p.Remedy}
 }
 
 // create writes a file that is not there yet.

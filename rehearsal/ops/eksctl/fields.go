@@ -112,7 +112,10 @@ func (c *conversion) row(pattern string, node *yaml.Node) Row {
 
 // plain is a scalar's text, or those of a list, sorted.
 func plain(node *yaml.Node) string {
-	if node.Kind != yaml.SequenceNode {
+	switch {
+	case node.Tag == "!!bool":
+		return strings.ToLower(node.Value) // YAML has True and TRUE too
+	case node.Kind != yaml.SequenceNode:
 		return node.Value
 	}
 	texts := textsOf(node)

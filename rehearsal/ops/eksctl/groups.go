@@ -40,7 +40,7 @@ var ofGroup = map[string]func(c *conversion, path string, node *yaml.Node){
 	"volumeSize":                            groupSetter("diskSizeGiB"),
 	"iam.instanceRolePermissionsBoundary":   boundary,
 	"spot": func(c *conversion, path string, node *yaml.Node) {
-		c.setGroup("capacityType", map[string]string{"true": "SPOT"}[strings.ToLower(node.Value)], path, node)
+		c.setGroup("capacityType", map[string]string{"true": "SPOT"}[plain(node)], path, node)
 	},
 	"taints": func(c *conversion, path string, node *yaml.Node) {
 		taint := entries{}
@@ -163,10 +163,14 @@ func (c *conversion) sizes(g *group, from func(key, field string)) {
 			"room for a node more in each zone, in place of one that EC2 takes back", Changed})
 	}
 	for _, s := range []struct {
-		key, field string
-		n          int
-	}{{"minSize", "minSize", low}, {"desiredSize", "desiredCapacity", want}, {"maxSize", "maxSize", most}} {
+		key, otherwise, field string
+		n                     int
+	}{
+		{"minSize", "desiredCapacity", "minSize", low}, {"desiredSize", "minSize", "desiredCapacity", want},
+		{"maxSize", "desiredCapacity", "maxSize", most},
+	} {
 		g.settings[s.key] = s.n
+		from(s.key, s.otherwise)
 		from(s.key, s.field)
 	}
 	if most < len(zones) {

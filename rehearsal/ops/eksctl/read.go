@@ -2,6 +2,7 @@ package eksctl
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -248,7 +249,11 @@ func (r *reader) keys(pattern, path string, node *yaml.Node) {
 		rows, known := table[below(pattern, key.Value)]
 		if key.Kind != yaml.ScalarNode || !known {
 			known := keysBelow(pattern)
-			r.add(key, below(path, shorten(key.Value)), "an unknown key", strings.Join(known, ", "), meant(pattern, key.Value, known))
+			allowed, remedy := strings.Join(known, ", "), meant(pattern, key.Value, known)
+			if remedy != "" {
+				allowed = fmt.Sprintf("one of eksctl's %d", len(known))
+			}
+			r.add(key, below(path, shorten(key.Value)), "an unknown key", allowed, remedy)
 			continue
 		}
 		r.check(below(pattern, key.Value), below(path, key.Value), rows[0].Kind, value)
@@ -268,7 +273,7 @@ func (r *reader) twice(path string, node *yaml.Node) {
 	}
 }
 
-// meant proposes the key that may be meant: the nearest one of the map, or the one place where there is such a key.
+// meant proposes the key that may be meant: the nearest one of the map, or the one place nearest to the top where there is such a key.
 func meant(pattern, key string, known []string) string {
 	distance := func(other string) int { return levenshtein.Distance(strings.ToLower(key), strings.ToLower(other), nil) }
 	if len(known) > 0 {
@@ -279,11 +284,13 @@ func meant(pattern, key string, known []string) string {
 	}
 	var places []string
 	for path := range table {
-		if parent, k := split(path); k == key && !strings.HasPrefix(path, "nodeGroups[]") {
+		if parent, k := split(path); k == key && parent != pattern && !strings.HasPrefix(path, "nodeGroups[]") {
 			places = append(places, parent)
 		}
 	}
-	if len(places) == 1 && places[0] != pattern {
+	depth := func(path string) int { return strings.Count(path, ".") }
+	slices.SortFunc(places, func(a, b string) int { return cmp.Or(depth(a)-depth(b), strings.Compare(a, b)) })
+	if len(places) == 1 || len(places) > 1 && depth(places[0]) < depth(places[1]) {
 		return "did you mean it below " + strings.TrimSuffix(places[0], "[]") + "?"
 	}
 	return ""

@@ -2,7 +2,6 @@ package eksctl
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -78,20 +77,21 @@ func (c *conversion) sections(a *account) entries {
 	if name := domainName(scalar(c.root, "metadata", "name")); name != "expense" {
 		domain = append(entries{{key: "name", value: name}}, domain...)
 	}
-	role := entry{key: "createServiceLinkedRole", value: a == nil || !a.logs,
-		comments: []string{"false if this finds the role: aws iam get-role --role-name " + logsRole}}
-	if a != nil {
-		role.comments = []string{"Account " + a.id + map[bool]string{true: " has the role already.", false: " does not have the role yet."}[a.logs]}
+	role := entry{"createServiceLinkedRole", true, []string{"false if this finds the role: aws iam get-role --role-name " + logsRole}}
+	if a != nil && a.logs != nil {
+		says := map[bool]string{true: " has the role already.", false: " does not have the role yet."}
+		role = entry{role.key, !*a.logs, []string{"Account " + a.id + says[*a.logs]}}
 	}
 	return append(out,
-		entry{key: "expense:network", value: c.ordered("network", c.settings["network"], networkKeys)},
+		entry{"expense:network", c.ordered("network", c.settings["network"], networkKeys), c.comments["network"]},
 		entry{"expense:cluster", cluster, c.comments["cluster"]},
 		entry{"expense:workloads", entries{
 			{key: "namespace", value: "project"}, {key: "environment", value: "dev"},
 			{key: "web", value: entries{{key: "minReplicas", value: 2}, {key: "maxReplicas", value: 4}}},
 		}, []string{"eksctl has nothing of what follows: it is as in Pulumi.dev.yaml."}},
 		entry{key: "expense:logging", value: entries{
-			{key: "gibPerDay", value: 1}, {key: "retentionDays", value: 3}, role, {key: "logRetentionDays", value: 7}, {key: "domain", value: domain},
+			{key: "gibPerDay", value: 1}, {key: "retentionDays", value: 3}, role, {key: "logRetentionDays", value: 7},
+			{key: "domain", value: domain},
 		}})
 }
 
@@ -198,5 +198,5 @@ func printable(text string) string {
 
 // String is a line's decision in a word.
 func (l Line) String() string {
-	return cmp.Or(l.Here, map[Decision]string{Same: "the same", Changed: "changed", Unsupported: "not here"}[l.Decision], fmt.Sprint(l.Decision))
+	return cmp.Or(l.Here, map[Decision]string{Same: "the same", Changed: "changed", Unsupported: "not here"}[l.Decision])
 }

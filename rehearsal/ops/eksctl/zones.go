@@ -28,8 +28,8 @@ type account struct {
 	// zones are the IDs of its zones by their names, offered the zones, by ID, of an instance type.
 	zones   map[string]string
 	offered map[string][]string
-	// logs tells that it has the role that OpenSearch Service needs once in each account.
-	logs bool
+	// logs tells whether it has the role that OpenSearch Service needs once in each account, nil if it does not say.
+	logs *bool
 }
 
 // logsRole is the service-linked role of OpenSearch Service
@@ -67,10 +67,10 @@ func look(ctx context.Context, cfg aws.Config, instanceTypes []string) (*account
 		a.offered[string(o.InstanceType)] = append(a.offered[string(o.InstanceType)], aws.ToString(o.Location))
 	}
 	_, err = iam.NewFromConfig(cfg).GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(logsRole)})
-	if a.logs = err == nil; login.Missing(err) {
-		err = nil
+	if err == nil || login.Missing(err) {
+		a.logs = aws.Bool(err == nil)
 	}
-	return a, err
+	return a, nil
 }
 
 // zoneID matches a zone's ID.
@@ -79,7 +79,7 @@ var zoneID = regexp.MustCompile(`^[a-z]+[1-9]-az[1-9][0-9]?$`)
 // zones sets network.zones, by ID: a name is another zone in another account
 // (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html).
 func (c *conversion) zones(a *account) {
-	const field, setting = "availabilityZones", "network.zones"
+	const field, setting, byID = "availabilityZones", "network.zones", "zones by ID"
 	node, region := child(c.root, field), scalar(c.root, "metadata", "region")
 	if node != nil {
 		c.sources[setting] = source{field, node.Line}
@@ -96,9 +96,9 @@ func (c *conversion) zones(a *account) {
 	switch {
 	case node != nil && a != nil:
 		zones = c.resolve(a, node)
-		why = fmt.Sprintf("%s of account %s", strings.Join(textsOf(node), ", "), a.id)
+		why = fmt.Sprintf("in account %s these are %s", a.id, strings.Join(textsOf(node), ", "))
 	case node != nil && !slices.ContainsFunc(textsOf(node), func(zone string) bool { return !zoneID.MatchString(zone) }):
-		zones, why = textsOf(node), "zones by ID"
+		zones, why = textsOf(node), byID
 	case a != nil:
 		zones = slices.DeleteFunc(slices.Sorted(maps.Values(a.zones)), func(zone string) bool {
 			return c.lacking(a, zone) != "" || !allowed(region, zone)
@@ -117,7 +117,9 @@ func (c *conversion) zones(a *account) {
 		}
 	}
 	c.settings["network"]["zones"] = zones
-	c.comment(setting, strings.ToUpper(why[:1])+why[1:]+".")
+	if why != byID {
+		c.comment(setting, strings.ToUpper(why[:1])+why[1:]+".")
+	}
 	line := Line{field, notSet, setting + ": " + strings.Join(zones, ", "), why, Changed}
 	if node == nil {
 		c.lines = append(c.lines, line)
@@ -141,7 +143,8 @@ func (c *conversion) resolve(a *account, node *yaml.Node) (zones []string) {
 		}
 		switch lacking := c.lacking(a, id); {
 		case !slices.Contains(slices.Collect(maps.Values(a.zones)), id):
-			c.problem(item, path, quote(item.Value)+", which account "+a.id+" does not have", strings.Join(slices.Sorted(maps.Keys(a.zones)), ", "), "")
+			c.problem(item, path, quote(item.Value)+", which account "+a.id+" does not have",
+				strings.Join(slices.Sorted(maps.Keys(a.zones)), ", "), "")
 		case !allowed(region, id):
 			c.problem(item, path, quote(item.Value)+", "+id+" in account "+a.id, "a zone in which EKS places control planes", "choose another one")
 		case lacking != "":
@@ -163,14 +166,16 @@ func (c *conversion) lacking(a *account, zone string) string {
 	return ""
 }
 
-// guess are the first zones of a region that the settings allow. Each region has three
+// more are the regions with more than three zones
 // (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html).
+var more = map[string]int{"us-east-1": 6, "us-west-2": 4, "ca-central-1": 4, "eu-west-2": 4, "ap-northeast-1": 4, "ap-northeast-2": 4}
+
+// guess are the first zones of a region that the settings allow.
 func guess(region string, wanted int) (zones []string) {
-	for _, row := range published.Regions() {
-		for n := 1; n <= max(3, wanted) && row[0] == region && row[2] != ""; n++ {
-			if zone := fmt.Sprintf("%s-az%d", row[2], n); allowed(region, zone) && len(zones) < wanted {
-				zones = append(zones, zone)
-			}
+	i := slices.IndexFunc(published.Regions(), func(row []string) bool { return row[0] == region && row[2] != "" })
+	for n := 1; i >= 0 && n <= max(3, more[region]) && len(zones) < wanted; n++ {
+		if zone := fmt.Sprintf("%s-az%d", published.Regions()[i][2], n); allowed(region, zone) {
+			zones = append(zones, zone)
 		}
 	}
 	return zones

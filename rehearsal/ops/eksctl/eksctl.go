@@ -212,7 +212,7 @@ func (c *conversion) report(o Options, settings *config.Config, told string) err
 	if told != "" {
 		p.Say("%s", told)
 		p.Say("So the zones are not looked up. With credentials this command resolves their names; this shows their IDs: "+
-			"aws ec2 describe-availability-zones --query 'AvailabilityZones[].[ZoneName,ZoneId]' --region %s", settings.Region)
+			"aws ec2 describe-availability-zones --region %s", settings.Region)
 	}
 	if warnings := settings.Warnings(o.Today); len(warnings) > 0 {
 		p.Heading("To think about")

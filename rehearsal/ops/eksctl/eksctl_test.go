@@ -103,7 +103,8 @@ func TestSevenLinesGiveDevsCluster(t *testing.T) {
 	for _, want := range []string{
 		"cluster.nodeGroups.expense.capacityType", "cluster.nodeGroups.expense.maxSize: 5",
 		"pulumi stack init expense\n" +
-			"pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' \"$(curl -s https://checkip.amazonaws.com)/32\" --stack expense\nmake doctor STACK=expense\n",
+			"pulumi config set --path 'expense:cluster.publicAccessCidrs[0]' \"$(curl -s https://checkip.amazonaws.com)/32\"" +
+			" --stack expense\nmake doctor STACK=expense\n",
 		"has one type: when EC2 has no spare m5.large",
 	} {
 		assert.Contains(t, said, want)

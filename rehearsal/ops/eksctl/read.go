@@ -84,7 +84,7 @@ func read(data []byte) (*yaml.Node, []Problem) {
 	case 1:
 	default:
 		return nil, []Problem{{found[1].Line, "", fmt.Sprintf("%d documents", len(found)), "one " + kind,
-			"give each a file of its own; manifests are for `make from-manifests`"}}
+			"give each a file of its own"}}
 	}
 	left := mostValues
 	root, err := expand(found[0], &left, 0)

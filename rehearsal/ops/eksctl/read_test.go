@@ -135,8 +135,7 @@ func TestAllMistakesAreToldAtOnce(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"line 5", "line 6", "line 8", "line 9", "line 10", "line 13", "line 15", "line 19", "line 20", "line 21",
-		"line 23",
-		"line 24"}, lines)
+		"line 23", "line 24"}, lines)
 }
 
 // JSON has tabs where YAML has none.

@@ -65,7 +65,7 @@ func TestWithoutAnAccountTheWayToItIsSaid(t *testing.T) {
 		"# In place of us-east-1a, us-east-1b, us-east-1c, which are other zones in other accounts: sign in, and run this\n")
 	assert.Contains(t, written, "    zones: [use1-az1, use1-az2, use1-az4]\n")
 	assert.Contains(t, said, "No account was asked: found no credentials")
-	assert.Contains(t, said, "aws ec2 describe-availability-zones --query 'AvailabilityZones[].[ZoneName,ZoneId]' --region us-east-1")
+	assert.Contains(t, said, "aws ec2 describe-availability-zones --region us-east-1")
 }
 
 // An account that does not answer is as good as none.

@@ -55,7 +55,9 @@ func estimated(ctx context.Context, project, stack string) error {
 	if err != nil {
 		return err
 	}
-	page := result.Stacks[0].Estimate.Page()
+	estimate := *result.Stacks[0].Estimate
+	estimate.Apply = nil // it is up of the whole stack
+	page := estimate.Page()
 	_, err = fmt.Print(page.Text())
 	return err
 }

@@ -140,6 +140,14 @@ image: .tools/bin/stack ## Builds an app's image, tries and pushes it, and write
 image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through caches once, for a network without a way out.
 	@.tools/bin/stack image -stack $(STACK) -mode fill
 
+# A manifest for kubectl apply, or a folder of them.
+FILE ?=
+# Anything: Go is printed for what the words of an app do not have.
+GO ?=
+.PHONY: from-manifests
+from-manifests: .tools/bin/stack ## Adds apps for what kubectl applies to the stack's file: FILE=k8s, GO=1 prints Go for the rest.
+	@.tools/bin/stack from-manifests -stack $(STACK) -file "$(FILE)" $(if $(GO),-go)
+
 .PHONY: leftovers
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.
 	@.tools/bin/stack leftovers -stack $(STACK) $(if $(LOST),-lost)

@@ -195,7 +195,9 @@ func add(data []byte, entries []*entry) ([]byte, error) {
 // emptyValue is the value of a key that has nothing in it.
 var emptyValue = regexp.MustCompile(`:[ \t]*(?:\{[ \t]*\}|null|~)?([ \t]*(?:#.*)?\r?\n?)$`)
 
-func lines(data []byte) []string { return slices.DeleteFunc(strings.SplitAfter(string(data), "\n"), func(l string) bool { return l == "" }) }
+func lines(data []byte) []string {
+	return slices.DeleteFunc(strings.SplitAfter(string(data), "\n"), func(l string) bool { return l == "" })
+}
 
 // put sets the entries in what the file means.
 func put(in map[string]any, text string, there *problems) error {

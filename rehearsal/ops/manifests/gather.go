@@ -43,9 +43,9 @@ type entry struct {
 	container int
 	app       config.App
 	comment   string
-	ports    []port
-	services []*object
-	secrets  map[string]secretKey
+	ports     []port
+	services  []*object
+	secrets   map[string]secretKey
 	// origin are the places of the words, for problems that the loader finds.
 	origin map[string]string
 	// closed is an app whose callers a policy names, and root one that wants to run as root.

@@ -1,4 +1,4 @@
 package manifests
 
-func (g *gathering) needsGo(e *entry) bool { return false }
+func (g *gathering) needsGo(e *entry) bool   { return false }
 func (g *gathering) golang() (string, error) { return "", nil }

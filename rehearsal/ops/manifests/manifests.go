@@ -26,7 +26,7 @@ type Options struct {
 	// Secret is NAME/KEY of a Secret whose value is written to Out, and nothing else is done.
 	Secret string
 	Out    io.Writer
-	// Image says what a registry knows of an image.
+	// Image says what is known of an image.
 	Image func(ctx context.Context, ref string) (Image, error)
 	// Check has an API server look at the objects, which are in JSON. nil does not.
 	Check func(ctx context.Context, objects []Object) error
@@ -296,6 +296,9 @@ func (o Options) report(g *gathering, name string, added []*entry) error {
 		}
 	}
 	fmt.Fprintf(&b, "  make preview-diff STACK=%s\n  pulumi up --stack %[1]s\n", o.Stack)
+	if o.Check == nil {
+		b.WriteString("No API server looked at the manifests: make tools builds one.\n")
+	}
 	if o.Go {
 		text, err := g.golang()
 		if err != nil {

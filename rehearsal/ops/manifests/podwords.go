@@ -17,9 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Image is what a registry says of an image.
+// Image is what an image says of itself.
 type Image struct {
-	Digest          string
 	Entrypoint, Cmd []string
 	User            string
 }

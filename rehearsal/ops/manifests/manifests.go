@@ -71,13 +71,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	wanted := slices.Clone(g.entries)
-	if o.Go {
-		wanted = slices.DeleteFunc(wanted, g.needsGo)
-	}
 	changed := data
 	if len(g.entries) > 0 {
-		changed, err = add(data, g.entries) // all, so that all are checked
+		changed, err = add(data, g.entries)
 		if err != nil {
 			return errors.Join(g.problems.error(), err)
 		}
@@ -87,32 +83,40 @@ func Run(ctx context.Context, o Options) error {
 		}
 		g.problems = append(g.problems, found...)
 	}
-	if !o.Go {
-		for _, l := range g.lacks {
-			line := l.o.at(l.path) + ": not in the words of an app"
-			if l.why != "" {
-				line += ": " + l.why
-			}
-			g.problems = append(g.problems, line)
-		}
-		if len(g.lacks) > 0 {
-			g.problems = append(g.problems, "GO=1 prints Go for what is not in the words, and adds the other apps")
-		}
-	}
+	g.problems = append(g.problems, o.lacking(g)...)
 	if len(g.problems) > 0 {
 		return g.problems.error()
 	}
-	if len(wanted) < len(g.entries) {
-		if changed, err = add(data, wanted); err != nil {
-			return err
-		}
-	}
-	if len(wanted) > 0 {
+	if len(g.entries) > 0 {
 		if err := write(filepath.Join(o.Project, name), changed); err != nil {
 			return err
 		}
 	}
-	return o.report(g, name, wanted)
+	return o.report(g, name, g.entries)
+}
+
+// lacking are what is not in the words, unless Go is printed for it.
+func (o Options) lacking(g *gathering) (out problems) {
+	helps := false
+	for _, l := range g.lacks {
+		inGo := g.inGo(l)
+		if inGo && o.Go {
+			continue
+		}
+		helps = helps || inGo
+		line := l.o.at(l.path) + ": not in the words of an app"
+		if l.why != "" {
+			line += ": " + l.why
+		}
+		if o.Go {
+			line += "; no Go is printed for it"
+		}
+		out = append(out, line)
+	}
+	if helps {
+		out = append(out, "GO=1 adds the entries, and prints Go for what the words lack")
+	}
+	return out
 }
 
 // error is nil without problems.

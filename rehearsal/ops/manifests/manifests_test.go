@@ -83,6 +83,9 @@ func TestFoldersBecomeApps(t *testing.T) {
 		folder := filepath.Join("testdata", entry.Name())
 		t.Run(entry.Name(), func(t *testing.T) {
 			got := answer(t, project(t), folder, false)
+			if with := answer(t, project(t), folder, true); with != got {
+				got += "with GO=1:\n" + with
+			}
 			file := folder + ".txt"
 			if *update {
 				require.NoError(t, os.WriteFile(file, []byte(got), 0o600))

@@ -48,6 +48,9 @@ func (g *gathering) pod(e *entry) {
 	g.mounts(e)
 	g.resources(e)
 	g.look(e)
+	for _, p := range e.probePorts() {
+		*p.port = intstr.FromInt(e.numbered(*p.port)) // ports may have other names here
+	}
 }
 
 func (g *gathering) user(e *entry) {
@@ -131,8 +134,8 @@ func (e *entry) numbered(p intstr.IntOrString) int {
 // ports writes the ports. The one that is probed, or that is public, has to be the checked one.
 func (g *gathering) ports(e *entry) {
 	checked, at := 0, ""
-	for _, p := range e.probes() {
-		number := e.numbered(p.port)
+	for _, p := range e.probePorts() {
+		number := e.numbered(*p.port)
 		switch {
 		case number == 0:
 			g.problems.add(e.o.at(e.inContainer(p.path)), "the port "+p.port.String()+", which the container has not", "one of its ports", "")
@@ -179,10 +182,10 @@ func (g *gathering) ports(e *entry) {
 // asked is a probe that asks a port.
 type asked struct {
 	path string
-	port intstr.IntOrString
+	port *intstr.IntOrString
 }
 
-func (e *entry) probes() (out []asked) {
+func (e *entry) probePorts() (out []asked) {
 	c := e.c()
 	for _, p := range []struct {
 		name  string
@@ -191,11 +194,12 @@ func (e *entry) probes() (out []asked) {
 		switch {
 		case p.probe == nil:
 		case p.probe.HTTPGet != nil:
-			out = append(out, asked{p.name + ".httpGet.port", p.probe.HTTPGet.Port})
+			out = append(out, asked{p.name + ".httpGet.port", &p.probe.HTTPGet.Port})
 		case p.probe.TCPSocket != nil:
-			out = append(out, asked{p.name + ".tcpSocket.port", p.probe.TCPSocket.Port})
+			out = append(out, asked{p.name + ".tcpSocket.port", &p.probe.TCPSocket.Port})
 		case p.probe.GRPC != nil:
-			out = append(out, asked{p.name + ".grpc.port", intstr.FromInt32(p.probe.GRPC.Port)})
+			grpc := intstr.FromInt32(p.probe.GRPC.Port)
+			out = append(out, asked{p.name + ".grpc.port", &grpc})
 		}
 	}
 	return out

@@ -21,8 +21,18 @@ import (
 // A lack that Go can do is a change of what workloads.NewApp makes: the entry keeps what the words have, so that all that looks at the
 // settings still knows the app.
 
+// restricted are fields that the API server refuses in the namespace
+// (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
+var restricted = regexp.MustCompile(`\.(hostNetwork|hostPID|hostIPC|hostPort|hostUsers|privileged|capabilities\.add|procMount|sysctls|` +
+	`seLinuxOptions|windowsOptions|appArmorProfile\.type|volumes\[[0-9]+\]\.(awsElasticBlockStore|azure\w+|cephfs|cinder|fc|flexVolume|flocker|` +
+	`gcePersistentDisk|gitRepo|glusterfs|hostPath|iscsi|nfs|photonPersistentDisk|portworxVolume|quobyte|rbd|scaleIO|storageos|` +
+	`vsphereVolume))(\W|$)`)
+
 // inGo says whether Go is printed for a lack.
 func (g *gathering) inGo(l lack) bool {
+	if restricted.MatchString(l.path) {
+		return false
+	}
 	if e := g.of(l.o); e != nil && e.o == l.o {
 		path := strings.TrimPrefix(l.path, e.base)
 		switch {

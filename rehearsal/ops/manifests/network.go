@@ -24,13 +24,10 @@ const certificateAnnotation = "service.beta.kubernetes.io/aws-load-balancer-ssl-
 // services finds the ports and names of the apps, and what is public.
 func (g *gathering) services() {
 	for _, e := range g.entries {
-		for i, p := range e.c().Ports {
-			if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
-				if !slices.ContainsFunc(e.ports, func(known port) bool { return known.number == int(p.ContainerPort) }) {
-					e.ports = append(e.ports, port{p.Name, int(p.ContainerPort)})
-				}
-			} else {
-				g.lack(e.o, e.inContainer(fmt.Sprintf("ports[%d]", i)), "ports are TCP")
+		for _, p := range e.c().Ports {
+			known := slices.ContainsFunc(e.ports, func(known port) bool { return known.number == int(p.ContainerPort) })
+			if !known && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) {
+				e.ports = append(e.ports, port{p.Name, int(p.ContainerPort)})
 			}
 		}
 	}

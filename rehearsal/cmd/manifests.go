@@ -28,7 +28,7 @@ func manifestsCommand(ctx context.Context, project string, args []string) (code 
 	}
 	if binary := filepath.Join(toolsOf(project), "kubernetes"); exists(binary) {
 		options.Check = func(ctx context.Context, objects []manifests.Object) error {
-			return manifests.DryRun(ctx, binary, objects)
+			return dryRun(ctx, binary, objects)
 		}
 	}
 	if err := manifests.Run(ctx, options); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -185,4 +186,63 @@ func TestKindsHaveTheirTypes(t *testing.T) {
 		assert.Equal(t, strings.Fields(name)[1], kind.Name())
 		assert.Equal(t, reflect.Struct, kind.Kind())
 	}
+}
+
+// No message shows the value of a Secret, whatever is wrong with it.
+func TestNoMessageShowsASecret(t *testing.T) {
+	const sentinel = "do-not-show-me"
+	for _, data := range []string{
+		"data: {a: " + sentinel + "}", "data: {a: [" + sentinel + "]}", "data: " + sentinel, "stringData: {a: {b: " + sentinel + "}}",
+		"stringData: {a: \"" + sentinel + "\", a: " + sentinel + "}", "stringData: {a: 1234567}", "stringData: [" + sentinel + "]",
+		"stringData:\n  a: " + sentinel + "\n b: c", "stringData: {a: '" + sentinel, "stringData: {a: " + sentinel + "}\nspec: " + sentinel,
+		"stringData: {\"a/b\": " + sentinel + "}", "type: Wrong\nstringData: {a: " + sentinel + "}",
+	} {
+		dir := project(t)
+		file := filepath.Join(dir, "secret.yaml")
+		text := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n" + data + "\n"
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		var out bytes.Buffer
+		err := Run(t.Context(), Options{Project: dir, Stack: "dev", Path: file, Out: &out, Go: true})
+		said := out.String()
+		if err != nil {
+			said += err.Error()
+		}
+		assert.NotEmpty(t, said)
+		assert.NotContains(t, said, sentinel, data)
+		assert.NotContains(t, said, "1234567")
+	}
+}
+
+// Whatever the manifest, nothing panics, an error leaves the file as it is, and what is written the loader takes.
+func FuzzRun(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*")
+	require.NoError(f, err)
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(string(data), false)
+		f.Add(string(data), true)
+	}
+	f.Fuzz(func(t *testing.T, text string, asGo bool) {
+		dir := project(t)
+		manifest, stack := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "Pulumi.dev.yaml")
+		require.NoError(t, os.WriteFile(manifest, []byte(text), 0o600))
+		before, err := os.ReadFile(stack)
+		require.NoError(t, err)
+		o := Options{Project: dir, Stack: "dev", Path: manifest, Out: io.Discard, Go: asGo, Image: image}
+		failed := Run(t.Context(), o)
+		after, err := os.ReadFile(stack)
+		require.NoError(t, err)
+		if failed != nil {
+			assert.Equal(t, string(before), string(after))
+			return
+		}
+		former, err := o.loaded("Pulumi.dev.yaml", before)
+		require.NoError(t, err)
+		found, err := o.loaded("Pulumi.dev.yaml", after)
+		require.NoError(t, err)
+		for _, p := range found {
+			assert.True(t, slices.Contains(former, p) || p.Found == "no value for it", p.String())
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package manifests
+package main
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"expense/rehearsal/internal/controlplane"
+	"expense/rehearsal/ops/manifests"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,8 +18,8 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// DryRun starts the API server of that program, has it look at the objects as kubectl apply --dry-run=server would, and ends it.
-func DryRun(ctx context.Context, binary string, objects []Object) (err error) {
+// dryRun starts the API server of that program, has it look at the objects as kubectl apply --dry-run=server would, and ends it.
+func dryRun(ctx context.Context, binary string, objects []manifests.Object) (err error) {
 	dir, err := os.MkdirTemp("", "manifests-")
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func DryRun(ctx context.Context, binary string, objects []Object) (err error) {
 	return errors.Join(slices.DeleteFunc(refused, func(err error) bool { return err == nil })...)
 }
 
-func create(ctx context.Context, client dynamic.Interface, o Object, really bool) error {
+func create(ctx context.Context, client dynamic.Interface, o manifests.Object, really bool) error {
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(o.JSON); err != nil {
 		return fmt.Errorf("%s: %w", o.At, err)

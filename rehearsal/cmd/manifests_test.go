@@ -26,7 +26,8 @@ func TestFromManifestsSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The API server sees what no type says: here a name, and a Secret of TLS without its key. It takes what kubectl printed of another cluster.
+// The API server sees what no type says: here a name, and a Secret of TLS without its key. It takes what kubectl printed of another
+// cluster.
 func TestTheAPIServerLooksAtManifests(t *testing.T) {
 	binary := filepath.Join("..", "..", ".tools", "bin", "kubernetes")
 	if _, err := os.Stat(binary); err != nil {
@@ -39,7 +40,8 @@ func TestTheAPIServerLooksAtManifests(t *testing.T) {
 	}
 	namespace := manifests.Object{At: "n", APIVersion: "v1", Kind: "Namespace", Name: "shop",
 		JSON: []byte(`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}`)}
-	service := object("right", "Service", "right", `, "spec": {"clusterIP": "172.20.0.9", "clusterIPs": ["172.20.0.9"], "ports": [{"port": 80}]}`)
+	service := object("right", "Service", "right",
+		`, "spec": {"clusterIP": "172.20.0.9", "clusterIPs": ["172.20.0.9"], "ports": [{"port": 80}]}`)
 	pod := object("pod", "Pod", "pod", `, "spec": {"serviceAccountName": "own", "containers": [{"name": "a", "image": "a:1"}]}`)
 	account := object("account", "ServiceAccount", "own", "")
 	require.NoError(t, dryRun(t.Context(), binary, []manifests.Object{pod, service, account, namespace}))

@@ -218,7 +218,8 @@ func put(in map[string]any, text string, there *problems) error {
 	}
 	for name, value := range entries {
 		if _, is := in[name]; is {
-			there.add("workloads.apps."+name, "an entry that is there", "names of apps that are not there", "remove it, or take its manifest out of FILE")
+			there.add("workloads.apps."+name, "an entry that is there", "names of apps that are not there",
+				"remove it, or take its manifest out of FILE")
 		}
 		in[name] = value
 	}

@@ -106,7 +106,8 @@ func (g *gathering) gather() {
 		case *corev1.Pod:
 			g.entries = append(g.entries, &entry{
 				o: o, workload: o.name, name: o.name, spec: &value.Spec, labels: value.Labels,
-				app: config.App{Replicas: config.Replicas{Min: 1, Max: 1}}, comment: "A bare pod before. Here it comes back when it or its node is gone.",
+				app:     config.App{Replicas: config.Replicas{Min: 1, Max: 1}},
+				comment: "A bare pod before. Here it comes back when it or its node is gone.",
 			})
 			g.note(o.at("kind"), "an app of one replica, which comes back when it or its node is gone: a bare pod does not")
 		case *appsv1.Deployment:
@@ -148,7 +149,8 @@ func (g *gathering) gather() {
 		switch value := o.value.(type) {
 		case *policyv1.PodDisruptionBudget:
 			if len(g.selected(o, "spec.selector", value.Spec.Selector)) == 0 {
-				g.problems.add(o.at("spec.selector"), "a selector of no pod in FILE", "the labels of a pod", "add its manifest to FILE, or leave this out")
+				g.problems.add(o.at("spec.selector"), "a selector of no pod in FILE", "the labels of a pod",
+					"add its manifest to FILE, or leave this out")
 			}
 		case *corev1.ConfigMap, *corev1.Secret:
 			if !g.used[o] {

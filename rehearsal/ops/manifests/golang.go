@@ -24,7 +24,8 @@ import (
 // restricted are fields that the API server refuses in the namespace
 // (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
 var restricted = regexp.MustCompile(`\.(hostNetwork|hostPID|hostIPC|hostPort|hostUsers|privileged|capabilities\.add|procMount|sysctls|` +
-	`seLinuxOptions|windowsOptions|appArmorProfile\.type|volumes\[[0-9]+\]\.(awsElasticBlockStore|azure\w+|cephfs|cinder|fc|flexVolume|flocker|` +
+	`seLinuxOptions|windowsOptions|appArmorProfile\.type|` +
+	`volumes\[[0-9]+\]\.(awsElasticBlockStore|azure\w+|cephfs|cinder|fc|flexVolume|flocker|` +
 	`gcePersistentDisk|gitRepo|glusterfs|hostPath|iscsi|nfs|photonPersistentDisk|portworxVolume|quobyte|rbd|scaleIO|storageos|` +
 	`vsphereVolume))(\W|$)`)
 
@@ -169,10 +170,10 @@ func (g *gathering) option(e *entry, lacks []lack) (string, error) {
 		switch value := l.o.value.(type) {
 		case *corev1.Service:
 			key := top(strings.TrimPrefix(l.path, "spec."))
-			service = append(service, fmt.Sprintf("spec.%s = %s", upper(key), literal(named(reflect.ValueOf(value.Spec), key))))
+			service = append(service, assign("spec", reflect.ValueOf(value.Spec), key))
 		case *autoscalingv2.HorizontalPodAutoscaler:
 			key := top(strings.TrimPrefix(l.path, "spec."))
-			scaler = append(scaler, fmt.Sprintf("spec.%s = %s", upper(key), literal(named(reflect.ValueOf(value.Spec), key))))
+			scaler = append(scaler, assign("spec", reflect.ValueOf(value.Spec), key))
 		}
 	}
 	deployment = g.deployment(e, lacks)
@@ -181,18 +182,18 @@ func (g *gathering) option(e *entry, lacks []lack) (string, error) {
 	for _, path := range paths {
 		fmt.Fprintf(&b, "//   - %s\n", path)
 	}
-	fmt.Fprintf(&b, "var %s = pulumi.Transformations([]pulumi.ResourceTransformation{\n"+
-		"func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {\nswitch made := args.Props.(type) {\n", optionName(e.name))
-	if len(deployment) > 0 {
-		fmt.Fprintf(&b, "case *appsv1.DeploymentArgs:\nspec := made.Spec.(appsv1.DeploymentSpecArgs)\n%s\nmade.Spec = spec\n", strings.Join(deployment, "\n"))
-	}
-	if len(service) > 0 {
-		fmt.Fprintf(&b, "case *corev1.ServiceArgs:\nspec := made.Spec.(corev1.ServiceSpecArgs)\n%s\nmade.Spec = spec\n",
-			strings.Join(slices.Compact(service), "\n"))
-	}
-	if len(scaler) > 0 {
-		fmt.Fprintf(&b, "case *autoscalingv2.HorizontalPodAutoscalerArgs:\nspec := made.Spec.(autoscalingv2.HorizontalPodAutoscalerSpecArgs)\n%s\n"+
-			"made.Spec = spec\n", strings.Join(slices.Compact(scaler), "\n"))
+	fmt.Fprintf(&b, "var %s = pulumi.Transformations([]pulumi.ResourceTransformation{\n", optionName(e.name))
+	b.WriteString("func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {\nswitch made := args.Props.(type) {\n")
+	for _, c := range []struct {
+		of    string
+		lines []string
+	}{
+		{"appsv1.Deployment", deployment}, {"corev1.Service", slices.Compact(service)},
+		{"autoscalingv2.HorizontalPodAutoscaler", slices.Compact(scaler)},
+	} {
+		if len(c.lines) > 0 {
+			fmt.Fprintf(&b, "case *%sArgs:\n%s\n", c.of, within("spec", "made.Spec", c.of+"SpecArgs", c.lines...))
+		}
 	}
 	b.WriteString("default:\nreturn nil\n}\nreturn &pulumi.ResourceTransformationResult{Props: args.Props, Opts: args.Opts}\n},\n})\n")
 	return source(b.String())
@@ -225,8 +226,7 @@ func (g *gathering) deployment(e *entry, lacks []lack) (out []string) {
 		case strings.HasPrefix(path, "metadata.annotations"):
 			annotations, ownAnnotations = annotations || inPod, ownAnnotations || !inPod
 		case !inPod:
-			value := reflect.Indirect(reflect.ValueOf(l.o.value)).FieldByName("Spec")
-			out = append(out, fmt.Sprintf("spec.%s = %s", upper(key), literal(named(value, key))))
+			out = append(out, assign("spec", reflect.Indirect(reflect.ValueOf(l.o.value)).FieldByName("Spec"), key))
 		case key == "initContainers":
 			more.init = e.spec.InitContainers
 			done[key] = true
@@ -237,11 +237,11 @@ func (g *gathering) deployment(e *entry, lacks []lack) (out []string) {
 			}
 		case key == "securityContext":
 			inner := top(strings.TrimPrefix(path, "spec.securityContext."))
-			pod = append(pod, fmt.Sprintf("security := in.SecurityContext.(corev1.PodSecurityContextArgs)\nsecurity.%s = %s\nin.SecurityContext = security",
-				upper(inner), literal(named(reflect.ValueOf(*e.spec.SecurityContext), inner))))
+			pod = append(pod, within("security", "in.SecurityContext", "corev1.PodSecurityContextArgs",
+				assign("security", reflect.ValueOf(*e.spec.SecurityContext), inner)))
 		default:
 			done[key] = true
-			pod = append(pod, fmt.Sprintf("in.%s = %s", upper(key), literal(named(reflect.ValueOf(*e.spec), key))))
+			pod = append(pod, assign("in", reflect.ValueOf(*e.spec), key))
 		}
 	}
 	for _, m := range e.c().VolumeMounts { // those of volumes that are added
@@ -250,24 +250,33 @@ func (g *gathering) deployment(e *entry, lacks []lack) (out []string) {
 		}
 	}
 	if len(container) > 0 {
-		pod = append(pod, "containers := in.Containers.(corev1.ContainerArray)\nown := containers[0].(corev1.ContainerArgs)\n"+
-			strings.Join(container, "\n")+"\ncontainers[0] = own")
+		pod = append(pod, "containers := in.Containers.(corev1.ContainerArray)\n"+
+			within("own", "containers[0]", "corev1.ContainerArgs", container...))
 	}
 	pod = append(pod, more.lines(e)...)
 	if annotations {
-		pod = append(pod, "metadata := template.Metadata.(metav1.ObjectMetaArgs)\nannotations := "+g.annotations(e.o, e.base)+
-			"\nif former, is := metadata.Annotations.(pulumi.StringMap); is {\nmaps.Copy(annotations, former)\n}\n"+
-			"metadata.Annotations = annotations\ntemplate.Metadata = metadata")
+		pod = append(pod, within("metadata", "template.Metadata", "metav1.ObjectMetaArgs", "annotations := "+g.annotations(e.o, e.base),
+			"if former, is := metadata.Annotations.(pulumi.StringMap); is {\nmaps.Copy(annotations, former)\n}",
+			"metadata.Annotations = annotations"))
 	}
 	if ownAnnotations {
-		out = append(out, "metadata := made.Metadata.(metav1.ObjectMetaArgs)\nmetadata.Annotations = "+g.annotations(e.o, "")+
-			"\nmade.Metadata = metadata")
+		out = append(out, within("metadata", "made.Metadata", "metav1.ObjectMetaArgs", "metadata.Annotations = "+g.annotations(e.o, "")))
 	}
 	if len(pod) > 0 {
-		out = append(out, "template := spec.Template.(corev1.PodTemplateSpecArgs)\nin := template.Spec.(corev1.PodSpecArgs)\n"+
-			strings.Join(scoped(pod), "\n")+"\ntemplate.Spec = in\nspec.Template = template")
+		out = append(out, within("template", "spec.Template", "corev1.PodTemplateSpecArgs",
+			within("in", "template.Spec", "corev1.PodSpecArgs", scoped(pod)...)))
 	}
 	return out
+}
+
+// within are lines that change what an expression has, by a name for it.
+func within(name, expression, typ string, lines ...string) string {
+	return fmt.Sprintf("%s := %s.(%s)\n%s\n%[2]s = %[1]s", name, expression, typ, strings.Join(lines, "\n"))
+}
+
+// assign is a line that sets a field to the manifest's value.
+func assign(to string, of reflect.Value, key string) string {
+	return fmt.Sprintf("%s.%s = %s", to, upper(key), literal(named(of, key)))
 }
 
 // scoped puts pieces that declare names into blocks of their own, where they are more than one.
@@ -322,14 +331,14 @@ func (g *gathering) inContainer(e *entry, path string, done map[string]bool) []s
 			return nil
 		}
 		done[path] = true
-		return []string{fmt.Sprintf("{\nsecurity := own.SecurityContext.(corev1.SecurityContextArgs)\nsecurity.%s = %s\nown.SecurityContext = security\n}",
-			upper(inner), literal(named(reflect.ValueOf(*c.SecurityContext), inner)))}
+		return scoped([]string{within("security", "own.SecurityContext", "corev1.SecurityContextArgs",
+			assign("security", reflect.ValueOf(*c.SecurityContext), inner))})
 	}
 	if done[key] {
 		return nil
 	}
 	done[key] = true
-	return []string{fmt.Sprintf("own.%s = %s", upper(key), literal(named(reflect.ValueOf(*c), key)))}
+	return []string{assign("own", reflect.ValueOf(*c), key)}
 }
 
 // beside are what package pod renders beside the app's own container.
@@ -352,8 +361,8 @@ func (b *beside) lines(e *entry) (out []string) {
 		for i, c := range list.containers {
 			all = append(all, podContainer(e, c))
 			if rest := podRest(c); len(rest) > 0 {
-				set = append(set, fmt.Sprintf("{\nown := more.%s.(corev1.ContainerArray)[%d].(corev1.ContainerArgs)\n%s\n"+
-					"more.%[1]s.(corev1.ContainerArray)[%[2]d] = own\n}", list.name, i, strings.Join(rest, "\n")))
+				at := fmt.Sprintf("more.%s.(corev1.ContainerArray)[%d]", list.name, i)
+				set = append(set, scoped([]string{within("own", at, "corev1.ContainerArgs", rest...)})...)
 			}
 		}
 		parts = append(parts, fmt.Sprintf("%s: []pod.Container{\n%s},", list.name, strings.Join(all, "")))
@@ -474,8 +483,8 @@ func podRest(c corev1.Container) (out []string) {
 	value := reflect.ValueOf(c)
 	for _, key := range []string{"workingDir", "startupProbe", "livenessProbe", "readinessProbe", "lifecycle", "stdin", "stdinOnce", "tty",
 		"volumeDevices", "resizePolicy", "restartPolicyRules", "terminationMessagePath"} {
-		if f := named(value, key); !f.IsZero() {
-			out = append(out, fmt.Sprintf("own.%s = %s", upper(key), literal(f)))
+		if !named(value, key).IsZero() {
+			out = append(out, assign("own", value, key))
 		}
 	}
 	return out
@@ -514,7 +523,8 @@ func (g *gathering) policyFile(o *object) (string, error) {
 	name := title(o.name)
 	return source(fmt.Sprintf("// add%[1]sPolicy makes the policy %[2]s of the manifests.\nfunc (s *stack) add%[1]sPolicy() error {\n"+
 		"_, err := networkingv1.NewNetworkPolicy(s.ctx, %[2]q, &networkingv1.NetworkPolicyArgs{\n"+
-		"Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(%[2]q), Namespace: s.namespace.Name},\nSpec: %[3]s,\n}, s.inCluster())\nreturn err\n}\n",
+		"Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(%[2]q), Namespace: s.namespace.Name},\nSpec: %[3]s,\n"+
+		"}, s.inCluster())\nreturn err\n}\n",
 		name, o.name, literal(reflect.ValueOf(*spec))))
 }
 

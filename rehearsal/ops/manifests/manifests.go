@@ -284,7 +284,8 @@ func (o Options) report(g *gathering, name string, added []*entry) error {
 		fmt.Fprintf(&b, "%s stays as it is.\n", name)
 	}
 	counts := g.counts()
-	fmt.Fprintf(&b, "Of %d fields %d are carried over, %d are so anyway, and these are otherwise here:\n", counts[""], counts[carried], counts[already])
+	fmt.Fprintf(&b, "Of %d fields %d are carried over, %d are so anyway, and these are otherwise here:\n",
+		counts[""], counts[carried], counts[already])
 	for _, n := range g.notes {
 		fmt.Fprintf(&b, "  %s: here %s\n", n.at, n.here)
 	}

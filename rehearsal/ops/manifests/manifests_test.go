@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -134,7 +135,13 @@ func TestEachFieldIsDecided(t *testing.T) {
 		}
 		assert.True(t, asked[path], "decisions.txt has %s, which no type has", path)
 	}
-	t.Log("fields by decision:", numbers)
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "from-manifests.md"))
+	require.NoError(t, err)
+	for is, row := range map[string]string{
+		carried: "carried over", already: "done anyway", changed: "done otherwise, on purpose", lacking: "not in the words of an app",
+	} {
+		assert.Contains(t, string(page), fmt.Sprintf("| %s | %d |", row, numbers[is]), "docs/from-manifests.md")
+	}
 }
 
 // A decision that carries is of one field: all of a struct is not carried by one line.

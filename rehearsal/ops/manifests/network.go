@@ -350,7 +350,8 @@ func (g *gathering) calls(e *entry, at, variable, text string) string {
 		for _, o := range callee.services {
 			s := o.value.(*corev1.Service)
 			pattern := regexp.MustCompile(`(^|[^A-Za-z0-9._-])` + regexp.QuoteMeta(o.name) +
-				`(\.` + regexp.QuoteMeta(cmp.Or(o.namespace, g.stack.Workloads.Namespace)) + `(?:\.svc(?:\.cluster\.local)?)?)?(:[0-9]+)?($|[^A-Za-z0-9._:-])`)
+				`(\.` + regexp.QuoteMeta(cmp.Or(o.namespace, g.stack.Workloads.Namespace)) +
+				`(?:\.svc(?:\.cluster\.local)?)?)?(:[0-9]+)?($|[^A-Za-z0-9._:-])`)
 			m := pattern.FindStringSubmatchIndex(text)
 			if m == nil || callee == e {
 				continue

@@ -405,7 +405,8 @@ func (g *gathering) mounted(e *entry, at string, m corev1.VolumeMount, data map[
 	}
 	for _, item := range items {
 		if _, is := data[item.Key]; !is {
-			g.problems.add(e.o.at(at), "the key "+item.Key+", which the volume "+m.Name+" has not", strings.Join(slices.Sorted(maps.Keys(data)), ", "), "")
+			g.problems.add(e.o.at(at), "the key "+item.Key+", which the volume "+m.Name+" has not",
+				strings.Join(slices.Sorted(maps.Keys(data)), ", "), "")
 			continue
 		}
 		out[item.Key] = path.Join(m.MountPath, item.Path)

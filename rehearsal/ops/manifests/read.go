@@ -250,7 +250,7 @@ func unknownKind(at string, o *object, ps *problems) {
 	var known []string
 	for name, kind := range kinds {
 		known = append(known, kind.Name())
-		if version, _, _ := strings.Cut(name, " "); kind.Name() == o.kind && (o.kind != "HorizontalPodAutoscaler" || version == "autoscaling/v2") {
+		if version, _, _ := strings.Cut(name, " "); kind.Name() == o.kind && version != "autoscaling/v1" {
 			former := ""
 			if group, err := schema.ParseGroupVersion(o.apiVersion); err == nil {
 				if value, err := scheme.Scheme.New(group.WithKind(o.kind)); err == nil {

@@ -194,7 +194,7 @@ func (w walk) leaf(path, general string, node *yaml.Node) {
 }
 
 func (w walk) at(node *yaml.Node, path string) string {
-	return fmt.Sprintf("%s:%d: %s", w.o.file, node.Line, strings.TrimSuffix(strings.Join([]string{w.o.kind + " " + w.o.name, path}, ": "), ": "))
+	return strings.TrimSuffix(fmt.Sprintf("%s:%d: %s %s: %s", w.o.file, node.Line, w.o.kind, w.o.name, path), ": ")
 }
 
 // fieldsOf are a struct's fields by their names in JSON.

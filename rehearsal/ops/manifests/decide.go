@@ -74,6 +74,9 @@ const template = "spec.template."
 
 // decide is what is done with a field. at is the path of what is decided, the field or what has it.
 func decide(root string, f field) (d decision, at string) {
+	if f.empty && !own(root, f.general) {
+		return decision{is: already}, f.path // it says nothing
+	}
 	all, at := rows(root, f.general)
 	segments := strings.Count(at, ".") + strings.Count(at, "[")
 	at = f.path

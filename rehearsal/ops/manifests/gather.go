@@ -125,9 +125,6 @@ func (g *gathering) gather() {
 			g.entries = append(g.entries, e)
 		}
 		for _, f := range o.fields {
-			if f.empty && !own(o.root(), f.general) {
-				continue
-			}
 			switch d, at := decide(o.root(), f); d.is {
 			case changed:
 				g.note(o.at(at), "%s", d.why)

@@ -87,12 +87,17 @@ func Run(ctx context.Context, o Options) error {
 	if len(g.problems) > 0 {
 		return g.problems.error()
 	}
+	said, err := o.report(g, name)
+	if err != nil {
+		return err
+	}
 	if len(g.entries) > 0 {
 		if err := write(filepath.Join(o.Project, name), changed); err != nil {
 			return err
 		}
 	}
-	return o.report(g, name, g.entries)
+	_, err = io.WriteString(o.Out, said)
+	return err
 }
 
 // lacking are what is not in the words, unless Go is printed for it.
@@ -272,14 +277,14 @@ func write(path string, data []byte) error {
 }
 
 // report says what was added, what is otherwise here, and what comes next.
-func (o Options) report(g *gathering, name string, added []*entry) error {
+func (o Options) report(g *gathering, name string) (string, error) {
 	var b strings.Builder
-	if len(added) > 0 {
+	if len(g.entries) > 0 {
 		var names []string
-		for _, e := range added {
+		for _, e := range g.entries {
 			names = append(names, e.name)
 		}
-		fmt.Fprintf(&b, "%s has %d more of workloads.apps: %s.\n", name, len(added), strings.Join(names, ", "))
+		fmt.Fprintf(&b, "%s has %d more of workloads.apps: %s.\n", name, len(g.entries), strings.Join(names, ", "))
 	} else {
 		fmt.Fprintf(&b, "%s stays as it is.\n", name)
 	}
@@ -293,7 +298,7 @@ func (o Options) report(g *gathering, name string, added []*entry) error {
 		b.WriteString("  none\n")
 	}
 	b.WriteString("Next:\n")
-	for _, e := range added {
+	for _, e := range g.entries {
 		for _, key := range sorted(e.secrets) {
 			from := e.secrets[key]
 			fmt.Fprintf(&b, "  .tools/bin/stack from-manifests -file %s -secret %s |\n    pulumi config set --secret --path %s --stack %s\n",
@@ -307,10 +312,9 @@ func (o Options) report(g *gathering, name string, added []*entry) error {
 	if o.Go {
 		text, err := g.golang()
 		if err != nil {
-			return err
+			return "", err
 		}
 		b.WriteString(text)
 	}
-	_, err := io.WriteString(o.Out, b.String())
-	return err
+	return b.String(), nil
 }

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -185,6 +187,40 @@ func TestASecretsValueIsRead(t *testing.T) {
 	var out bytes.Buffer
 	err := Run(t.Context(), Options{Project: ".", Stack: "dev", Path: "testdata/shop", Secret: "database/none", Out: &out})
 	assert.EqualError(t, err, `found no key "none" of a Secret "database" in testdata/shop`)
+}
+
+// The lines that are printed set the values, each as it is in the manifest.
+func TestThePrintedLinesSetTheSecrets(t *testing.T) {
+	tools, err := filepath.Abs(filepath.Join("..", "..", "..", ".tools", "bin"))
+	require.NoError(t, err)
+	if _, err := os.Stat(filepath.Join(tools, "pulumi")); err != nil {
+		t.Skip("pulumi is not built; run `make tools` to have this test run")
+	}
+	dir := project(t)
+	env := append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "PULUMI_HOME="+filepath.Join(dir, "home"),
+		"PULUMI_BACKEND_URL=file://"+dir, "PULUMI_CONFIG_PASSPHRASE=test", "PULUMI_SKIP_UPDATE_CHECK=true")
+	sh := func(line, input string) string {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir, cmd.Env, cmd.Stdin = dir, env, strings.NewReader(input)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s\n%s", line, out)
+		return string(out)
+	}
+	sh("pulumi stack init dev", "")
+	said := answer(t, dir, "testdata/files", false)
+	lines := regexp.MustCompile(`-file (\S+) -secret (\S+) \|\n +(pulumi .*)`).FindAllStringSubmatch(said, -1)
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		var value bytes.Buffer
+		require.NoError(t, Run(t.Context(), Options{Project: dir, Stack: "dev", Path: filepath.Join(dir, line[1]), Secret: line[2], Out: &value}))
+		sh(line[3], value.String())
+	}
+	assert.Equal(t, "key\n", sh(`pulumi config get --path 'expense:secrets.vault["tls.key"]' --stack dev`, ""))
+	data, err := os.ReadFile(filepath.Join(dir, "Pulumi.dev.yaml"))
+	require.NoError(t, err)
+	found, err := Options{Project: dir, Stack: "dev"}.loaded("Pulumi.dev.yaml", data)
+	require.NoError(t, err)
+	assert.NotContains(t, found.Error(), "vault", "the loader takes them")
 }
 
 // The types that are read are those of the kinds' names.

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -72,6 +73,9 @@ func rows(root, general string) (all []decision, at string) {
 // template leads to the pod in a Deployment.
 const template = "spec.template."
 
+// mapKey is the key of a map in a path.
+var mapKey = regexp.MustCompile(`^\[[^\]]*[^0-9\]][^\]]*\]`)
+
 // decide is what is done with a field. at is the path of what is decided, the field or what has it.
 func decide(root string, f field) (d decision, at string) {
 	if f.empty && !own(root, f.general) {
@@ -83,12 +87,15 @@ func decide(root string, f field) (d decision, at string) {
 	for strings.Count(at, ".")+strings.Count(at, "[") > segments && parent(at) != "" {
 		at = parent(at)
 	}
-	for _, d := range all {
-		if len(d.values) == 0 || slices.Contains(d.values, f.text) {
-			return d, at
-		}
+	i := slices.IndexFunc(all, func(d decision) bool { return len(d.values) == 0 || slices.Contains(d.values, f.text) })
+	d = decision{is: lacking, why: all[0].why}
+	if i >= 0 {
+		d = all[i]
 	}
-	return decision{is: lacking, why: all[0].why}, at
+	if rest := f.path[len(at):]; d.is == lacking && mapKey.MatchString(rest) {
+		at += mapKey.FindString(rest)
+	}
+	return d, at
 }
 
 // own says whether there is a decision for just this path.

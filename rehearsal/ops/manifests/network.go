@@ -57,8 +57,6 @@ func (g *gathering) service(o *object, s *corev1.Service) {
 	case len(behind) > 1:
 		g.lack(o, "spec.selector", "a Service leads to one app, and this to "+behind[0].workload+" and "+behind[1].workload)
 		return
-	case s.Spec.ClusterIP == corev1.ClusterIPNone:
-		g.lack(o, "spec.clusterIP", "a Service has an address")
 	}
 	e := behind[0]
 	e.services = append(e.services, o)

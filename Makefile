@@ -119,8 +119,9 @@ LIST ?=
 verify: .tools/bin/stack ## Checks a stack in your account, or the one that KEEP=1 left up: TOUCH=1, BREAK=1, LIST=1, ONLY=pods.
 	@.tools/bin/stack verify -stack $(STACK) -only "$(ONLY)" $(if $(TOUCH),-touch) $(if $(BREAK),-break) $(if $(LIST),-list)
 
-# eksctl's file of a cluster. Anything: write the stack's file without the fields that are not supported.
+# The file, or the folder of files, that a stack's file is made of.
 FILE ?=
+# Anything: write the stack's file without the fields that are not supported.
 ANYWAY ?=
 .PHONY: from-eksctl
 from-eksctl: .tools/bin/stack ## Makes a stack's file from eksctl's: FILE=eks.yml STACK=expense, ANYWAY=1 for what is not supported.
@@ -140,8 +141,6 @@ image: .tools/bin/stack ## Builds an app's image, tries and pushes it, and write
 image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through caches once, for a network without a way out.
 	@.tools/bin/stack image -stack $(STACK) -mode fill
 
-# A manifest for kubectl apply, or a folder of them.
-FILE ?=
 # Anything: Go is printed for what the words of an app do not have.
 GO ?=
 .PHONY: from-manifests

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,13 +32,9 @@ func verifyCommand(ctx context.Context, project string, args []string) (code int
 	touch := flags.Bool("touch", false, "run the checks that touch the stack too")
 	breaks := flags.Bool("break", false, "run the checks that touch and those that break too")
 	only := flags.String("only", "", "names of the checks to run, with commas between them")
+	unrecorded := flags.Bool("no-record", false, "write no record of what AWS answered")
 	list := flags.Bool("list", false, "print each check with what it disturbs, makes and needs")
 	_ = flags.Parse(args) // ends the process
-	if *list {
-		page := verify.List(verify.Checks())
-		_, err := fmt.Print(page.Text())
-		return 0, err
-	}
 	options := verify.Options{}
 	switch {
 	case *breaks:
@@ -51,19 +48,34 @@ func verifyCommand(ctx context.Context, project string, args []string) (code int
 	if err := verify.Known(options.Only); err != nil {
 		return 1, err
 	}
-	if _, up, err := running(project); err == nil && up == *stack {
-		code, err = ask(ctx, options, os.Stdout)
-		return ended(ctx, code, err)
+	if *list {
+		page := verify.List(verify.Checks())
+		_, err := fmt.Print(page.Text())
+		return 0, err
+	}
+	pid, up, err := running(project)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// Not the account in its place, which nobody asked for.
+		return 1, fmt.Errorf("the rehearsal that was left up has died: %w; remove %s", err, filepath.Join(rehearsals, "pid"))
+	}
+	if pid != 0 && up == *stack {
+		if code, err = ask(ctx, options, os.Stdout); ctx.Err() != nil {
+			return 130, errors.New("interrupted; the rehearsal takes away what a check had made")
+		}
+		return code, err
 	}
 	s, err := connect(ctx, project, *stack, os.Stdout)
 	if err != nil {
 		return 1, err
 	}
 	code, err = check(ctx, project, s, options, os.Stdout)
-	if err == nil && ctx.Err() == nil && len(options.Only) == 0 {
+	if err == nil && ctx.Err() == nil && len(options.Only) == 0 && !*unrecorded {
 		alsoRecord(ctx, newRecording(project, *stack))
 	}
-	return ended(ctx, code, err)
+	if ctx.Err() != nil && err == nil && code != 1 { // with 1 the report says what went wrong
+		return 130, errors.New("interrupted; what a check had made is taken away")
+	}
+	return code, err
 }
 
 // alsoRecord writes the record of a stack in an account after its checks. What differs there is no check that failed.
@@ -80,14 +92,6 @@ func alsoRecord(ctx context.Context, r recording) {
 	if err != nil {
 		fmt.Fprintf(r.out, "record: %v\n", err)
 	}
-}
-
-// ended is the outcome of a run that Ctrl-C may have ended.
-func ended(ctx context.Context, code int, err error) (int, error) {
-	if ctx.Err() != nil {
-		return 130, errors.New("interrupted; what a check had made is taken away")
-	}
-	return code, err
 }
 
 // connect gives the stack in the account that its file names.
@@ -173,6 +177,7 @@ func answer(project string, target func(context.Context) (*verify.Stack, error))
 		}
 		if err != nil {
 			fmt.Fprintf(out, "verify: %v\n", err)
+			code = max(code, 1)
 		}
 		w.Header().Set(exitCode, strconv.Itoa(code))
 	})

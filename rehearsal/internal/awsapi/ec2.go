@@ -228,13 +228,13 @@ func (c *call) template(instance awsmodel.Object) awsmodel.Object {
 // describeInstances puts each instance into a reservation of its own. It has the metadata options of its launch template
 // (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchTemplateInstanceMetadataOptionsRequest.html) unless they were changed.
 func describeInstances(c *call) (obj, error) {
-	filters, err := c.filtered("tag:eks:cluster-name", "instance-state-name")
+	filters, err := c.filtered("tag:aws:eks:cluster-name", "instance-state-name")
 	return c.show(instances, "ReservationId", func(o awsmodel.Object) obj {
 		cluster, state := ofGroup(o), cmp.Or(text(o, "state"), "running")
 		if cluster != "" {
-			o.Tags["kubernetes.io/cluster/"+cluster] = "owned"
+			o.Tags["kubernetes.io/cluster/"+cluster], o.Tags["aws:eks:cluster-name"] = "owned", cluster
 		}
-		if !passes(filters, "tag:eks:cluster-name", cluster) || !passes(filters, "instance-state-name", state) {
+		if !passes(filters, "tag:aws:eks:cluster-name", cluster) || !passes(filters, "instance-state-name", state) {
 			return nil
 		}
 		one := same(reflect.TypeFor[types.Instance](), o)

@@ -34,8 +34,7 @@ func Target(ctx context.Context, s *stage.Stage) (*verify.Stack, error) {
 		Lacks: map[verify.Ability]string{
 			verify.Containers: "its nodes run no containers", verify.Insights: "the model has none",
 			verify.Webhooks:   "nothing changes pods as EKS does",
-			verify.Monitoring: "nothing is measured", verify.Hardware: "its instances and volumes are names",
-			verify.Images: "nobody has pushed any",
+			verify.Monitoring: "nothing is measured", verify.Images: "nobody has pushed any",
 		},
 		Load: func(context.Context) (func(context.Context) error, error) {
 			use := func(millicores int64) error {

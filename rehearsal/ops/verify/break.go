@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"k8s.io/utils/ptr"
 )
 
@@ -274,8 +276,13 @@ func (s *Stack) leastWeb(ctx context.Context, do func(context.Context) error) (i
 	if err != nil {
 		return 0, err
 	}
-	options.ResourceVersion = list.ResourceVersion
-	changes, err := s.Kubernetes.CoreV1().Pods(d.Namespace).Watch(ctx, options)
+	// It begins anew where it ended: a drain takes longer than one request may.
+	changes, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = options.LabelSelector
+			return s.Kubernetes.CoreV1().Pods(d.Namespace).Watch(ctx, o)
+		},
+	})
 	if err != nil {
 		return 0, err
 	}

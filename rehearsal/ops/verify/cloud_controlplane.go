@@ -30,7 +30,7 @@ var controlPlaneChecks = []Check{
 	},
 	{
 		Name:    "insights",
-		Promise: "EKS's insights on the cluster name no error.",
+		Promise: "EKS's insights name no error in how the cluster is configured.",
 		Actions: []string{"eks:ListInsights"}, Needs: []Ability{Insights}, Takes: 2 * time.Second, Run: checkInsights,
 	},
 	{
@@ -157,12 +157,13 @@ func checkInsights(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		status := cmp.Or(value(i.InsightStatus).Status, types.InsightStatusValueUnknown)
 		said := fmt.Sprintf("%s: %s: %s, as of %s", aws.ToString(i.Name), status, aws.ToString(value(i.InsightStatus).Reason),
 			refreshed.UTC().Format(time.DateTime))
-		switch status {
-		case types.InsightStatusValueError:
+		switch {
+		case status == types.InsightStatusValueError && i.Category == types.CategoryMisconfiguration:
 			f.problem("insight %s; a fix shows after the next refresh; more says: aws eks describe-insight --cluster-name %s --id %s --region %s",
 				said, s.Settings.Cluster.Name, aws.ToString(i.Id), s.AWS.Region)
-		case types.InsightStatusValueWarning, types.InsightStatusValueUnknown:
-			f.note("%s", said)
+		case status != types.InsightStatusValuePassing:
+			// The other categories are about the next version, or the one before.
+			f.note("%s: %s", i.Category, said)
 		}
 	}
 	f.visit(len(all), "insight")

@@ -27,7 +27,7 @@ var domainChecks = []Check{
 	},
 	{
 		Name:    "domain-health",
-		Promise: "The domain is not red, nor yellow if it has copies; it takes writes, has free storage, and its last snapshot came off.",
+		Promise: "The domain is not red, nor yellow if it has copies; it takes writes, has free storage, and has a snapshot of the last 36 hours.",
 		Actions: []string{"cloudwatch:GetMetricData"}, Needs: []Ability{Monitoring}, Takes: 3 * time.Second, Run: checkDomainHealth,
 	},
 	{
@@ -91,6 +91,9 @@ func checkDomain(ctx context.Context, s *Stack, _ *Work) (string, error) {
 				thing, what, set.Name, s.AWS.Region)
 		}
 	}
+	if status := d.DomainProcessingStatus; status != "" && status != types.DomainProcessingStatusTypeActive {
+		f.problem("%s: it is %s, expected %s", thing, status, types.DomainProcessingStatusTypeActive)
+	}
 	if soft := d.ServiceSoftwareOptions; soft != nil && aws.ToBool(soft.UpdateAvailable) {
 		f.note("service software %s is available", aws.ToString(soft.NewVersion))
 	}
@@ -140,7 +143,7 @@ func checkDomainHealth(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		{"ClusterIndexWritesBlocked", "Maximum", yes, "it takes no writes, for lack of space or memory"},
 		{"FreeStorageSpace", "Minimum", func(v float64) bool { return v <= least },
 			fmt.Sprintf("a data node has no %.0f MiB free, %d %% of its volume: raise expense:logging.gibPerDay", least, config.FreeStoragePercent)},
-		{"AutomatedSnapshotFailure", "Maximum", yes, "the last hourly snapshot failed"},
+		{"AutomatedSnapshotFailure", "Maximum", yes, "no snapshot of it was taken for 36 hours"},
 	}
 	if set.Domain.Replicas() > 0 {
 		all = append(all, health{"ClusterStatus.yellow", "Minimum", yes, "it is yellow: an index has lost a copy"})

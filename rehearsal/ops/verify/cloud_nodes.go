@@ -59,11 +59,13 @@ func checkNodeGroups(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		}
 		want("version", g.Version, s.Settings.Cluster.Version)
 		want("capacity type", g.CapacityType, string(set.CapacityType))
-		// AWS says nothing of them if they are the template's (https://docs.aws.amazon.com/eks/latest/APIReference/API_Nodegroup.html).
+		// AWS may say nothing of these two beside a template (https://docs.aws.amazon.com/eks/latest/APIReference/API_Nodegroup.html).
 		if len(g.InstanceTypes) > 0 {
 			want("instance types", g.InstanceTypes, set.InstanceTypes)
 		}
-		want("AMI type", g.AmiType, set.AMIType)
+		if g.AmiType != "" {
+			want("AMI type", g.AmiType, set.AMIType)
+		}
 		want("subnets", g.Subnets, s.subnetsIn(set.Zones))
 		want("role", g.NodeRole, output(r, "nodeRoleArn"))
 		want("labels", g.Labels, set.Labels)
@@ -107,7 +109,7 @@ func settingsTaints(taints []config.Taint) (out []string) {
 // (https://docs.aws.amazon.com/eks/latest/userguide/eks-using-tags.html).
 func (s *Stack) nodeInstances(ctx context.Context) (all []ec2types.Instance, err error) {
 	list := ec2.NewDescribeInstancesPaginator(ec2.NewFromConfig(s.AWS), &ec2.DescribeInstancesInput{Filters: []ec2types.Filter{
-		{Name: aws.String("tag:eks:cluster-name"), Values: []string{s.Settings.Cluster.Name}},
+		{Name: aws.String("tag:aws:eks:cluster-name"), Values: []string{s.Settings.Cluster.Name}},
 		{Name: aws.String("instance-state-name"), Values: []string{"running"}},
 	}})
 	reservations, err := login.All(ctx, list, func(p *ec2.DescribeInstancesOutput) []ec2types.Reservation { return p.Reservations })

@@ -141,7 +141,12 @@ func checkImages(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		answer, err := ecr.NewFromConfig(s.AWS, func(o *ecr.Options) { o.Region = m[2] }).BatchGetImage(ctx, &ecr.BatchGetImageInput{
 			RegistryId: &m[1], RepositoryName: &m[3], ImageIds: []ecrtypes.ImageIdentifier{id},
 		})
-		if f.asked(thing, err) && len(answer.Images) == 0 {
+		switch {
+		case !f.asked(thing, err) || len(answer.Images) > 0:
+		case len(answer.Failures) > 0 && answer.Failures[0].FailureCode != ecrtypes.ImageFailureCodeImageNotFound:
+			why := answer.Failures[0]
+			f.unseen = append(f.unseen, notSeen("%s: could not look: %s %s", thing, why.FailureCode, aws.ToString(why.FailureReason)))
+		default:
 			f.problem("%s: the registry has it no more, and a new node cannot pull it: build it again with make image, or name one that is there",
 				thing)
 		}

@@ -23,7 +23,7 @@ func measured(t *testing.T) (*verify.Stack, *awsapi.API) {
 		t.Cleanup(func() { w.stage.Model.Uproot(typ, id) })
 	}
 	put(tInsight, "insight", map[string]any{
-		"clusterName": w.Settings.Cluster.Name, "name": "Deprecated APIs", "insightStatus": map[string]any{"status": "PASSING"},
+		"clusterName": w.Settings.Cluster.Name, "name": "Wrong settings", "category": "MISCONFIGURATION", "insightStatus": map[string]any{"status": "PASSING"},
 		"lastRefreshTime": "2026-11-26T03:00:00Z",
 	})
 	for name, value := range map[string]float64{
@@ -160,6 +160,8 @@ func TestInsightsMetricsAndImagesAreRead(t *testing.T) {
 	}{
 		"an error": {tInsight, "insight", map[string]any{"insightStatus": map[string]any{
 			"status": "ERROR", "reason": "two calls"}}, "insights", verify.Failed, "two calls, as of 2026-11-26 03:00:00"},
+		"an error of the next version": {tInsight, "insight", map[string]any{
+			"category": "UPGRADE_READINESS", "insightStatus": map[string]any{"status": "ERROR"}}, "insights", verify.OK, "UPGRADE_READINESS"},
 		"a warning": {tInsight, "insight", map[string]any{"insightStatus": map[string]any{"status": "WARNING"}},
 			"insights", verify.OK, "WARNING"},
 		"none": {tInsight, "insight", map[string]any{"clusterName": "other"}, "insights", verify.Unseen, "yet"},

@@ -121,7 +121,10 @@ func init() {
 			return container(t, w, ended("OOMKilled", 137, 24*time.Hour))
 		}},
 		mutation{"restarts", "a container that was restarted a minute ago", func(t *testing.T, w *world) func() {
-			return container(t, w, ended("Error", 1, time.Minute))
+			return container(t, w, func(c *corev1.ContainerStatus) {
+				ended("Error", 1, time.Minute)(c)
+				c.Ready = false
+			})
 		}},
 		mutation{"pod-images", "a pod with the image of former settings", func(t *testing.T, w *world) func() {
 			return settings(w, func(c *config.Config) { c.Workloads.Images.Alma = "public.ecr.aws/docker/library/almalinux:10" })

@@ -334,7 +334,7 @@ func systemPods(ctx context.Context, s *Stack, _ *Work) (seen string, err error)
 	})
 }
 
-// restarts: a container that restarted once, and runs since, is reported.
+// restarts: a container that restarted, and is ready since, is counted.
 func restarts(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	live, err := s.livePods(ctx)
 	if err != nil {
@@ -354,7 +354,7 @@ func restarts(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			case last != nil && last.Reason == "OOMKilled":
 				f.add(o, "container %s was ended at %s when it reached its memory limit: raise the limit, or let it use less", c.Name,
 					last.FinishedAt.UTC().Format(time.RFC3339))
-			case last != nil && s.now().Sub(last.FinishedAt.Time) < recent:
+			case last != nil && !c.Ready && s.now().Sub(last.FinishedAt.Time) < recent:
 				f.add(o, "container %s ended at %s with code %d, %s, and was started again: wait %v, or look at its last lines", c.Name,
 					last.FinishedAt.UTC().Format(time.RFC3339), last.ExitCode, last.Reason, recent)
 			}
@@ -421,6 +421,13 @@ func digests(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	var f findings
 	fixed, tagged, unknown := 0, map[string]bool{}, 0
 	of := map[string]string{} // the digest that an image's name means
+	named := map[string]bool{}
+	for _, pod := range live {
+		for _, c := range containers(pod.Spec) {
+			_, digest, _ := strings.Cut(c.Image, "@")
+			named[digest] = true
+		}
+	}
 	for _, pod := range sorted(live) {
 		o := Object{"Pod", pod.Namespace, pod.Name}
 		images := map[string]string{}
@@ -432,7 +439,9 @@ func digests(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			_, runs, pulled := strings.Cut(c.ImageID, "@")
 			_, wants, digested := strings.Cut(name, "@")
 			switch {
-			case !pulled:
+			case !pulled, digested && runs != wants && named[runs]:
+				// Of two digests that are one image on a node, containerd tells one for both
+				// (https://github.com/containerd/containerd/blob/v2.2.4/internal/cri/store/image/image.go).
 				unknown++
 			case digested && runs != wants:
 				f.add(o, "container %s runs %s, and its image is %s", c.Name, runs, name)

@@ -157,6 +157,9 @@ func quotaRoom(ctx context.Context, s *Stack, _ *Work) (string, error) {
 			}
 		}
 	}
+	if len(tightest) == 0 {
+		return "", f.with(notSeen("the API server has not counted yet what the quota of namespace %s has left", namespace))
+	}
 	var left []string
 	for _, name := range slices.Sorted(maps.Keys(tightest)) {
 		quantity := tightest[name]

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"expense/internal/config"
@@ -41,6 +43,10 @@ func Connect(ctx context.Context, project, stack string, cfg aws.Config, export 
 	if err != nil {
 		return nil, fmt.Errorf("the kubeconfig in the stack's state: %w", err)
 	}
+	if _, err := client.Discovery().ServerVersion(); err != nil {
+		return nil, fmt.Errorf("the cluster's API does not answer: %w; the credentials have to be the stack's, and this machine's address among "+
+			"expense:cluster.publicAccessCidrs", err)
+	}
 	cfg.Region = settings.Region
 	caller, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -60,6 +66,10 @@ func cli(project, stack string) func(context.Context, ...string) ([]byte, error)
 	return func(ctx context.Context, args ...string) ([]byte, error) {
 		command := exec.CommandContext(ctx, "pulumi", append(args, "--stack", stack, "--non-interactive")...)
 		command.Dir = project
+		// A group of its own: the terminal's Ctrl-C reaches it through Cancel, and not at all while lost pods are made again.
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+		command.WaitDelay = time.Minute
 		var stderr bytes.Buffer
 		command.Stderr = &stderr
 		data, err := command.Output()

@@ -92,7 +92,7 @@ func TestLines(t *testing.T) {
 		"right":             {ships("web", 404), want{verify.OK, "found "}},
 		"never shipped":     {ships("", 0), want{verify.Failed, "no line of it is in " + stream}},
 		"of another":        {ships("nginx", 404), want{verify.Failed, `of container "nginx"`}},
-		"web does not talk": {nil, want{verify.Failed, "web does not answer"}},
+		"web does not talk": {nil, want{verify.Unseen, "does not reach web"}},
 	} {
 		t.Run("line-found, "+name, func(t *testing.T) {
 			empty()

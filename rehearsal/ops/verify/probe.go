@@ -46,9 +46,6 @@ type probe struct {
 	env  map[string]string
 	// as is the workload whose network policies it gets. "" is a neighbour that is none of the workloads. No Service may select it.
 	as string
-	// bare makes a pod without an owner, to which EKS applies no network policy
-	// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html).
-	bare bool
 	// claim is the volume in DataDir.
 	claim string
 	// off is a node on which it must not run, and rather is one on which it rather should not.
@@ -65,7 +62,6 @@ type started struct {
 	stack    *Stack
 	name     string
 	selector string
-	bare     bool
 }
 
 // start starts a probe. It goes when the check ends.
@@ -77,31 +73,28 @@ func (w *Work) start(ctx context.Context, p probe) (*started, error) {
 	w.probes++
 	meta := w.meta(fmt.Sprintf("%s-%d", p.name, w.probes))
 	k, namespace := w.stack.Kubernetes, meta.Namespace
-	w.later("config map "+meta.Name, func(ctx context.Context) error {
-		return k.CoreV1().ConfigMaps(namespace).Delete(ctx, meta.Name, metav1.DeleteOptions{})
-	})
-	config := &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"run.sh": string(script)}}
-	if _, err := k.CoreV1().ConfigMaps(namespace).Create(ctx, config, metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("probe %s: %w", meta.Name, err)
-	}
-	r := &started{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name, p.bare}
+	r := &started{w.stack, meta.Name, RunLabel + "=" + w.ID + "," + probeLabel + "=" + meta.Name}
 	w.later("probe "+meta.Name, r.end)
 	labels := map[string]string{RunLabel: w.ID, probeLabel: meta.Name}
 	if p.as != "" {
 		labels["app.kubernetes.io/name"] = p.as
 	}
 	spec := p.spec(w.stack, meta.Name)
-	if p.bare {
-		meta.Labels = labels
-		_, err = k.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{})
-	} else {
-		_, err = k.BatchV1().Jobs(namespace).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
-			BackoffLimit: ptr.To(int32(0)), TTLSecondsAfterFinished: ptr.To(int32(probeKept.Seconds())),
-			ActiveDeadlineSeconds: spec.ActiveDeadlineSeconds,
-			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
-		}}, metav1.CreateOptions{})
-	}
+	job, err := k.BatchV1().Jobs(namespace).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
+		BackoffLimit: ptr.To(int32(0)), TTLSecondsAfterFinished: ptr.To(int32(probeKept.Seconds())),
+		ActiveDeadlineSeconds: spec.ActiveDeadlineSeconds,
+		Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
+	}}, metav1.CreateOptions{})
 	if err != nil {
+		return nil, fmt.Errorf("probe %s: %w", meta.Name, err)
+	}
+	w.later("config map "+meta.Name, func(ctx context.Context) error {
+		return k.CoreV1().ConfigMaps(namespace).Delete(ctx, meta.Name, metav1.DeleteOptions{})
+	})
+	// The pod waits for its script. What owns it takes it along when it goes by itself.
+	config := &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"run.sh": string(script)}}
+	config.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: job.UID}}
+	if _, err := k.CoreV1().ConfigMaps(namespace).Create(ctx, config, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", meta.Name, err)
 	}
 	return r, nil
@@ -167,14 +160,8 @@ func (p probe) affinity() *corev1.Affinity {
 // end takes the probe away and waits until it is gone: the quota has room for one, and a volume for one node.
 func (r *started) end(ctx context.Context) error {
 	k, namespace := r.stack.Kubernetes, r.stack.Settings.Workloads.Namespace
-	var err error
-	if r.bare {
-		err = k.CoreV1().Pods(namespace).Delete(ctx, r.name, metav1.DeleteOptions{})
-	} else {
-		with := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
-		err = k.BatchV1().Jobs(namespace).Delete(ctx, r.name, with)
-	}
-	if err != nil {
+	with := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}
+	if err := k.BatchV1().Jobs(namespace).Delete(ctx, r.name, with); err != nil {
 		return err
 	}
 	return r.stack.until(ctx, func(ctx context.Context) error {

@@ -95,7 +95,7 @@ func (k *kubelet) log(ctx context.Context, pod *corev1.Pod, _ *corev1.PodLogOpti
 func (k *kubelet) run(ctx context.Context, pod *corev1.Pod, out *output) error {
 	dir := k.t.TempDir()
 	container := pod.Spec.Containers[0]
-	env := []string{"PATH=" + os.Getenv("PATH"), "CURL_HOME=" + dir, "SETTLE_SECONDS=0", "PATIENCE_SECONDS=1"}
+	env := []string{"PATH=" + os.Getenv("PATH"), "CURL_HOME=" + dir, "SETTLE_SECONDS=0", "PATIENCE_SECONDS=1", "WARM_SECONDS=0"}
 	paths := map[string]string{}
 	for i, mount := range container.VolumeMounts {
 		at := filepath.Join(dir, mount.Name)
@@ -288,7 +288,7 @@ func TestPorts(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	w := newWorld(t)
-	web := answering(t, saying(200))
+	domain, web := w.endpoint(t)+":443", answering(t, saying(200))
 	asks := answering(t, saying(401)) // IMDSv2 refuses a request without a token
 	gives := answering(t, saying(200))
 	token := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -300,12 +300,12 @@ func TestMetadata(t *testing.T) {
 		reach map[string]string
 		want  want
 	}{
-		"out of reach":    {map[string]string{"web:8080": web}, want{verify.OK, "nothing from http://169.254.169.254"}},
-		"asks for tokens": {map[string]string{"web:8080": web, "169.254.169.254:80": asks}, want{verify.OK, "nothing"}},
-		"gives a token":   {map[string]string{"web:8080": web, "169.254.169.254:80": token}, want{verify.Failed, "gives a token"}},
-		"gives all":       {map[string]string{"web:8080": web, "169.254.169.254:80": gives}, want{verify.Failed, "metadata without a token"}},
-		"gives by IPv6":   {map[string]string{"web:8080": web, "[fd00:ec2::254]:80": token}, want{verify.Failed, "fd00:ec2::254] gives a token"}},
-		"no network":      {nil, want{verify.Unseen, "does not reach web"}},
+		"out of reach":    {map[string]string{domain: web}, want{verify.OK, "nothing from http://169.254.169.254"}},
+		"asks for tokens": {map[string]string{domain: web, "169.254.169.254:80": asks}, want{verify.OK, "nothing"}},
+		"gives a token":   {map[string]string{domain: web, "169.254.169.254:80": token}, want{verify.Failed, "gives a token"}},
+		"gives all":       {map[string]string{domain: web, "169.254.169.254:80": gives}, want{verify.Failed, "metadata without a token"}},
+		"gives by IPv6":   {map[string]string{domain: web, "[fd00:ec2::254]:80": token}, want{verify.Failed, "fd00:ec2::254] gives a token"}},
+		"no network":      {nil, want{verify.Unseen, "does not reach the domain"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := &kubelet{t: t, w: w, reach: func(*corev1.Pod) map[string]string { return c.reach }}

@@ -27,12 +27,13 @@ func (r Report) Count(v Verdict) (n int) {
 	return n
 }
 
-// Code is the exit code: 1 if a check failed, 3 if one did not see, else 0. A check whose level was not asked for changes nothing.
+// Code is the exit code: 1 if a check failed, 3 if one did not see or none was made, else 0. A check whose level was not asked for changes
+// nothing.
 func (r Report) Code() int {
 	switch {
 	case r.Count(Failed) > 0:
 		return 1
-	case r.Count(Unseen) > 0 || len(r.Results) == 0:
+	case r.Count(Unseen) > 0 || r.Count(OK) == 0:
 		return 3
 	}
 	return 0
@@ -155,6 +156,8 @@ func List(checks []Check) (out page.Page) {
 		}
 		rows = append(rows, []string{c.Name, c.Level.String(), c.Takes.String(), strings.Join(does, "\n")})
 	}
+	out.Say("A run that touches holds a lease and sweeps. It also needs in Kubernetes: %s. A failure is shown with what needs: %s.",
+		strings.Join(LeaseAccess, ", "), strings.Join(ShowAccess, ", "))
 	out.Table([]page.Column{{Name: "check"}, {Name: "level"}, {Name: "takes", Number: true}, {Name: "what it does", Below: true}}, rows)
 	return out
 }

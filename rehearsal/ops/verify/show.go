@@ -3,8 +3,11 @@ package verify
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,6 +45,9 @@ const (
 	shownEvents  = 8
 	shownLines   = 15
 )
+
+// ShowAccess is what it takes to show what befell an object. What is missing of it is not shown.
+var ShowAccess = []string{"list events", "get pods", "get pods/log", "get secrets"}
 
 // show is what befell the objects that an error names: their latest events, the containers that do not run, and the last lines of pods.
 func (s *Stack) show(ctx context.Context, err error) string {
@@ -139,8 +145,15 @@ func (s *Stack) learn(ctx context.Context, pod *corev1.Pod) error {
 		for _, value := range secret.Data {
 			// A secret of several lines is printed line by line.
 			for line := range strings.Lines(string(value)) {
-				if line = strings.TrimSpace(line); len(line) >= 4 && !slices.Contains(s.secrets, line) {
-					s.secrets = append(s.secrets, line)
+				line = strings.TrimSpace(line)
+				quoted, _ := json.Marshal(line) // a text always is JSON
+				for _, form := range []string{
+					line, strings.Trim(string(quoted), `"`), url.QueryEscape(line), url.PathEscape(line),
+					base64.StdEncoding.EncodeToString([]byte(line)), base64.StdEncoding.EncodeToString(value),
+				} {
+					if len(form) >= 4 && !slices.Contains(s.secrets, form) {
+						s.secrets = append(s.secrets, form)
+					}
 				}
 			}
 		}
@@ -188,7 +201,10 @@ func secretsOf(pod *corev1.Pod) (names []string) {
 var secretForms = []*regexp.Regexp{
 	regexp.MustCompile(`()\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b`),
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`),
-	regexp.MustCompile(`(?i)((?:authorization|password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?(?:bearer |basic )?)[^\s"',;&]+`),
+	regexp.MustCompile(`()\bgh[a-z]_[A-Za-z0-9]{20,}`),
+	regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+(@)`),
+	regexp.MustCompile(`(?i)((?:authorization|passw(?:or)?d|passphrase|\bpwd|secret|token|key)\w*["']?\s*[:=]\s*(?:bearer |basic )?)` +
+		`(?:"[^"]*"|'[^']*'|[^\s"',;&]+)`),
 }
 
 // cover takes secrets out of a text.
@@ -197,7 +213,7 @@ func (s *Stack) cover(text string) string {
 		text = strings.ReplaceAll(text, secret, "[secret]")
 	}
 	for _, form := range secretForms {
-		text = form.ReplaceAllString(text, "${1}[secret]")
+		text = form.ReplaceAllString(text, "${1}[secret]${2}")
 	}
 	return text
 }

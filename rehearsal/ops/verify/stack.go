@@ -78,15 +78,22 @@ func output(r apitype.ResourceV3, path ...any) string {
 	return text
 }
 
+// outage is how long an API may not answer before a check gives up.
+const outage = time.Minute
+
 // until looks again and again until a condition holds. The error is the last one of the condition.
 func (s *Stack) until(ctx context.Context, condition func(context.Context) error) error {
 	var last error
+	var since time.Time // when the API was last reached
 	err := wait.PollUntilContextTimeout(ctx, s.Pause, s.Patience, true, func(ctx context.Context) (bool, error) {
 		// An answer that time ran out on says less than the one before.
 		if now := condition(ctx); now == nil || last == nil || ctx.Err() == nil {
 			last = now
 		}
-		return last == nil || unseen(last), nil
+		if since.IsZero() || last == nil || !unreached(last) {
+			since = time.Now()
+		}
+		return last == nil || unseen(last) && (!unreached(last) || time.Since(since) >= outage), nil
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()

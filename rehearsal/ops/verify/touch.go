@@ -48,11 +48,9 @@ var touchChecks = []Check{
 	},
 	{
 		Name: "metadata", Level: Touches, Promise: "No pod gets anything from its node's instance metadata.",
-		Makes: "a probe without an owner, to which no network policy applies", Needs: []Ability{Containers},
-		Access: []string{
-			"create configmaps", "delete configmaps", "create pods", "delete pods", "list pods", "get pods/log", "get services", "get deployments",
-		},
-		Takes: time.Minute, Run: metadata,
+		Makes: "a probe, and a network policy that opens the metadata's address to it", Needs: []Ability{Containers},
+		Access: slices.Concat(probeAccess, []string{"create networkpolicies", "delete networkpolicies"}),
+		Takes:  2 * time.Minute, Run: metadata,
 	},
 	{
 		Name: "volume-kept", Level: Touches, Promise: "A volume of the default class keeps what is written when its pod is replaced in its zone.",

@@ -50,9 +50,11 @@ func rotation(ctx context.Context, s *Stack, w *Work) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if filled.Failed == nil || *filled.Failed != 0 {
-		return "", failure(podObject(pod), "a request to pod %s failed while its log was filled: curl ended with %d",
-			pod.Name, ptr.Deref(filled.Failed, -1))
+	if filled.Failed == nil {
+		return "", notSeen("the probe does not reach pod %s: the network policies may not know it yet", pod.Name)
+	}
+	if *filled.Failed != 0 {
+		return "", failure(podObject(pod), "a request to pod %s failed while its log was filled: curl ended with %d", pod.Name, *filled.Failed)
 	}
 	if err := s.until(ctx, func(ctx context.Context) error {
 		text, err := s.log(ctx, &pod, &corev1.PodLogOptions{
@@ -109,7 +111,7 @@ func lineFound(ctx context.Context, s *Stack, w *Work) (string, error) {
 		return "", err
 	}
 	if answer.Status == "" || answer.Status == "000" {
-		return "", failure(web{s}.objects(), "web does not answer a pod of its namespace")
+		return "", notSeen("the probe does not reach web: the network policies may not know it yet")
 	}
 	start := time.Now()
 	query := map[string]any{"query": map[string]any{"term": map[string]any{"path": path}}}
@@ -166,11 +168,8 @@ func linesExpire(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	}
 }
 
-// dashboardsNamespace and dashboardsName are those of the proxy that signs requests to the domain, see logging/dashboards.go.
-const (
-	dashboardsNamespace = "logging"
-	dashboardsName      = "dashboards"
-)
+// dashboardsName is that of the proxy that signs requests to the domain, see logging/dashboards.go.
+const dashboardsName = "dashboards"
 
 // dashboards is the way of a person to the domain.
 type dashboards struct {
@@ -185,7 +184,7 @@ func (s *Stack) dashboards(ctx context.Context) (*dashboards, error) {
 		return nil, notSeen("the way to the domain is the dashboards' proxy, and logging.dashboards.enabled is false")
 	}
 	of := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + dashboardsName}
-	list, err := s.Kubernetes.CoreV1().Pods(dashboardsNamespace).List(ctx, of)
+	list, err := s.Kubernetes.CoreV1().Pods(config.LoggingNamespace).List(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +198,8 @@ func (s *Stack) dashboards(ctx context.Context) (*dashboards, error) {
 		}
 		return &dashboards{address, s.Settings.Logging.DataStream, stop}, nil
 	}
-	return nil, failure([]Object{{"Deployment", dashboardsNamespace, dashboardsName}}, "deployment %s/%s has no pod that serves",
-		dashboardsNamespace, dashboardsName)
+	return nil, failure([]Object{{"Deployment", config.LoggingNamespace, dashboardsName}}, "deployment %s/%s has no pod that serves",
+		config.LoggingNamespace, dashboardsName)
 }
 
 // forward is `kubectl port-forward`. The kubelet connects inside of the pod, where no network policy applies.

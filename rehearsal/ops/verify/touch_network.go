@@ -8,6 +8,12 @@ import (
 	"strings"
 
 	"expense/internal/config"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 )
 
 // shipper is a workload whose pods log, and that no Service selects: see openings in program/apps.go.
@@ -123,24 +129,41 @@ func (w web) hidden(ctx context.Context, address string) (out []string, err erro
 // (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-options.html).
 var metadataAddresses = []string{"http://169.254.169.254", "http://[fd00:ec2::254]"}
 
-// metadata asks from a bare pod: what no network policy keeps away, the nodes' own options have to.
+// metadata opens the way to the metadata for its probe: the nodes' own options have to keep them, whatever the policies are. The same policy
+// opens the domain's port. That it is open shows that the policy is in force at the probe's node.
 func metadata(ctx context.Context, s *Stack, w *Work) (string, error) {
-	_, health, err := web{s}.address(ctx)
+	endpoint, err := s.domainEndpoint()
 	if err != nil {
 		return "", err
+	}
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: w.meta("metadata")}
+	policy.Spec.PodSelector.MatchLabels = map[string]string{RunLabel: w.ID}
+	policy.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+	for cidr, port := range map[string]int32{"169.254.169.254/32": 80, "fd00:ec2::254/128": 80, s.Settings.Network.CIDR: 443} {
+		policy.Spec.Egress = append(policy.Spec.Egress, networkingv1.NetworkPolicyEgressRule{
+			To:    []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: cidr}}},
+			Ports: []networkingv1.NetworkPolicyPort{{Protocol: ptr.To(corev1.ProtocolTCP), Port: ptr.To(intstr.FromInt32(port))}},
+		})
+	}
+	policies := s.Kubernetes.NetworkingV1().NetworkPolicies(policy.Namespace)
+	w.later("network policy "+policy.Name, func(ctx context.Context) error {
+		return policies.Delete(ctx, policy.Name, metav1.DeleteOptions{})
+	})
+	if _, err := policies.Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+		return "", fmt.Errorf("network policy %s: %w", policy.Name, err)
 	}
 	var got struct {
 		Control bool
 		Given   []string
 	}
-	pod, err := w.asked(ctx, probe{name: "metadata", bare: true, env: map[string]string{
-		"CONTROL": health, "ADDRESSES": strings.Join(metadataAddresses, " "),
+	pod, err := w.asked(ctx, probe{name: "metadata", env: map[string]string{
+		"CONTROL": endpoint + ":443", "ADDRESSES": strings.Join(metadataAddresses, " "),
 	}}, &got)
 	switch {
 	case err != nil:
 		return "", err
 	case !got.Control:
-		return "", notSeen("pod %s does not reach web, so that it reaches nothing else says nothing", pod.Name)
+		return "", notSeen("pod %s does not reach the domain, which is open to it: that it reaches nothing else says nothing", pod.Name)
 	case len(got.Given) > 0:
 		return "", failure([]Object{{"Node", "", pod.Spec.NodeName}}, "a pod on node %s: %s", pod.Spec.NodeName, strings.Join(got.Given, "; "))
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -63,8 +64,6 @@ const (
 	Monitoring Ability = "CloudWatch metrics"
 	// Webhooks are what EKS adds to pods as they are made.
 	Webhooks Ability = "EKS's webhooks"
-	// Hardware is what EC2 says of instances and volumes that run.
-	Hardware Ability = "instances run"
 	// Images are pushed to the registry.
 	Images Ability = "images are pushed"
 )
@@ -95,7 +94,8 @@ func notSeen(format string, args ...any) error { return &NotSeen{fmt.Sprintf(for
 // (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, and each service's page of common errors).
 var denied = []string{
 	"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError",
-	"ExpiredToken", "ExpiredTokenException",
+	"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+	"Throttling", "ThrottlingException", "RequestLimitExceeded",
 }
 
 // unseen tells whether an error says nothing about the stack. A joined error does so if all of its parts do.
@@ -103,9 +103,19 @@ func unseen(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(joined.Unwrap(), func(part error) bool { return !unseen(part) })
 	}
+	if named := (*about)(nil); errors.As(err, &named) {
+		return false
+	}
 	var reason *NotSeen
 	return errors.As(err, &reason) || slices.Contains(denied, login.Code(err)) ||
-		apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || errors.Is(err, context.Canceled)
+		apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || errors.Is(err, context.Canceled) || unreached(err)
+}
+
+// unreached tells whether an API did not answer for now: the network, credentials that cannot be had, or a server that is busy or ill.
+func unreached(err error) bool {
+	var failed *url.Error
+	return errors.As(err, &failed) || apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsInternalError(err)
 }
 
 // Result is how one check came out.
@@ -139,6 +149,11 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 	})
 	slices.SortStableFunc(chosen, func(a, b Check) int { return int(a.Level - b.Level) })
 	failed := ""
+	var held error
+	if slices.ContainsFunc(chosen, func(c Check) bool { return Reads < c.Level && c.Level <= o.Level }) {
+		// Before the reads: what a dead run left may be what they find wrong.
+		held = w.lock(ctx)
+	}
 	for _, c := range chosen {
 		r := Result{Check: c}
 		missing := s.missing(c.Needs)
@@ -160,7 +175,7 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 			var seen string
 			var err error
 			if c.Level > Reads {
-				err = w.lock(ctx)
+				err = held
 			}
 			if err == nil {
 				seen, err = c.Run(ctx, s, w)
@@ -194,7 +209,7 @@ func (r *Result) judge(ctx context.Context, s *Stack, seen string, err error) {
 	case unseen(err):
 		r.Verdict, r.Seen = Unseen, s.cover(err.Error())
 	default:
+		r.Shown = s.show(ctx, err) // it learns what to cover
 		r.Verdict, r.Seen = Failed, s.cover(err.Error())
-		r.Shown = s.show(ctx, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
@@ -70,6 +71,10 @@ func TestWhatIsNotSeenIsNoFailureAndNoSuccess(t *testing.T) {
 		"it says so":                   {notSeen("the dashboards are off"), Unseen},
 		"two rights are missing":       {errors.Join(refused, forbidden()), Unseen},
 		"wrong, and a right is absent": {errors.Join(refused, errors.New("wrong")), Failed},
+		"no connection":                {&url.Error{Op: "Get", Err: errors.New("connection refused")}, Unseen},
+		"too often":                    {&smithy.GenericAPIError{Code: "ThrottlingException"}, Unseen},
+		"the API server is ill":        {apierrors.NewInternalError(errors.New("etcd")), Unseen},
+		"a budget says no":             {failure(nil, "pod web: %w", apierrors.NewTooManyRequests("no", 1)), Failed},
 		"another refusal of AWS":       {&smithy.GenericAPIError{Code: "ResourceNotFoundException"}, Failed},
 	} {
 		s, _ := plain()
@@ -214,6 +219,44 @@ func TestAFailureShowsEventsAndLinesWithoutSecrets(t *testing.T) {
 	r = Run(t.Context(), s, []Check{wrong}, Options{}).Results[0]
 	assert.Contains(t, r.Shown, "lines: not shown")
 	assert.NotContains(t, r.Shown, "fake logs")
+}
+
+func TestSecretsAreCoveredInEachForm(t *testing.T) {
+	s, _ := plain(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "project"}, Data: map[string][]byte{"TOKEN": []byte(`p@ss"word/1`)},
+	})
+	require.NoError(t, s.learn(t.Context(), secretive()[0].(*corev1.Pod)))
+	for _, text := range []string{
+		`p@ss"word/1`, `p@ss\"word/1`, `p%40ss%22word%2F1`, "cEBzcyJ3b3JkLzE=", "aws_secret_access_key = hunter2x", "passphrase=hunter2x",
+		"pwd: hunter2x", "postgres://user:hunter2x@host/db", "ghp_0123456789abcdefghijhunter2x", `"password": "a hunter2x"`,
+		"Authorization: Bearer hunter2x",
+	} {
+		covered := s.cover("before " + text + " after")
+		assert.Contains(t, covered, "[secret]", text)
+		assert.NotRegexp(t, `hunter2x|word/1|word%2F1|cEBz`, covered)
+		assert.Regexp(t, `^before .* after$`, covered)
+	}
+	for _, text := range []string{"http://[fd00:ec2::254] gives a token", "OpenSearch_2.19, key none", "arn:aws:iam::111122223333:role/a"} {
+		assert.Equal(t, text, s.cover(text))
+	}
+}
+
+// A step back that fails for want of an answer is tried again.
+func TestAnUndoIsTriedAgain(t *testing.T) {
+	s, _ := plain()
+	tried := 0
+	check := doing("touches", Touches, func(_ context.Context, _ *Stack, w *Work) (string, error) {
+		w.later("config map", func(context.Context) error {
+			if tried++; tried == 1 {
+				return apierrors.NewInternalError(errors.New("for now"))
+			}
+			return nil
+		})
+		return "", nil
+	})
+	report := Run(t.Context(), s, []Check{check}, Options{Level: Touches})
+	assert.Equal(t, OK, report.Results[0].Verdict, report.Results[0].Seen)
+	assert.Equal(t, 2, tried)
 }
 
 func TestTheReportsSayTheSame(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 )
 
@@ -21,20 +22,28 @@ const (
 	RunLabel = "expense-verify/run"
 	// leaseName is the lease, in the namespace of the workloads, that one run at a time holds while it touches the stack.
 	leaseName = "expense-verify"
-	// leaseTerm is longer than any check takes. Each check that touches renews the lease.
+	// leaseTerm is how long the lease of a run that died keeps others away. A run that lives renews its own before that.
 	leaseTerm = 45 * time.Minute
 	// undoTime is how long one step back may take.
 	undoTime = 3 * time.Minute
 )
+
+// LeaseAccess is what a run that touches needs beside its checks.
+var LeaseAccess = []string{
+	"get leases", "create leases", "update leases", "patch leases", "delete leases", "deletecollection jobs", "deletecollection pods",
+	"deletecollection configmaps", "deletecollection persistentvolumeclaims", "deletecollection networkpolicies", "list nodes", "patch nodes",
+}
 
 // Work is what one run does to a stack, and how it is undone.
 type Work struct {
 	// ID is the run's, a part of the names of what it makes.
 	ID string
 
-	stack  *Stack
-	steps  []step
-	locked bool
+	stack *Stack
+	steps []step
+	// lease is held while it is set, and renewed until stop.
+	lease  *coordinationv1.Lease
+	stop   func()
 	probes int
 }
 
@@ -65,7 +74,12 @@ func (w *Work) undo(ctx context.Context) error {
 	var errs []error
 	for _, s := range slices.Backward(w.steps) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-		if err := s.back(ctx); err != nil && !apierrors.IsNotFound(err) {
+		var err error
+		_ = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+			err = s.back(ctx)
+			return err == nil || !unreached(err) && !apierrors.IsConflict(err), nil
+		})
+		if err != nil && !apierrors.IsNotFound(err) {
 			// As text: a right that is missing here leaves something behind.
 			errs = append(errs, fmt.Errorf("%s is not undone: %v", s.what, err))
 		}
@@ -75,7 +89,7 @@ func (w *Work) undo(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// lock takes the lease or renews it, and sweeps what a dead run left. While another run holds it, nothing is seen.
+// lock takes the lease, and sweeps what a dead run left. While another run holds it, nothing is seen.
 func (w *Work) lock(ctx context.Context) error {
 	leases := w.stack.Kubernetes.CoordinationV1().Leases(w.stack.Settings.Workloads.Namespace)
 	now := metav1.NewMicroTime(time.Now())
@@ -86,25 +100,35 @@ func (w *Work) lock(ctx context.Context) error {
 	switch {
 	case apierrors.IsNotFound(err):
 		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}, Spec: spec}
-		_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
+		lease, err = leases.Create(ctx, lease, metav1.CreateOptions{})
 	case err != nil:
-	case ptr.Deref(lease.Spec.HolderIdentity, "") != w.ID && !expired(lease.Spec):
+	case !expired(lease.Spec):
 		return notSeen("run %s holds the lease %s until %s: wait for its end or, if it is dead, delete the lease with: "+
 			"kubectl delete lease %[2]s -n %[4]s", *lease.Spec.HolderIdentity, leaseName, ends(lease.Spec).UTC().Format(time.TimeOnly),
 			lease.Namespace)
 	default:
 		lease.Spec = spec
-		_, err = leases.Update(ctx, lease, metav1.UpdateOptions{}) // a conflict is another run's
+		lease, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return notSeen("another run has taken the lease %s just now: wait for its end", leaseName)
 	}
 	if err != nil {
 		return fmt.Errorf("lease %s: %w", leaseName, err)
 	}
-	first := !w.locked
-	w.locked = true
-	if !first {
-		return nil
-	}
+	w.lease = lease
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.stop = stop
+	go wait.UntilWithContext(renewing, w.renew, leaseTerm/3)
 	return w.sweep(ctx)
+}
+
+// renew keeps the lease. One that fails leaves two more times.
+func (w *Work) renew(ctx context.Context) {
+	patch := fmt.Sprintf(`{"spec":{"renewTime":%q}}`, time.Now().UTC().Format(metav1.RFC3339Micro))
+	_, _ = w.stack.Kubernetes.CoordinationV1().Leases(w.lease.Namespace).Patch(
+		ctx, leaseName, types.MergePatchType, []byte(patch), metav1.PatchOptions{},
+	)
 }
 
 func ends(l coordinationv1.LeaseSpec) time.Time {
@@ -118,14 +142,17 @@ func expired(l coordinationv1.LeaseSpec) bool { return time.Now().After(ends(l))
 
 // unlock gives the lease back.
 func (w *Work) unlock(ctx context.Context) error {
-	if !w.locked {
+	if w.lease == nil {
 		return nil
 	}
+	w.stop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
-	w.locked = false
-	err := w.stack.Kubernetes.CoordinationV1().Leases(w.stack.Settings.Workloads.Namespace).Delete(ctx, leaseName, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
+	err := w.stack.Kubernetes.CoordinationV1().Leases(w.lease.Namespace).Delete(ctx, leaseName, metav1.DeleteOptions{
+		Preconditions: metav1.NewUIDPreconditions(string(w.lease.UID)),
+	})
+	w.lease = nil
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("lease %s: %w", leaseName, err)
 	}
 	return nil

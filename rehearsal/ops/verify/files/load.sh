@@ -2,6 +2,8 @@
 # Puts load on URL with CLIENTS connections at a time until the pod ends. A connection ends after a thousand requests, so that new pods
 # get some too.
 set -eu
+# An image without it shows nothing.
+command -v curl >/dev/null || exit
 : "${URL:?}" "${CLIENTS:?}"
 one() {
     while :; do

@@ -1,11 +1,18 @@
 #!/bin/sh
 # Asks the instance metadata of ADDRESSES as IMDSv1 and for a token of IMDSv2, and prints what was given. No answer's text is kept.
-# CONTROL has to answer, or the network of this pod does not work and nothing is told.
+# CONTROL, HOST:PORT, has to take a connection, or the network of this pod does not work and nothing is told.
 set -eu
+# An image without it shows nothing.
+command -v curl >/dev/null || exit
 : "${CONTROL:?}" "${ADDRESSES:?}"
 status() { curl -gs -o /dev/null --max-time 3 -w '%{http_code}' "$@" || true; }
-end=$(($(date +%s) + ${PATIENCE_SECONDS:-60}))
-until [ "$(status "$CONTROL")" = 200 ]; do
+connects() {
+    # The time until TCP is connected is zero without a connection.
+    time=$(curl -s -o /dev/null --connect-timeout 3 --max-time 5 -w '%{time_connect}' "http://$1/") || true
+    [ "$time" != 0.000000 ]
+}
+end=$(($(date +%s) + ${PATIENCE_SECONDS:-300}))
+until connects "$CONTROL"; do
     if [ "$(date +%s)" -ge "$end" ]; then
         printf '{"control":false}\n'
         exit

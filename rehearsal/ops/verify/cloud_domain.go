@@ -27,7 +27,7 @@ var domainChecks = []Check{
 	},
 	{
 		Name:    "domain-health",
-		Promise: "The domain is not red, nor yellow if it has copies; it takes writes, has free storage, and has a snapshot of the last 36 hours.",
+		Promise: "The domain is not red, nor yellow if it has copies; it takes writes, has free storage, and a snapshot of the last 36 hours.",
 		Actions: []string{"cloudwatch:GetMetricData"}, Needs: []Ability{Monitoring}, Takes: 3 * time.Second, Run: checkDomainHealth,
 	},
 	{

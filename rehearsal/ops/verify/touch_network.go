@@ -129,8 +129,8 @@ func (w web) hidden(ctx context.Context, address string) (out []string, err erro
 // (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-options.html).
 var metadataAddresses = []string{"http://169.254.169.254", "http://[fd00:ec2::254]"}
 
-// metadata opens the way to the metadata for its probe: the nodes' own options have to keep them, whatever the policies are. The same policy
-// opens the domain's port. That it is open shows that the policy is in force at the probe's node.
+// metadata opens the way to the metadata for its probe: the nodes' own options have to keep them, whatever the policies are. The same
+// policy opens the domain's port. That it is open shows that the policy is in force at the probe's node.
 func metadata(ctx context.Context, s *Stack, w *Work) (string, error) {
 	endpoint, err := s.domainEndpoint()
 	if err != nil {

@@ -74,6 +74,11 @@ func keepApps(workloads map[string]any) {
 	}
 }
 
+// ownNames are the settings that are names.
+var ownNames = []string{
+	"cluster.name", "cluster.registry.repositories", "logging.domain.name", "logging.dataStream", "workloads.namespace",
+}
+
 // inputs puts names in the place of names, always the same for the same.
 type inputs struct {
 	public  *public
@@ -102,7 +107,7 @@ func (in *inputs) value(path string, v any) any {
 	case map[string]any:
 		out := map[string]any{}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			out[in.name(name)] = in.value(path+"."+name, v[name])
+			out[in.own(name)] = in.value(path+"."+name, v[name])
 		}
 		return out
 	}
@@ -114,6 +119,8 @@ func (in *inputs) text(path, text string) string {
 	switch {
 	case strings.HasSuffix(path, ".actions"), strings.HasSuffix(path, ".zones"), aDigest.MatchString(text):
 		return text
+	case slices.Contains(ownNames, path):
+		return in.own(text)
 	case path == "network.cidr", path == "cluster.serviceCidr":
 		if !in.public.texts[text] {
 			_, bits, _ := strings.Cut(text, "/")
@@ -146,7 +153,15 @@ func (in *inputs) resource(text string) string {
 
 // name is the name that stands for one that is not public.
 func (in *inputs) name(text string) string {
-	if in.public.text(text) {
+	if known := in.names["masked%02d"+text]; known == "" && in.public.text(text) {
+		return text
+	}
+	return in.numbered(text, "masked%02d")
+}
+
+// own is the name that stands for one that a setting gives, if that has others than words of the source.
+func (in *inputs) own(text string) string {
+	if in.public.name(text) {
 		return text
 	}
 	return in.numbered(text, "masked%02d")

@@ -39,6 +39,7 @@ var kinds = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)?`), "time"},
 	{regexp.MustCompile(`\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b`), "uuid"},
+	{anInstance, "instance"},
 	{aNetwork, "network"},
 	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "mac"},
 	{regexp.MustCompile(`\b\d{12}\b`), "account"},
@@ -82,18 +83,18 @@ func newMask(p *public, settings *config.Config, resources []apitype.ResourceV3)
 
 // knowSettings gives tokens to what the settings name.
 func (m *mask) knowSettings(c *config.Config, resources []apitype.ResourceV3) {
-	m.know(c.Cluster.Name, "<cluster.name>")
-	m.know(c.Logging.Domain.Name, "<domain.name>")
-	m.know(c.Workloads.Namespace, "<namespace>")
-	m.know(c.Logging.DataStream, "<data-stream>")
+	m.own(c.Cluster.Name, "<cluster.name>")
+	m.own(c.Logging.Domain.Name, "<domain.name>")
+	m.own(c.Workloads.Namespace, "<namespace>")
+	m.own(c.Logging.DataStream, "<data-stream>")
 	for i, name := range slices.Sorted(maps.Keys(c.Cluster.NodeGroups)) {
-		m.know(name, fmt.Sprintf("<group:%d>", i+1))
+		m.own(name, fmt.Sprintf("<group:%d>", i+1))
 	}
 	for i, name := range slices.Sorted(maps.Keys(c.Workloads.Apps)) {
-		m.know(name, fmt.Sprintf("<app:%d>", i+1))
+		m.own(name, fmt.Sprintf("<app:%d>", i+1))
 	}
 	for i, name := range c.Cluster.Registry.Repositories {
-		m.know(name, fmt.Sprintf("<image:%d>", i+1))
+		m.own(name, fmt.Sprintf("<image:%d>", i+1))
 	}
 	m.always(c.Region, "<region>")
 	for i, zone := range c.Network.Zones {
@@ -126,6 +127,13 @@ func classOf(typ string) string { return strings.ToLower(typ[strings.LastIndex(t
 func (m *mask) know(text, token string) {
 	if strings.Contains(m.text(text), markStart) {
 		m.always(text, token)
+	}
+}
+
+// own gives a token to a name of the settings, unless it has words of the source only.
+func (m *mask) own(name, token string) {
+	if !m.public.name(name) {
+		m.always(name, token)
 	}
 }
 
@@ -169,11 +177,14 @@ func (m *mask) cover(text string, prose bool) string {
 			class := kind.class
 			switch {
 			case class == "":
-				class = found[1]
 				if m.public.text(found[0]) {
 					return found[0]
 				}
-			case class == "word" && m.public.word(found[0]), class == "network" && (m.public.texts[found[0]] || found[0] == "0.0.0.0/0"):
+				class = "word"
+				if m.public.name(found[1]) {
+					class = found[1]
+				}
+			case class == "word" && m.public.word(found[0]), m.public.texts[found[0]], found[0] == "0.0.0.0/0":
 				return found[0]
 			case class == "time":
 				return "<time>"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
@@ -51,7 +52,7 @@ var kinds = []struct {
 }
 
 var (
-	email     = regexp.MustCompile(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`)
+	email     = regexp.MustCompile(`[^\s"'<>(),:;@/]+@[\w\x{80}-\x{10FFFF}-]+(?:\.[\w\x{80}-\x{10FFFF}-]+)*`)
 	partition = regexp.MustCompile(`\barn:(aws[a-z-]*):`)
 	data      = regexp.MustCompile(`^[A-Za-z0-9+/\s]{100,}={0,2}\s*$`)
 )
@@ -238,7 +239,9 @@ func cut(text string, k known) (out []piece) {
 		}
 		i += at
 		end := i + len(k.text)
-		if i > 0 && alphanumeric(text[i-1]) || end < len(text) && alphanumeric(text[end]) {
+		before, _ := utf8.DecodeLastRuneInString(text[:i])
+		after, _ := utf8.DecodeRuneInString(text[end:])
+		if i > 0 && alphanumeric(before) || end < len(text) && alphanumeric(after) {
 			at = i + 1
 			continue
 		}
@@ -247,9 +250,7 @@ func cut(text string, k known) (out []piece) {
 	}
 }
 
-func alphanumeric(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9'
-}
+func alphanumeric(r rune) bool { return r != '_' && aWord.MatchString(string(r)) }
 
 var sentence = regexp.MustCompile(`(?:^|[\s(])([A-Z]?[a-z]+)(?:[.,;:!?)]*(?:\s|$))`)
 

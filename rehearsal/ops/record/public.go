@@ -30,7 +30,8 @@ var sources = []string{
 }
 
 var (
-	aWord    = regexp.MustCompile(`[A-Za-z0-9_]+`)
+	// aWord has letters of all scripts, and whatever else is not ASCII.
+	aWord    = regexp.MustCompile(`[A-Za-z0-9_\x{80}-\x{10FFFF}]+`)
 	aNetwork = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?\b`)
 	aLetter  = regexp.MustCompile(`[A-Za-z]`)
 	// random is a word as machines make them.

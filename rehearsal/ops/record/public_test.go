@@ -53,3 +53,20 @@ func TestNamesOfSettingsStandNeitherInTheRecordNorInItsInputs(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesInAnyScriptAreMasked(t *testing.T) {
+	m := bareMask(t)
+	m.own("zoo", "<cluster.name>")
+	in := &inputs{public: m.public, account: playedAccount, names: map[string]string{}}
+	for _, name := range []string{"東京チーム", "Müller", "Ørsted", "ångström", "Zoë", "m\u0301ark", "команда", "فريق", "🦓", "zooé", "cluster東京"} {
+		for _, text := range []string{name, "arn:aws:iam::aws:role/" + name, "owned by " + name + ".", name + "@" + name + ".example"} {
+			for _, got := range []string{bare(m.text(text)), bare(m.prose(text)), in.text("cluster.tags.owner", text)} {
+				for _, r := range name {
+					assert.False(t, r >= 0x80 && strings.ContainsRune(got, r), "%s in %s", name, got)
+				}
+				assert.NotContains(t, got, "<cluster.name>")
+			}
+		}
+	}
+	assert.Equal(t, "<word> <cluster.name>", bare(m.text("zooé zoo")))
+}

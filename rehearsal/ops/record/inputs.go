@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func keepApps(workloads map[string]any) {
 		}
 		if all["image"] != nil {
 			// An app without an image is left out, and its role with it.
-			kept["image"] = "public.ecr.aws/nginx/nginx@sha256:" + strings.Repeat("0", 64)
+			kept["image"] = playedImage
 			if all["build"] != nil {
 				delete(kept, "build")
 			}
@@ -86,12 +87,16 @@ type inputs struct {
 	names   map[string]string
 }
 
-// playedAccount is the model's own account.
-const playedAccount = "111122223333"
+// playedAccount is the model's own account, playedImage stands for any image.
+const (
+	playedAccount = "111122223333"
+	playedImage   = "public.ecr.aws/nginx/nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+)
 
 var (
 	anARN   = regexp.MustCompile(`^(arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:)(\d{12})?:(.*)$`)
-	aDigest = regexp.MustCompile(`[0-9a-f]{64}`)
+	aDigest = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
+	aZone   = regexp.MustCompile(`^[a-z]{3,5}\d-az\d$`)
 )
 
 func (in *inputs) value(path string, v any) any {
@@ -116,9 +121,12 @@ func (in *inputs) value(path string, v any) any {
 
 func (in *inputs) text(path, text string) string {
 	arn := anARN.FindStringSubmatch(text)
+	prefix, unread := netip.ParsePrefix(text)
 	switch {
-	case strings.HasSuffix(path, ".actions"), strings.HasSuffix(path, ".zones"), aDigest.MatchString(text):
+	case strings.HasSuffix(path, ".actions") && anAction.MatchString(text), strings.HasSuffix(path, ".zones") && aZone.MatchString(text):
 		return text
+	case aDigest.MatchString(text):
+		return playedImage
 	case slices.Contains(ownNames, path):
 		return in.own(text)
 	case path == "network.cidr", path == "cluster.serviceCidr":
@@ -127,10 +135,11 @@ func (in *inputs) text(path, text string) string {
 			return map[string]string{"network.cidr": "10.64.0.0/", "cluster.serviceCidr": "172.24.0.0/"}[path] + bits
 		}
 		return text
-	case aNetwork.MatchString(text):
-		if in.public.texts[text] {
-			return text
-		}
+	case in.public.texts[text]:
+		return text
+	case unread == nil && prefix.Addr().Is6():
+		return in.numbered(text, "2001:db8::%d/128") // RFC 3849
+	case unread == nil:
 		return in.numbered(text, "192.0.2.%d/32") // RFC 5737
 	case strings.Contains(text, "@"):
 		return in.numbered(text, "masked%02d@example.com")
@@ -153,7 +162,7 @@ func (in *inputs) resource(text string) string {
 
 // name is the name that stands for one that is not public.
 func (in *inputs) name(text string) string {
-	if known := in.names["masked%02d"+text]; known == "" && in.public.text(text) {
+	if known := in.names["masked%02d"+text]; known == "" && in.public.text(text) && (in.public.texts[text] || !personal(text)) {
 		return text
 	}
 	return in.numbered(text, "masked%02d")

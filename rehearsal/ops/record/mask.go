@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,11 +39,14 @@ var kinds = []struct {
 	form  *regexp.Regexp
 	class string
 }{
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)?`), "time"},
+	{regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T _-]\d\d[:-]\d\d(?:[:-]\d\d)?(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?`), "time"},
 	{regexp.MustCompile(`\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b`), "uuid"},
 	{anInstance, "instance"},
 	{aNetwork, "network"},
-	{regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "mac"},
+	{regexp.MustCompile(`\d{4}[-_ ]\d{4}[-_ ]\d{4}`), "account"}, // as the console shows it
+	{regexp.MustCompile(`\d{1,3}(?:[-_]\d{1,3}){3}`), "network"}, // as in ip-10-0-0-1.ec2.internal
+	{regexp.MustCompile(`\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b`), "mac"},
+	{regexp.MustCompile(`(?:\d{1,4}:)?\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?`), "time"},
 	{regexp.MustCompile(`\b\d{12}\b`), "account"},
 	{regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov)?-[a-z]+-\d[a-z]\b`), "zonename"},
 	{regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov)?-[a-z]+-\d\b`), "region"},
@@ -106,7 +110,12 @@ func (m *mask) knowSettings(c *config.Config, resources []apitype.ResourceV3) {
 			}
 		}
 	}
-	m.always(accountOf(resources), "<account>")
+	if account := accountOf(resources); account != "" {
+		m.always(account, "<account>")
+		for _, between := range []string{"-", "_", " "} {
+			m.always(account[:4]+between+account[4:8]+between+account[8:], "<account>")
+		}
+	}
 	m.sort()
 }
 
@@ -169,6 +178,7 @@ func (m *mask) cover(text string, prose bool) string {
 	for _, k := range m.known {
 		pieces = each(pieces, func(text string) []piece { return cut(text, k) })
 	}
+	pieces = each(pieces, cutIPv6)
 	pieces = split(pieces, partition, func(found []string) string { return "arn:<partition>:" })
 	for _, kind := range kinds {
 		if kind.class == "word" && prose {
@@ -177,6 +187,8 @@ func (m *mask) cover(text string, prose bool) string {
 		pieces = split(pieces, kind.form, func(found []string) string {
 			class := kind.class
 			switch {
+			case class == "account":
+				return mark(class, digits(found[0]))
 			case class == "":
 				if m.public.text(found[0]) {
 					return found[0]
@@ -198,6 +210,45 @@ func (m *mask) cover(text string, prose bool) string {
 		out.WriteString(p.text)
 	}
 	return out.String()
+}
+
+func digits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// colons has addresses of IPv6, and other things with colons.
+var colons = regexp.MustCompile(`[0-9A-Za-z.]*(?::[0-9A-Za-z.]*){2,}`)
+
+// cutIPv6 finds addresses of IPv6, whatever is before and after them.
+func cutIPv6(text string) (out []piece) {
+	for _, at := range colons.FindAllStringIndex(text, -1) {
+		for begin := at[0]; begin < at[1]; begin++ {
+			for end := at[1]; end > begin && (begin == at[0] || text[begin-1] == ':'); end-- {
+				if end < at[1] && text[end] != ':' && text[end] != '.' {
+					continue
+				}
+				if ip, err := netip.ParseAddr(text[begin:end]); err == nil && ip.Is6() && !ip.IsUnspecified() {
+					return append([]piece{{text[:begin], false}, {mark("network", ip.String()), true}}, cutIPv6(text[end:])...)
+				}
+			}
+		}
+	}
+	return []piece{{text, false}}
+}
+
+// personal tells whether a text has the form of something that is somebody's: an address, an account, a time.
+func personal(text string) bool {
+	for _, kind := range kinds {
+		if slices.Contains([]string{"time", "uuid", "network", "mac", "account"}, kind.class) && kind.form.MatchString(text) {
+			return true
+		}
+	}
+	return len(cutIPv6(text)) > 1
 }
 
 func mark(class, text string) string { return markStart + class + markMiddle + text + markEnd }

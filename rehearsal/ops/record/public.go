@@ -32,7 +32,7 @@ var sources = []string{
 var (
 	// aWord has letters of all scripts, and whatever else is not ASCII.
 	aWord    = regexp.MustCompile(`[A-Za-z0-9_\x{80}-\x{10FFFF}]+`)
-	aNetwork = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?\b`)
+	aNetwork = regexp.MustCompile(`(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?`)
 	aLetter  = regexp.MustCompile(`[A-Za-z]`)
 	// random is a word as machines make them.
 	random = regexp.MustCompile(`^[0-9a-f]{7,}$|\d.*[A-Za-z].*\d.*[A-Za-z].*\d|^[A-Z0-9]{16,}$`)

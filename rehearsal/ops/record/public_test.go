@@ -58,7 +58,8 @@ func TestNamesInAnyScriptAreMasked(t *testing.T) {
 	m := bareMask(t)
 	m.own("zoo", "<cluster.name>")
 	in := &inputs{public: m.public, account: playedAccount, names: map[string]string{}}
-	for _, name := range []string{"東京チーム", "Müller", "Ørsted", "ångström", "Zoë", "m\u0301ark", "команда", "فريق", "🦓", "zooé", "cluster東京"} {
+	for _, name := range []string{"東京チーム", "Müller", "Ørsted", "ångström", "Zoë",
+		"m\u0301ark", "команда", "فريق", "🦓", "zooé", "cluster東京"} {
 		for _, text := range []string{name, "arn:aws:iam::aws:role/" + name, "owned by " + name + ".", name + "@" + name + ".example"} {
 			for _, got := range []string{bare(m.text(text)), bare(m.prose(text)), in.text("cluster.tags.owner", text)} {
 				for _, r := range name {
@@ -70,3 +71,49 @@ func TestNamesInAnyScriptAreMasked(t *testing.T) {
 	}
 	assert.Equal(t, "<word> <cluster.name>", bare(m.text("zooé zoo")))
 }
+
+func TestAddressesAccountsAndTimesAreMaskedInEachForm(t *testing.T) {
+	m := bareMask(t)
+	m.always("123412341234", "<account>")
+	in := &inputs{public: m.public, account: playedAccount, names: map[string]string{}}
+	for text, secrets := range map[string][]string{
+		"ip-10-20-30-40.ec2.internal":              {"20", "30-40"},
+		"ec2-54-12-33-7.compute-1.amazonaws.com":   {"54", "12", "33"},
+		"role_10.20.30.40":                         {"20", "30.40"},
+		"from 2001:db8:0:1::5e.":                   {"2001", "db8", "5e"},
+		"[2001:DB8::7]:443":                        {"2001", "DB8"},
+		"SourceIp:2001:1234::1/64":                 {"2001", "1234"},
+		"::ffff:10.20.30.40":                       {"10.20"},
+		"fe80::1":                                  {"fe80"},
+		"2026-11-27 09:08:07":                      {"09", "08", "07"},
+		"2026-11-27 09:08:07.123456 +0000 UTC":     {"09", "08", "123456"},
+		"Fri, 27 Nov 2026 09:08:07 GMT":            {"09", "08", "07"},
+		"27/Nov/2026:09:08:07 +0000":               {"09", "08", "07"},
+		"expense-2026-11-27-09-08":                 {"09", "08"},
+		"account 1111-2222-3333 may not":           {"1111", "2222", "3333"},
+		"role_1111-2222-3333":                      {"1111", "2222", "3333"},
+		"account 1111 2222 3333":                   {"1111", "2222", "3333"},
+		"zebediah-1 " + strings.Repeat("0a1b", 16): {"zebediah", "0a1b"},
+		"zebra.example/x@sha256:" + hexDigits:      {"zebra", hexDigits},
+	} {
+		for _, got := range []string{bare(m.text(text)), bare(m.prose(text)), in.text("cluster.tags.note", text)} {
+			if strings.HasPrefix(got, "masked") || got == playedImage {
+				continue
+			}
+			for _, secret := range secrets {
+				assert.NotContains(t, got, secret, text)
+			}
+		}
+	}
+	assert.Equal(t, bare(m.text("role 1111-2222-3333")), "role <account>")
+	assert.Equal(t, m.text("1111-2222-3333"), m.text("111122223333"), "the same account")
+	for _, text := range []string{"iam::aws:policy", "s3:::expense", "::/0", "2012-10-17"} {
+		assert.Equal(t, text, bare(m.text(text)))
+	}
+	for path, text := range map[string]string{"workloads.apps.iam.actions": "Zebediah", "cluster.zones": "zebra1"} {
+		assert.Equal(t, "masked", in.text(path, text)[:6])
+	}
+	assert.Equal(t, "2001:db8::1/128", in.text("cluster.publicAccessCidrs", "2001:1234::/48"))
+}
+
+var hexDigits = strings.Repeat("9a", 32)

@@ -13,8 +13,9 @@ func runE2E(t *testing.T, step string, stand commands, env ...string) outcome {
 	for name, text := range stand {
 		all[name] = text
 	}
-	script := ".github/scripts/e2e.sh"
-	return runBash(t, append([]string{script}, strings.Fields(step)...), all,
+	// In a folder of its own, for what a step writes.
+	inside := []string{"-c", `cp -R .github "$FOLDER" && cd "$FOLDER" && "$@"`, "e2e", ".github/scripts/e2e.sh"}
+	return runBash(t, append(inside, strings.Fields(step)...), all,
 		append([]string{"STACK=e2e-7", "ADDRESS=203.0.113.9", "PAUSE=0", "AWS_REGION=us-east-1"}, env...)...)
 }
 
@@ -148,17 +149,67 @@ exit 3`})
 	assert.NotZero(t, state.code, "a state that has resources is not removed")
 }
 
+// A runner that could not ask for its address destroys all the same.
+func TestADestructionNeedsNoAddress(t *testing.T) {
+	t.Parallel()
+	const pulumi = `[ "$1 $2" != "stack export" ] || echo '{"deployment":{"resources":[{}]}}'`
+	for _, step := range []string{"take", "destroy"} {
+		result := runE2E(t, step, commands{"pulumi": pulumi, "aws": "echo 198.51.100.1/32"}, "ADDRESS=")
+		assert.Zero(t, result.code, result.said)
+		assert.Empty(t, result.calledWith("aws eks update-cluster-config"))
+		if step == "take" {
+			assert.Contains(t, result.calls[0], " -from 192.0.2.1 ")
+			continue
+		}
+		assert.Contains(t, result.said, "::warning::The cluster e2e-7 may not be reachable")
+		assert.Len(t, result.calledWith("pulumi destroy --stack e2e-7 --yes "), 1)
+	}
+}
+
+// What the engine says of a destruction is written; shown of it are types and times only.
+func TestADestructionTellsHowLongItTook(t *testing.T) {
+	t.Parallel()
+	result := runE2E(t, "destroy", commands{"pulumi": `
+[ "$1 $2" != "stack export" ] || echo '{"deployment":{"resources":[{}]}}'
+[ "$1" != destroy ] || { [ "$PULUMI_DEBUG_COMMANDS" = true ] && cat >"${@: -1}" <<'END'
+{"timestamp":10,"resourcePreEvent":{"planning":true,"metadata":{"op":"delete","urn":"urn:secret","type":"aws:eks/cluster:Cluster"}}}
+{"timestamp":20,"resourcePreEvent":{"metadata":{"op":"delete","urn":"urn:secret","type":"aws:eks/cluster:Cluster"}}}
+{"timestamp":25,"diagnosticEvent":{"message":"secret"}}
+{"timestamp":500,"resOutputsEvent":{"metadata":{"op":"delete","urn":"urn:secret","type":"aws:eks/cluster:Cluster"}}}
+END
+exit 255; }`, "aws": "echo 203.0.113.9/32"})
+	assert.NotZero(t, result.code, "its times are no success")
+	assert.Equal(t, 2, strings.Count(result.said, "\n480\taws:eks/cluster:Cluster\n"), result.said)
+	assert.NotContains(t, result.said, "secret")
+	for _, name := range []string{"2-destroy.json", "3-destroy.json"} {
+		assert.FileExists(t, result.folder+"/.out/events/e2e-7/"+name)
+	}
+}
+
+// A step shows the reports of its own checks, and says so when there are none.
+func TestAnEarlierReportIsNotShownAgain(t *testing.T) {
+	t.Parallel()
+	const earlier = `mkdir -p .out/verify && echo before >.out/verify/report.html && "$@"`
+	for said, code := range map[string]int{"0": 1, "3": 1, "1": 1, "130": 130} {
+		result := runBash(t, []string{"-c", `cp -R .github "$FOLDER" && cd "$FOLDER" && ` + earlier, "e2e",
+			".github/scripts/e2e.sh", "verify", "tested"}, commands{"stack": "echo the reason; exit " + said}, "STACK=e2e-7")
+		assert.Equal(t, code, result.code, result.said)
+		assert.Contains(t, result.said, "the reason")
+		assert.Contains(t, result.said, "::error::The checks of e2e-7 wrote no report.")
+		assert.NoDirExists(t, result.folder+"/.out/e2e/tested")
+	}
+}
+
 // A check that saw nothing is said, one that failed fails.
 func TestWhatWasNotSeenIsNoFailure(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"verify tested -touch -break", "record"} {
 		for said, code := range map[string]int{"0": 0, "3": 0, "1": 1, "130": 130} {
-			result := runBash(t, append([]string{"-c", `cp -R .github "$FOLDER" && cd "$FOLDER" && mkdir -p .out/verify && "$@"`, "e2e",
-				".github/scripts/e2e.sh"}, strings.Fields(step)...), commands{"stack": "exit " + said}, "STACK=e2e-7")
+			result := runE2E(t, step, commands{"stack": "mkdir -p .out/verify; exit " + said})
 			assert.Equal(t, code, result.code, "%s: %s", step, result.said)
 			assert.Equal(t, said == "3", strings.Contains(result.said, "::warning::"), result.said)
 			if step != "record" {
-				assert.Equal(t, []string{"stack verify -stack e2e-7 -touch -break"}, result.calls)
+				assert.Equal(t, []string{"stack verify -stack e2e-7 -no-record -touch -break"}, result.calls)
 				assert.DirExists(t, result.folder+"/.out/e2e/tested")
 			}
 		}

@@ -2,7 +2,7 @@
 # The steps of the workflow e2e, see docs/ci.md. `address` asks for the runner's address, before there are credentials; `take` makes the
 # run's stack, or takes the one that is there; `verify NAME` checks it, and keeps the reports; `record` compares AWS with the model;
 # `destroy` destroys it; `clean` removes what that left, and the stack; `sweep` does both to the stacks of runs that died. Needs STACK,
-# ADDRESS, which `address` sets, and AWS credentials; the tool is from before there were any.
+# ADDRESS, which `address` sets, and AWS credentials; the tool is from before there were any. What destroys goes without ADDRESS too.
 set -euo pipefail
 PATH=$PATH:$(pwd)/.tools/bin
 
@@ -29,6 +29,7 @@ admit() { # STACK
         cat "$problem"
         return 1
     fi
+    [ -n "${ADDRESS:-}" ] || return 1
     [ "$reached" != "$ADDRESS/32" ] || return 0
     update=$(aws eks update-cluster-config --name "$1" --resources-vpc-config "publicAccessCidrs=$ADDRESS/32" \
         --query update.id --output text)
@@ -50,24 +51,38 @@ allow() { # CODE WHAT
     echo "::warning::$2: the summary says which."
 }
 
-# take writes the stack's file, and makes the stack if it is not there.
+# take writes the stack's file, and makes the stack if it is not there. Without an address it is for a destruction, which takes none from
+# the file: that of RFC 5737 is nobody's.
 take() { # STACK
-    stack fresh -stack "$1" -from "$ADDRESS" -boundary github-expense-boundary-e2e &&
+    stack fresh -stack "$1" -from "${ADDRESS:-192.0.2.1}" -boundary github-expense-boundary-e2e &&
         { pulumi stack select "$1" 2>/dev/null ||
             pulumi stack init "$1" --secrets-provider "${SECRETS:-awskms://alias/pulumi-state-e2e?region=${AWS_REGION:?}}"; }
 }
 
 # destroy deletes what the state has, once more after a refresh: a run that was killed has left a lock, and what it began.
 destroy() { # STACK
-    local command=(pulumi destroy --stack "$1" --yes --non-interactive --suppress-progress --color never)
-    local has
+    local has log=.out/events/$1
     has=$(pulumi stack export --stack "$1" | jq '.deployment | (.resources // []) + (.pending_operations // []) | length')
     [ "$has" != 0 ] || return 0
     admit "$1" || echo "::warning::The cluster $1 may not be reachable from here."
     pulumi cancel --yes "$1"
-    said "${command[@]}" && return
+    mkdir -p "$log"
+    delete "$1" "$log/2-destroy.json" && return
     pulumi refresh --stack "$1" --yes --skip-preview --non-interactive --clear-pending-creates --suppress-progress --color never || true
-    said "${command[@]}"
+    delete "$1" "$log/3-destroy.json"
+}
+
+# delete runs `pulumi destroy` once, and says how long AWS took for each resource: its type and no name.
+delete() { # STACK LOG
+    local code=0
+    PULUMI_DEBUG_COMMANDS=true said pulumi destroy --stack "$1" --yes --non-interactive --suppress-progress --color never \
+        --event-log "$2" || code=$?
+    said jq -rn '
+        "Seconds that each deletion took:",
+        ([inputs] | map((.resourcePreEvent // .resOutputsEvent // .resOpFailedEvent // empty) + {at: .timestamp}
+            | select(.metadata.op == "delete" and (.planning | not)))
+        | group_by(.metadata.urn)[] | "\(map(.at) | max - min)\t\(.[0].metadata.type)")' "$2" || true
+    return "$code"
 }
 
 # clean removes what is the stack's and in no state, and forgets the stack when nothing is. AWS refuses what is still in use.
@@ -111,9 +126,16 @@ address)
 take) take "$STACK" ;;
 verify)
     code=0
-    said stack verify -stack "$STACK" "${@:3}" || code=$?
+    # The reports of an earlier run are not this one's; the record has a step of its own.
+    rm -rf .out/verify
+    said stack verify -stack "$STACK" -no-record "${@:3}" || code=$?
     mkdir -p .out/e2e
-    cp -R .out/verify ".out/e2e/$2"
+    if [ -d .out/verify ]; then
+        cp -R .out/verify ".out/e2e/$2"
+    else
+        echo "::error::The checks of $STACK wrote no report."
+        [ "$code" != 0 ] && [ "$code" != 3 ] || code=1
+    fi
     allow "$code" "Some checks of $STACK saw nothing"
     ;;
 record)

@@ -274,8 +274,9 @@ func (a *account) record(_ context.Context, project string, _ []string) (int, er
 // flow is what is played of the workflow.
 type flow struct {
 	Jobs map[string]struct {
-		Env   map[string]string
-		Steps []struct {
+		Env     map[string]string
+		Timeout int `yaml:"timeout-minutes"`
+		Steps   []struct {
 			ID, Name, If, Uses, Run string
 			GoesOn                  bool `yaml:"continue-on-error"`
 			Env                     map[string]string
@@ -312,11 +313,11 @@ func (a *account) play(name string, run int, variables map[string]string) (out j
 				return fmt.Sprint(run)
 			case "github.token":
 				return "token"
-			case "vars.AWS_E2E_LIMIT || '5'":
+			case "vars.AWS_E2E_LIMIT || '8'":
 				if limit := variables["AWS_E2E_LIMIT"]; limit != "" {
 					return limit
 				}
-				return "5"
+				return "8"
 			default:
 				require.Fail(a.t, "the test does not know the expression", inner)
 				return ""
@@ -393,6 +394,13 @@ func (a *account) play(name string, run int, variables map[string]string) (out j
 	return out
 }
 
+// What a run costs at most is what it costs until both its jobs are ended.
+func TestTheEstimateIsOfTheWholeRun(t *testing.T) {
+	jobs := readFlow(t).Jobs
+	minutes := jobs["up"].Timeout + jobs["destroy"].Timeout
+	assert.Equal(t, longest, time.Duration(minutes)*time.Minute)
+}
+
 // left is what the account has, but for what AWS keeps.
 func (a *account) left() (out []string) {
 	for _, item := range a.stage.Model.Inventory() {
@@ -417,7 +425,8 @@ func TestTheE2EWorkflowCleansUpWhateverHappens(t *testing.T) {
 	assert.Contains(t, died.ran, "The settings change")
 	assert.Equal(t, 2, strings.Count(died.output, " ok, 0 failed, "), "the checks before and after")
 	assert.NotContains(t, died.ran, "What did not come up")
-	assert.Contains(t, died.output, "A run of e2e-1 takes about")
+	// As docs/first-day.md says.
+	assert.Regexp(t, `A run of e2e-1 takes about \d\.\d hours and costs about 1\.[45]\d USD\. It costs at most 5\.[89]\d USD:`, died.output)
 	assert.NotEmpty(t, a.left(), "its machine is lost before it destroys the stack")
 	file, err := os.ReadFile(filepath.Join(a.stage.Dir, "project", "Pulumi.e2e-1.yaml"))
 	require.NoError(t, err)

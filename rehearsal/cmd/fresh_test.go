@@ -101,22 +101,46 @@ func TestARunAboveTheLimitIsNotStarted(t *testing.T) {
 		URN: "urn:pulumi:e2e-1::expense::aws:eks/cluster:Cluster::c", Type: "aws:eks/cluster:Cluster", Name: "c", Custom: true,
 		Inputs: map[string]any{"version": "1.35"},
 	}
-	e := estimate.Of([]estimate.Resource{cluster}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	require.NotZero(t, e.Bill.OnDemand)
+	nodes := estimate.Resource{
+		URN: "urn:pulumi:e2e-1::expense::aws:eks/nodeGroup:NodeGroup::n", Type: "aws:eks/nodeGroup:NodeGroup", Name: "n", Custom: true,
+		Inputs: map[string]any{
+			"capacityType": "SPOT", "instanceTypes": []any{"t3.large", "m5.4xlarge", "m5.large"},
+			"scalingConfig": map[string]any{"minSize": 0.0, "desiredSize": 1.0, "maxSize": 10.0},
+		},
+	}
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	of := func(resources ...estimate.Resource) estimate.Estimate { return estimate.Of(resources, day) }
 	var out bytes.Buffer
-	code, err := within(&out, e, "e2e-1", 5)
+	code, err := within(&out, of(cluster, nodes), "e2e-1", 100, day)
 	require.NoError(t, err)
 	assert.Zero(t, code)
-	assert.Regexp(t, `A run of e2e-1 takes about \d\.\d hours and costs at most 0\.\d\d USD`, out.String())
-	code, err = within(&out, e, "e2e-1", 0.1)
+	// Eight hours of a control plane for 0.10 USD an hour, and of ten m5.4xlarge, each eight times as dear as m5.large for 0.096 USD.
+	assert.Contains(t, out.String(), "It costs at most 62.24 USD:\nfor 8 hours, ")
+	assert.Regexp(t, `A run of e2e-1 takes about \d\.\d hours and costs about 0\.\d\d USD`, out.String())
+	assert.Equal(t, 1.0, nodes.Inputs["scalingConfig"].(map[string]any)["desiredSize"], "the stack's own are as they were")
+	code, err = within(&out, of(cluster), "e2e-1", 0.7, day)
 	assert.Equal(t, 3, code)
-	assert.ErrorContains(t, err, "above the limit of 0.10 USD")
-	code, err = within(&out, estimate.Estimate{}, "e2e-1", 5)
+	assert.ErrorContains(t, err, "0.80 USD are above the limit of 0.70 USD")
+	code, err = within(&out, estimate.Estimate{}, "e2e-1", 5, day)
 	assert.Equal(t, 1, code)
 	assert.ErrorContains(t, err, "nothing in the preview has a price")
-	code, err = estimateCommand(t.Context(), ".", []string{"-limit", "0"})
+
+	// One of which the price is not known is no cheap one.
+	nodes.Inputs["instanceTypes"] = []any{"m5.large", "x9.large"}
+	code, err = within(&out, of(cluster, nodes), "e2e-1", 100, day)
 	assert.Equal(t, 1, code)
-	assert.ErrorContains(t, err, "-limit is 0")
+	assert.ErrorContains(t, err, "nodes n: x9.large, of which the table has no price")
+	gateway := estimate.Resource{URN: "urn:pulumi:e2e-1::expense::aws:ec2/carrierGateway:CarrierGateway::g",
+		Type: "aws:ec2/carrierGateway:CarrierGateway", Name: "g", Custom: true}
+	code, err = within(&out, of(cluster, gateway), "e2e-1", 100, day)
+	assert.Equal(t, 1, code)
+	assert.ErrorContains(t, err, "aws:ec2/carrierGateway:CarrierGateway g: nothing is known")
+
+	for _, limit := range []string{"0", "-1", "NaN", "Inf", "+Inf", "-Inf"} {
+		code, err = estimateCommand(t.Context(), ".", []string{"-limit", limit})
+		assert.Equal(t, 1, code)
+		assert.ErrorContains(t, err, "-limit is ", limit)
+	}
 }
 
 // The file for a shell has the commands and nothing else, and is empty when nothing is left.

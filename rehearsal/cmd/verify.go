@@ -33,7 +33,6 @@ func verifyCommand(ctx context.Context, project string, args []string) (code int
 	breaks := flags.Bool("break", false, "run the checks that touch and those that break too")
 	only := flags.String("only", "", "names of the checks to run, with commas between them")
 	unrecorded := flags.Bool("no-record", false, "write no record of what AWS answered")
-	flags.Bool("no-record", false, "write no record of what AWS answered")
 	list := flags.Bool("list", false, "print each check with what it disturbs, makes and needs")
 	_ = flags.Parse(args) // ends the process
 	options := verify.Options{}

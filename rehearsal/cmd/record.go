@@ -88,7 +88,7 @@ func (r *recording) inAccount(ctx context.Context) (made *record.Record, account
 	if err != nil {
 		return nil, "", err
 	}
-	side := record.Side{AWS: cfg, Project: r.project}
+	side := record.Side{AWS: cfg, InAccount: true, Project: r.project}
 	if side.State, err = state.Read(data); err != nil {
 		return nil, "", err
 	}
@@ -184,12 +184,19 @@ func (r *recording) against(ctx context.Context, aws *record.Record, account str
 	}
 	comparison := record.Compare(aws, model, list)
 	maps.Copy(files, comparison.Pages(aws))
-	if err := record.Write(r.folder, files); err != nil {
+	folder := r.folder
+	if aws.Header.Target != record.AnAccount {
+		folder += "-rehearsal" // that of the account stays
+	}
+	if err := record.Write(folder, files); err != nil {
 		return 1, err
 	}
-	fmt.Fprintf(r.out, "%d values compared, %d differ, %d more are known to; %d calls had no answer.\nRecord: %s. It is masked: attach it to "+
-		"an issue, docs/model.md.\n",
-		comparison.Compared, len(comparison.Differences), len(comparison.Known), len(comparison.Unseen), r.folder)
+	advice := "It is masked: attach it to an issue, docs/model.md"
+	if aws.Header.Target != record.AnAccount {
+		advice = "It is of the rehearsal and says nothing about AWS: no issue needs it"
+	}
+	fmt.Fprintf(r.out, "%d values compared, %d differ, %d more are known to; %d calls had no answer.\nRecord: %s. %s.\n",
+		comparison.Compared, len(comparison.Differences), len(comparison.Known), len(comparison.Unseen), folder, advice)
 	if err := comparison.Err(); err != nil {
 		return 3, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -67,6 +68,14 @@ func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, code)
 	assert.Contains(t, out.String(), " values compared, 0 differ")
+	assert.Contains(t, out.String(), "attach it to an issue")
+	assert.Equal(t, record.AnAccount, seen.Header.Target)
+	own := *r
+	own.out = &bytes.Buffer{}
+	code, err = own.against(t.Context(), nil, "")
+	require.NoError(t, err)
+	assert.Zero(t, code)
+	assert.NotContains(t, fmt.Sprint(own.out), "attach")
 	assert.FileExists(t, filepath.Join(r.folder, "README.md"))
 
 	subnet := s.Model.Objects("aws:ec2/subnet:Subnet")[0]
@@ -84,5 +93,5 @@ func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
 	assert.Equal(t, len(seen.Things), len(after.Things))
 	require.Len(t, after.Operations, made)
 	assert.Equal(t, "delete", after.Operations[0].Verb)
-	require.ErrorContains(t, after.Add(record.Side{}), "already")
+	require.ErrorContains(t, after.Add(record.Side{InAccount: true}), "already")
 }

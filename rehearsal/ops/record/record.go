@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +23,11 @@ import (
 // Side is a stack that a record is made of: in an account, or in front of the model.
 type Side struct {
 	// AWS has the credentials and the region.
-	AWS      aws.Config
-	State    apitype.DeploymentV3
-	Settings *config.Config
+	AWS aws.Config
+	// InAccount tells that AWS is AWS: otherwise it is the rehearsal's model.
+	InAccount bool
+	State     apitype.DeploymentV3
+	Settings  *config.Config
 	// Project is the folder of the program whose words are public.
 	Project string
 	// Logs are event logs of the engine.
@@ -49,8 +52,25 @@ type Header struct {
 	// Date is the day. Region is no secret.
 	Date   string `json:"date"`
 	Region string `json:"region"`
+	// Target is what it was recorded of.
+	Target Target `json:"target"`
 	// Versions are those of the providers, of Kubernetes, of EKS's platform and of OpenSearch.
 	Versions map[string]string `json:"versions"`
+}
+
+// Target is what answered: an account of AWS, or the rehearsal.
+type Target string
+
+const (
+	AnAccount    Target = "an account"
+	TheRehearsal Target = "the rehearsal"
+)
+
+func (s Side) target() Target {
+	if s.InAccount {
+		return AnAccount
+	}
+	return TheRehearsal
 }
 
 // Thing is what AWS answered about one resource.
@@ -76,7 +96,7 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 	}
 	m := newMask(p, side.Settings, ofAWS(side.State))
 	r := &Record{Header: Header{
-		Date: day.UTC().Format(time.DateOnly), Region: side.Settings.Region, Versions: versions(side.State),
+		Date: day.UTC().Format(time.DateOnly), Region: side.Settings.Region, Target: side.target(), Versions: versions(side.State),
 	}}
 	asker := newAsker(side.AWS)
 	for _, resource := range ofAWS(side.State) {
@@ -118,6 +138,9 @@ func Make(ctx context.Context, side Side, day time.Time) (*Record, error) {
 
 // Add adds what later commands did, of the resources that the side's state had before. Nothing is asked of AWS.
 func (r *Record) Add(side Side) error {
+	if target := side.target(); target != r.Header.Target {
+		return fmt.Errorf("the record is of %q, and what to add is of %q", r.Header.Target, target)
+	}
 	if r.Whole {
 		return errors.New("the record has what came after destroy already")
 	}

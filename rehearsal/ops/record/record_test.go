@@ -383,7 +383,9 @@ func TestARecordWithTheAccountsOwnPeopleIsReplayed(t *testing.T) {
 func TestAnAcceptedRecordIsReplayed(t *testing.T) {
 	values := all(t, "x")
 	p := play(t, "dev", values)
-	r := recordOf(t, p.side(t))
+	side := p.side(t)
+	side.InAccount = true // the model stands for AWS
+	r := recordOf(t, side)
 	inputs, err := Inputs(project, p.Model.Account(), values)
 	require.NoError(t, err)
 	_, err = config.Read(inputs, nil)
@@ -418,4 +420,27 @@ func TestAnAcceptedRecordIsReplayed(t *testing.T) {
 func TestAFolderThatIsNoRecordIsNotAccepted(t *testing.T) {
 	_, err := Accept(t.TempDir(), filepath.Join(t.TempDir(), "seen"))
 	require.ErrorContains(t, err, "record.json")
+}
+
+// The rehearsal would else become a fact about AWS.
+func TestARecordOfTheRehearsalIsNotAccepted(t *testing.T) {
+	p := play(t, "dev", open(t, "dev"))
+	r := recordOf(t, p.side(t))
+	inputs, err := Inputs(project, p.Model.Account(), p.values)
+	require.NoError(t, err)
+	from, seen := filepath.Join(t.TempDir(), "record"), filepath.Join(t.TempDir(), "seen")
+	for _, target := range []Target{r.Header.Target, ""} { // one without is older
+		r.Header.Target = target
+		files, err := r.Files(inputs)
+		require.NoError(t, err)
+		require.NoError(t, Write(from, files))
+		_, err = Accept(from, seen)
+		require.ErrorContains(t, err, "only what an account answered is taken")
+		assert.NoDirExists(t, seen)
+	}
+	assert.Contains(t, string(Compare(r, r, nil).Pages(r)["README.md"]), "says nothing about AWS")
+	r.Header.Target = TheRehearsal
+	side := p.side(t)
+	side.InAccount = true
+	require.ErrorContains(t, r.Add(side), `the record is of "the rehearsal"`)
 }

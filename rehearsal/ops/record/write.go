@@ -95,6 +95,9 @@ func (c *Comparison) Pages(r *Record) map[string][]byte {
 	var page strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&page, format+"\n", args...) }
 	say("# What AWS answered, %s, %s\n", r.Header.Date, r.Header.Region)
+	if r.Header.Target != AnAccount {
+		say("It was the model of AWS in a rehearsal that answered: this says nothing about AWS.\n")
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header.Versions)) {
 		say("- %s %s", name, r.Header.Versions[name])
 	}
@@ -174,12 +177,16 @@ func Write(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// Accept puts a record among the accepted ones, in a folder named by its date, region and content, and gives that folder. It takes what
+// Accept puts a record of an account among the accepted ones, in a folder named by its date, region and content, and gives that folder. It takes what
 // Files gives, and no other file.
 func Accept(from, seen string) (string, error) {
 	r, inputs, err := Read(from)
 	if err != nil {
 		return "", err
+	}
+	if r.Header.Target != AnAccount {
+		return "", fmt.Errorf("%s: it was recorded of %q, and only what %s answered is taken: make record STACK=dev, docs/model.md", from,
+			r.Header.Target, AnAccount)
 	}
 	files, err := r.Files(inputs)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 var (
 	// events has for each stack the event logs that `make up-logged` and `make destroy-logged` write: TIME-up.json, TIME-destroy.json.
 	events = filepath.Join(written, "events")
-	// records has the last record, for an issue.
+	// records has each stack's last record, for an issue.
 	records = filepath.Join(written, "record")
 	// accepted has the records that the model is held to.
 	accepted = filepath.Join("rehearsal", "ops", "record", "testdata", "seen")
@@ -70,7 +70,7 @@ type recording struct {
 
 // newRecording is one of a stack in an account.
 func newRecording(project, stack string) recording {
-	return recording{project, stack, filepath.Join(project, records), os.Stdout, signIn, leftovers.Export, rehearsed}
+	return recording{project, stack, filepath.Join(project, records, stack), os.Stdout, signIn, leftovers.Export, rehearsed}
 }
 
 // inAccount records the stack in its account, and gives that.
@@ -128,7 +128,7 @@ func (r *recording) afterwards(side *record.Side, kept string) (*record.Record, 
 	}
 	before, _, err := record.Read(r.folder)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("stack %s has no resources, and its record from when it had some is not there: %w", r.stack, err)
 	}
 	if err := r.last("destroy", side); err != nil {
 		return nil, err

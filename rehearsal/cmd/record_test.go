@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	stackconfig "expense/internal/config"
 	"expense/rehearsal/internal/play"
 	"expense/rehearsal/internal/stage/stagetest"
 	"expense/rehearsal/ops/leftovers"
@@ -94,4 +95,21 @@ func TestARecordIsMadeAfterUpAndGoesOnAfterDestroy(t *testing.T) {
 	require.Len(t, after.Operations, made)
 	assert.Equal(t, "delete", after.Operations[0].Verb)
 	require.ErrorContains(t, after.Add(record.Side{InAccount: true}), "already")
+}
+
+// What destroy did belongs to the record of its stack only.
+func TestTheRecordOfAnotherStackDoesNotGoOnAfterDestroy(t *testing.T) {
+	project := t.TempDir()
+	one := newRecording(project, "dev")
+	files, err := (&record.Record{
+		Header: record.Header{Target: record.AnAccount}, Things: []record.Thing{{Type: "aws:ec2/vpc:Vpc"}},
+	}).Files(nil)
+	require.NoError(t, err)
+	require.NoError(t, record.Write(one.folder, files))
+	kept := filepath.Join(project, "state.json")
+	require.NoError(t, os.WriteFile(kept, []byte(`{"version":3,"deployment":{}}`), 0o600))
+
+	other := newRecording(project, "prod")
+	_, err = other.afterwards(&record.Side{InAccount: true, Settings: &stackconfig.Config{}, Project: "../.."}, kept)
+	require.ErrorContains(t, err, "stack prod has no resources, and its record")
 }

@@ -177,15 +177,15 @@ func Write(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// Accept puts a record of an account among the accepted ones, in a folder named by its date, region and content, and gives that folder. It takes what
-// Files gives, and no other file.
+// Accept puts a record of an account among the accepted ones, in a folder named by its date, region and content, and gives that folder.
+// It takes what Files gives, and no other file.
 func Accept(from, seen string) (string, error) {
 	r, inputs, err := Read(from)
 	if err != nil {
 		return "", err
 	}
 	if r.Header.Target != AnAccount {
-		return "", fmt.Errorf("%s: it was recorded of %q, and only what %s answered is taken: make record STACK=dev, docs/model.md", from,
+		return "", fmt.Errorf("%s: it was recorded of %q, and only what %s answered is taken: see docs/model.md", from,
 			r.Header.Target, AnAccount)
 	}
 	files, err := r.Files(inputs)

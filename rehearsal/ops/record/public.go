@@ -37,7 +37,7 @@ var (
 	// random is a word as machines make them.
 	random = regexp.MustCompile(`^[0-9a-f]{7,}$|\d.*[A-Za-z].*\d.*[A-Za-z].*\d|^[A-Z0-9]{16,}$`)
 	// choices are numbers, and those of versions.
-	choices = regexp.MustCompile(`^v?\d{1,6}$`)
+	choices = regexp.MustCompile(`^(\d{1,6}|v\d{1,4})$`)
 	// anInstance is a type of instances by its form: with a size. A family alone could be anybody's name.
 	anInstance = regexp.MustCompile(`\b[a-z][a-z0-9-]*\.(?:(?:\d+x)?large|medium|small|micro|nano|metal(?:-\d+xl)?)(?:\.search)?\b`)
 )

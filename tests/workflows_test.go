@@ -250,6 +250,7 @@ func TestWhatE2EBeginsIsDestroyed(t *testing.T) {
 	assert.Equal(t, "always()", clean.If)
 	assert.Less(t, at(destroy, "e2e.sh destroy"), at(destroy, "stack leftovers"))
 	// Nothing that a destruction can do without keeps it from running.
+	assert.Equal(t, "!cancelled()", destroy.Steps[at(destroy, "e2e.sh destroy")].If)
 	for _, s := range destroy.Steps[:at(destroy, "e2e.sh destroy")] {
 		assert.NotContains(t, s.Run, "newest.sh", "main that has moved on")
 		assert.Equal(t, strings.HasSuffix(s.Run, "e2e.sh address"), s.GoesOn, s.Run)

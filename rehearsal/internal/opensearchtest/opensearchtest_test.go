@@ -139,7 +139,7 @@ func TestAnyHeaderMayBeSigned(t *testing.T) {
 		r.Header.Set("X-Amz-Security-Token", issued.sessionToken)
 		r.Header.Set("User-Agent", "opensearch-ruby 3")
 		headers := []string{"host", "user-agent", "x-amz-date", "x-amz-security-token"}
-		signature := sign(canonical(r, headers, hashOf(nil)), issued.secretAccessKey, now)
+		signature := sign(canonical(r, headers, hashOf(nil)), issued.secretAccessKey, Region, now)
 		r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
 			issued.accessKeyID, now.Format("20060102"), Region, service, strings.Join(headers, ";"), signature))
 		r.Header.Set("User-Agent", agent)

@@ -22,7 +22,7 @@ import (
 	"expense/rehearsal/internal/opensearch"
 )
 
-// Region is where the domain is.
+// Region is where a domain is that is not told otherwise.
 const Region = "us-east-1"
 
 // object is a JSON object.
@@ -32,6 +32,8 @@ type object = map[string]any
 type Server struct {
 	// URL is the domain's endpoint, with https://.
 	URL string
+	// Region is where it is.
+	Region string
 	// Agent answers for one pod.
 	Agent *Agent
 	// Node is the OpenSearch behind it.
@@ -142,7 +144,7 @@ func New(node *opensearch.Node, master string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Node: node, mux: http.NewServeMux(), master: master, issued: map[string]credentials{}, saved: map[string]object{},
+		Region: Region, Node: node, mux: http.NewServeMux(), master: master, issued: map[string]credentials{}, saved: map[string]object{},
 		ism: newISM(node),
 	}
 	s.routeISM()

@@ -50,7 +50,7 @@ func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (stri
 	if now.After(used.expires) {
 		return refuse("The security token included in the request is expired")
 	}
-	if region != Region || scope != service {
+	if region != s.Region || scope != service {
 		return refuse("Credential should be scoped to a valid region and service, not '%s' and '%s'.", region, scope)
 	}
 	date, err := time.Parse(dateFormat, r.Header.Get("X-Amz-Date"))
@@ -63,7 +63,7 @@ func (s *Server) authenticate(r *http.Request, body []byte, now time.Time) (stri
 	}
 
 	canonical := canonical(r, signedHeaders, hash)
-	if sign(canonical, used.secretAccessKey, date) != signature {
+	if sign(canonical, used.secretAccessKey, region, date) != signature {
 		// AWS repeats what it would have signed, with the session's token:
 		// https://github.com/opensearch-project/OpenSearch-Dashboards/issues/9679
 		return refuse("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "+
@@ -101,12 +101,12 @@ func canonical(r *http.Request, signedHeaders []string, hash string) string {
 }
 
 // sign is the signature of a canonical request, in hexadecimal digits.
-func sign(canonical, secret string, date time.Time) string {
+func sign(canonical, secret, region string, date time.Time) string {
 	day := date.UTC().Format("20060102")
-	scope := strings.Join([]string{day, Region, service, "aws4_request"}, "/")
+	scope := strings.Join([]string{day, region, service, "aws4_request"}, "/")
 	text := strings.Join([]string{"AWS4-HMAC-SHA256", date.UTC().Format(dateFormat), scope, hashOf([]byte(canonical))}, "\n")
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{day, Region, service, "aws4_request", text} {
+	for _, part := range []string{day, region, service, "aws4_request", text} {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)
@@ -129,7 +129,7 @@ func (s *Server) Send(role, method, path string, header http.Header, body []byte
 	used := s.issue(role, time.Hour)
 	if err := v4.NewSigner().SignHTTP(r.Context(), aws.Credentials{
 		AccessKeyID: used.accessKeyID, SecretAccessKey: used.secretAccessKey, SessionToken: used.sessionToken,
-	}, r, hashOf(body), service, Region, time.Now().UTC()); err != nil {
+	}, r, hashOf(body), service, s.Region, time.Now().UTC()); err != nil {
 		return 0, nil, err
 	}
 	trusted := x509.NewCertPool()

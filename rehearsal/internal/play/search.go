@@ -46,6 +46,7 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 		return nil, err
 	}
 	defer domain.Close()
+	domain.Region = c.stage.Model.Region()
 	arn, _, err := c.domain(document.Endpoint)
 	if err != nil {
 		return nil, err

@@ -144,7 +144,7 @@ image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through ca
 # Anything: Go is printed for what the words of an app do not have.
 GO ?=
 .PHONY: from-manifests
-from-manifests: .tools/bin/stack ## Adds apps for what kubectl applies to the stack's file: FILE=k8s, GO=1 prints Go for the rest.
+from-manifests: .tools/bin/stack ## Adds apps to the stack's file for a folder of manifests: FILE=k8s, GO=1 prints Go for the rest.
 	@.tools/bin/stack from-manifests -stack $(STACK) -file "$(FILE)" $(if $(GO),-go)
 
 .PHONY: leftovers

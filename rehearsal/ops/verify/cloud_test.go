@@ -24,7 +24,7 @@ func measured(t *testing.T) (*verify.Stack, *awsapi.API) {
 	}
 	put(tInsight, "insight", map[string]any{
 		"clusterName": w.Settings.Cluster.Name, "name": "Wrong settings", "category": "MISCONFIGURATION",
-		"insightStatus": map[string]any{"status": "PASSING"},
+		"insightStatus":   map[string]any{"status": "PASSING"},
 		"lastRefreshTime": "2026-11-26T03:00:00Z",
 	})
 	for name, value := range map[string]float64{

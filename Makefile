@@ -56,9 +56,9 @@ vulnerabilities: ## Looks in every module for known vulnerabilities of what it c
 	done; test -z "$$failed" || \
 		{ echo "vulnerabilities: in$$failed: move what is found with go get, or say here why it is reported only"; exit 1; }
 
-# Many tests wait for other processes: four packages at a time keep two processors busy. All of go vet is in make lint. What compiles,
+# Many tests wait for other processes: three packages at a time keep two processors busy. All of go vet is in make lint. What compiles,
 # the program under mocks, the CLI and the control plane take a quarter less of the processors' time with GOGC=400, for more memory.
-tests = GOGC=400 go test $(if $(RACE),-race) -p 4 -vet=off -ldflags=-w -shuffle=on -timeout 40m
+tests = GOGC=400 go test $(if $(RACE),-race) -p 3 -vet=off -ldflags=-w -shuffle=on -timeout 40m
 # Named first, the packages that take longest begin first.
 .PHONY: test
 test: ## Runs all tests: no account, no network; those of programs that are not here are skipped (docs/rehearsal.md). RACE=1 as in CI.

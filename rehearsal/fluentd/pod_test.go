@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"expense/rehearsal/internal/port"
 )
 
 var play = flag.Bool("play", false, "have a real fluentd play the scenarios, for some twenty minutes")
@@ -78,7 +79,7 @@ type pod struct {
 	run             runner
 	name            string
 	root, logs, etc string
-	port            int
+	address         string // of its metrics
 	env             map[string]string
 	container       string
 	command         *exec.Cmd
@@ -100,10 +101,11 @@ func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 		etc:       filepath.Join(root, "etc"),
 		container: filepath.Base(filepath.Dir(root)) + "-" + name,
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	own, err := port.Keep()
 	require.NoError(t, err)
-	p.port = listener.Addr().(*net.TCPAddr).Port
-	require.NoError(t, listener.Close())
+	t.Cleanup(own.Close)
+	own.Lend()
+	p.address = own.Address
 	for _, dir := range []string{p.etc + "/plugins", root + "/state", p.logs} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 	}
@@ -114,7 +116,7 @@ func newPod(t *testing.T, d *domain, name string, logFiles ...string) *pod {
 		data, err := os.ReadFile(filepath.Join(files, from))
 		require.NoError(t, err)
 		// Several sidecars share this machine's network.
-		data = bytes.ReplaceAll(data, []byte("port 24231"), []byte("port "+strconv.Itoa(p.port)))
+		data = bytes.ReplaceAll(data, []byte("port 24231"), []byte("port "+strings.TrimPrefix(p.address, "127.0.0.1:")))
 		require.NoError(t, os.WriteFile(filepath.Join(p.etc, to), data, 0o644))
 	}
 	names, err := json.Marshal(logFiles)
@@ -231,7 +233,7 @@ var sample = regexp.MustCompile(`(?m)^(fluentd_output_status_[a-z_]+)\{[^}]*plug
 
 // metrics are those of the output.
 func (p *pod) metrics() (map[string]float64, error) {
-	answer, err := (&http.Client{Timeout: 10 * time.Second}).Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.port))
+	answer, err := (&http.Client{Timeout: 10 * time.Second}).Get("http://" + p.address + "/metrics")
 	if err != nil {
 		return nil, err
 	}

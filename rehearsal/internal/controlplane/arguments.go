@@ -1,8 +1,9 @@
 package controlplane
 
 import (
-	"net"
 	"strings"
+
+	"expense/rehearsal/internal/port"
 )
 
 // serviceCIDR is the range of Service addresses that EKS chooses, out of two, for a VPC outside 10.0.0.0/8:
@@ -11,8 +12,8 @@ const serviceCIDR = "10.100.0.0/16"
 
 // The flags below name files relative to the folder that the components run in.
 
-func etcdArgs(listener net.Listener) []string {
-	url := "https://" + listener.Addr().String()
+func etcdArgs(own *port.Kept) []string {
+	url := "https://" + own.Address
 	return []string{
 		"--data-dir=etcd",
 		"--listen-client-urls=" + url,
@@ -33,12 +34,12 @@ func etcdArgs(listener net.Listener) []string {
 	}
 }
 
-func apiServerArgs(listener, etcd net.Listener) []string {
-	return append(servingArgs(listener),
+func apiServerArgs(own, etcd *port.Kept) []string {
+	return append(servingArgs(own),
 		"--advertise-address=127.0.0.1",
 		// Endpoints may not have loopback addresses, and no pod runs that would call the service "kubernetes".
 		"--endpoint-reconciler-type=none",
-		"--etcd-servers=https://"+etcd.Addr().String(),
+		"--etcd-servers=https://"+etcd.Address,
 		"--etcd-cafile="+authorityCertificate,
 		"--etcd-certfile="+serverCertificate,
 		"--etcd-keyfile="+serverKey,
@@ -62,8 +63,8 @@ func apiServerArgs(listener, etcd net.Listener) []string {
 	)
 }
 
-func controllerManagerArgs(listener net.Listener) []string {
-	return append(servingArgs(listener),
+func controllerManagerArgs(own *port.Kept) []string {
+	return append(servingArgs(own),
 		"--kubeconfig="+controllerManagerKubeconfig,
 		"--leader-elect=false",
 		"--cloud-provider=external", // the stand-in for the cloud is another process
@@ -82,25 +83,25 @@ func controllerManagerArgs(listener net.Listener) []string {
 	)
 }
 
-func schedulerArgs(listener net.Listener) []string {
-	return append(servingArgs(listener),
+func schedulerArgs(own *port.Kept) []string {
+	return append(servingArgs(own),
 		"--kubeconfig="+schedulerKubeconfig,
 		"--leader-elect=false",
 	)
 }
 
-func kwokArgs(listener net.Listener) []string {
+func kwokArgs(own *port.Kept) []string {
 	return []string{
 		"--kubeconfig=" + kwokKubeconfig,
-		"--health-address=" + listener.Addr().String(),
+		"--health-address=" + own.Address,
 	}
 }
 
-func servingArgs(listener net.Listener) []string {
-	host, port, _ := strings.Cut(listener.Addr().String(), ":")
+func servingArgs(own *port.Kept) []string {
+	host, number, _ := strings.Cut(own.Address, ":")
 	return []string{
 		"--bind-address=" + host,
-		"--secure-port=" + port,
+		"--secure-port=" + number,
 		"--tls-cert-file=" + serverCertificate,
 		"--tls-private-key-file=" + serverKey,
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"expense/rehearsal/internal/port"
 )
 
 const (
@@ -27,11 +28,11 @@ const (
 
 // component is one process of the control plane.
 type component struct {
-	name     string // the subcommand of the kubernetes program
-	reserved net.Listener
-	health   string // URL that answers 200 once the component is ready
-	args     []string
-	log      string // path
+	name   string // the subcommand of the kubernetes program
+	port   *port.Kept
+	health string // URL that answers 200 once the component is ready
+	args   []string
+	log    string // path
 
 	process  *os.Process
 	unwanted atomic.Bool   // Stop has been called
@@ -39,9 +40,9 @@ type component struct {
 	exit     error         // what the process ended with, once ended is closed
 }
 
-// newComponent describes a component that will listen at reserved's address and report its health at scheme://ADDRESS/path.
-func newComponent(name string, reserved net.Listener, scheme, path string, args []string) *component {
-	return &component{name: name, reserved: reserved, health: scheme + "://" + reserved.Addr().String() + path, args: args}
+// newComponent describes a component that will listen at port's address and report its health at scheme://ADDRESS/path.
+func newComponent(name string, port *port.Kept, scheme, path string, args []string) *component {
+	return &component{name: name, port: port, health: scheme + "://" + port.Address + path, args: args}
 }
 
 // start starts the process. If it ends by itself, at any time, failed receives why; failed must have room for it.
@@ -66,10 +67,7 @@ func (c *component) start(binary, dir string, failed chan<- error) error {
 	if _, err := cmd.StdinPipe(); err != nil {
 		return fmt.Errorf("%s: standard input: %w", c.name, err)
 	}
-	// Reserved up to now, so that only the program itself is likely to take the port.
-	if err := c.reserved.Close(); err != nil {
-		return fmt.Errorf("%s: port: %w", c.name, err)
-	}
+	c.port.Lend()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}

@@ -8,13 +8,14 @@ package controlplane
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"k8s.io/client-go/rest"
+
+	"expense/rehearsal/internal/port"
 )
 
 // Options say what to start and where.
@@ -38,6 +39,7 @@ type ControlPlane struct {
 	AdminToken string
 
 	authority  *authority
+	ports      []*port.Kept
 	components []*component
 	failed     chan error
 	stop       sync.Once
@@ -87,14 +89,15 @@ func (c *ControlPlane) start(ctx context.Context, options Options) error {
 	if err != nil {
 		return fmt.Errorf("folder %s: %w", options.Dir, err)
 	}
-	var etcd, apiServer, controllerManager, scheduler, kwok net.Listener
-	for _, port := range []*net.Listener{&etcd, &apiServer, &controllerManager, &scheduler, &kwok} {
-		if *port, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return fmt.Errorf("free port: %w", err)
+	for range 5 {
+		kept, err := port.Keep()
+		if err != nil {
+			return err
 		}
-		defer func() { _ = (*port).Close() }() // each component's start has closed its own already
+		c.ports = append(c.ports, kept)
 	}
-	c.URL = "https://" + apiServer.Addr().String()
+	etcd, apiServer, controllerManager, scheduler, kwok := c.ports[0], c.ports[1], c.ports[2], c.ports[3], c.ports[4]
+	c.URL = "https://" + apiServer.Address
 	if err := c.writeCredentials(dir); err != nil {
 		return err
 	}
@@ -138,6 +141,9 @@ func (c *ControlPlane) Stop() {
 		// Clients before servers, so that the last lines of a log are not about the loss of a server.
 		for _, component := range slices.Backward(c.components) {
 			component.kill()
+		}
+		for _, kept := range c.ports {
+			kept.Close()
 		}
 	})
 }

@@ -2,10 +2,10 @@ package kubeprovider_test
 
 import (
 	"context"
-	"net"
 	"testing"
 
 	"expense/rehearsal/internal/kubeprovider"
+	"expense/rehearsal/internal/port"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -17,11 +17,10 @@ import (
 // deadEnd is a kubeconfig of a cluster that does not answer.
 func deadEnd(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := port.Keep()
 	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	return kubeconfig(t, "https://"+address, nil, "token")
+	t.Cleanup(nobody.Close)
+	return kubeconfig(t, "https://"+nobody.Address, nil, "token")
 }
 
 // unreachable is an engine whose provider is configured with a cluster that does not answer.

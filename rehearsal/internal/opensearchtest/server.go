@@ -8,18 +8,17 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"expense/rehearsal/internal/opensearch"
+	"expense/rehearsal/internal/port"
 )
 
 // Region is where a domain is that is not told otherwise.
@@ -41,7 +40,7 @@ type Server struct {
 
 	server      *httptest.Server
 	certificate []byte         // is its own authority
-	socket      *os.File       // bound, and refuses connections until somebody listens
+	port        *port.Kept     // refuses connections until Open
 	mux         *http.ServeMux // of the stand-ins
 	master      string
 	tb          testing.TB
@@ -162,39 +161,20 @@ func New(node *opensearch.Node, master string) (*Server, error) {
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // tests let it refuse certificates
 	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	if s.URL, err = s.bind(); err != nil {
-		return nil, fmt.Errorf("free port: %w", err)
+	if s.port, err = port.Keep(); err != nil {
+		return nil, err
 	}
+	s.URL = "https://" + s.port.Address
 	s.Agent = startAgent(s, master)
 	return s, nil
-}
-
-// bind takes a free port, without listening on it.
-func (s *Server) bind() (url string, err error) {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	s.socket = os.NewFile(uintptr(fd), "domain")
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return "", err
-	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("https://127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port), nil
 }
 
 // Open lets connections in.
 func (s *Server) Open() {
 	s.open.Do(func() {
 		_ = s.server.Listener.Close() // the one that httptest opened
-		err := syscall.Listen(int(s.socket.Fd()), syscall.SOMAXCONN)
-		if err == nil {
-			s.server.Listener, err = net.FileListener(s.socket)
-		}
-		if err != nil {
+		var err error
+		if s.server.Listener, err = s.port.Listen(); err != nil {
 			panic(err) // the socket is bound
 		}
 		s.server.StartTLS()
@@ -204,7 +184,7 @@ func (s *Server) Open() {
 // Close ends the domain and the agent; the node goes on.
 func (s *Server) Close() {
 	s.server.Close()
-	_ = s.socket.Close()
+	s.port.Close()
 	s.Agent.server.Close()
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"expense/internal/config"
+	"expense/rehearsal/internal/port"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -67,10 +68,10 @@ func TestAProbeIsTheKubelets(t *testing.T) {
 		assert.Equal(t, good, err == nil, "%s: %v", path, err)
 	}
 	assert.Error(t, probe(t.Context(), hangsUp(t), config.Health{}))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := port.Keep()
 	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	assert.Error(t, probe(t.Context(), listener.Addr().String(), config.Health{}))
+	t.Cleanup(nobody.Close)
+	assert.Error(t, probe(t.Context(), nobody.Address, config.Health{}))
 }
 
 func TestAProbeAsksTheHealthServiceOfGRPC(t *testing.T) {

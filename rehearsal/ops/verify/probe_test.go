@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"expense/rehearsal/internal/port"
 	"expense/rehearsal/ops/verify"
 
 	"github.com/stretchr/testify/assert"
@@ -401,10 +402,10 @@ func nginxHere(t *testing.T, rotates bool, maxBytes string) (address string, out
 	files := filepath.Join("..", "..", "..", "workloads", "files")
 	text, err := os.ReadFile(filepath.Join(files, "nginx.conf"))
 	require.NoError(t, err)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	own, err := port.Keep()
 	require.NoError(t, err)
-	address = free.Addr().String()
-	require.NoError(t, free.Close())
+	t.Cleanup(own.Close)
+	address = own.Address
 	config := strings.NewReplacer("/tmp/", dir+"/tmp/", "/var/log/app/", dir+"/logs/", "/usr/share/nginx/html", dir+"/html",
 		"listen 8080;", "listen "+address+";").Replace(string(text))
 	if os.Geteuid() == 0 {
@@ -423,6 +424,7 @@ func nginxHere(t *testing.T, rotates bool, maxBytes string) (address string, out
 	// Pipes: a file would be opened again as /dev/stdout.
 	c.Stdout, c.Stderr, c.WaitDelay = out, out, time.Second
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	own.Lend()
 	require.NoError(t, c.Start())
 	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL); _ = c.Wait() })
 	require.Eventually(t, func() bool {

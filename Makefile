@@ -26,12 +26,13 @@ tools: ## Builds or fetches into .tools what is missing: pulumi, its Go host, a 
 	@sh tools/build.sh
 
 .PHONY: lint
-lint: ## Checks formatting, go vet and staticcheck in every module, the workflows, Dockerfiles, all scripts and the width of lines.
+lint: ## Checks every module: formatting, vet, staticcheck, the build for macOS; workflows, Dockerfiles, scripts, width of lines.
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@for module in . rehearsal tools/eksctl tools/kubernetes examples/backend; do \
 		echo "lint: $$module" && \
 		(cd $$module && go vet ./... && GOFLAGS= go tool -modfile=$(CURDIR)/tools/lint/go.mod staticcheck ./...) || exit 1; \
 	done
+	@cd rehearsal && GOOS=darwin go build -o /dev/null ./cmd
 	@GOFLAGS= go tool -modfile=tools/lint/go.mod actionlint .github/workflows/*.yml
 	@cd tools/lint && GOFLAGS= go test .
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \

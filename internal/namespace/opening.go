@@ -12,8 +12,9 @@ import (
 
 // Opening lets others connect to pods, or pods to others. It is one network policy, and policies add up.
 //
-// EKS's network plugin applies policies only to pods with an owner, such as a Deployment
-// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html). So the bare pods nginx and multi-container stay open.
+// AWS promises policies only for pods with an owner, such as a Deployment
+// (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html). What they do to the bare pods nginx and multi-container is
+// not consistent (https://github.com/aws/aws-network-policy-agent/issues/327).
 type Opening struct {
 	// Name is the policy's name.
 	Name string

@@ -27,6 +27,8 @@ const patience = 2 * time.Minute
 type check struct {
 	name string
 	run  func(context.Context) (note string, err error)
+	// takesSpot tells that it takes spot nodes away.
+	takesSpot bool
 }
 
 // checks see the stack through the API server and the model. Of the program they know only its outputs and settings.
@@ -55,16 +57,26 @@ func newChecks(ctx context.Context, s *stage.Stage) (*checks, error) {
 
 func (c *checks) all() []check {
 	return []check{
-		{"logs: each role may do its work and no more", c.permissions},
-		{"logs: the way of a line", c.linePath},
-		{"scaling: a pod gets a node in the full zone of its volume", c.fullZone},
-		{"configuration: a changed setting rolls web", c.configuration},
-		{"spot: web's disruption budget holds", c.budget},
-		{"spot: a node is reclaimed", c.nodeReclaimed},
-		{"spot: a zone is lost", c.zoneLost},
-		{"spot: web is spread again by a restart", c.spreadAgain},
-		{"spot: there is no capacity anywhere", c.noCapacity},
+		{name: "logs: each role may do its work and no more", run: c.permissions},
+		{name: "logs: the way of a line", run: c.linePath},
+		{name: "scaling: a pod gets a node in the full zone of its volume", run: c.fullZone},
+		{name: "configuration: a changed setting rolls web", run: c.configuration},
+		{name: "spot: web's disruption budget holds", run: c.budget},
+		{name: "spot: a node is reclaimed", run: c.nodeReclaimed, takesSpot: true},
+		{name: "spot: a zone is lost", run: c.zoneLost, takesSpot: true},
+		{name: "spot: web is spread again by a restart", run: c.spreadAgain},
+		{name: "spot: there is no capacity anywhere", run: c.noCapacity, takesSpot: true},
 	}
+}
+
+// onSpot tells whether a node group is on spot.
+func (c *checks) onSpot() bool {
+	for _, group := range c.settings.Cluster.NodeGroups {
+		if group.CapacityType == config.Spot {
+			return true
+		}
+	}
+	return false
 }
 
 // until polls the API server until its answer is right. The error quotes the last answer.

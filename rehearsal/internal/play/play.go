@@ -106,6 +106,10 @@ func (p *Play) Use(ctx context.Context) error {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, check := range checks.all() {
+		if check.takesSpot && !checks.onSpot() {
+			p.Steps = append(p.Steps, Step{Name: check.name, Unseen: true, Note: "no node group is on spot"})
+			continue
+		}
 		errs = append(errs, p.do(ctx, check.name, check.run))
 	}
 	return errors.Join(errs...)

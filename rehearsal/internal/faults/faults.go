@@ -4,6 +4,7 @@
 package faults
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -256,6 +257,8 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 	if err := s.prepare(ctx, c.Command); err != nil {
 		return err
 	}
+	var printed bytes.Buffer
+	s.stage.Out = &printed
 	s.injector.arm(c.Operation, c.Kind)
 	wrong := s.run(ctx, c.Command)
 	came, err := s.injector.disarm()
@@ -292,7 +295,7 @@ func (s *Stage) disturbed(ctx context.Context, c Case) error {
 		}
 	}
 	if diff := s.finals[c.Command].differs(end); diff != "" {
-		return fmt.Errorf("it is not as without the fault: %s", diff)
+		return fmt.Errorf("it is not as without the fault: %s; Pulumi printed:\n%s", diff, &printed)
 	}
 	if c.Command == Update {
 		return nil // the bare pods went with their nodes, and the state does not know

@@ -48,6 +48,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		domain     = "aws:opensearch/domain:Domain/expense"
 		gateway    = "aws:ec2/natGateway:NatGateway/expense-use1-az1"
 		nodeGroup  = "aws:eks/nodeGroup:NodeGroup/expense-use1-az1"
+		pod        = "kubernetes:core/v1:Pod/nginx"
 		vpc        = "aws:ec2/vpc:Vpc/expense"
 	)
 	played := 0
@@ -59,7 +60,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 			"destroy/killed-before/delete/" + deployment,
 		},
 		{"up/killed-after/create/" + vpc, "update/killed-after/create/" + nodeGroup, "destroy/killed-after/delete/" + gateway},
-		{"up/killed-after/create/" + configMap, "destroy/killed-after/delete/" + addon},
+		{"up/killed-after/create/" + configMap, "change/killed-after/create/" + pod, "destroy/killed-after/delete/" + addon},
 		{"up/taken/create/" + deployment, "change/killed-after/create/" + release, "destroy/killed-after/delete/" + repository},
 		{"up/killed-after/create/" + repository, "change/timed-out/create/" + release, "destroy/killed-before/delete/" + role},
 		{"up/refused/create/" + role, "change/taken/create/" + release, "destroy/interrupted/delete/" + shop},
@@ -76,7 +77,7 @@ func TestASampleOfFaultsIsSurvived(t *testing.T) {
 		require.NoError(t, err, "%s", life[min(survived, len(life)-1)].Name())
 		played += survived
 	}
-	assert.Equal(t, 29, played)
+	assert.Equal(t, 30, played)
 
 	// What a kill leaves while the state's attributes are written.
 	attributes := filepath.Join(s.stage.Dir, "state", ".pulumi", "stacks", "expense", stack+".json.attrs")

@@ -2,7 +2,6 @@ package play
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"expense/internal/config"
 	"expense/rehearsal/internal/stage"
+	"expense/rehearsal/ops/verify"
 )
 
 // patience is how long a check waits for what controllers do: seconds here, minutes on AWS.
@@ -34,25 +34,20 @@ type check struct {
 // checks see the stack through the API server and the model. Of the program they know only its outputs and settings.
 type checks struct {
 	stage     *stage.Stage
-	client    *kubernetes.Clientset
+	target    *verify.Stack
+	client    kubernetes.Interface
 	namespace string
 	settings  *config.Config
 }
 
 func newChecks(ctx context.Context, s *stage.Stage) (*checks, error) {
-	client, err := kubernetes.NewForConfig(s.ControlPlane.RESTConfig())
+	target, err := Target(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	c := &checks{stage: s, client: client}
-	if c.settings, err = s.Settings(); err != nil {
-		return nil, err
-	}
-	data, err := s.Output(ctx, "stack", "output", "namespace", "--json")
-	if err != nil {
-		return nil, err
-	}
-	return c, json.Unmarshal(data, &c.namespace)
+	return &checks{
+		stage: s, target: target, client: target.Kubernetes, settings: target.Settings, namespace: target.Settings.Workloads.Namespace,
+	}, nil
 }
 
 func (c *checks) all() []check {
@@ -105,7 +100,7 @@ func (c *checks) ready(ctx context.Context) (count int, err error) {
 			if pod.Status.Phase == corev1.PodSucceeded {
 				continue // a release that has run
 			}
-			if !podReady(pod) {
+			if !verify.PodReady(pod) {
 				return fmt.Errorf("pod %s is %s, not Ready", pod.Name, pod.Status.Phase)
 			}
 			count++
@@ -141,12 +136,6 @@ func (c *checks) webSpread(ctx context.Context) error {
 		return fmt.Errorf("all %d web pods run on one node", len(pods))
 	}
 	return nil
-}
-
-func podReady(pod corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-	})
 }
 
 func mountOf(container corev1.Container, volume string) string {

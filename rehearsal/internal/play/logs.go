@@ -14,6 +14,7 @@ import (
 
 	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/ops/verify"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -91,20 +92,11 @@ func (c *checks) logging(ctx context.Context) ([]corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return sidecarOf(&pod) == nil })
+	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return verify.Sidecar(pod.Spec) == nil })
 	if len(pods) == 0 {
 		return nil, errors.New("there is no pod that logs")
 	}
 	return pods, nil
-}
-
-func sidecarOf(pod *corev1.Pod) *corev1.Container {
-	for i := range pod.Spec.InitContainers {
-		if pod.Spec.InitContainers[i].Name == "fluentd" {
-			return &pod.Spec.InitContainers[i]
-		}
-	}
-	return nil
 }
 
 // audiences are the tokens of a pod's service account that its volumes hold, by volume.
@@ -175,7 +167,7 @@ func (c *checks) permissions(ctx context.Context) (string, error) {
 		return nil
 	}
 
-	writer := environment(sidecarOf(&pods[0]), "AWS_ROLE_ARN")
+	writer := environment(verify.Sidecar(pods[0].Spec), "AWS_ROLE_ARN")
 	stream, err := document.dataStream()
 	if err != nil {
 		return "", err
@@ -428,7 +420,7 @@ func wrap(text string, column int) string {
 
 // inPod is the way from the application's container through the volume into fluentd.
 func inPod(pod *corev1.Pod) ([]link, error) {
-	fluentd := sidecarOf(pod)
+	fluentd := verify.Sidecar(pod.Spec)
 	logs := mountOf(*fluentd, "logs")
 	for _, container := range pod.Spec.Containers {
 		for _, mount := range container.VolumeMounts {
@@ -458,7 +450,7 @@ func inPod(pod *corev1.Pod) ([]link, error) {
 
 // identity is the way from the pod's token to the writer's role.
 func (c *checks) identity(pod *corev1.Pod) ([]link, error) {
-	fluentd := sidecarOf(pod)
+	fluentd := verify.Sidecar(pod.Spec)
 	role := environment(fluentd, "AWS_ROLE_ARN")
 	for volume, audience := range audiences(pod) {
 		if mountOf(*fluentd, volume) == "" {
@@ -545,7 +537,7 @@ func wayOut(pod *corev1.Pod, policies []networkingv1.NetworkPolicy) (string, err
 
 // inDomain is the way through the domain's two policies into the index.
 func (c *checks) inDomain(pod *corev1.Pod, document setupDocument) ([]link, error) {
-	role := environment(sidecarOf(pod), "AWS_ROLE_ARN")
+	role := environment(verify.Sidecar(pod.Spec), "AWS_ROLE_ARN")
 	arn, _, err := c.domain(document.Endpoint)
 	if err != nil {
 		return nil, err

@@ -10,20 +10,16 @@ import (
 
 	"expense/internal/config"
 	"expense/rehearsal/internal/awsmodel"
+	"expense/rehearsal/ops/verify"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 )
 
-const (
-	zoneIDLabel   = "topology.k8s.aws/zone-id"
-	capacityLabel = "eks.amazonaws.com/capacityType"
-	spot          = string(config.Spot)
-)
+const spot = string(config.Spot)
 
 var webPods = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=web"}
 
@@ -86,7 +82,7 @@ func (c *checks) nodeReclaimed(ctx context.Context) (string, error) {
 		on[pod.Spec.NodeName]++
 	}
 	victim := slices.MaxFunc(nodes, func(a, b corev1.Node) int { return on[a.Name] - on[b.Name] })
-	least, err := c.leastWeb(ctx, func() error { return c.stage.Model.Reclaim(ctx, instanceOf(victim)) })
+	least, err := c.target.LeastWeb(ctx, func(ctx context.Context) error { return c.stage.Model.Reclaim(ctx, instanceOf(victim)) })
 	if err != nil {
 		return "", err
 	}
@@ -104,16 +100,16 @@ func (c *checks) zoneLost(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	zone := nodes[0].Labels[zoneIDLabel]
+	zone := nodes[0].Labels[verify.ZoneIDLabel]
 	var victims []string
 	for _, n := range nodes {
-		if n.Labels[zoneIDLabel] == zone {
+		if n.Labels[verify.ZoneIDLabel] == zone {
 			victims = append(victims, instanceOf(n))
 		}
 	}
 	c.stage.Model.SetSpotCapacity(false, zone)
 	defer c.stage.Model.SetSpotCapacity(true, zone)
-	least, err := c.leastWeb(ctx, func() error {
+	least, err := c.target.LeastWeb(ctx, func(ctx context.Context) error {
 		return errors.Join(c.stage.Model.Lose(ctx, victims...), c.stage.Model.Refill(ctx))
 	})
 	if err != nil {
@@ -139,7 +135,7 @@ func (c *checks) zoneLost(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, n := range nodes {
-		if n.Labels[zoneIDLabel] == zone {
+		if n.Labels[verify.ZoneIDLabel] == zone {
 			return "", fmt.Errorf("node %s is in zone %s, which has no capacity", n.Name, zone)
 		}
 	}
@@ -203,7 +199,7 @@ func (c *checks) noCapacity(ctx context.Context) (string, error) {
 		waiting := 0
 		for _, pod := range pods {
 			switch {
-			case podReady(pod):
+			case verify.PodReady(pod):
 				running++
 			case pod.Status.Phase == corev1.PodPending:
 				waiting++
@@ -327,47 +323,6 @@ func (c *checks) volumeZone(ctx context.Context) (string, error) {
 	return volume.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0], nil
 }
 
-// leastWeb is how few web pods were Ready at any time while something was done, by every change that the API server tells.
-func (c *checks) leastWeb(ctx context.Context, do func() error) (int, error) {
-	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, webPods)
-	if err != nil {
-		return 0, err
-	}
-	options := webPods
-	options.ResourceVersion = list.ResourceVersion
-	changes, err := c.client.CoreV1().Pods(c.namespace).Watch(ctx, options)
-	if err != nil {
-		return 0, err
-	}
-	defer changes.Stop()
-	ready := map[types.UID]bool{}
-	count := func(pod *corev1.Pod, gone bool) int {
-		// One that is being deleted still serves until its grace is over, but nobody may count on it.
-		if delete(ready, pod.UID); !gone && podReady(*pod) && pod.DeletionTimestamp == nil {
-			ready[pod.UID] = true
-		}
-		return len(ready)
-	}
-	for i := range list.Items {
-		count(&list.Items[i], false)
-	}
-	least := len(ready)
-	done := make(chan error, 1)
-	go func() { done <- do() }()
-	for {
-		select {
-		case err := <-done:
-			return least, err
-		case event, ok := <-changes.ResultChan():
-			pod, isPod := event.Object.(*corev1.Pod)
-			if !ok || !isPod {
-				return 0, errors.New("the API server ended the watch of web's pods")
-			}
-			least = min(least, count(pod, event.Type == watch.Deleted))
-		}
-	}
-}
-
 func (c *checks) web(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := c.client.CoreV1().Pods(c.namespace).List(ctx, webPods)
 	if err != nil {
@@ -377,7 +332,7 @@ func (c *checks) web(ctx context.Context) ([]corev1.Pod, error) {
 }
 
 func (c *checks) spotNodes(ctx context.Context) ([]corev1.Node, error) {
-	list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: capacityLabel + "=" + spot})
+	list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: verify.CapacityLabel + "=" + spot})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"expense/internal/config"
+	"expense/rehearsal/ops/verify"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,7 +88,7 @@ func (c *checks) fullZone(ctx context.Context) (_ string, err error) {
 	var node *corev1.Node
 	if err := until(ctx, func(ctx context.Context) error {
 		got, err := c.client.CoreV1().Pods(c.namespace).Get(ctx, pod, metav1.GetOptions{})
-		if err == nil && !podReady(*got) {
+		if err == nil && !verify.PodReady(*got) {
 			err = fmt.Errorf("pod %s is %s after %s grew", pod, got.Status.Phase, grown)
 		}
 		if err == nil {
@@ -97,14 +98,14 @@ func (c *checks) fullZone(ctx context.Context) (_ string, err error) {
 	}); err != nil {
 		return "", err
 	}
-	if node.Labels[capacityLabel] != spot {
+	if node.Labels[verify.CapacityLabel] != spot {
 		for name, group := range c.settings.Cluster.NodeGroups {
 			if group.CapacityType == config.Spot {
-				return "", fmt.Errorf("%s grew, which is %s, and group %s is on spot", grown, node.Labels[capacityLabel], name)
+				return "", fmt.Errorf("%s grew, which is %s, and group %s is on spot", grown, node.Labels[verify.CapacityLabel], name)
 			}
 		}
 	}
-	return fmt.Sprintf("%d full nodes in %s, a node more there on %s", full, zone, node.Labels[capacityLabel]), nil
+	return fmt.Sprintf("%d full nodes in %s, a node more there on %s", full, zone, node.Labels[verify.CapacityLabel]), nil
 }
 
 // autoscaled tells whether the stack has the node autoscaler.

@@ -18,6 +18,7 @@ import (
 	"expense/rehearsal/internal/awsmodel"
 	"expense/rehearsal/internal/opensearch"
 	"expense/rehearsal/internal/opensearchtest"
+	"expense/rehearsal/ops/verify"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,7 +72,7 @@ func (c *checks) found(ctx context.Context, pod *corev1.Pod, document setupDocum
 	if err != nil {
 		return nil, err
 	}
-	if err := send(domain, environment(sidecarOf(pod), "AWS_ROLE_ARN"), stream, record); err != nil {
+	if err := send(domain, environment(verify.Sidecar(pod.Spec), "AWS_ROLE_ARN"), stream, record); err != nil {
 		return nil, err
 	}
 	by, err := c.search(ctx, domain, stream, id)
@@ -142,7 +143,7 @@ var (
 // filtered passes a line of nginx's access log through the sidecar's filter. The filter and its parameters come from the pod's config map;
 // the part of fluentd that runs it is the one in the filter's own tests.
 func (c *checks) filtered(ctx context.Context, pod *corev1.Pod, line map[string]any) (map[string]any, error) {
-	fluentd := sidecarOf(pod)
+	fluentd := verify.Sidecar(pod.Spec)
 	config, err := c.sidecarConfig(ctx, pod)
 	if err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func nodeDrained(ctx context.Context, s *Stack, w *Work) (_ string, err error) {
 	if err := w.schedulable(ctx, node.Name, false); err != nil {
 		return "", fmt.Errorf("node %s: %w", node.Name, err)
 	}
-	least, err := s.leastWeb(ctx, func(ctx context.Context) error { return s.drain(ctx, pods) })
+	least, err := s.LeastWeb(ctx, func(ctx context.Context) error { return s.drain(ctx, pods) })
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +135,7 @@ func (s *Stack) victim(ctx context.Context, nodes []corev1.Node) (corev1.Node, [
 			return corev1.Node{}, nil, err
 		}
 		c := candidate{node: n, pods: slices.DeleteFunc(list.Items, stays)}
-		if n.Labels[capacityLabel] == string(config.Spot) {
+		if n.Labels[CapacityLabel] == string(config.Spot) {
 			c.spot = 1
 		}
 		for _, p := range c.pods {
@@ -265,8 +265,8 @@ func (s *Stack) restore(ctx context.Context, bare []corev1.Pod) error {
 	})
 }
 
-// leastWeb is how few pods of web served at any time while something was done, by every change that the API server tells.
-func (s *Stack) leastWeb(ctx context.Context, do func(context.Context) error) (int, error) {
+// LeastWeb is how few pods of web served at any time while something was done, by every change that the API server tells.
+func (s *Stack) LeastWeb(ctx context.Context, do func(context.Context) error) (int, error) {
 	d, err := web{s}.deployment(ctx)
 	if err != nil {
 		return 0, err

@@ -77,7 +77,8 @@ func objectOf(kind string, name types.NamespacedName) Object {
 	return Object{kind, name.Namespace, name.Name}
 }
 
-func podReady(pod corev1.Pod) bool {
+// PodReady tells whether a pod runs and is Ready.
+func PodReady(pod corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})

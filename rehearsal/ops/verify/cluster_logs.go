@@ -61,7 +61,7 @@ func sidecars(ctx context.Context, s *Stack, _ *Work) (string, error) {
 		}
 		logging++
 		o := Object{"Pod", pod.Namespace, pod.Name}
-		sidecar := sidecarOf(pod.Spec)
+		sidecar := Sidecar(pod.Spec)
 		if sidecar == nil {
 			f.add(o, "it has no container %s", sidecarName)
 			continue
@@ -120,7 +120,8 @@ func (s *Stack) workloads() (map[string]bool, error) {
 	return out, nil
 }
 
-func sidecarOf(spec corev1.PodSpec) *corev1.Container {
+// Sidecar is the container of a pod that sends its logs, or nil.
+func Sidecar(spec corev1.PodSpec) *corev1.Container {
 	for i, c := range spec.InitContainers {
 		if c.Name == sidecarName {
 			return &spec.InitContainers[i]
@@ -177,7 +178,7 @@ func setupFirst(ctx context.Context, s *Stack, _ *Work) (string, error) {
 	for _, pod := range sorted(live) {
 		made := pod.CreationTimestamp.Time
 		switch {
-		case sidecarOf(pod.Spec) == nil:
+		case Sidecar(pod.Spec) == nil:
 		case made.Before(job.CreationTimestamp.Time):
 			before++
 		case made.Before(job.Status.CompletionTime.Time):
@@ -216,7 +217,7 @@ func (s *Stack) dependOnSetup(f *findings, job string) error {
 			for _, urn := range all[name].Dependencies {
 				waits = waits || string(urn) == setup
 			}
-			if sidecarOf(spec) != nil && !waits {
+			if Sidecar(spec) != nil && !waits {
 				f.add(Object{Kind: "state, " + typ, Name: name}, "it logs, and does not depend on job %s", job)
 			}
 		}

@@ -18,8 +18,8 @@ import (
 // with the zone's ID (https://github.com/kubernetes/cloud-provider-aws/issues/300).
 const (
 	groupLabel    = "eks.amazonaws.com/nodegroup"
-	capacityLabel = "eks.amazonaws.com/capacityType"
-	zoneIDLabel   = "topology.k8s.aws/zone-id"
+	CapacityLabel = "eks.amazonaws.com/capacityType" // SPOT or ON_DEMAND
+	ZoneIDLabel   = "topology.k8s.aws/zone-id"
 )
 
 var readyChecks = []Check{{
@@ -63,13 +63,13 @@ func nodes(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 				continue
 			}
 			count[name]++
-			if got := n.Labels[capacityLabel]; got != string(group.CapacityType) {
+			if got := n.Labels[CapacityLabel]; got != string(group.CapacityType) {
 				f.add(o, "its capacity type is %q, and the settings say %s", got, group.CapacityType)
 			}
 			if got := n.Labels[corev1.LabelInstanceTypeStable]; !slices.Contains(group.InstanceTypes, got) {
 				f.add(o, "its instance type is %q, and the settings say %v", got, group.InstanceTypes)
 			}
-			if got := n.Labels[zoneIDLabel]; !slices.Contains(group.Zones, got) {
+			if got := n.Labels[ZoneIDLabel]; !slices.Contains(group.Zones, got) {
 				f.add(o, "its zone is %q, and the settings say %v", got, group.Zones)
 			}
 		}

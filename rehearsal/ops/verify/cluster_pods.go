@@ -94,7 +94,7 @@ func pods(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 				f.add(o, "it is not there, and nothing but `pulumi up --refresh` makes a bare pod again")
 			case pod.DeletionTimestamp != nil:
 				f.add(o, "it is being deleted")
-			case !podReady(pod):
+			case !PodReady(pod):
 				f.add(o, "it is %s, not Ready%s", pod.Status.Phase, waiting(pod))
 			default:
 				ready++
@@ -130,7 +130,7 @@ func pods(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 			if problem := notRolledOut(d); problem != "" {
 				f.add(o, "%s", problem)
 				for _, pod := range of {
-					if !podReady(pod) {
+					if !PodReady(pod) {
 						f.add(Object{"Pod", pod.Namespace, pod.Name}, "it is %s, not Ready%s", pod.Status.Phase, waiting(pod))
 					}
 				}
@@ -145,7 +145,7 @@ func pods(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 			}
 			on, zones := map[string]bool{}, map[string]bool{}
 			for _, pod := range of {
-				if pod.DeletionTimestamp == nil && podReady(pod) {
+				if pod.DeletionTimestamp == nil && PodReady(pod) {
 					ready++
 					on[pod.Spec.NodeName] = true
 					zones[nodes[pod.Spec.NodeName]] = true

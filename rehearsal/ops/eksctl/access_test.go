@@ -3,6 +3,8 @@ package eksctl
 import (
 	"testing"
 
+	"expense/internal/config"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -87,4 +89,14 @@ func TestNothingWidensAccess(t *testing.T) {
 		assert.Contains(t, written, want, text)
 		assert.NotContains(t, written, "0.0.0.0", text)
 	}
+}
+
+// What a private cluster lacks here is said: only without a way out are there endpoints for more than S3 and STS.
+func TestThePrivateClustersEndpointsAreSaid(t *testing.T) {
+	_, said, err := fromText(t, seven+"privateCluster: {enabled: true, skipEndpointCreation: false, additionalEndpointServices: [autoscaling, logs]}\n",
+		nil)
+	require.NoError(t, err)
+	assert.Contains(t, said, "endpoints of S3 and STS")
+	assert.Contains(t, said, "nodes keep a way out and reach it there")
+	assert.Equal(t, []string{"sts"}, config.Network{NAT: config.NATSingle}.EndpointServices(), "with NAT, as here")
 }

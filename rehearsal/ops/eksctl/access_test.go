@@ -93,8 +93,8 @@ func TestNothingWidensAccess(t *testing.T) {
 
 // What a private cluster lacks here is said: only without a way out are there endpoints for more than S3 and STS.
 func TestThePrivateClustersEndpointsAreSaid(t *testing.T) {
-	_, said, err := fromText(t, seven+"privateCluster: {enabled: true, skipEndpointCreation: false, additionalEndpointServices: [autoscaling, logs]}\n",
-		nil)
+	_, said, err := fromText(t, seven+
+		"privateCluster: {enabled: true, skipEndpointCreation: false, additionalEndpointServices: [autoscaling, logs]}\n", nil)
 	require.NoError(t, err)
 	assert.Contains(t, said, "endpoints of S3 and STS")
 	assert.Contains(t, said, "nodes keep a way out and reach it there")

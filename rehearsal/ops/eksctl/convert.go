@@ -2,9 +2,12 @@ package eksctl
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"expense/internal/published"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -51,13 +54,26 @@ const notSet = "not set"
 // version is that of a file without one, as in Pulumi.dev.yaml.
 const version = "1.35"
 
-// assumed are fields that change what eksctl does by default, with the value that it then takes (pkg/apis/eksctl.io/v1alpha5/types.go,
-// vpc.go and defaults.go). The last ones are a node group's.
-var assumed = []struct{ path, value string }{
-	{"vpc.clusterEndpoints.privateAccess", "false"}, {"accessConfig.authenticationMode", "API_AND_CONFIG_MAP"},
-	{"cloudWatch.clusterLogging.enableTypes", "none"}, {"secretsEncryption.keyARN", "none"}, {"upgradePolicy.supportType", "EXTENDED"},
-	{"managedNodeGroups[].privateNetworking", "false"}, {"managedNodeGroups[].volumeEncrypted", "false"},
-	{"managedNodeGroups[].disablePodIMDS", "false"},
+// assumed are fields that change what eksctl does by default, with the value that it then takes (pkg/apis/eksctl.io/v1alpha5: types.go,
+// vpc.go, defaults.go, cloudwatch.go and validation.go; pkg/cfn/builder/iam_helper.go). The reason is the row's for that value, unless
+// one is here. What EKS takes if eksctl says nothing:
+// https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html (one node),
+// https://docs.aws.amazon.com/eks/latest/APIReference/API_NodeRepairConfig.html (none).
+var assumed = []struct{ path, value, here, why string }{
+	{path: "vpc.clusterEndpoints.privateAccess", value: "false"},
+	{path: "accessConfig.authenticationMode", value: "API_AND_CONFIG_MAP"},
+	{path: "iam.withOIDC", value: "false"},
+	{path: "iam.vpcResourceControllerPolicy", value: "true"},
+	{path: "cloudWatch.clusterLogging.enableTypes", value: "none"},
+	{"cloudWatch.clusterLogging.logRetentionInDays", "", "cluster.logRetentionDays: 7", "eksctl keeps logs that are on for ever"},
+	{path: "secretsEncryption.keyARN", value: "none"},
+	{path: "upgradePolicy.supportType", value: "EXTENDED"},
+	{path: "managedNodeGroups[].privateNetworking", value: "false"},
+	{path: "managedNodeGroups[].volumeEncrypted", value: "false"},
+	{path: "managedNodeGroups[].disablePodIMDS", value: "false"},
+	{path: "managedNodeGroups[].ssh.enableSsm", value: "true"},
+	{"managedNodeGroups[].nodeRepairConfig.enabled", "", "nodeRepair: true", "EKS replaces nodes that stay unhealthy"},
+	{"managedNodeGroups[].updateConfig", "", "maxUnavailablePercentage: 33", "a third of a group's nodes at once; EKS takes one node"},
 }
 
 // convert decides on each field of a checked file. complete adds what needs the account.
@@ -160,7 +176,7 @@ func (c *conversion) absent() {
 		keys := strings.Split(a.path, ".")
 		from := []*yaml.Node{c.root}
 		if rest, ofGroup := strings.CutPrefix(a.path, "managedNodeGroups[]."); ofGroup {
-			keys, from = []string{rest}, nil
+			keys, from = strings.Split(rest, "."), nil
 			for _, g := range c.groups {
 				from = append(from, g.node)
 			}
@@ -168,9 +184,43 @@ func (c *conversion) absent() {
 		if !slices.ContainsFunc(from, func(n *yaml.Node) bool { return child(n, keys...) == nil }) {
 			continue
 		}
-		row := c.row(a.path, &yaml.Node{Kind: yaml.ScalarNode, Value: a.value})
-		c.lines = append(c.lines, Line{a.path, notSet, row.Here, row.Why, Changed})
+		line := Line{a.path, notSet, a.here, a.why, Changed}
+		if a.why == "" {
+			row := c.row(a.path, &yaml.Node{Kind: yaml.ScalarNode, Value: a.value})
+			line.Here, line.Why = row.Here, row.Why
+		}
+		c.lines = append(c.lines, line)
 	}
+	logging := child(c.root, "cloudWatch", "clusterLogging")
+	if child(logging, "enableTypes") != nil && child(logging, "logRetentionInDays") == nil {
+		c.comment("cluster.logRetentionDays", "Changed: eksctl keeps them for ever.")
+	}
+	if more := c.moreAddons(); len(more) > 0 {
+		c.lines = append(c.lines, Line{"addons", notSet, strings.Join(more, ", "), "for claims, roles of pods and the repair of nodes", Changed})
+	}
+	if child(c.addonNamed("vpc-cni"), "configurationValues") == nil {
+		c.lines = append(c.lines, Line{"addons[].configurationValues", notSet, "", "vpc-cni enforces network policies", Changed})
+	}
+}
+
+// eksctlsAddons are those that eksctl makes if the file does not say (pkg/apis/eksctl.io/v1alpha5/known_addons.go).
+var eksctlsAddons = []string{"coredns", "kube-proxy", "metrics-server", "vpc-cni"}
+
+// moreAddons are the stack's add-ons that neither the file nor eksctl has.
+func (c *conversion) moreAddons() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(published.Addons())), func(name string) bool {
+		return slices.Contains(eksctlsAddons, name) || c.addonNamed(name) != nil
+	})
+}
+
+// addonNamed is the file's add-on of a name, nil for none.
+func (c *conversion) addonNamed(name string) *yaml.Node {
+	if list := child(c.root, "addons"); list != nil {
+		if i := slices.IndexFunc(list.Content, func(n *yaml.Node) bool { return scalar(n, "name") == name }); i >= 0 {
+			return list.Content[i]
+		}
+	}
+	return nil
 }
 
 var ofNetwork = regexp.MustCompile(`^(vpc\.|localZones)`)

@@ -161,3 +161,30 @@ func TestTheNextCommandsFollowTheFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, said, "pulumi stack init expense\nmake doctor STACK=expense\npulumi up --stack expense\n")
 }
+
+// What the file leaves to eksctl, and is otherwise here, is in the table.
+func TestEksctlsDefaultsThatAreOthersHereAreSaid(t *testing.T) {
+	_, said, err := fromText(t, seven+"cloudWatch: {clusterLogging: {enableTypes: [all]}}\n", nil)
+	require.NoError(t, err)
+	lines := strings.Join(strings.Fields(said), " ")
+	for _, want := range []string{
+		"cloudWatch.clusterLogging.logRetentionInDays not set cluster.logRetentionDays: 7 eksctl keeps logs that are on for ever",
+		"iam.withOIDC not set changed", "iam.vpcResourceControllerPolicy not set changed",
+		"managedNodeGroups[].ssh.enableSsm not set changed", "managedNodeGroups[].nodeRepairConfig.enabled not set nodeRepair: true",
+		"managedNodeGroups[].updateConfig not set maxUnavailablePercentage: 33",
+		"managedNodeGroups[0].availabilityZones not set cluster.nodeGroups.expense.perZone: true",
+		"addons not set aws-ebs-csi-driver, eks-node-monitoring-agent, eks-pod-identity-agent",
+		"addons[].configurationValues not set changed vpc-cni enforces network policies",
+	} {
+		assert.Contains(t, lines, want)
+	}
+	// Who says it does not hear it.
+	_, said, err = run(t, "testdata/same.yml", nil)
+	require.NoError(t, err)
+	for _, field := range []string{
+		"iam.withOIDC", "iam.vpcResourceControllerPolicy", "managedNodeGroups[].ssh.enableSsm", "managedNodeGroups[].nodeRepairConfig.enabled",
+		"addons[].configurationValues",
+	} {
+		assert.NotContains(t, strings.Join(strings.Fields(said), " "), field+" not set")
+	}
+}

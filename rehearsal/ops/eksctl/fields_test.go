@@ -68,7 +68,10 @@ func TestTheTableIsWhole(t *testing.T) {
 		assert.Contains(t, table, path)
 	}
 	for _, a := range assumed {
-		assert.Equal(t, Changed, (&conversion{}).row(a.path, &yaml.Node{Kind: yaml.ScalarNode, Value: a.value}).Decision, a.path)
+		assert.Contains(t, table, a.path)
+		if a.why == "" {
+			assert.Equal(t, Changed, (&conversion{}).row(a.path, &yaml.Node{Kind: yaml.ScalarNode, Value: a.value}).Decision, a.path)
+		}
 	}
 }
 

@@ -173,11 +173,15 @@ func (c *conversion) sizes(g *group, from func(key, field string)) {
 		from(s.key, s.otherwise)
 		from(s.key, s.field)
 	}
-	if most < len(zones) {
+	switch {
+	case most < len(zones):
 		g.settings["perZone"] = false
 		why := fmt.Sprintf("one group over all zones: a group in each takes a maxSize of %d or more", len(zones))
 		c.comment(g.path+".perZone", strings.ToUpper(why[:1])+why[1:]+".")
 		c.lines = append(c.lines, Line{g.path + ".maxSize", fmt.Sprint(most), c.here("perZone") + ": false", why, Same})
+	case child(g.node, "availabilityZones") == nil:
+		c.lines = append(c.lines, Line{g.path + ".availabilityZones", notSet, c.here("perZone") + ": true",
+			"a group in each zone, because a volume is in one; eksctl's one over all is perZone: false", Changed})
 	}
 }
 

@@ -1,6 +1,7 @@
 package eksctl
 
 import (
+	"strings"
 	"testing"
 
 	"expense/internal/config"
@@ -99,4 +100,55 @@ func TestThePrivateClustersEndpointsAreSaid(t *testing.T) {
 	assert.Contains(t, said, "endpoints of S3 and STS")
 	assert.Contains(t, said, "nodes keep a way out and reach it there")
 	assert.Equal(t, []string{"sts"}, config.Network{NAT: config.NATSingle}.EndpointServices(), "with NAT, as here")
+}
+
+// A role of aws-auth has lost its path there: with it, EKS would find no such principal.
+func TestARolesPathIsAskedFor(t *testing.T) {
+	written, said, err := fromText(t, seven+
+		"iamIdentityMappings:\n- {arn: 'arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0', groups: [system:masters], username: a}\n", nil)
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(strings.Fields(strings.ReplaceAll(written, "#", "")), " "),
+		"aws iam get-role --role-name AWSReservedSSO_Admin_0 --query Role.Arn admins:")
+	assert.Contains(t, said, "write a role's path into its ARN")
+	written, _, err = fromText(t, seven+"iamIdentityMappings:\n- {arn: 'arn:aws:iam::111122223333:user/b', groups: [system:masters]}\n", nil)
+	require.NoError(t, err)
+	assert.NotContains(t, written, "get-role --role-name b")
+}
+
+// A role that may do more, or has a boundary of its own, is not dropped without an error.
+func TestRolesAreDroppedOnlyIfTheStackHasThem(t *testing.T) {
+	account := func(namespace, policies string) string {
+		return "iam: {serviceAccounts: [{metadata: {name: a, namespace: " + namespace + "}, wellKnownPolicies: " + policies + "}]}\n"
+	}
+	association := func(rest string) string {
+		return "addons: [{name: aws-ebs-csi-driver, podIdentityAssociations: [{serviceAccountName: ebs-csi-controller-sa, " + rest + "}]}]\n"
+	}
+	const (
+		own       = "permissionPolicyARNs: ['arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy']"
+		onePolicy = "addons[0].podIdentityAssociations[0]: an add-on has"
+
+		node = "    iam: {attachPolicyARNs: ['arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy', 'arn:aws:iam::aws:policy/"
+	)
+	for text, want := range map[string]string{
+		account("kube-system", "{ebsCSIController: true}"):               "",
+		account("kube-system", "{autoScaler: true, certManager: false}"): "",
+		account("ci", "{autoScaler: true}"):                              "iam.serviceAccounts[0]: an app gets its role",
+		account("kube-system", "{autoScaler: false}"):                    "iam.serviceAccounts[0]: an app gets its role",
+		association(own): "",
+		association("wellKnownPolicies: {ebsCSIController: true}"):                          "",
+		association("roleARN: 'arn:aws:iam::111122223333:role/a'"):                          "",
+		association("permissionPolicy: {Version: 2012-10-17, Statement: []}"):               onePolicy,
+		association("permissionPolicyARNs: ['arn:aws:iam::aws:policy/PowerUserAccess']"):    onePolicy,
+		association(own + ", permissionsBoundaryARN: 'arn:aws:iam::111122223333:policy/a'"): onePolicy,
+		node + "AmazonSSMManagedInstanceCore']}\n":                                          "",
+		node + "AmazonS3FullAccess']}\n":                                                    "managedNodeGroups[0].iam.attachPolicyARNs: pods have",
+	} {
+		_, said, err := fromText(t, seven+text, nil)
+		if want == "" {
+			require.NoError(t, err, text)
+			continue
+		}
+		assert.ErrorContains(t, err, want, text)
+		assert.Empty(t, said)
+	}
 }

@@ -1,10 +1,12 @@
 package eksctl
 
 import (
+	"cmp"
 	"encoding/json"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"expense/internal/published"
 
@@ -29,17 +31,28 @@ var conditions = map[string]func(c *conversion, node *yaml.Node) bool{
 			scalar(c.addon, "name") == "vpc-cni"
 	},
 	"(own policy)": func(c *conversion, policies *yaml.Node) bool {
-		own := map[string]string{"vpc-cni": "AmazonEKS_CNI_Policy", "aws-ebs-csi-driver": "AmazonEBSCSIDriverPolicy"}
-		return managed(policies, own[scalar(c.addon, "name")])
+		return managed(policies, ownPolicy[scalar(c.addon, "name")])
+	},
+	"(own policy alone)": func(c *conversion, association *yaml.Node) bool {
+		if policies := child(association, "permissionPolicyARNs"); policies != nil && !managed(policies, ownPolicy[scalar(c.addon, "name")]) {
+			return false
+		}
+		policies := child(association, "wellKnownPolicies")
+		return (policies == nil || only(policies, "ebsCSIController")) && only(association, "namespace", "serviceAccountName",
+			"createServiceAccount", "roleName", "roleARN", "permissionPolicyARNs", "wellKnownPolicies", "tags")
 	},
 	// eksctl gives nodes these (pkg/cfn/builder/iam_helper.go); the stack gives the third to vpc-cni alone.
-	"(a node's own)": func(_ *conversion, policies *yaml.Node) bool {
-		return managed(policies, "AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy",
-			"AmazonEC2ContainerRegistryReadOnly")
+	"(a node's own)": func(_ *conversion, policies *yaml.Node) bool { return managed(policies, nodePolicies...) },
+	"(a node's own and sessions)": func(_ *conversion, policies *yaml.Node) bool {
+		return managed(policies, append([]string{"AmazonSSMManagedInstanceCore"}, nodePolicies...)...)
 	},
 	"(autoscaler or EBS driver)": func(_ *conversion, account *yaml.Node) bool {
 		policies := child(account, "wellKnownPolicies")
-		return policies != nil && only(policies, "autoScaler", "ebsCSIController") &&
+		on := func(policy string) bool {
+			return policies != nil && strings.EqualFold(scalar(policies, policy), "true")
+		}
+		return cmp.Or(scalar(account, "namespace"), scalar(account, "metadata", "namespace")) == "kube-system" &&
+			(on("autoScaler") || on("ebsCSIController")) && only(policies, "autoScaler", "ebsCSIController") &&
 			only(account, "metadata", "namespace", "serviceAccountName", "wellKnownPolicies", "roleName", "roleOnly", "createServiceAccount")
 	},
 	"(what EKS allows)": func(c *conversion, pods *yaml.Node) bool {
@@ -50,6 +63,13 @@ var conditions = map[string]func(c *conversion, node *yaml.Node) bool{
 		all := child(c.root, "availabilityZones")
 		return all != nil && plain(all) == plain(zones)
 	},
+}
+
+// ownPolicy are AWS's policies of the add-ons that the stack gives roles.
+var ownPolicy = map[string]string{"vpc-cni": "AmazonEKS_CNI_Policy", "aws-ebs-csi-driver": "AmazonEBSCSIDriverPolicy"}
+
+var nodePolicies = []string{
+	"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
 }
 
 // scalar is the text of a map's entry, "" for none.

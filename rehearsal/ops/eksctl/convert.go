@@ -12,6 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// roleWithoutPath are ARNs of roles as aws-auth has them.
+var roleWithoutPath = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/([A-Za-z0-9+=,.@_-]+)$`)
+
 var awsPolicy = regexp.MustCompile(`^arn:aws[a-z-]*:iam::aws:policy/`)
 
 // conversion makes settings of a file.
@@ -356,6 +359,11 @@ func init() { // carry's functions read the table, whose conditions read carry's
 		},
 		"iamIdentityMappings": func(c *conversion, path string, node *yaml.Node) {
 			c.principal("admins", path+".arn", child(node, "arn"), node)
+			// https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+			if role := roleWithoutPath.FindStringSubmatch(scalar(node, "arn")); role != nil {
+				c.comment("cluster.admins", "aws-auth has no paths, but an access entry takes the ARN that this shows: aws iam get-role "+
+					"--role-name "+role[1]+" --query Role.Arn")
+			}
 		},
 	}
 	for field, carries := range ofGroup {

@@ -141,7 +141,7 @@ func TestRolesAreDroppedOnlyIfTheStackHasThem(t *testing.T) {
 		association("permissionPolicyARNs: ['arn:aws:iam::aws:policy/PowerUserAccess']"):    onePolicy,
 		association(own + ", permissionsBoundaryARN: 'arn:aws:iam::111122223333:policy/a'"): onePolicy,
 		node + "AmazonSSMManagedInstanceCore']}\n":                                          "",
-		node + "AmazonS3FullAccess']}\n":                                                    "managedNodeGroups[0].iam.attachPolicyARNs: pods have",
+		node + "AmazonS3FullAccess']}\n":                                                    "attachPolicyARNs: pods have",
 	} {
 		_, said, err := fromText(t, seven+text, nil)
 		if want == "" {

@@ -192,7 +192,7 @@ func (c *conversion) unset(path, key, why string) {
 
 // Types with devices that have images of their own, as in eksctl (pkg/utils/instance).
 var (
-	nvidia = regexp.MustCompile(`^(p[0-9]|g[0-35-9]|g4dn)`) // g4ad has AMD's
+	nvidia = regexp.MustCompile(`^(p[0-9]|gr?[0-35-9]|g4dn)`) // g4ad has AMD's
 	neuron = regexp.MustCompile(`^(inf|trn)[0-9]`)
 )
 

@@ -60,6 +60,7 @@ func TestWhatAGroupCarries(t *testing.T) {
 		"instanceType: g5g.xlarge":                                   {"amiType": "AL2023_ARM_64_NVIDIA"},
 		"instanceType: p3.2xlarge":                                   {"amiType": "AL2023_x86_64_NVIDIA"},
 		"instanceType: trn1.2xlarge":                                 {"amiType": "AL2023_x86_64_NEURON"},
+		"instanceType: gr6.4xlarge":                                  {"amiType": "AL2023_x86_64_NVIDIA"},
 		"instanceType: g4ad.xlarge":                                  {"amiType": nil},
 		"labels: {a: b, example.com/c: d}":                           {"labels": map[string]any{"a": "b", "example.com/c": "d"}},
 		"taints: [{key: a, value: b, effect: NoExecute}]": {

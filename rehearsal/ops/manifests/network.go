@@ -134,15 +134,22 @@ func (e *entry) rename(g *gathering) {
 
 // policies writes who may connect to whom.
 func (g *gathering) policies() {
+	chosen := map[*object][]*entry{}
+	for _, o := range g.objects {
+		if p, is := o.value.(*networkingv1.NetworkPolicy); is {
+			chosen[o] = g.selected(o, "spec.podSelector", &p.Spec.PodSelector)
+			for _, e := range chosen[o] {
+				e.closed = e.closed || len(p.Spec.PolicyTypes) == 0 || slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
+			}
+		}
+	}
 	for _, o := range g.objects {
 		p, is := o.value.(*networkingv1.NetworkPolicy)
 		if !is {
 			continue
 		}
-		all := g.selected(o, "spec.podSelector", &p.Spec.PodSelector)
-		inward := len(p.Spec.PolicyTypes) == 0 || slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
+		all := chosen[o]
 		for _, e := range all {
-			e.closed = e.closed || inward
 			for i, rule := range p.Spec.Ingress {
 				g.ingress(o, fmt.Sprintf("spec.ingress[%d]", i), rule, e)
 			}
@@ -244,7 +251,17 @@ func (g *gathering) egress(o *object, at string, rule networkingv1.NetworkPolicy
 		}
 		names, ok := g.peers(o, to, peer)
 		for _, callee := range g.entries {
-			if ok && callee != e && (slices.Contains(names, callee.name) || slices.Contains(names, "*")) && len(callee.ports) > 0 {
+			// Both have to admit a connection (https://kubernetes.io/docs/concepts/services-networking/network-policies/): a closed app's own
+			// policy says who may.
+			if !ok || callee == e || callee.closed || !slices.Contains(names, callee.name) && !slices.Contains(names, "*") {
+				continue
+			}
+			for _, p := range callee.ports {
+				if len(ports) > 0 && !slices.Contains(ports, p.number) {
+					g.lack(o, at+".ports", fmt.Sprintf("a way to an app opens all its ports, and %s has %d too", callee.workload, p.number))
+				}
+			}
+			if len(callee.ports) > 0 {
 				callee.app.Inbound = append(callee.app.Inbound, e.name)
 			}
 		}

@@ -19,7 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-const certificateAnnotation = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
+// What EKS's own controller reads (https://github.com/kubernetes/cloud-provider-aws/blob/master/docs/service_controller.md).
+const (
+	certificateAnnotation = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
+	balancerType          = "service.beta.kubernetes.io/aws-load-balancer-type"
+)
 
 // services finds the ports and names of the apps, and what is public.
 func (g *gathering) services() {
@@ -105,6 +109,9 @@ func (g *gathering) public(o *object, s *corev1.Service, e *entry) {
 	if len(public.From) == 0 {
 		public.From = []string{"0.0.0.0/0"}
 		g.note(o.at("spec.type"), "public.from is 0.0.0.0/0, as the Service admits everybody: narrow it")
+	}
+	if s.Annotations[balancerType] == "" {
+		g.note(o.at("spec.type"), "a network load balancer; EKS's own controller makes a classic one without the annotation "+balancerType)
 	}
 	e.app.Public = public
 	e.origin["public"] = o.at("spec")

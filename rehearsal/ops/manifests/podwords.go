@@ -39,6 +39,10 @@ func (g *gathering) pod(e *entry) {
 	e.app.Image, e.app.Command, e.app.Args = c.Image, c.Command, c.Args
 	if seconds := e.spec.TerminationGracePeriodSeconds; seconds != nil && *seconds != 30 {
 		e.app.GraceSeconds = int(*seconds)
+		if *seconds == 0 { // ends at once, and is no grace here
+			e.app.GraceSeconds = 1
+			g.note(e.origin["graceSeconds"], "1, the least")
+		}
 	}
 	g.user(e)
 	g.ports(e)
@@ -48,6 +52,7 @@ func (g *gathering) pod(e *entry) {
 	g.mounts(e)
 	g.resources(e)
 	g.look(e)
+	g.unsaid(e)
 	for _, p := range e.probePorts() {
 		*p.port = intstr.FromInt(e.numbered(*p.port)) // ports may have other names here
 	}
@@ -216,11 +221,17 @@ func (g *gathering) health(e *entry) {
 		}
 		e.app.Health.GRPC = probe.GRPC != nil
 	}
+	if p := c.StartupProbe; p != nil && p.HTTPGet != nil && "/"+strings.TrimPrefix(p.HTTPGet.Path, "/") != e.app.Health.Path {
+		g.note(e.o.at(e.inContainer("startupProbe.httpGet.path")), "what the readiness probe asks: an app has one path")
+	}
 	seconds := 0
-	if p := c.StartupProbe; p != nil {
-		seconds = mayTake(p)
-	} else if p := c.LivenessProbe; p != nil && p.InitialDelaySeconds > 0 {
-		seconds = mayTake(p)
+	switch {
+	case c.StartupProbe != nil:
+		seconds = mayTake(c.StartupProbe)
+	case c.LivenessProbe != nil:
+		seconds = mayTake(c.LivenessProbe)
+	case c.ReadinessProbe != nil && c.ReadinessProbe.InitialDelaySeconds > 0:
+		seconds = mayTake(c.ReadinessProbe) // it ends no container, but here one that has not started by then is ended
 	}
 	if seconds > 120 { // the default
 		e.app.Health.Start = fmt.Sprintf("%ds", seconds)
@@ -228,6 +239,33 @@ func (g *gathering) health(e *entry) {
 			e.app.Health.Start = fmt.Sprintf("%dm", seconds/60)
 		}
 	}
+}
+
+// unsaid notes what a manifest leaves to Kubernetes' defaults, and is otherwise here (the API's types in k8s.io/api/core/v1).
+func (g *gathering) unsaid(e *entry) {
+	c := e.c()
+	var all []string
+	if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil {
+		all = append(all, "a read-only root but for /tmp and writable")
+	}
+	if c.SecurityContext == nil || c.SecurityContext.Capabilities == nil || len(c.SecurityContext.Capabilities.Drop) == 0 {
+		all = append(all, "no capabilities")
+	}
+	if e.spec.AutomountServiceAccountToken == nil {
+		all = append(all, "no token for the Kubernetes API")
+	}
+	if e.spec.EnableServiceLinks == nil {
+		all = append(all, "no variables for each Service")
+	}
+	if len(all) > 0 {
+		g.note(e.at("spec"), "%s", strings.Join(all, ", "))
+	}
+	if len(e.ports) > 0 && c.StartupProbe == nil && c.LivenessProbe == nil {
+		g.note(e.o.at(e.inContainer("ports")), "a container is ended if its port does not answer within %s, or not any more: see health",
+			orDefault(e.app.Health.Start, "2m"))
+	}
+	g.note(e.o.at(e.inContainer("image")), "its output is copied by /bin/sh and mkfifo of the image: without them set logs to none, or "+
+		"logs.capture to static")
 }
 
 // mayTake is how long a container may take to start before Kubernetes ends it. 10 and 3 are the API's defaults.
@@ -382,6 +420,9 @@ func (g *gathering) mounts(e *entry) {
 		case v.ConfigMap != nil:
 			if o := g.referred(e.o.at(where), "ConfigMap", v.ConfigMap.Name, v.ConfigMap.Optional); o != nil {
 				data := texts(o)
+				if m.SubPath == "" {
+					g.note(e.o.at(at), "each file alone: what the image has beside them stays, and a change rolls the pods")
+				}
 				for key, file := range g.mounted(e, at, m, data, v.ConfigMap.Items) {
 					set(&e.app.Files, file, config.AppFile{Content: data[key]})
 				}

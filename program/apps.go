@@ -89,6 +89,7 @@ func (s *stack) addApp(app string, settings config.App) error {
 		Secret:    s.cfg.Secrets[app],
 		Role:      role,
 		NodeCIDRs: s.network.PrivateCIDRs,
+		Tags:      s.tags,
 		Ship:      s.sidecar.Add,
 		DependsOn: s.readyForPods(),
 	}, options...)

@@ -4,6 +4,7 @@ package program
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"expense/cluster"
@@ -65,7 +66,7 @@ func Run(ctx *pulumi.Context) error {
 			return err
 		}
 	}
-	s := &stack{ctx: ctx, cfg: cfg, tags: Tags(ctx.Stack()), apps: apps(cfg)}
+	s := &stack{ctx: ctx, cfg: cfg, tags: Tags(ctx.Stack(), cfg.Tags), apps: apps(cfg)}
 	for _, part := range []struct {
 		name string
 		add  func() error
@@ -100,9 +101,12 @@ func Run(ctx *pulumi.Context) error {
 	return nil
 }
 
-// Tags are on every AWS resource of the stack, and on what EC2 and the EBS CSI driver make for it. One filter finds all of them.
-func Tags(stack string) map[string]string {
-	return map[string]string{"pulumi:project": name, "pulumi:stack": stack}
+// Tags are on every AWS resource of the stack, and on what EC2, the EBS CSI driver and the controller for load balancers make for it. One
+// filter finds all of them. own are those of the settings, which have neither key.
+func Tags(stack string, own map[string]string) map[string]string {
+	all := map[string]string{"pulumi:project": name, "pulumi:stack": stack}
+	maps.Copy(all, own)
+	return all
 }
 
 func (s *stack) onAWS() pulumi.ResourceOption { return pulumi.Providers(s.aws) }

@@ -38,6 +38,8 @@ type AppArgs struct {
 	Role *Role
 	// NodeCIDRs are the ranges of the nodes' addresses. They are read with App.Public.
 	NodeCIDRs []string
+	// Tags are those of the load balancer of App.Public. It gets them when it is made.
+	Tags map[string]string
 	// Ship adds the sidecar. It is not called if App.Logs.From is none.
 	Ship Ship
 	// DependsOn are the namespace's guards, and what Ship needs.

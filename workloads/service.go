@@ -2,6 +2,9 @@ package workloads
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"expense/internal/config"
 	"expense/internal/pod"
@@ -16,11 +19,18 @@ import (
 const balancerAnnotation = "service.beta.kubernetes.io/aws-load-balancer-"
 
 // balancer asks EKS's own controller for a network load balancer. By default it is internet-facing and in the public subnets, by
-// their tag (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
-func balancer() pulumi.StringMap {
+// their tag (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html). The controller tags it and its target groups
+// when it makes them, and never again (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go,
+// ensureLoadBalancerv2).
+func balancer(tags map[string]string) pulumi.StringMap {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		pairs = append(pairs, key+"="+tags[key])
+	}
 	return pulumi.StringMap{
 		balancerAnnotation + "type":                              pulumi.String("nlb"),
 		balancerAnnotation + "cross-zone-load-balancing-enabled": pulumi.String("true"),
+		balancerAnnotation + "additional-resource-tags":          pulumi.String(strings.Join(pairs, ",")),
 	}
 }
 
@@ -52,7 +62,7 @@ func (a *App) services(ctx *pulumi.Context, name string, args *AppArgs, spec pod
 	public := BalancerName(name, args.Public)
 	meta := pod.Meta(public, args.Namespace)
 	meta.Labels = pod.Labels(name)
-	annotations := balancer()
+	annotations := balancer(args.Tags)
 	port := corev1.ServicePortArgs{Name: pulumi.String("tcp"), Port: pulumi.Int(80), TargetPort: pulumi.String(target)}
 	if arn := args.Public.CertificateARN; arn != "" {
 		port.Name, port.Port = pulumi.String("tls"), pulumi.Int(443)

@@ -9,6 +9,7 @@ type Config struct {
 	// Region is aws:region, a commercial region or one of GovCloud's. A change replaces every resource.
 	Region    string
 	Account   Account
+	Tags      Tags
 	IAM       IAM
 	Network   Network
 	Cluster   Cluster

@@ -23,7 +23,9 @@ const (
 
 // sections are the structured keys with the fields that take their settings.
 func (c *Config) sections() map[string]any {
-	return map[string]any{"iam": &c.IAM, "network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging}
+	return map[string]any{
+		"tags": &c.Tags, "iam": &c.IAM, "network": &c.Network, "cluster": &c.Cluster, "workloads": &c.Workloads, "logging": &c.Logging,
+	}
 }
 
 // Load reads the stack's settings, fills in the defaults and checks every rule that needs no AWS. Its error is a Problems with
@@ -196,6 +198,8 @@ func Defaults() *Config {
 }
 
 // The defaults. A setting that widens access, needs a decision or belongs to an account has none.
+
+func (t *Tags) setDefaults() { *t = nil }
 
 func (i *IAM) setDefaults() { *i = IAM{} }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -52,7 +53,10 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			`{"capacityType": "ON_DEMAND", "instanceTypes": ["m5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 3` + rest + `}`}
 	}
 	for name, edits := range map[string][]edit{
-		"as it is":     nil,
+		"as it is":  nil,
+		"most tags": {{"tags", manyTags(39)}},
+		"tags": {{"tags", `{"` + strings.Repeat("ü", 127) + `": "` + strings.Repeat("ü", 255) + `", "karpenter.sh/discovery": "a",` +
+			` "Names": "a", "awsx": "b", "alpha.eksctl.io/cluster-name": "a", "cost center": "日本 1.2:3/4+5-6@7_8", "kubernetes": "a"}`}},
 		"largest VPC":  {{"network/cidr", `"10.0.0.0/16"`}},
 		"smallest VPC": {{"network/cidr", `"100.64.4.0/22"`}},
 		"six zones": {{"network/zones", `["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6", "use1-az7"]`},
@@ -198,4 +202,13 @@ func TestTheVariablesOfTheStartAreNoSettings(t *testing.T) {
 	for _, variable := range read {
 		assert.Contains(t, startVariables, variable[1])
 	}
+}
+
+// manyTags are n tags as JSON.
+func manyTags(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"key%d": "value"`, i))
+	}
+	return "{" + strings.Join(all, ", ") + "}"
 }

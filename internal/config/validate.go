@@ -10,6 +10,7 @@ import (
 // validate notes every broken rule of AWS, EKS and Kubernetes that can be checked without asking them. Only AWS knows quotas, taken
 // names and offered versions.
 func (r *report) validate(c *Config) {
+	r.tags(c.Tags)
 	r.iam(c)
 	r.network(c, r.region(c.Region))
 	r.endpoint(c)

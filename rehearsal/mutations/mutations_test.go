@@ -530,7 +530,7 @@ func (c *cloud) create(start time.Duration, typ, name string, in resource.Proper
 	if awsprovider.Taggable(typ) {
 		// The provider adds its default tags.
 		all := resource.PropertyMap{}
-		for key, value := range program.Tags(c.stack) {
+		for key, value := range program.Tags(c.stack, nil) {
 			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
 		}
 		if given := in["tags"]; given.IsObject() {

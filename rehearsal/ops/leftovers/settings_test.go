@@ -16,8 +16,9 @@ import (
 // What is looked for is what the program makes: its tags, and the names that its settings give or default to.
 func TestTagsAndNamesAreTheProgramsOwn(t *testing.T) {
 	f := &finder{Options: Options{Stack: dev}}
-	assert.True(t, f.stacks(program.Tags("dev")))
-	assert.Len(t, program.Tags("dev"), 2)
+	assert.True(t, f.stacks(program.Tags("dev", nil)))
+	assert.True(t, f.stacks(program.Tags("dev", map[string]string{"team": "web"})))
+	assert.Len(t, program.Tags("dev", nil), 2)
 	for _, stack := range []string{"dev", "prod"} {
 		got, err := Settings("../../..", stack)
 		require.NoError(t, err)

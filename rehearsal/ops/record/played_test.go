@@ -91,7 +91,7 @@ func (p *played) create(typ, name string, in resource.PropertyMap) (string, reso
 	}
 	if awsprovider.Taggable(typ) {
 		all := resource.PropertyMap{}
-		for key, value := range program.Tags(p.stack) {
+		for key, value := range program.Tags(p.stack, nil) {
 			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
 		}
 		if given := in["tags"]; given.IsObject() {

@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -257,7 +258,7 @@ func set(t testing.TB, settings map[string]string, path string, value any) {
 	key, rest, nested := strings.Cut(path, ".")
 	require.True(t, nested, path)
 	var section map[string]any
-	require.NoError(t, json.Unmarshal([]byte(settings[key]), &section), key)
+	require.NoError(t, json.Unmarshal([]byte(cmp.Or(settings[key], "{}")), &section), key)
 	at := section
 	parts := strings.Split(rest, ".")
 	for _, part := range parts[:len(parts)-1] {

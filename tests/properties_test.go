@@ -40,6 +40,7 @@ func everything(t *testing.T) map[string][]registered {
 	require.NoError(t, err)
 	out["apps"] = all
 	add("registry", "dev", ownRegistry())
+	add("tags", "prod", map[string]any{"expense:tags.team": "shop", "expense:workloads.web.public": true})
 	return out
 }
 

@@ -428,7 +428,8 @@ type cloud struct {
 	ids     map[string]string
 	made    map[string]thing
 	mutated int
-	// sent is what went to AWS.
+	// tags are those that the provider puts on everything, sent is what went to AWS.
+	tags map[string]string
 	sent []sent
 	// began is when the command began on the account's clock, and ends when each resource was done.
 	began time.Duration
@@ -500,6 +501,12 @@ func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		start += c.mutation.late
 	}
 	switch {
+	case args.TypeToken == "pulumi:providers:aws":
+		var defaults struct{ Tags map[string]string }
+		if err := json.Unmarshal([]byte(in["defaultTags"].StringValue()), &defaults); err != nil { // providers take their settings as JSON text
+			return "", nil, fmt.Errorf("default tags: %w", err)
+		}
+		c.tags = defaults.Tags
 	case args.TypeToken == "eks:index:Cluster":
 		out, err := c.component(start, args.Name, in)
 		c.done(args.TypeToken, args.Name, c.model.Done("aws:eks/cluster:Cluster", in["name"].StringValue()))
@@ -528,9 +535,8 @@ func (c *cloud) create(start time.Duration, typ, name string, in resource.Proper
 		in[resource.PropertyKey(property)] = resource.NewStringProperty(physical)
 	}
 	if awsprovider.Taggable(typ) {
-		// The provider adds its default tags.
 		all := resource.PropertyMap{}
-		for key, value := range program.Tags(c.stack, nil) {
+		for key, value := range c.tags {
 			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
 		}
 		if given := in["tags"]; given.IsObject() {

@@ -69,6 +69,7 @@ func everyApp() map[string]any {
 func everything(t testing.TB) document {
 	d := document{
 		"aws:region":      "us-east-1",
+		"expense:tags":    map[string]any{"team": "web"},
 		"expense:iam":     map[string]any{"permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary"},
 		"expense:network": map[string]any{"cidr": "10.20.0.0/16", "zones": []any{"use1-az1", "use1-az2", "use1-az4"}, "nat": "perZone"},
 		"expense:cluster": map[string]any{
@@ -154,7 +155,7 @@ func TestEverythingHasEachSetting(t *testing.T) {
 	d := everything(t)
 	for section, typ := range map[string]reflect.Type{
 		"iam": reflect.TypeFor[config.IAM](), "network": reflect.TypeFor[config.Network](), "cluster": reflect.TypeFor[config.Cluster](),
-		"workloads": reflect.TypeFor[config.Workloads](), "logging": reflect.TypeFor[config.Logging](),
+		"workloads": reflect.TypeFor[config.Workloads](), "logging": reflect.TypeFor[config.Logging](), "tags": reflect.TypeFor[config.Tags](),
 	} {
 		look("expense:"+section, typ, []any{d["expense:"+section]})
 	}
@@ -216,7 +217,7 @@ func (l leaf) String() string {
 }
 
 // named are the maps whose keys the user chooses freely.
-var named = []string{"nodeGroups", "labels", "settings", "fields", "indexedFields", "apps"}
+var named = []string{"expense:tags", "nodeGroups", "labels", "settings", "fields", "indexedFields", "apps"}
 
 func (d document) leaves() []leaf {
 	var out []leaf

@@ -3,9 +3,12 @@ package awsmodel
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What controllers inside a cluster do to the account. It stays when the cluster goes.
@@ -24,9 +27,25 @@ func (m *Model) CreateVolume(cluster, zone string, sizeGiB int, encrypted bool, 
 	}
 	all := toAny(tags)
 	all["kubernetes.io/cluster/"+cluster] = "owned"
+	for _, addon := range m.where(tAddon, "addonName", "aws-ebs-csi-driver") {
+		if addon.in.str("clusterName") == cluster {
+			maps.Copy(all, extraVolumeTags(addon.in.str("configurationValues")))
+		}
+	}
 	v := m.made(tVolume, m.newID(zone, "vol-"), InCluster,
 		map[string]any{"cluster": cluster, "availabilityZone": zone, "size": sizeGiB, "encrypted": encrypted, "tags": all})
 	return v.id, nil
+}
+
+// extraVolumeTags are those that the add-on's values give to each volume.
+func extraVolumeTags(values string) map[string]any {
+	var set struct {
+		Controller struct {
+			ExtraVolumeTags map[string]any `yaml:"extraVolumeTags"`
+		} `yaml:"controller"`
+	}
+	_ = yaml.Unmarshal([]byte(values), &set) // EKS has checked them, see addonValues.
+	return set.Controller.ExtraVolumeTags
 }
 
 // DeleteVolume removes a volume; one that is gone already is no error, as for the CSI driver.
@@ -55,7 +74,8 @@ func (m *Model) AddonActive(name string) bool {
 // It takes one subnet per zone of the cluster's VPC that has the scheme's tag, kubernetes.io/role/elb or
 // kubernetes.io/role/internal-elb, and fails without one
 // (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
-// annotations are the Service's; only the cluster-independent type is read from them. ports are the Service's too.
+// annotations are the Service's; the type, the listeners' and the tags are read from them. ports are the Service's too. One that is there
+// keeps its tags.
 //
 // The controller also makes a target group for each port of a network load balancer, and a security group for a
 // classic one (https://github.com/kubernetes/cloud-provider-aws/blob/master/docs/nlb_security_groups.md: a network load
@@ -113,7 +133,8 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 	if scheme == "internal" {
 		host = "internal-" + host
 	}
-	tags := map[string]any{"kubernetes.io/cluster/" + cluster: "owned"}
+	tags := additionalTags(annotations)
+	tags["kubernetes.io/cluster/"+cluster] = "owned"
 	m.made(tLoadBalancer, name, InCluster,
 		map[string]any{
 			"name": name, "cluster": cluster, "vpcId": vpc, "dnsName": host, "scheme": scheme, "loadBalancerType": kind, "tags": tags,
@@ -138,6 +159,20 @@ func (m *Model) CreateLoadBalancer(cluster, name, scheme string, annotations map
 		}
 	}
 	return strings.ToLower(host), nil
+}
+
+// additionalTags are those that the annotations ask for, as the controller reads them: it splits at each comma and "="
+// (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go,
+// getKeyValuePropertiesFromAnnotation).
+func additionalTags(annotations map[string]string) map[string]any {
+	tags := map[string]any{}
+	for _, pair := range strings.Split(annotations["service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"], ",") {
+		parts := append(strings.Split(strings.TrimSpace(pair), "="), "")
+		if parts[0] != "" {
+			tags[parts[0]] = parts[1]
+		}
+	}
+	return tags
 }
 
 // listenersOf are the protocols of a network load balancer's listeners, by port: TLS for those that the annotations name, or for all with

@@ -1188,9 +1188,15 @@ func TestLogGroupComesBack(t *testing.T) {
 func TestWhatControllersMake(t *testing.T) {
 	w := whole(t, Options{})
 	host, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing",
-		map[string]string{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}, 80, 443)
+		map[string]string{
+			"service.beta.kubernetes.io/aws-load-balancer-type":                     "nlb",
+			"service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags": "team=web, a=b=c,=d,e",
+		}, 80, 443)
 	require.NoError(t, err)
 	assert.Len(t, w.m.Objects(tTargetGroup), 2, "one for each port")
+	for _, tagged := range append(w.m.Objects(tTargetGroup), w.m.Objects(tLoadBalancer)...) {
+		assert.Equal(t, map[string]string{"kubernetes.io/cluster/expense": "owned", "team": "web", "a": "b", "e": ""}, tagged.Tags)
+	}
 	assert.Regexp(t, `^web-[0-9a-f]{16}\.elb\.us-east-1\.amazonaws\.com$`, host)
 	again, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing", nil)
 	require.NoError(t, err)

@@ -144,6 +144,18 @@ func (m *Model) diskGiB(group *object) int {
 	return cmp.Or(int(group.in.num("diskSize")), 20)
 }
 
+// launchTags are those that the template of a group gives to a kind of thing.
+func (m *Model) launchTags(group *object, kind string) map[string]any {
+	if template := m.objects[tTemplate][group.in.str("launchTemplate.id")]; template != nil {
+		for _, specification := range template.in.objs("tagSpecifications") {
+			if specification.str("resourceType") == kind {
+				return toAny(specification.strMap("tags"))
+			}
+		}
+	}
+	return map[string]any{}
+}
+
 // machine is what a group's Auto Scaling group launches of a type in a subnet.
 func (m *Model) machine(group *object, kind string, subnet *object) Instance {
 	s := played(kind, arch(group))
@@ -179,6 +191,7 @@ func (m *Model) launch(o, subnet *object) bool {
 	n.PrivateDNS = "ip-" + strings.ReplaceAll(n.PrivateIP, ".", "-") + "." + suffix
 	m.made(tInstance, n.ID, AWS, map[string]any{
 		"owner": o.id, "subnetId": subnet.id, "vpcId": subnet.in.str("vpcId"), "instanceType": n.InstanceType, "privateDns": n.PrivateDNS,
+		"tags": m.launchTags(o, "instance"),
 	}).node = &n
 	return true
 }

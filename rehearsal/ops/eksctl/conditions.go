@@ -59,6 +59,15 @@ var conditions = map[string]func(c *conversion, node *yaml.Node) bool{
 		n, err := strconv.Atoi(pods.Value)
 		return err == nil && !slices.ContainsFunc(c.types(c.group), func(t string) bool { return published.InstanceTypes()[t].Pods() != n })
 	},
+	"(in metadata.tags)": func(c *conversion, tags *yaml.Node) bool {
+		all, _ := value(tags).(map[string]string)
+		for key, text := range all {
+			if of := child(c.root, "metadata", "tags", key); of == nil || of.Value != text {
+				return false
+			}
+		}
+		return true
+	},
 	"(all zones)": func(c *conversion, zones *yaml.Node) bool {
 		all := child(c.root, "availabilityZones")
 		return all != nil && plain(all) == plain(zones)

@@ -83,7 +83,9 @@ var assumed = []struct{ path, value, here, why string }{
 func convert(root *yaml.Node) *conversion {
 	c := &conversion{
 		root: root, sources: map[string]source{}, comments: map[string][]string{},
-		settings: map[string]map[string]any{"iam": {}, "network": {}, "cluster": {"publicAccess": true, "version": version}},
+		settings: map[string]map[string]any{
+			"tags": {}, "iam": {}, "network": {}, "cluster": {"publicAccess": true, "version": version},
+		},
 	}
 	c.parts("", "", root)
 	for key, allowed := range map[string]string{"name": "a name for the cluster", "region": "a region such as us-east-1"} {
@@ -256,11 +258,14 @@ func (c *conversion) here(setting string) string {
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // groupPath is the path of a group's settings, as the loader has it.
-func groupPath(name string) string {
+func groupPath(name string) string { return entryPath("cluster.nodeGroups", name) }
+
+// entryPath is the path of an entry of a map of settings, as the loader has it.
+func entryPath(of, name string) string {
 	if plainKey.MatchString(name) {
-		return "cluster.nodeGroups." + name
+		return of + "." + name
 	}
-	return fmt.Sprintf("cluster.nodeGroups[%q]", name)
+	return fmt.Sprintf("%s[%q]", of, name)
 }
 
 // show is a value for the table.
@@ -319,6 +324,16 @@ func init() { // carry's functions read the table, whose conditions read carry's
 		"metadata.version": setter("cluster", "version"),
 		"metadata.region": func(c *conversion, path string, node *yaml.Node) {
 			c.sources["aws:region"] = source{path, node.Line}
+		},
+		// eksctl gives them to all its stacks in CloudFormation, which hands them on, and to node groups and launch templates
+		// (pkg/cfn/manager/api.go, pkg/cfn/builder/managed_nodegroup.go).
+		"metadata.tags": func(c *conversion, path string, node *yaml.Node) {
+			c.sources["tags"] = source{path, node.Line}
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				key, text := node.Content[i], node.Content[i+1]
+				c.settings["tags"][key.Value] = text.Value
+				c.sources[entryPath("tags", key.Value)] = source{below(path, key.Value), key.Line}
+			}
 		},
 		"availabilityZones":                            func(*conversion, string, *yaml.Node) {}, // zones does
 		"cloudWatch.clusterLogging.logRetentionInDays": setter("cluster", "logRetentionDays"),

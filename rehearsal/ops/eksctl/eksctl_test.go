@@ -114,7 +114,7 @@ func TestSevenLinesGiveDevsCluster(t *testing.T) {
 // The loader takes what is written once somebody may reach the cluster, and each is in the table's words until then.
 func TestTheLoaderTakesWhatIsWritten(t *testing.T) {
 	for _, file := range []string{"seven-lines.yml", "production.yml", "graviton.json", "closed.yml", "access.yml", "cheap.yml", "anchors.yml",
-		"gpu.yml", "same.yml"} {
+		"gpu.yml", "same.yml", "tags.yml"} {
 		project := ""
 		_, _, err := run(t, filepath.Join("testdata", file), func(o *Options) { project = o.Project })
 		require.NoError(t, err, file)

@@ -63,6 +63,9 @@ func (c *conversion) sections(a *account) entries {
 	set("cluster", "logRetentionDays", 7)
 	set("cluster", "keyDeletionDays", 7)
 	out := entries{{key: "aws:region", value: scalar(c.root, "metadata", "region")}}
+	if tags := c.ordered("tags", c.settings["tags"], slices.Sorted(maps.Keys(c.settings["tags"]))); len(tags) > 0 {
+		out = append(out, entry{key: "expense:tags", value: tags})
+	}
 	if iam := c.ordered("iam", c.settings["iam"], []string{"permissionsBoundary"}); len(iam) > 0 {
 		out = append(out, entry{key: "expense:iam", value: iam})
 	}

@@ -84,8 +84,8 @@ func TestSettingsOfTheStackWinOverDefaults(t *testing.T) {
 
 func TestAKeyThatNothingReadsIsAProblem(t *testing.T) {
 	assert.Equal(t, []string{
-		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, tags, workloads, secrets, webSecret; did you mean cluster? " +
-			"remove it with: pulumi config rm expense:cluter",
+		"expense:cluter: found an unknown key; allowed: cluster, iam, logging, network, tags, workloads, secrets, webSecret; did you mean " +
+			"cluster? remove it with: pulumi config rm expense:cluter",
 		"expense:verbose: found an unknown key; allowed: cluster, iam, logging, network, tags, workloads, secrets, webSecret; remove it with: " +
 			"pulumi config rm expense:verbose",
 	}, problems(t, settings(t, edit{"expense:cluter", "{}"}, edit{"expense:verbose", sentinel}, edit{"other:thing", "1"},

@@ -17,8 +17,8 @@ import (
 //     (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/pkg/driver/controller.go, CreateVolume).
 //   - A key of up to 127 characters, which is EC2's limit and ECR's, and a value of 1 to 255, which is ECR's
 //     (rehearsal/internal/awsrules/rules.yaml).
-//   - The characters are IAM's, which has the fewest. Of them, the driver ends a key at "=", and EKS's controller for load balancers a value
-//     too (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go,
+//   - The characters are IAM's, which has the fewest. Of them, the driver ends a key at "=", and EKS's controller for load balancers ends
+//     a value too (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws_loadbalancer.go,
 //     getKeyValuePropertiesFromAnnotation). Both cut spaces off the ends, so there are none.
 //   - Keys differ in more than case: IAM takes Team and team of a role for one
 //     (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#case-sensitivity).
@@ -37,13 +37,13 @@ var (
 	// kubernetes.io/cluster/NAME say which cluster owns a thing
 	// (https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/tags.go). The network plugin deletes interfaces by its
 	// key below k8s.amazonaws.com (https://github.com/aws/amazon-vpc-cni-k8s/blob/master/pkg/awsutils/awsutils.go).
-	reservedTag = regexp.MustCompile(`(?i)^(name|kubernetescluster|csivolumename|csivolumesnapshotname)$|^(aws|eks|pulumi):|^kubernetes\.io|` +
-		`^([^/]*\.)?(kubernetes\.io|k8s\.io|k8s\.aws|k8s\.amazonaws\.com)/|^ebs\.csi\.aws\.com/`)
+	reservedTag = regexp.MustCompile(`(?i)^(name|kubernetescluster|csivolumename|csivolumesnapshotname)$|^(aws|eks|pulumi):|` +
+		`^kubernetes\.io|^([^/]*\.)?(kubernetes\.io|k8s\.io|k8s\.aws|k8s\.amazonaws\.com)/|^ebs\.csi\.aws\.com/`)
 )
 
 const (
-	reservedTags = "other keys than Name, KubernetesCluster, CSIVolumeName, CSIVolumeSnapshotName, aws:..., eks:..., pulumi:... and those of " +
-		"kubernetes.io, k8s.io, k8s.aws, k8s.amazonaws.com and ebs.csi.aws.com"
+	reservedTags = "other keys than Name, KubernetesCluster, CSIVolumeName, CSIVolumeSnapshotName, aws:..., eks:..., pulumi:... and those " +
+		"of kubernetes.io, k8s.io, k8s.aws, k8s.amazonaws.com and ebs.csi.aws.com"
 	tagCharacters = "letters, digits, spaces within and any of _ . : / + - @"
 )
 

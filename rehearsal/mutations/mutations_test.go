@@ -429,7 +429,7 @@ type cloud struct {
 	made    map[string]thing
 	mutated int
 	// tags are those that the provider puts on everything, sent is what went to AWS.
-	tags map[string]string
+	tags resource.PropertyMap
 	sent []sent
 	// began is when the command began on the account's clock, and ends when each resource was done.
 	began time.Duration
@@ -502,11 +502,7 @@ func (c *cloud) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 	}
 	switch {
 	case args.TypeToken == "pulumi:providers:aws":
-		var defaults struct{ Tags map[string]string }
-		if err := json.Unmarshal([]byte(in["defaultTags"].StringValue()), &defaults); err != nil { // providers take their settings as JSON text
-			return "", nil, fmt.Errorf("default tags: %w", err)
-		}
-		c.tags = defaults.Tags
+		c.tags = in["defaultTags"].ObjectValue()["tags"].ObjectValue()
 	case args.TypeToken == "eks:index:Cluster":
 		out, err := c.component(start, args.Name, in)
 		c.done(args.TypeToken, args.Name, c.model.Done("aws:eks/cluster:Cluster", in["name"].StringValue()))
@@ -535,10 +531,7 @@ func (c *cloud) create(start time.Duration, typ, name string, in resource.Proper
 		in[resource.PropertyKey(property)] = resource.NewStringProperty(physical)
 	}
 	if awsprovider.Taggable(typ) {
-		all := resource.PropertyMap{}
-		for key, value := range c.tags {
-			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
-		}
+		all := c.tags.Copy()
 		if given := in["tags"]; given.IsObject() {
 			maps.Copy(all, given.ObjectValue())
 		}

@@ -28,7 +28,7 @@ func everything(t *testing.T) map[string][]registered {
 	}
 	add("dev", "dev", nil)
 	add("prod", "prod", nil)
-	add("public", "prod", map[string]any{"expense:workloads.web.public": true})
+	add("public", "prod", map[string]any{"expense:workloads.web.public": true, "expense:tags.team": "shop"})
 	add("dashboards", "dev", map[string]any{"expense:logging.dashboards.enabled": true})
 	add("alarms", "prod", map[string]any{"expense:logging.alarms.email": "ops@example.com"})
 	add("people", "dev", map[string]any{
@@ -40,7 +40,6 @@ func everything(t *testing.T) map[string][]registered {
 	require.NoError(t, err)
 	out["apps"] = all
 	add("registry", "dev", ownRegistry())
-	add("tags", "prod", map[string]any{"expense:tags.team": "shop", "expense:workloads.web.public": true})
 	return out
 }
 

@@ -77,7 +77,7 @@ func TestEachLoadBalancerIsTagged(t *testing.T) {
 		func(t *testing.T, shape string, r registered) {
 			annotations := at(r.Inputs, "metadata.annotations").(map[string]any)
 			assert.Contains(t, annotations[balancerTags], "pulumi:project=expense,pulumi:stack=", "%s: %s", shape, r)
-			assert.Equal(t, shape == "tags", strings.Contains(annotations[balancerTags].(string), "team=shop"), "%s: %s", shape, r)
+			assert.Equal(t, shape == "public", strings.Contains(annotations[balancerTags].(string), "team=shop"), "%s: %s", shape, r)
 		})
 }
 

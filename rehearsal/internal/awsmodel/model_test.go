@@ -1185,6 +1185,17 @@ func TestLogGroupComesBack(t *testing.T) {
 	assert.Contains(t, names, "/aws/eks/expense/cluster")
 }
 
+// The EBS driver puts its add-on's tags on each volume.
+func TestVolumesHaveTheTagsOfTheDriversValues(t *testing.T) {
+	w := newWorld(Options{})
+	at, err := w.build(edits{"aws-ebs-csi-driver": set("configurationValues", `{"controller":{"extraVolumeTags":{"team":"web"}}}`)})
+	require.NoError(t, err, at)
+	_, err = w.m.CreateVolume("expense", "us-east-1b", 1, true, map[string]string{"CSIVolumeName": "pvc-1"})
+	require.NoError(t, err)
+	want := map[string]string{"CSIVolumeName": "pvc-1", "kubernetes.io/cluster/expense": "owned", "team": "web"}
+	assert.Equal(t, want, w.m.Objects(tVolume)[0].Tags)
+}
+
 func TestWhatControllersMake(t *testing.T) {
 	w := whole(t, Options{})
 	host, err := w.m.CreateLoadBalancer("expense", "web", "internet-facing",

@@ -131,9 +131,31 @@ func read(file string, data []byte, ps *problems) (out []*object) {
 			return out
 		}
 		if len(document.Content) == 1 && document.Content[0].Tag != "!!null" {
+			if left := mostValues; !light(document.Content[0], &left, 0) {
+				ps.add(fmt.Sprintf("%s:%d", file, document.Content[0].Line), fmt.Sprintf("more than %d values, or values more than %d deep",
+					mostValues, mostDeep), "objects of the API", "write out what the aliases stand for")
+				continue
+			}
 			out = append(out, readObject(file, document.Content[0], ps)...)
 		}
 	}
+}
+
+// What a document may have, with what its aliases stand for: one that names what it is in has no end.
+const (
+	mostValues = 1_000_000
+	mostDeep   = 100
+)
+
+// light tells that a document keeps to that.
+func light(node *yaml.Node, left *int, depth int) bool {
+	if *left--; *left < 0 || depth > mostDeep {
+		return false
+	}
+	if node.Kind == yaml.AliasNode {
+		return light(node.Alias, left, depth+1)
+	}
+	return !slices.ContainsFunc(node.Content, func(part *yaml.Node) bool { return !light(part, left, depth+1) })
 }
 
 // syntax says what is wrong with text that is no YAML. The reader counts some lines from 0.
@@ -169,8 +191,12 @@ func readObject(file string, node *yaml.Node, ps *problems) []*object {
 	if o.apiVersion == "v1" && o.kind == "List" {
 		var out []*object
 		if _, items := child(node, "items"); items != nil {
+			if items.Kind != yaml.SequenceNode && items.Tag != "!!null" {
+				ps.add(fmt.Sprintf("%s:%d: List: items", file, items.Line), nameOf(items.Tag), "a list of objects", "")
+				return nil
+			}
 			for _, item := range items.Content {
-				out = append(out, readObject(file, item, ps)...)
+				out = append(out, readObject(file, resolved(item), ps)...)
 			}
 		}
 		return out

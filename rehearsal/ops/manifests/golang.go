@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -292,11 +293,16 @@ func scoped(pieces []string) (out []string) {
 
 // annotations are those of the pod or of its owner that have no decision of their own.
 func (g *gathering) annotations(o *object, base string) string {
+	all := o.value.(metav1.Object).GetAnnotations()
+	if d, is := o.value.(*appsv1.Deployment); is && base != "" {
+		all = d.Spec.Template.Annotations
+	}
 	var out []string
 	for _, f := range o.fields {
 		key, is := strings.CutPrefix(f.path, base+"metadata.annotations[")
 		if d, _ := decide(o.root(), f); is && d.is == lacking {
-			out = append(out, fmt.Sprintf("%q: pulumi.String(%q),", strings.TrimSuffix(key, "]"), f.text))
+			key = strings.TrimSuffix(key, "]")
+			out = append(out, fmt.Sprintf("%q: pulumi.String(%q),", key, all[key])) // The text of a field is shortened.
 		}
 	}
 	return "pulumi.StringMap{\n" + strings.Join(out, "\n") + "\n}"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// aPod is a pod that the words of an app have. Its name is web, and more goes behind its container.
+// aPod is a pod that the words of an app have. Its name is shop, and more goes behind its container.
 func aPod(more string) string {
-	return "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  securityContext: {runAsUser: 1000}\n  containers:\n" +
-		"  - name: web\n    image: ghcr.io/acme/web:1.2\n    command: [/web]\n" + more
+	return "apiVersion: v1\nkind: Pod\nmetadata:\n  name: shop\nspec:\n  securityContext: {runAsUser: 1000}\n  containers:\n" +
+		"  - name: shop\n    image: ghcr.io/acme/shop:1.2\n    command: [/shop]\n" + more
 }
 
 // tried is what a manifest gets in a project of its own.
@@ -61,4 +62,18 @@ func TestAListHasItems(t *testing.T) {
 		"\n---\napiVersion: v1\nkind: List\nitems: a\n", nil)
 	assert.ErrorContains(t, err, "k8s.yaml:18: List: items: found text; allowed: a list of objects")
 	assert.Empty(t, said)
+}
+
+func TestPrintedGoHasWholeAnnotations(t *testing.T) {
+	long := strings.Repeat("0123456789", 10)
+	pod := strings.Replace(aPod(""), "  name: shop\n", "  name: shop\n  annotations: {acme.io/for: "+strconv.Quote(long)+"}\n", 1)
+	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: till, annotations: {acme.io/of: " + strconv.Quote("of"+long) + "}}\n" +
+		"spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}, annotations: {acme.io/in: " +
+		strconv.Quote("in"+long) + "}}\n    spec:\n      securityContext: {runAsUser: 1000}\n      containers:\n" +
+		"      - {name: till, image: \"ghcr.io/acme/till:1.2\", command: [/till]}\n"
+	said, err := tried(t, pod+"---\n"+deployment, func(o *Options) { o.Go = true })
+	require.NoError(t, err)
+	for key, value := range map[string]string{"acme.io/for": long, "acme.io/of": "of" + long, "acme.io/in": "in" + long} {
+		assert.Contains(t, said, fmt.Sprintf("%q: pulumi.String(%q)", key, value))
+	}
 }

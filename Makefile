@@ -126,7 +126,7 @@ FILE ?=
 ANYWAY ?=
 .PHONY: from-eksctl
 from-eksctl: .tools/bin/stack ## Makes a stack's file from eksctl's: FILE=eks.yml STACK=expense, ANYWAY=1 for what is not supported.
-	@.tools/bin/stack from-eksctl -file "$(FILE)" -stack $(STACK) $(if $(ANYWAY),-anyway)
+	@.tools/bin/stack from-eksctl -file "$$FILE" -stack "$(STACK)" $(if $(ANYWAY),-anyway)
 
 .PHONY: why
 why: .tools/bin/stack ## Says in one line for each app of a stack why it did not come up, after `pulumi up` failed.
@@ -146,7 +146,7 @@ image-cache: .tools/bin/stack ## Pulls what comes by the stack's pull-through ca
 GO ?=
 .PHONY: from-manifests
 from-manifests: .tools/bin/stack ## Adds apps to the stack's file for a folder of manifests: FILE=k8s, GO=1 prints Go for the rest.
-	@.tools/bin/stack from-manifests -stack $(STACK) -file "$(FILE)" $(if $(GO),-go)
+	@.tools/bin/stack from-manifests -stack "$(STACK)" -file "$$FILE" $(if $(GO),-go)
 
 .PHONY: leftovers
 leftovers: .tools/bin/stack ## Lists what a stack left behind in your account, with the commands that remove it.

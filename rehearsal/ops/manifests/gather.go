@@ -281,7 +281,7 @@ func (g *gathering) referred(at, kind, name string, optional *bool) *object {
 	o := g.object(kind, name)
 	if o == nil && (optional == nil || !*optional) {
 		g.problems.add(at, kind+" "+name+", which is not in FILE", kind+"s of FILE", "add its manifest to FILE: kubectl get "+
-			strings.ToLower(kind)+" "+name+" -o yaml")
+			strings.ToLower(kind)+" "+shell(name)+" -o yaml")
 	}
 	return o
 }

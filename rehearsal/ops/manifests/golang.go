@@ -181,7 +181,7 @@ func (g *gathering) option(e *entry, lacks []lack) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// %s has what the words of %s lack:\n//\n", optionName(e.name), e.name)
 	for _, path := range paths {
-		fmt.Fprintf(&b, "//   - %s\n", path)
+		fmt.Fprintf(&b, "//   - %s\n", visible(path))
 	}
 	fmt.Fprintf(&b, "var %s = pulumi.Transformations([]pulumi.ResourceTransformation{\n", optionName(e.name))
 	b.WriteString("func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {\nswitch made := args.Props.(type) {\n")

@@ -77,3 +77,45 @@ func TestPrintedGoHasWholeAnnotations(t *testing.T) {
 		assert.Contains(t, said, fmt.Sprintf("%q: pulumi.String(%q)", key, value))
 	}
 }
+
+// hostile is a name that a shell, a terminal and Go would each obey.
+const hostile = "a\\nfunc init() {}; $(touch pwned) \\e[31m"
+
+func TestHostileNamesAreOneLineThatNobodyObeys(t *testing.T) {
+	config := "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {\"" + hostile + "\": b}\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"name":       {strings.Replace(aPod(""), "name: shop", `name: "`+hostile+`"`, 1), "metadata.name: found"},
+		"namespace":  {strings.Replace(aPod(""), "name: shop", `{name: shop, namespace: "`+hostile+`"}`, 1), "metadata.namespace: found"},
+		"annotation": {strings.Replace(aPod(""), "name: shop", `{name: shop, annotations: {"`+hostile+`": b}}`, 1), "metadata.annotations["},
+		"label":      {strings.Replace(aPod(""), "name: shop", `{name: shop, labels: {"`+hostile+`": b}}`, 1), "metadata.labels["},
+		"key":        {aPod("") + config, "data["},
+		"reference": {aPod("    envFrom: [{configMapRef: {name: \"" + hostile + "\"}}]\n"),
+			`kubectl get configmap 'a\nfunc init() {}; $(touch pwned) \x1b[31m' -o yaml`},
+		"image": {strings.Replace(strings.Replace(aPod(""), "ghcr.io/acme/shop:1.2", `"`+hostile+`"`, 1), "    command: [/shop]\n", "", 1),
+			`'{{json .Config}}' 'a\nfunc init() {}; $(touch pwned) \x1b[31m'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(c.text, "metadata:\n  {", "metadata: {", 1)
+			_, err := tried(t, text, func(o *Options) { o.Go = true })
+			require.ErrorContains(t, err, c.want)
+			assert.NotContains(t, err.Error(), "\nfunc init")
+			assert.NotContains(t, err.Error(), "\x1b")
+		})
+	}
+}
+
+func TestAStackHasAName(t *testing.T) {
+	for _, name := range []string{"", "../dev", "de v", "dev;x", "-file"} {
+		_, err := tried(t, aPod(""), func(o *Options) { o.Stack = name })
+		assert.ErrorContains(t, err, "allowed: a name of letters, digits")
+	}
+}
+
+func TestAFilesNameCanBeSeen(t *testing.T) {
+	_, err := tried(t, aPod(""), func(o *Options) {
+		hidden := filepath.Join(o.Project, "k8s\x1b[31m.yaml")
+		require.NoError(t, os.Rename(o.Path, hidden))
+		o.Path = hidden
+	})
+	assert.ErrorContains(t, err, `k8s\x1b[31m.yaml"; allowed: names that can be seen`)
+}

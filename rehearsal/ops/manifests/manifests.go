@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,8 +43,13 @@ type Object struct {
 	JSON       []byte
 }
 
+var stackName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+
 // Run adds the entries, or says all that stops it. On an error nothing is written.
 func Run(ctx context.Context, o Options) error {
+	if !stackName.MatchString(o.Stack) {
+		return fmt.Errorf("found the stack %q; allowed: a name of letters, digits, '-' and '_', as in STACK=dev", o.Stack)
+	}
 	var ps problems
 	objects, err := o.read(&ps)
 	if err != nil {
@@ -129,7 +135,11 @@ func (ps problems) error() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	return fmt.Errorf("nothing is written; %d to correct:\n  %s", len(ps), strings.Join(ps, "\n  "))
+	var b strings.Builder
+	for _, p := range ps {
+		b.WriteString("\n  " + visible(p))
+	}
+	return fmt.Errorf("nothing is written; %d to correct:%s", len(ps), &b)
 }
 
 func (o Options) read(ps *problems) (objects []*object, err error) {
@@ -141,6 +151,9 @@ func (o Options) read(ps *problems) (objects []*object, err error) {
 		return nil, err
 	}
 	for _, name := range names {
+		if visible(name) != name {
+			return nil, fmt.Errorf("found the file name %q; allowed: names that can be seen: rename it", name)
+		}
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
@@ -292,7 +305,7 @@ func (o Options) report(g *gathering, name string) (string, error) {
 	fmt.Fprintf(&b, "Of %d fields %d are carried over, %d are so anyway, and these are otherwise here:\n",
 		counts[""], counts[carried], counts[already])
 	for _, n := range g.notes {
-		fmt.Fprintf(&b, "  %s: here %s\n", n.at, n.here)
+		fmt.Fprintf(&b, "  %s\n", visible(n.at+": here "+n.here))
 	}
 	if len(g.notes) == 0 {
 		b.WriteString("  none\n")

@@ -87,7 +87,7 @@ func (g *gathering) look(e *entry) {
 	}
 	image, err := g.image(e.app.Image)
 	at := e.o.at(e.inContainer("image"))
-	inspect := "docker image inspect --format '{{json .Config}}' " + e.app.Image
+	inspect := "docker image inspect --format '{{json .Config}}' " + shell(e.app.Image)
 	if needsCommand {
 		command := slices.Clone(image.Entrypoint)
 		if len(e.app.Args) == 0 {

@@ -21,6 +21,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
 )
@@ -227,7 +228,36 @@ func readObject(file string, node *yaml.Node, ps *problems) []*object {
 		ps.add(at, fmt.Sprintf("what the API's type %s does not take: %v", kind, err), "what kubectl explain "+o.kind+" says", "")
 		return nil
 	}
+	if o.names(ps); len(*ps) > before {
+		return nil
+	}
 	return []*object{o}
+}
+
+// names checks names and keys as the API server does, which may not be there: they go into messages, commands and Go.
+func (o *object) names(ps *problems) {
+	check := func(path, found string, refused []string) {
+		if len(refused) > 0 {
+			ps.add(o.at(path), strconv.Quote(found), "what the API server takes: "+strings.Join(refused, ", "), "")
+		}
+	}
+	check("metadata.name", o.name, validation.IsDNS1123Subdomain(o.name))
+	if o.namespace != "" {
+		check("metadata.namespace", o.namespace, validation.IsDNS1123Label(o.namespace))
+	}
+	for _, f := range o.fields {
+		at, key, is := strings.Cut(strings.TrimSuffix(f.path, "]"), "[")
+		switch at {
+		case "metadata.annotations", "metadata.labels", template + "metadata.annotations", template + "metadata.labels":
+			if is {
+				check(f.path, key, validation.IsQualifiedName(strings.ToLower(key)))
+			}
+		case "data", "stringData", "binaryData":
+			if is {
+				check(f.path, key, validation.IsConfigMapKey(key))
+			}
+		}
+	}
 }
 
 // decode fills the object's value.

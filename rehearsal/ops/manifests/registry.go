@@ -12,10 +12,10 @@ import (
 // Docker pulls an image and says what it has
 // (https://docs.docker.com/reference/cli/docker/image/inspect/, https://github.com/opencontainers/image-spec/blob/main/config.md).
 func Docker(ctx context.Context, ref string) (Image, error) {
-	if _, err := docker(ctx, "pull", "--quiet", ref); err != nil {
+	if _, err := docker(ctx, "pull", "--quiet", "--", ref); err != nil {
 		return Image{}, err
 	}
-	out, err := docker(ctx, "image", "inspect", "--format", "{{json .Config}}", ref)
+	out, err := docker(ctx, "image", "inspect", "--format", "{{json .Config}}", "--", ref)
 	if err != nil {
 		return Image{}, err
 	}

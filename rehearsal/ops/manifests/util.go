@@ -6,7 +6,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -35,6 +37,19 @@ func (o *object) json() ([]byte, error) {
 }
 
 var bare = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=-]+$`)
+
+// visible is a text on one line, without what a terminal would obey.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
 
 // shell is a word for a shell.
 func shell(word string) string {

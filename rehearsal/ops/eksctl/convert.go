@@ -93,8 +93,12 @@ func convert(root *yaml.Node) *conversion {
 			c.problems = append(c.problems, Problem{1, "metadata." + key, "nothing", allowed, ""})
 		}
 	}
-	if child(root, "managedNodeGroups") == nil {
-		c.problems = append(c.problems, Problem{1, "managedNodeGroups", "nothing", "one group at least", ""})
+	if groups := child(root, "managedNodeGroups"); groups == nil || len(groups.Content) == 0 {
+		line, remedy := 1, "add: managedNodeGroups: [{name: main, instanceType: m5.large, desiredCapacity: 2}]"
+		if own := child(root, "nodeGroups"); own != nil {
+			line, remedy = own.Line, "rename nodeGroups to managedNodeGroups; what these do not take is told then"
+		}
+		c.problems = append(c.problems, Problem{line, "managedNodeGroups", "nothing", "one group at least", remedy})
 	} else {
 		c.sources["cluster.nodeGroups"] = source{"managedNodeGroups", child(root, "managedNodeGroups").Line}
 	}

@@ -57,7 +57,7 @@ func (p *Problems) Error() string {
 		}
 		fmt.Fprintf(&b, "%d not supported here:", len(p.Unsupported))
 		for _, one := range p.Unsupported {
-			fmt.Fprintf(&b, "\n  line %d: %s: %s", one.Line, one.Path, one.Found)
+			fmt.Fprintf(&b, "\n  line %d: %s: %s", one.Line, printable(one.Path), one.Found)
 		}
 		b.WriteString("\nRemove them; or write the stack's file without them, and with a comment at each: ANYWAY=1")
 	}
@@ -104,8 +104,14 @@ func (o Options) convert(ctx context.Context, data []byte) (c *conversion, a *ac
 		return nil, nil, "", &Problems{File: o.File, Wrong: problems}
 	}
 	c = convert(root)
-	if err := c.failure(o); err != nil {
-		return nil, nil, "", err
+	if c.failure(o) != nil {
+		c.complete(nil)
+		if len(c.problems) == 0 { // What the loader says of what is there already is told too.
+			if _, err := c.check(o, nil); err != nil {
+				return nil, nil, "", err
+			}
+		}
+		return nil, nil, "", c.failure(o)
 	}
 	cfg, err := o.SignIn(ctx, scalar(root, "metadata", "region"))
 	if err == nil {
@@ -114,6 +120,9 @@ func (o Options) convert(ctx context.Context, data []byte) (c *conversion, a *ac
 			types = append(types, c.types(g)...)
 		}
 		a, err = look(ctx, cfg, types)
+	}
+	if stopped := ctx.Err(); stopped != nil {
+		return nil, nil, "", stopped
 	}
 	if err != nil {
 		told = fmt.Sprintf("No account was asked: %v", err)
@@ -167,7 +176,9 @@ func (c *conversion) check(o Options, a *account) (*config.Config, error) {
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		for _, p := range problems {
-			c.problems = append(c.problems, c.origin(p))
+			if _, given := c.sources["network.zones"]; given || p.Path != "network.zones" { // else the region is wrong, and has a line
+				c.problems = append(c.problems, c.origin(p))
+			}
 		}
 		return nil, c.failure(o)
 	}
@@ -197,7 +208,10 @@ func create(path, text string) error {
 		return err
 	}
 	_, err = file.WriteString(text)
-	return errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // report says what became of each field, and what to do next.

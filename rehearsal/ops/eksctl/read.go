@@ -49,7 +49,7 @@ func (p Problem) String() string {
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
 	}
-	return text
+	return printable(text)
 }
 
 // reader collects what is wrong with a file.

@@ -88,6 +88,13 @@ func (c *conversion) zones(a *account) {
 	if region == "us-east-1" { // pkg/az/az.go
 		wanted = 2
 	}
+	if node != nil && a == nil && slices.ContainsFunc(published.Regions(), func(row []string) bool { return row[0] == region }) {
+		for i, item := range node.Content {
+			if !zoneID.MatchString(item.Value) && !strings.HasPrefix(item.Value, region) {
+				c.problem(item, fmt.Sprintf("%s[%d]", field, i), quote(item.Value), "a zone of "+region+", as "+region+"a", "")
+			}
+		}
+	}
 	if node != nil {
 		wanted = max(2, len(node.Content))
 	}

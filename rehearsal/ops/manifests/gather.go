@@ -75,8 +75,10 @@ type gathering struct {
 	notes    []note
 	lacks    []lack
 	problems problems
-	used     map[*object]bool
-	image    func(ref string) (Image, error)
+	// twice tells that two entries have one name.
+	twice bool
+	used  map[*object]bool
+	image func(ref string) (Image, error)
 }
 
 func (g *gathering) note(at, here string, words ...any) {
@@ -166,7 +168,11 @@ func (g *gathering) gather() {
 	}
 	slices.SortFunc(g.entries, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	for i, e := range g.entries[min(1, len(g.entries)):] {
-		if other := g.entries[i]; other.name == e.name {
+		other := g.entries[i]
+		if other.name != e.name {
+			continue
+		}
+		if g.twice = true; other.o.kind != e.o.kind { // those of one kind are told
 			g.problems.add(e.o.at("metadata.name"), "the name "+e.name+" again", "each name once", other.o.at("metadata.name")+" has it")
 		}
 	}

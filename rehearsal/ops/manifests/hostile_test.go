@@ -2,7 +2,9 @@ package manifests
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -118,4 +120,90 @@ func TestAFilesNameCanBeSeen(t *testing.T) {
 		o.Path = hidden
 	})
 	assert.ErrorContains(t, err, `k8s\x1b[31m.yaml"; allowed: names that can be seen`)
+}
+
+func TestAllIsToldBesideKindsThatAreNotRead(t *testing.T) {
+	_, err := tried(t, "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop}\n---\n"+
+		strings.Replace(aPod(""), "acme/shop:1.2", "acme/shop:latest", 1), nil)
+	require.ErrorContains(t, err, `k8s.yaml:1: kind: found "Ingress"`)
+	assert.ErrorContains(t, err, `workloads.apps.shop.image: found "ghcr.io/acme/shop:latest"`)
+}
+
+func TestWhatIsNoManifestYetIsNamed(t *testing.T) {
+	_, err := tried(t, aPod(""), func(o *Options) {
+		dir := filepath.Join(o.Project, "my k8s")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		require.NoError(t, os.Rename(o.Path, filepath.Join(dir, "pod.yaml")))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte("resources: [pod.yaml]\n"), 0o600))
+		o.Path = dir
+	})
+	assert.ErrorContains(t, err, "my k8s/kustomization.yaml: found a kustomization; allowed: manifests; "+
+		"name as FILE what kustomize writes: kubectl kustomize 'my k8s' >all.yaml")
+	for _, text := range []string{aPod("{{- if .Values.a }}\n"), strings.Replace(aPod(""), "name: shop", "name: {{ .Values.name }}", 1)} {
+		_, err = tried(t, text, nil)
+		assert.ErrorContains(t, err, "name as FILE what helm writes: helm template CHART >all.yaml")
+	}
+}
+
+func TestOneNameTwiceIsOneLine(t *testing.T) {
+	_, err := tried(t, aPod("")+"---\n"+aPod(""), nil)
+	assert.EqualError(t, err, "nothing is written; 1 to correct:\n  k8s.yaml:15: Pod shop: metadata.name: found Pod shop again; "+
+		"allowed: each object once; k8s.yaml:4: Pod shop: metadata.name has it")
+}
+
+func TestANameWithADotHasItsPlace(t *testing.T) {
+	_, err := tried(t, strings.Replace(aPod(""), "name: shop", "name: my.shop", 1), nil)
+	assert.ErrorContains(t, err, `k8s.yaml:4: Pod my.shop: metadata.name: workloads.apps["my.shop"]: found this name`)
+}
+
+func TestNoErrorOfTheReaderShowsASecret(t *testing.T) {
+	for _, value := range []string{"*s3cret", "!s3cret", "!!binary s3cret", "!s3cret {a: b}", "!s3cret [a]"} {
+		_, err := tried(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  password: "+value+"\n", nil)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+func TestAPasswordInPlainTextIsSaid(t *testing.T) {
+	said, err := tried(t, aPod("    env: [{name: DB_PASSWORD, value: hunter2}, {name: TOKENS, value: a}]\n"), nil)
+	require.NoError(t, err)
+	assert.Contains(t, said, "here DB_PASSWORD in plain text, as in the manifest")
+	assert.NotContains(t, said, "hunter2")
+	assert.NotContains(t, said, "TOKENS")
+}
+
+func TestWhoIsStoppedWritesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	dir := project(t)
+	file := filepath.Join(dir, "k8s.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(aPod(""), "    command: [/shop]\n", "", 1)), 0o600))
+	err := Run(ctx, Options{Project: dir, Stack: "dev", Path: file, Out: io.Discard, Image: func(context.Context, string) (Image, error) {
+		cancel()
+		return Image{Entrypoint: []string{"/shop"}}, nil
+	}})
+	assert.ErrorIs(t, err, context.Canceled)
+	data, err := os.ReadFile(filepath.Join(dir, "Pulumi.dev.yaml"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(data), "shop")
+}
+
+// The stack's file may be a link, and what is beside it stays.
+func TestTheStacksFileIsReplacedAtOnce(t *testing.T) {
+	var beside, linked string
+	_, err := tried(t, aPod(""), func(o *Options) {
+		beside, linked = filepath.Join(o.Project, "Pulumi.dev.yaml.new"), filepath.Join(t.TempDir(), "shared.yaml")
+		require.NoError(t, os.WriteFile(beside, []byte("mine"), 0o600))
+		require.NoError(t, os.Rename(filepath.Join(o.Project, "Pulumi.dev.yaml"), linked))
+		require.NoError(t, os.Symlink(linked, filepath.Join(o.Project, "Pulumi.dev.yaml")))
+	})
+	require.NoError(t, err)
+	data, err := os.ReadFile(beside)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(data))
+	data, err = os.ReadFile(linked)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), "shop:")
+	left, err := filepath.Glob(linked + ".*")
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }

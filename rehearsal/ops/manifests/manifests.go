@@ -50,23 +50,23 @@ func Run(ctx context.Context, o Options) error {
 	if !stackName.MatchString(o.Stack) {
 		return fmt.Errorf("found the stack %q; allowed: a name of letters, digits, '-' and '_', as in STACK=dev", o.Stack)
 	}
-	var ps problems
-	objects, err := o.read(&ps)
+	var ps, unread problems
+	objects, err := o.read(&ps, &unread)
 	if err != nil {
 		return err
 	}
 	if o.Secret != "" {
 		return o.secret(objects)
 	}
-	if len(ps) > 0 {
-		return ps.error()
+	if len(ps) > 0 || len(objects) == 0 {
+		return append(ps, unread...).error()
 	}
 	name := "Pulumi." + o.Stack + ".yaml"
 	values, _, err := config.File(o.Project, o.Stack)
 	if err != nil {
 		return err
 	}
-	g := &gathering{stack: config.Draft(o.Project, values), objects: objects, image: o.looker(ctx)}
+	g := &gathering{stack: config.Draft(o.Project, values), objects: objects, image: o.looker(ctx), problems: unread}
 	g.gather()
 	if o.Check != nil {
 		if err := o.check(ctx, objects); err != nil {
@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	changed := data
-	if len(g.entries) > 0 {
+	if len(g.entries) > 0 && !g.twice {
 		changed, err = add(data, g.entries)
 		if err != nil {
 			return errors.Join(g.problems.error(), err)
@@ -94,7 +94,7 @@ func Run(ctx context.Context, o Options) error {
 		return g.problems.error()
 	}
 	said, err := o.report(g, name)
-	if err != nil {
+	if err = errors.Join(err, ctx.Err()); err != nil {
 		return err
 	}
 	if len(g.entries) > 0 {
@@ -142,7 +142,7 @@ func (ps problems) error() error {
 	return fmt.Errorf("nothing is written; %d to correct:%s", len(ps), &b)
 }
 
-func (o Options) read(ps *problems) (objects []*object, err error) {
+func (o Options) read(ps, unread *problems) (objects []*object, err error) {
 	if o.Path == "" {
 		return nil, errors.New("found no FILE: name a manifest or a folder of them, as in make from-manifests FILE=k8s STACK=dev")
 	}
@@ -162,9 +162,9 @@ func (o Options) read(ps *problems) (objects []*object, err error) {
 		if within, err := filepath.Rel(o.Project, name); err == nil && filepath.IsLocal(within) {
 			shown = within
 		}
-		objects = append(objects, read(shown, data, ps)...)
+		objects = append(objects, read(shown, data, ps, unread)...)
 	}
-	if len(objects) == 0 && len(*ps) == 0 {
+	if len(objects)+len(*ps)+len(*unread) == 0 {
 		return nil, fmt.Errorf("found no object in %s: FILE names manifests", o.Path)
 	}
 	return objects, nil
@@ -229,7 +229,7 @@ func (o Options) load(g *gathering, name string, before, after []byte) (problems
 		}
 		at := name
 		for _, e := range g.entries {
-			rest, within := strings.CutPrefix(p.Path, "workloads.apps."+e.name)
+			rest, within := strings.CutPrefix(p.Path, settingPath("workloads.apps", e.name))
 			if !within || rest != "" && !strings.ContainsAny(rest[:1], ".[") {
 				continue
 			}
@@ -276,17 +276,27 @@ func (o Options) loaded(name string, data []byte) (config.Problems, error) {
 	return found, nil
 }
 
-// write replaces a file at once.
-func write(path string, data []byte) error {
+// write replaces a file at once. A link stays one.
+func write(path string, data []byte) (err error) {
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	part := path + ".new"
-	if err := os.WriteFile(part, data, info.Mode().Perm()); err != nil {
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	_, err = part.Write(data)
+	if err = errors.Join(err, part.Chmod(info.Mode().Perm()), part.Close()); err == nil {
+		err = os.Rename(part.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part.Name()))
+	}
+	return nil
 }
 
 // report says what was added, what is otherwise here, and what comes next.

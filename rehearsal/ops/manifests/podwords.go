@@ -301,6 +301,9 @@ type variable struct {
 
 var reference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
 
+// secretVariable is a variable whose value is a secret by its name.
+var secretVariable = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)$`)
+
 // variables writes the environment. A later one takes the place of a former, as in Kubernetes.
 func (g *gathering) variables(e *entry) {
 	all := map[string]variable{}
@@ -349,6 +352,9 @@ func (g *gathering) variables(e *entry) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if v := all[name]; v.secret == nil && secretVariable.MatchString(name) && v.text != "" {
+			g.note(e.o.at(e.inContainer("env")), "%s in plain text, as in the manifest: what nobody should read belongs into a Secret", name)
+		}
 		if v := all[name]; v.secret != nil {
 			g.secret(e, name, config.SecretAsEnv, *v.secret, e.inContainer("env"))
 		} else {

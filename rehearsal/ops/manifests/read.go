@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,8 +119,19 @@ func files(path string) ([]string, error) {
 // yamlLine is how the YAML reader begins an error.
 var yamlLine = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(.*)$`)
 
-// read reads all objects of a file.
-func read(file string, data []byte, ps *problems) (out []*object) {
+// read reads all objects of a file. unread has those of kinds that are not read, which do not stop the rest from being looked at.
+func read(file string, data []byte, ps, unread *problems) (out []*object) {
+	if name, _, _ := strings.Cut(filepath.Base(file), "."); strings.EqualFold(name, "kustomization") {
+		unread.add(file, "a kustomization", "manifests", "name as FILE what kustomize writes: kubectl kustomize "+
+			shell(filepath.Dir(file))+" >all.yaml")
+		return nil
+	}
+	before := len(*ps)
+	defer func() {
+		if len(*ps) > before && bytes.Contains(data, []byte("{{")) {
+			ps.add(file, "{{, as templates have it", "manifests", "name as FILE what helm writes: helm template CHART >all.yaml")
+		}
+	}()
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	for {
 		var document yaml.Node
@@ -137,7 +149,7 @@ func read(file string, data []byte, ps *problems) (out []*object) {
 					mostValues, mostDeep), "objects of the API", "write out what the aliases stand for")
 				continue
 			}
-			out = append(out, readObject(file, document.Content[0], ps)...)
+			out = append(out, readObject(file, document.Content[0], ps, unread)...)
 		}
 	}
 }
@@ -173,11 +185,15 @@ func syntax(file string, data []byte, err error) string {
 	if m[1] != "" {
 		file += ":" + m[1]
 	}
-	return fmt.Sprintf("%s: found no YAML: %s", file, m[2])
+	why := m[2]
+	if strings.HasPrefix(why, "unknown anchor") { // It may be a secret.
+		why = "an alias without an anchor; put a text that begins with * into quotes"
+	}
+	return fmt.Sprintf("%s: found no YAML: %s", file, why)
 }
 
 // readObject reads one object, or those of a List as kubectl get -o yaml prints them.
-func readObject(file string, node *yaml.Node, ps *problems) []*object {
+func readObject(file string, node *yaml.Node, ps, unread *problems) []*object {
 	at := fmt.Sprintf("%s:%d", file, node.Line)
 	if node.Kind != yaml.MappingNode {
 		ps.add(at, "no map", "an object with apiVersion, kind and metadata", "")
@@ -197,14 +213,14 @@ func readObject(file string, node *yaml.Node, ps *problems) []*object {
 				return nil
 			}
 			for _, item := range items.Content {
-				out = append(out, readObject(file, resolved(item), ps)...)
+				out = append(out, readObject(file, resolved(item), ps, unread)...)
 			}
 		}
 		return out
 	}
 	kind, known := kinds[o.apiVersion+" "+o.kind]
 	if !known {
-		unknownKind(at, o, ps)
+		unknownKind(at, o, ps, unread)
 		return nil
 	}
 	if _, meta := child(node, "metadata"); meta != nil {
@@ -302,7 +318,7 @@ type lifecycle interface {
 }
 
 // unknownKind says what is meant by a kind that is not read, or by a version that is gone.
-func unknownKind(at string, o *object, ps *problems) {
+func unknownKind(at string, o *object, ps, unread *problems) {
 	var known []string
 	for name, kind := range kinds {
 		known = append(known, kind.Name())
@@ -324,11 +340,12 @@ func unknownKind(at string, o *object, ps *problems) {
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
-	remedy := "write what it does in Go, or leave it out of FILE and apply it with kubectl"
 	if near := nearest(o.kind, known); near != "" {
-		remedy = "did you mean " + near + "?"
+		ps.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "), "did you mean "+near+"?")
+		return
 	}
-	ps.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "), remedy)
+	unread.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "),
+		"write what it does in Go, or leave it out of FILE and apply it with kubectl")
 }
 
 // child gives the nodes of a map's key and its value, nil for a key that it does not have.

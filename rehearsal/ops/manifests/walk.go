@@ -169,7 +169,7 @@ func nameOf(tag string) string {
 		"!!map": "a map", "!!seq": "a list", "!!timestamp": "a time"}[tag]; known {
 		return name
 	}
-	return tag
+	return "a value with a tag of its own" // It may be a secret that begins with an exclamation mark.
 }
 
 // shown is a value for a message, unless it may be a secret.

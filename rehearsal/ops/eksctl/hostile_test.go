@@ -26,7 +26,8 @@ func TestWhatTheLoaderRefusesIsToldBesideWhatIsNotSupported(t *testing.T) {
 
 func TestAFileWithoutManagedGroupsIsToldWhatToDo(t *testing.T) {
 	_, _, err := fromText(t, strings.Replace(aCluster(""), "managedNodeGroups", "nodeGroups", 1), func(o *Options) { o.Anyway = true })
-	require.ErrorContains(t, err, "line 5: managedNodeGroups: found nothing; allowed: one group at least; rename nodeGroups to managedNodeGroups")
+	require.ErrorContains(t, err, "line 5: managedNodeGroups: found nothing; allowed: one group at least; "+
+		"rename nodeGroups to managedNodeGroups")
 	text, _, _ := strings.Cut(aCluster(""), "managedNodeGroups")
 	for _, groups := range []string{"", "managedNodeGroups: []\n"} {
 		_, _, err = fromText(t, text+groups, nil)

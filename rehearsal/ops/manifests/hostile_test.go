@@ -69,7 +69,8 @@ func TestAListHasItems(t *testing.T) {
 func TestPrintedGoHasWholeAnnotations(t *testing.T) {
 	long := strings.Repeat("0123456789", 10)
 	pod := strings.Replace(aPod(""), "  name: shop\n", "  name: shop\n  annotations: {acme.io/for: "+strconv.Quote(long)+"}\n", 1)
-	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: till, annotations: {acme.io/of: " + strconv.Quote("of"+long) + "}}\n" +
+	deployment := "apiVersion: apps/v1\nkind: Deployment\n" +
+		"metadata: {name: till, annotations: {acme.io/of: " + strconv.Quote("of"+long) + "}}\n" +
 		"spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}, annotations: {acme.io/in: " +
 		strconv.Quote("in"+long) + "}}\n    spec:\n      securityContext: {runAsUser: 1000}\n      containers:\n" +
 		"      - {name: till, image: \"ghcr.io/acme/till:1.2\", command: [/till]}\n"
@@ -139,6 +140,8 @@ func TestWhatIsNoManifestYetIsNamed(t *testing.T) {
 	})
 	assert.ErrorContains(t, err, "my k8s/kustomization.yaml: found a kustomization; allowed: manifests; "+
 		"name as FILE what kustomize writes: kubectl kustomize 'my k8s' >all.yaml")
+	_, err = tried(t, "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\n", nil)
+	assert.ErrorContains(t, err, "; make from-eksctl reads it")
 	for _, text := range []string{aPod("{{- if .Values.a }}\n"), strings.Replace(aPod(""), "name: shop", "name: {{ .Values.name }}", 1)} {
 		_, err = tried(t, text, nil)
 		assert.ErrorContains(t, err, "name as FILE what helm writes: helm template CHART >all.yaml")
@@ -206,4 +209,20 @@ func TestTheStacksFileIsReplacedAtOnce(t *testing.T) {
 	left, err := filepath.Glob(linked + ".*")
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+func TestNoPortIsLostWhenTwoServicesNameTheirsAlike(t *testing.T) {
+	service := "---\napiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {selector: {a: b}, ports: [{name: %s, port: %d}]}\n"
+	text := strings.Replace(aPod("    ports: [{containerPort: 8080}, {containerPort: 9090}, {containerPort: 7070}]\n"),
+		"metadata:\n  name: shop", "metadata: {name: shop, labels: {a: b}}", 1)
+	var written string
+	said, err := tried(t, text+fmt.Sprintf(service, "shop", "http", 8080)+fmt.Sprintf(service, "admin", "http", 9090)+
+		fmt.Sprintf(service, "metrics", "prometheus-metrics-of-shop", 7070), func(o *Options) {
+		written = filepath.Join(o.Project, "Pulumi.dev.yaml")
+	})
+	require.NoError(t, err, said)
+	data, err := os.ReadFile(written)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), "ports: {http: 8080, port-7070: 7070, port-9090: 9090}")
+	assert.Contains(t, said, "the port 9090 is named port-9090: http is another one's name, or too long")
 }

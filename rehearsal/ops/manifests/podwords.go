@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Image is what an image says of itself.
@@ -168,8 +169,11 @@ func (g *gathering) ports(e *entry) {
 			e.app.Ports = map[string]int{}
 		}
 		name := p.name
-		if name == "" {
-			name = fmt.Sprintf("port-%d", p.number)
+		// A Service's port may have a longer name than a container's, and two Services may each have one of the name.
+		if _, taken := e.app.Ports[name]; taken || len(validation.IsValidPortName(name)) > 0 {
+			if name = fmt.Sprintf("port-%d", p.number); p.name != "" {
+				g.note(e.origin["ports"], "the port %d is named %s: %s is another one's name, or too long", p.number, name, p.name)
+			}
 		}
 		e.app.Ports[name] = p.number
 	}

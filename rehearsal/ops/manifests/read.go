@@ -344,8 +344,11 @@ func unknownKind(at string, o *object, ps, unread *problems) {
 		ps.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "), "did you mean "+near+"?")
 		return
 	}
-	unread.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "),
-		"write what it does in Go, or leave it out of FILE and apply it with kubectl")
+	remedy := "write what it does in Go, or leave it out of FILE and apply it with kubectl"
+	if strings.HasPrefix(o.apiVersion, "eksctl.io/") {
+		remedy = "make from-eksctl reads it"
+	}
+	unread.add(at+": kind", strconv.Quote(o.kind), strings.Join(known, ", "), remedy)
 }
 
 // child gives the nodes of a map's key and its value, nil for a key that it does not have.

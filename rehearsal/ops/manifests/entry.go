@@ -138,10 +138,11 @@ func add(data []byte, entries []*entry) ([]byte, error) {
 	for _, e := range entries {
 		texts = append(texts, e.text())
 	}
-	text := strings.Join(texts, "\n")
+	entered := strings.Join(texts, "\n")
+	text := entered
 	byHand := func(why string) error {
 		return fmt.Errorf("workloads.apps: found %s; allowed: a map with a line for each key; write by hand in expense:workloads:\napps:\n%s",
-			why, indented(text, 2))
+			why, indented(entered, 2))
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, byHand("no map in the file")
@@ -175,14 +176,19 @@ func add(data []byte, entries []*entry) ([]byte, error) {
 	}
 	text = indented(text, column)
 	all := lines(data)
+	end := "\n"
+	if len(all) > 0 && strings.HasSuffix(all[0], "\r\n") { // as an editor of Windows leaves it
+		end = "\r\n"
+	}
+	text = strings.ReplaceAll(text+"\n", "\n", end)
 	if len(node.Content) == 0 && depth > 0 && line <= len(all) {
 		// An empty map, as apps: {}, or nothing.
 		all[line-1] = emptyValue.ReplaceAllString(all[line-1], ":$1")
 	}
 	for ; line <= len(all); line++ {
-		changed := strings.Join(slices.Insert(slices.Clone(all), line, text+"\n"), "")
+		changed := strings.Join(slices.Insert(slices.Clone(all), line, text), "")
 		if line > 0 && !strings.HasSuffix(all[line-1], "\n") {
-			changed = strings.Join(all[:line], "") + "\n" + text + "\n"
+			changed = strings.Join(all[:line], "") + end + text
 		}
 		var got map[string]any
 		if yaml.Unmarshal([]byte(changed), &got) == nil && reflect.DeepEqual(got, want) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"expense/internal/config"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -225,4 +227,22 @@ func TestNoPortIsLostWhenTwoServicesNameTheirsAlike(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(data), "ports: {http: 8080, port-7070: 7070, port-9090: 9090}")
 	assert.Contains(t, said, "the port 9090 is named port-9090: http is another one's name, or too long")
+}
+
+func TestWhatIsWrittenByHandIsTheEntries(t *testing.T) {
+	e := &entry{name: "shop", app: config.App{Image: "acme/shop:1.2"}}
+	for _, text := range []string{
+		"config: {expense:workloads: {namespace: project}}\n", "config:\n  expense:workloads: {namespace: project}\n",
+	} {
+		_, err := add([]byte(text), []*entry{e})
+		require.ErrorContains(t, err, "write by hand in expense:workloads:")
+		assert.True(t, strings.HasSuffix(err.Error(), "\napps:\n  shop:\n    image: acme/shop:1.2"), err)
+	}
+}
+
+func TestLineEndsOfWindowsStay(t *testing.T) {
+	e := &entry{name: "shop", app: config.App{Image: "acme/shop:1.2"}}
+	changed, err := add([]byte("config:\r\n  expense:workloads:\r\n    namespace: project\r\n"), []*entry{e})
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(changed), "\n"), strings.Count(string(changed), "\r\n"), "%q", changed)
 }

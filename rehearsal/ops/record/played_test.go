@@ -30,6 +30,7 @@ type played struct {
 	*awsapi.API
 	stack  string
 	values map[string]string
+	tags   map[string]string // those of every resource
 
 	mu    sync.Mutex
 	state apitype.DeploymentV3
@@ -44,7 +45,9 @@ func play(t *testing.T, stack string, values map[string]string) *played {
 		API:   &awsapi.API{Model: awsmodel.New(awsmodel.Options{Region: region, Account: account.ID()})},
 		stack: stack, values: values,
 	}
-	Furnish(p.Model, p.side(t).Settings)
+	settings := p.side(t).Settings
+	p.tags = program.Tags(stack, settings.Tags)
+	Furnish(p.Model, settings)
 	require.NoError(t, pulumi.RunErr(program.Run, pulumi.WithMocks("expense", stack, p), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys = values, []string{"expense:secrets"}
 	}))
@@ -91,7 +94,7 @@ func (p *played) create(typ, name string, in resource.PropertyMap) (string, reso
 	}
 	if awsprovider.Taggable(typ) {
 		all := resource.PropertyMap{}
-		for key, value := range program.Tags(p.stack, nil) {
+		for key, value := range p.tags {
 			all[resource.PropertyKey(key)] = resource.NewStringProperty(value)
 		}
 		if given := in["tags"]; given.IsObject() {
@@ -164,8 +167,10 @@ func settings(t *testing.T, stack string, more map[string]map[string]any) map[st
 		values["expense:secrets"] = `{"backend":{"API_TOKEN":"a word"}}`
 	}
 	for section, entries := range more {
-		var object map[string]any
-		require.NoError(t, json.Unmarshal([]byte(values["expense:"+section]), &object))
+		object := map[string]any{}
+		if text := values["expense:"+section]; text != "" {
+			require.NoError(t, json.Unmarshal([]byte(text), &object))
+		}
 		merge(object, entries)
 		data, err := json.Marshal(object)
 		require.NoError(t, err)

@@ -54,6 +54,28 @@ func TestNamesOfSettingsStandNeitherInTheRecordNorInItsInputs(t *testing.T) {
 	}
 }
 
+// Inputs leave them out: a record with tags differs from its replay in these.
+func TestNoTagOfTheSettingsStandsInTheRecord(t *testing.T) {
+	more := everything("x")
+	more["tags"] = map[string]any{"ibis9": "team lynx3", "cost center": "Zebediah", "owner": "emu7@kudu.example"}
+	more["iam"] = map[string]any{"permissionsBoundary": "arn:aws:iam::444455556666:policy/oryx8"}
+	values := settings(t, "dev", more)
+	p := play(t, "dev", values)
+	inputs, err := Inputs(project, p.Model.Account(), values)
+	require.NoError(t, err)
+	r := recordOf(t, p.side(t))
+	tagged := 0
+	files, err := r.Files(inputs)
+	require.NoError(t, err)
+	for file, data := range files {
+		tagged += strings.Count(string(data), "owner")
+		for _, name := range []string{"ibis9", "lynx3", "Zebediah", "emu7", "kudu", "oryx8"} {
+			assert.False(t, strings.Contains(string(data), name), "%s in %s", name, file)
+		}
+	}
+	assert.Greater(t, tagged, 10, "of the words that are public, each resource shows its tags")
+}
+
 func TestNamesInAnyScriptAreMasked(t *testing.T) {
 	m := bareMask(t)
 	m.own("zoo", "<cluster.name>")

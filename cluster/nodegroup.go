@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"expense/internal/config"
 	"expense/internal/iampolicy"
@@ -13,6 +16,17 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
+
+// nodeConfig is the user data of nodes with MaxPods. EKS merges it with its own, and nodeadm with the configuration of the image
+// (https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html#launch-template-user-data,
+// https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/).
+//
+//go:embed files/node.mime
+var nodeConfig string
+
+// podsTag tells the autoscaler how many pods a node of a group without nodes will hold. Otherwise it takes 110
+// (https://github.com/kubernetes/autoscaler at cluster-autoscaler-1.35.0, cluster-autoscaler/cloudprovider/aws/aws_manager.go).
+const podsTag = "k8s.io/cluster-autoscaler/node-template/resources/pods"
 
 // NodeGroupArgs describe one managed node group.
 type NodeGroupArgs struct {
@@ -45,7 +59,7 @@ type NodeGroup struct {
 }
 
 // NewNodeGroup makes a node group. A change of capacity type, instance types, AMI type, role or subnets replaces it: the successor is
-// created first, then the old nodes are drained. A change of the root volume rolls the nodes in place.
+// created first, then the old nodes are drained. A change of the root volume or of MaxPods rolls the nodes in place.
 func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ...pulumi.ResourceOption) (*NodeGroup, error) {
 	if args == nil {
 		return nil, fmt.Errorf("node group %q: no arguments", name)
@@ -55,6 +69,13 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		return nil, err
 	}
 
+	var userData pulumi.StringPtrInput
+	groupTags := tags.Name(name)
+	if args.MaxPods > 0 {
+		pods := strconv.Itoa(args.MaxPods)
+		userData = pulumi.String(base64.StdEncoding.EncodeToString([]byte(strings.Replace(nodeConfig, "MAX_PODS", pods, 1))))
+		groupTags[podsTag] = pulumi.String(pods)
+	}
 	template, err := ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
 		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{
 			// The root device of Amazon Linux 2023.
@@ -73,6 +94,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 			// (https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html).
 			HttpPutResponseHopLimit: pulumi.Int(1),
 		},
+		UserData:          userData,
 		TagSpecifications: tagSpecifications(args.ClusterName+"-"+name, args.Tags),
 		Tags:              tags.Name(name),
 	}, pulumi.Parent(g))
@@ -108,7 +130,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		},
 		Labels: pulumi.ToStringMap(args.Labels),
 		Taints: taints(args.Taints),
-		Tags:   tags.Name(name),
+		Tags:   groupTags,
 	}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("node group: %w", err)

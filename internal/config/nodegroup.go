@@ -128,11 +128,11 @@ func (k Cluster) OwnPods() (onEach, anywhere int) {
 	return onEach, anywhere
 }
 
-// Crowded are the problems of nodes with too little room for OwnPods. pods is the number of pods that a node of a type holds. Types
-// with 0 are unknown and not checked.
+// Crowded are the problems of nodes with too little room for OwnPods, and of MaxPods beyond what types hold. pods is the number of pods
+// that a node of a type holds. Types with 0 are unknown and not checked.
 func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem) {
 	onEach, anywhere := k.OwnPods()
-	room, known := 0, true
+	room, known, remedy := 0, true, "raise a desiredSize, or use larger types"
 	for _, name := range slices.Sorted(maps.Keys(k.NodeGroups)) {
 		at, g := child(nodeGroupsPath, name), k.NodeGroups[name]
 		// Every node of a group holds as many pods as one of its smallest type
@@ -148,6 +148,17 @@ func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem
 					fmt.Sprintf("types whose nodes hold more than the %d pods that the add-ons run on each node, such as t3.small", onEach), ""})
 			}
 		}
+		if g.MaxPods > 0 && least > onEach {
+			// Nodes give pods single addresses, no prefixes: a pod beyond that number would get none
+			// (https://docs.aws.amazon.com/eks/latest/userguide/cni-increase-ip-addresses.html).
+			if g.MaxPods > least {
+				problems = append(problems, Problem{at + ".maxPods", fmt.Sprint(g.MaxPods),
+					fmt.Sprintf("%d or less, as many as EKS allows for the smallest of instanceTypes", least), ""})
+			}
+			if g.MaxPods < least {
+				least, remedy = g.MaxPods, "raise a desiredSize or maxPods, or use larger types"
+			}
+		}
 		if !g.tainted() && g.DesiredSize > 0 {
 			room += g.DesiredSize * (least - onEach)
 			known = known && least > 0
@@ -157,7 +168,7 @@ func (k Cluster) Crowded(pods func(instanceType string) int) (problems []Problem
 		problems = append(problems, Problem{nodeGroupsPath,
 			fmt.Sprintf("nodes without taints with room for %d pods beside the add-ons' %d on each", max(room, 0), onEach),
 			fmt.Sprintf("room for the %d pods of Deployments that the program itself runs in kube-system", anywhere),
-			"raise a desiredSize, or use larger types"})
+			remedy})
 	}
 	return problems
 }
@@ -197,6 +208,10 @@ func (r *report) nodeGroup(path string, g NodeGroup) {
 	r.sizes(path, g)
 	// gp3's limit (https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html). AL2023's image has 20 GiB.
 	r.between(path+".diskSizeGiB", g.DiskSizeGiB, 20, 65536, " GiB")
+	if onEach, _ := (Cluster{}).OwnPods(); r.given[path+".maxPods"] && g.MaxPods <= onEach {
+		r.add(path+".maxPods", fmt.Sprint(g.MaxPods), fmt.Sprintf("more than the %d pods that the add-ons run on each node", onEach),
+			"leave it out for as many as EKS allows")
+	}
 	r.between(path+".maxUnavailablePercentage", g.MaxUnavailablePercentage, 1, 100, "")
 
 	for _, key := range slices.Sorted(maps.Keys(g.Labels)) {

@@ -1,8 +1,13 @@
 package tests
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,6 +46,52 @@ func TestEachZoneHasASpotGroupOfItsOwnThatCanGrow(t *testing.T) {
 		}
 		assert.Len(t, roomy, private)
 	}
+}
+
+// The user data is a MIME archive, as EKS takes it (https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html), with one part
+// for nodeadm (https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/api/). A group that does not ask has none, or its nodes would be
+// rolled.
+func TestNodesHoldAsManyPodsAsTheSettingsSay(t *testing.T) {
+	t.Parallel()
+	const tag, template = "k8s.io/cluster-autoscaler/node-template/resources/pods", "aws:ec2/launchTemplate:LaunchTemplate"
+	settings := stackFile(t, "dev")
+	set(t, settings, "expense:cluster.nodeGroups.few", json.RawMessage(
+		`{"capacityType": "SPOT", "instanceTypes": ["m5.large"], "minSize": 0, "desiredSize": 0, "maxSize": 1, "perZone": false, "maxPods": 20}`))
+	all, err := run(t, "dev", settings)
+	require.NoError(t, err)
+	asked := 0
+	for _, r := range of(all, template) {
+		tags := one(t, all, group, r.Name).Inputs["tags"].(map[string]any)
+		assert.Equal(t, r.Name, tags["Name"])
+		if r.Name != "few" {
+			assert.NotContains(t, r.Inputs, "userData", r)
+			assert.NotContains(t, tags, tag, r)
+			continue
+		}
+		asked++
+		assert.Equal(t, "20", tags[tag])
+		data, err := base64.StdEncoding.DecodeString(r.Inputs["userData"].(string))
+		require.NoError(t, err)
+		message, err := mail.ReadMessage(strings.NewReader(string(data)))
+		require.NoError(t, err)
+		assert.Equal(t, "1.0", message.Header.Get("MIME-Version"))
+		kind, of, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+		require.NoError(t, err)
+		assert.Equal(t, "multipart/mixed", kind)
+		parts := multipart.NewReader(message.Body, of["boundary"])
+		part, err := parts.NextPart()
+		require.NoError(t, err)
+		assert.Equal(t, "application/node.eks.aws", part.Header.Get("Content-Type"))
+		var config any
+		require.NoError(t, yaml.NewDecoder(part).Decode(&config))
+		assert.Equal(t, map[string]any{
+			"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig",
+			"spec": map[string]any{"kubelet": map[string]any{"config": map[string]any{"maxPods": 20}}},
+		}, config)
+		_, err = parts.NextPart()
+		assert.ErrorIs(t, err, io.EOF, "no other part, and a closing boundary")
+	}
+	assert.Equal(t, 1, asked)
 }
 
 // With perZone: false an entry is one group over all zones, for what needs no volume or is smaller than the number of zones.

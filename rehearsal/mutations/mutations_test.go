@@ -5,6 +5,7 @@ package mutations
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -193,6 +194,15 @@ var mutations = []mutation{
 	{
 		name: "nodes in public subnets that hand out no addresses", of: "NodeGroup expense-use1-az1",
 		edit: subnets("subnetIds", "expense-public-use1-az1", "expense-public-use1-az2"), want: "Ec2SubnetInvalidConfiguration",
+	},
+	{
+		name: "user data that is no MIME archive", of: "LaunchTemplate expense-use1-az1",
+		edit: set("userData", base64.StdEncoding.EncodeToString([]byte("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n"))),
+		want: "Ec2LaunchTemplateInvalidConfiguration",
+	},
+	{
+		name: "user data without base64", of: "LaunchTemplate expense-use1-az1", edit: set("userData", "MIME-Version: 1.0"),
+		want: "userData",
 	},
 	{
 		name: "a disk size beside a launch template", of: "NodeGroup expense-use1-az1", edit: set("diskSize", 80),

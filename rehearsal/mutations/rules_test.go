@@ -84,7 +84,7 @@ func everything(t testing.TB) document {
 			},
 			"nodeGroups": map[string]any{"expense": map[string]any{
 				"capacityType": "SPOT", "instanceTypes": []any{"m5.large"}, "amiType": "AL2023_x86_64_STANDARD",
-				"minSize": 1, "desiredSize": 2, "maxSize": 3, "diskSizeGiB": 80, "labels": map[string]any{"team": "web"},
+				"minSize": 1, "desiredSize": 2, "maxSize": 3, "diskSizeGiB": 80, "maxPods": 25, "labels": map[string]any{"team": "web"},
 				"taints":                   []any{map[string]any{"key": "dedicated", "value": "web", "effect": "PREFER_NO_SCHEDULE"}},
 				"maxUnavailablePercentage": 33, "nodeRepair": true, "perZone": true,
 			}},

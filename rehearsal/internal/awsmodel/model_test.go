@@ -2,6 +2,7 @@ package awsmodel
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -941,6 +942,46 @@ func TestNodes(t *testing.T) {
 	}
 	require.NoError(t, w.destroy())
 	assert.Empty(t, h.nodes)
+}
+
+// Each part for nodeadm counts, the last one most; the number is that of nodes that come from then on.
+func TestNodesHoldWhatTheirUserDataSays(t *testing.T) {
+	archive := func(parts ...string) string {
+		text := "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"B\"\n\n"
+		for _, part := range parts {
+			text += "--B\nContent-Type: " + part + "\n"
+		}
+		return base64.StdEncoding.EncodeToString([]byte(text + "--B--\n"))
+	}
+	config := func(rest string) string {
+		return "application/node.eks.aws\n\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n" + rest
+	}
+	script := "text/x-shellscript\n\necho maxPods: 7\n"
+	for data, want := range map[string]int{
+		"":                            29,
+		archive():                     29,
+		archive(script):               29,
+		archive(config("spec: {}\n")): 29,
+		archive(script, config("spec: {kubelet: {config: {maxPods: 20}}}\n")):                                                            20,
+		archive(config("spec: {kubelet: {config: {maxPods: 20}}}\n"), config("spec: {kubelet: {config: {maxPods: 10}}}\n")):              10,
+		archive(config("spec: {kubelet: {config: {maxPods: 20}}}\n"), config("spec: {kubelet: {config: {shutdownGracePeriod: 30s}}}\n")): 20,
+	} {
+		h := &hook{nodes: map[string]Instance{}}
+		w := newWorld(Options{Cluster: h})
+		at, err := w.build(edits{"template": set("userData", data)})
+		require.NoError(t, err, at)
+		require.Len(t, h.nodes, 3)
+		for _, n := range h.nodes {
+			assert.Equal(t, want, n.MaxPods, data)
+		}
+	}
+	for _, data := range []string{"no base64", base64.StdEncoding.EncodeToString([]byte("#!/bin/sh\n")),
+		base64.StdEncoding.EncodeToString([]byte("Content-Type: text/plain\n\nx\n")), archive(config("\tspec: x\n"))} {
+		w := newWorld(Options{})
+		at, err := w.build(edits{"template": set("userData", data)})
+		assert.Contains(t, []string{"template", "nodes"}, at, data)
+		assert.Error(t, err, data)
+	}
 }
 
 func TestNodesThatDoNotJoin(t *testing.T) {

@@ -158,6 +158,10 @@ func settleNodeGroup(m *Model, o *object) error {
 				"launched into it. If you want your instances to be assigned a public IP address, then you need to enable auto-assign "+
 				"public IP address for the subnet.", strings.Join(public, ", "), o.name())
 	}
+	if _, err := m.configuredPods(o); err != nil {
+		// terraform-aws-modules/terraform-aws-eks#1875
+		return bad([]string{o.name()}, "Ec2LaunchTemplateInvalidConfiguration", "User data was not in the MIME multipart format.")
+	}
 	running := m.instances(o.id)
 	if len(running) < int(o.in.num("scalingConfig.desiredSize")) {
 		return bad([]string{m.first(tASG, "owner", o.id).id}, "AsgInstanceLaunchFailures",

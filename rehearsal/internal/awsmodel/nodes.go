@@ -1,13 +1,22 @@
 package awsmodel
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
 	"slices"
 	"strings"
 
 	"expense/internal/published"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Instance is one node's machine.
@@ -21,7 +30,7 @@ type Instance struct {
 	// Cluster and NodeGroup are physical names.
 	Cluster, NodeGroup string
 	VCPU, MemoryMiB    int
-	// MaxPods is how many pods EKS lets the group's nodes hold.
+	// MaxPods is how many pods the group's nodes hold.
 	MaxPods int
 	// DiskGiB is the root volume's size.
 	DiskGiB int
@@ -123,14 +132,68 @@ func (m *Model) rebalance(o *object) {
 	}
 }
 
-// maxPods is what each of a group's nodes holds: as many as one of its smallest type
-// (https://docs.aws.amazon.com/eks/latest/userguide/create-managed-node-group.html).
+// maxPods is what each of a group's nodes holds: what the template's user data says, or as many as one of its smallest type
+// (https://docs.aws.amazon.com/eks/latest/userguide/create-managed-node-group.html). That the user data's number counts, and not EKS's,
+// is what eksctl's tests on AWS expect (eksctl-io/eksctl, integration/tests/crud, "asserting that maxPods is set correctly").
 func (m *Model) maxPods(group *object) int {
+	if pods, err := m.configuredPods(group); err == nil && pods > 0 {
+		return pods
+	}
 	var holds []int
 	for _, t := range m.types(group) {
 		holds = append(holds, played(t, arch(group)).Pods())
 	}
 	return slices.Min(holds)
+}
+
+// configuredPods is the number of pods in the user data of a group's template, 0 if it has none. It is read as nodeadm reads it: of the
+// parts for nodeadm, the last one with the number counts
+// (https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/#merging-multiple-configuration-objects).
+func (m *Model) configuredPods(group *object) (pods int, err error) {
+	template := m.objects[tTemplate][group.in.str("launchTemplate.id")]
+	if template == nil || template.in.str("userData") == "" {
+		return 0, nil
+	}
+	data, err := base64.StdEncoding.DecodeString(template.in.str("userData"))
+	if err != nil {
+		return 0, err
+	}
+	message, err := mail.ReadMessage(bytes.NewReader(data))
+	if err != nil {
+		return 0, err
+	}
+	kind, of, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil {
+		return 0, err
+	}
+	if !strings.HasPrefix(kind, "multipart/") {
+		return 0, fmt.Errorf("content type %q", kind)
+	}
+	for parts := multipart.NewReader(message.Body, of["boundary"]); ; {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return pods, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		var config struct {
+			Spec struct {
+				Kubelet struct {
+					Config struct {
+						MaxPods int `yaml:"maxPods"`
+					}
+				}
+			}
+		}
+		if kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind != "application/node.eks.aws" {
+			continue
+		}
+		if err := yaml.NewDecoder(part).Decode(&config); err != nil {
+			return 0, fmt.Errorf("part for nodeadm: %w", err)
+		}
+		pods = cmp.Or(config.Spec.Kubelet.Config.MaxPods, pods)
+	}
 }
 
 // diskGiB is the volume of a group's nodes: the template's, the group's, or 20 GiB

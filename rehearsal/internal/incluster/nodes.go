@@ -1,6 +1,7 @@
 package incluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"expense/internal/published"
 	"expense/rehearsal/internal/awsmodel"
 
 	"golang.org/x/sync/errgroup"
@@ -84,8 +86,8 @@ func nodeOf(i awsmodel.Instance) *corev1.Node {
 }
 
 // resourcesOf is what an instance has, and what pods get. EKS's images reserve for the kubelet 6 % of the first core, 1 % of the
-// second, 0.5 % of the next two and 0.25 % of the others, 255 MiB and 11 MiB for each pod that fits, and 100 MiB below which pods
-// are evicted (https://github.com/awslabs/amazon-eks-ami, nodeadm/internal/kubelet).
+// second, 0.5 % of the next two and 0.25 % of the others, 255 MiB and 11 MiB for each pod that the type holds, whatever the node's own
+// number is, and 100 MiB below which pods are evicted (https://github.com/awslabs/amazon-eks-ami, nodeadm/internal/kubelet/config.go).
 func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList) {
 	const mebi = 1 << 20
 	microCores := 0
@@ -93,6 +95,7 @@ func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList
 		microCores += []int{60000, 10000, 5000, 5000, 2500}[min(core, 4)]
 	}
 	memory := int64(i.MemoryMiB) * mebi
+	reserved := cmp.Or(published.InstanceTypes()[i.InstanceType].Pods(), i.MaxPods)
 	disk := int64(i.DiskGiB) << 30
 	pods := *resource.NewQuantity(int64(i.MaxPods), resource.DecimalSI)
 	capacity = corev1.ResourceList{
@@ -103,7 +106,7 @@ func resourcesOf(i awsmodel.Instance) (capacity, allocatable corev1.ResourceList
 	}
 	allocatable = corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(int64(i.VCPU*1000-microCores/1000), resource.DecimalSI),
-		corev1.ResourceMemory: *resource.NewQuantity(memory-int64(255+11*i.MaxPods+100)*mebi, resource.BinarySI),
+		corev1.ResourceMemory: *resource.NewQuantity(memory-int64(255+11*reserved+100)*mebi, resource.BinarySI),
 		corev1.ResourcePods:   pods,
 		// Less 1 GiB for the system and the tenth below which pods are evicted.
 		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk-disk/10-1<<30, resource.BinarySI),

@@ -55,9 +55,14 @@ var conditions = map[string]func(c *conversion, node *yaml.Node) bool{
 			(on("autoScaler") || on("ebsCSIController")) && only(policies, "autoScaler", "ebsCSIController") &&
 			only(account, "metadata", "namespace", "serviceAccountName", "wellKnownPolicies", "roleName", "roleOnly", "createServiceAccount")
 	},
+	// 0 is eksctl's way to leave it to EKS (pkg/nodebootstrap/al2023.go).
 	"(what EKS allows)": func(c *conversion, pods *yaml.Node) bool {
 		n, err := strconv.Atoi(pods.Value)
-		return err == nil && !slices.ContainsFunc(c.types(c.group), func(t string) bool { return published.InstanceTypes()[t].Pods() != n })
+		return err == nil && (n == 0 || n == c.allowedPods())
+	},
+	"(more than EKS allows)": func(c *conversion, pods *yaml.Node) bool {
+		n, err := strconv.Atoi(pods.Value)
+		return err == nil && c.allowedPods() > 0 && n > c.allowedPods()
 	},
 	"(in metadata.tags)": func(c *conversion, tags *yaml.Node) bool {
 		all, _ := value(tags).(map[string]string)
@@ -79,6 +84,15 @@ var ownPolicy = map[string]string{"vpc-cni": "AmazonEKS_CNI_Policy", "aws-ebs-cs
 
 var nodePolicies = []string{
 	"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly",
+}
+
+// allowedPods is EKS's number for a node of the group that is being read, that of its smallest type. It is 0 if a type is unknown.
+func (c *conversion) allowedPods() int {
+	var holds []int
+	for _, t := range c.types(c.group) {
+		holds = append(holds, published.InstanceTypes()[t].Pods())
+	}
+	return slices.Min(holds)
 }
 
 // scalar is the text of a map's entry, "" for none.

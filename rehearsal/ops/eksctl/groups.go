@@ -38,6 +38,7 @@ var ofGroup = map[string]func(c *conversion, path string, node *yaml.Node){
 	"labels":                                groupSetter("labels"),
 	"nodeRepairConfig.enabled":              groupSetter("nodeRepair"),
 	"volumeSize":                            groupSetter("diskSizeGiB"),
+	"maxPodsPerNode":                        groupSetter("maxPods"),
 	"iam.instanceRolePermissionsBoundary":   boundary,
 	"spot": func(c *conversion, path string, node *yaml.Node) {
 		c.setGroup("capacityType", map[string]string{"true": "SPOT"}[plain(node)], path, node)

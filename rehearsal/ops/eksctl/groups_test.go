@@ -71,7 +71,11 @@ func TestWhatAGroupCarries(t *testing.T) {
 		"desiredCapacity: 4\n    updateConfig: {maxUnavailable: 9}":       {"maxUnavailablePercentage": 100},
 		"desiredCapacity: 500\n    updateConfig: {maxUnavailable: 1}":     {"maxUnavailablePercentage": 1},
 		"nodeRepairConfig: {enabled: false}":                              {"nodeRepair": false},
-		"instanceType: m5.large\n    maxPodsPerNode: 29":                  {"maxPodsPerNode": nil},
+		"instanceType: m5.large\n    maxPodsPerNode: 29":                  {"maxPods": nil},
+		"instanceTypes: [m5.large, m5.xlarge]\n    maxPodsPerNode: 29":    {"maxPods": nil},
+		"instanceType: m5.large\n    maxPodsPerNode: 0":                   {"maxPods": nil},
+		"instanceType: m5.large\n    maxPodsPerNode: 20":                  {"maxPods": 20},
+		"instanceType: m99i.large\n    maxPodsPerNode: 40":                {"maxPods": 40},
 		"iam: {withAddonPolicies: {autoScaler: true, cloudWatch: false}}": {"iam": nil},
 	} {
 		group, err := groupOf(t, lines)
@@ -98,8 +102,14 @@ func TestWhatAGroupCannotBe(t *testing.T) {
 		{"amiFamily: WindowsServer2022CoreContainer", "managedNodeGroups[1].amiFamily: images of Amazon Linux 2023 only"},
 		{
 			"instanceType: m5.large\n    maxPodsPerNode: 110",
-			"managedNodeGroups[1].maxPodsPerNode: a node holds as many pods as EKS allows for its type",
+			"managedNodeGroups[1].maxPodsPerNode: pods beyond EKS's number for the type would get no addresses",
 		},
+		{
+			"instanceTypes: [m5.large, t3.medium]\n    maxPodsPerNode: 29",
+			"managedNodeGroups[1].maxPodsPerNode: pods beyond EKS's number for the type would get no addresses",
+		},
+		{"maxPodsPerNode: 5", "managedNodeGroups[1].maxPodsPerNode, here cluster.nodeGroups.one.maxPods: found 5; allowed: more than the 5 pods"},
+		{"maxPodsPerNode: -1", "managedNodeGroups[1].maxPodsPerNode, here cluster.nodeGroups.one.maxPods: found -1"},
 		{"volumeType: io1", "managedNodeGroups[1].volumeType: root volumes are gp3"},
 		{"availabilityZones: [us-east-1a]", "managedNodeGroups[1].availabilityZones: a group is in all zones of the network"},
 		{"instanceTypes: [m5.large, m6g.large]", "instanceTypes, here cluster.nodeGroups.one.instanceTypes[0]: found \"m5.large\", x86_64"},

@@ -26,8 +26,8 @@ var (
 	networkKeys = []string{"cidr", "zones", "nat"}
 	clusterKeys = []string{"name", "version", "serviceCidr", "publicAccess", "publicAccessCidrs", "admins", "readers", "logRetentionDays",
 		"keyDeletionDays", "addonVersions"}
-	groupKeys = []string{"capacityType", "instanceTypes", "amiType", "perZone", "minSize", "desiredSize", "maxSize", "diskSizeGiB", "labels",
-		"taints", "maxUnavailablePercentage", "nodeRepair"}
+	groupKeys = []string{"capacityType", "instanceTypes", "amiType", "perZone", "minSize", "desiredSize", "maxSize", "diskSizeGiB", "maxPods",
+		"labels", "taints", "maxUnavailablePercentage", "nodeRepair"}
 )
 
 // openCommand says who may reach the cluster.

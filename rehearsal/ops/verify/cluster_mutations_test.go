@@ -54,6 +54,15 @@ func init() {
 		mutation{"nodes", "a node of another type", func(t *testing.T, w *world) func() {
 			return labelled(t, w, corev1.LabelInstanceTypeStable, "m5.metal")
 		}},
+		mutation{"nodes", "a node that holds more pods than the settings say", func(t *testing.T, w *world) func() {
+			return settings(w, func(c *config.Config) {
+				c.Cluster.NodeGroups = maps.Clone(c.Cluster.NodeGroups)
+				for name, group := range c.Cluster.NodeGroups {
+					group.MaxPods = 20
+					c.Cluster.NodeGroups[name] = group
+				}
+			})
+		}},
 		mutation{"nodes", "a node that is not of the stack", func(t *testing.T, w *world) func() {
 			return labelled(t, w, "eks.amazonaws.com/nodegroup", "another")
 		}},

@@ -23,11 +23,12 @@ const (
 )
 
 var readyChecks = []Check{{
-	Name:    "nodes",
-	Promise: "Each node group has the nodes that the settings ask for, of their types and in their zones, all healthy.",
-	Access:  []string{"list nodes"},
-	Takes:   5 * time.Second,
-	Run:     nodes,
+	Name: "nodes",
+	Promise: "Each node group has the nodes that the settings ask for, of their types and in their zones, with room for as many pods, all " +
+		"healthy.",
+	Access: []string{"list nodes"},
+	Takes:  5 * time.Second,
+	Run:    nodes,
 }}
 
 // nodes: with the autoscaler, a group's size is between its limits.
@@ -68,6 +69,9 @@ func nodes(ctx context.Context, s *Stack, _ *Work) (seen string, err error) {
 			}
 			if got := n.Labels[corev1.LabelInstanceTypeStable]; !slices.Contains(group.InstanceTypes, got) {
 				f.add(o, "its instance type is %q, and the settings say %v", got, group.InstanceTypes)
+			}
+			if got := n.Status.Capacity.Pods().Value(); group.MaxPods > 0 && got != int64(group.MaxPods) {
+				f.add(o, "it holds %s, and the settings say %d", plural(int(got), "pod"), group.MaxPods)
 			}
 			if got := n.Labels[ZoneIDLabel]; !slices.Contains(group.Zones, got) {
 				f.add(o, "its zone is %q, and the settings say %v", got, group.Zones)

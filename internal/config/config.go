@@ -134,7 +134,7 @@ type NodeGroup struct {
 	// DiskSizeGiB is the root volume's size, 20 to 65536. Default 80. A change rolls the nodes.
 	DiskSizeGiB int `json:"diskSizeGiB"`
 	// MaxPods is how many pods a node holds, up to what EKS allows for the smallest of InstanceTypes, which is the default. A change rolls
-	// the nodes.
+	// the nodes. docs/changes.md has the doubts about it.
 	MaxPods int `json:"maxPods"`
 	// Labels are Kubernetes labels of the group's nodes.
 	Labels map[string]string `json:"labels"`

@@ -69,13 +69,7 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 		return nil, err
 	}
 
-	var userData pulumi.StringPtrInput
-	groupTags := tags.Name(name)
-	if args.MaxPods > 0 {
-		pods := strconv.Itoa(args.MaxPods)
-		userData = pulumi.String(base64.StdEncoding.EncodeToString([]byte(strings.Replace(nodeConfig, "MAX_PODS", pods, 1))))
-		groupTags[podsTag] = pulumi.String(pods)
-	}
+	userData, groupTags := pods(name, args.MaxPods)
 	template, err := ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
 		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{
 			// The root device of Amazon Linux 2023.
@@ -144,6 +138,17 @@ func NewNodeGroup(ctx *pulumi.Context, name string, args *NodeGroupArgs, opts ..
 	g.Group = group
 	g.Ready = g.Name.ApplyT(func(string) pulumi.Resource { return group }).(pulumi.ResourceOutput)
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"name": g.Name})
+}
+
+// pods are the user data of nodes that hold that many pods, and the tags of their group. With 0 the number is EKS's.
+func pods(name string, most int) (userData pulumi.StringPtrInput, groupTags pulumi.StringMap) {
+	groupTags = tags.Name(name)
+	if most == 0 {
+		return nil, groupTags
+	}
+	number := strconv.Itoa(most)
+	groupTags[podsTag] = pulumi.String(number)
+	return pulumi.String(base64.StdEncoding.EncodeToString([]byte(strings.Replace(nodeConfig, "MAX_PODS", number, 1)))), groupTags
 }
 
 // tagSpecifications tag what EC2 makes from the template.

@@ -4,11 +4,12 @@ package cluster
 
 // Type tokens of the components. They are part of every URN: without an alias, a change replaces the children.
 const (
-	typeNetwork      = "expense:cluster:Network"
-	typeControlPlane = "expense:cluster:ControlPlane"
-	typeNodeRole     = "expense:cluster:NodeRole"
-	typeNodeGroup    = "expense:cluster:NodeGroup"
-	typeAddons       = "expense:cluster:Addons"
-	typeAutoscaler   = "expense:cluster:Autoscaler"
-	typeRegistry     = "expense:cluster:Registry"
+	typeNetwork          = "expense:cluster:Network"
+	typeControlPlane     = "expense:cluster:ControlPlane"
+	typeNodeRole         = "expense:cluster:NodeRole"
+	typeNodeGroup        = "expense:cluster:NodeGroup"
+	typeAddons           = "expense:cluster:Addons"
+	typeAutoscaler       = "expense:cluster:Autoscaler"
+	typeIdentityProvider = "expense:cluster:IdentityProvider"
+	typeRegistry         = "expense:cluster:Registry"
 )

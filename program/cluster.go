@@ -76,11 +76,12 @@ func (s *stack) addKubernetes() error {
 	if err != nil {
 		return err
 	}
+	s.eksReady = slices.Concat([]pulumi.Resource{s.controlPlane.Cluster}, s.controlPlane.Access, s.running, addons.All)
 	s.kubernetes, err = cluster.NewKubernetesProvider(s.ctx, name, &cluster.KubernetesProviderArgs{
 		Kubeconfig:  s.controlPlane.KubeconfigJSON,
 		ClusterName: s.controlPlane.Name,
 		Region:      s.cfg.Region,
-		DependsOn:   slices.Concat([]pulumi.Resource{s.controlPlane.Cluster}, s.controlPlane.Access, s.running, addons.All),
+		DependsOn:   s.eksReady,
 	})
 	if err != nil {
 		return err
@@ -101,6 +102,18 @@ func (s *stack) addons(dependsOn ...pulumi.ResourceOutput) *cluster.AddonsArgs {
 		args.DependsOn = append(args.DependsOn, resource)
 	}
 	return args
+}
+
+func (s *stack) addIdentityProvider() error {
+	if !s.cfg.Cluster.IdentityProvider.Wanted() {
+		return nil
+	}
+	_, err := cluster.NewIdentityProvider(s.ctx, name+"-people", &cluster.IdentityProviderArgs{
+		ClusterName:      s.controlPlane.Name,
+		IdentityProvider: s.cfg.Cluster.IdentityProvider,
+		DependsOn:        s.eksReady,
+	}, s.inCluster())
+	return err
 }
 
 func (s *stack) addAutoscaler() error {

@@ -40,8 +40,10 @@ type stack struct {
 	registry   *cluster.Registry
 	nodeAddons *cluster.Addons
 	// groups are the node groups by the start of their names. running are the same groups as dependencies.
-	groups       map[string]*cluster.NodeGroup
-	running      []pulumi.Resource
+	groups  map[string]*cluster.NodeGroup
+	running []pulumi.Resource
+	// eksReady are the cluster, people's access, the nodes and the add-ons.
+	eksReady     []pulumi.Resource
 	storageClass pulumi.StringOutput
 
 	master  *logging.Master
@@ -83,6 +85,7 @@ func Run(ctx *pulumi.Context) error {
 		{"log access", s.addAccess},
 		// From here on each part waits: RegisterResourceOutputs waits for the component's URN, and that waits for the Kubernetes
 		// provider (https://github.com/pulumi/pulumi/blob/master/sdk/go/pulumi/context.go). So parts that need only AWS come first.
+		{"identity provider", s.addIdentityProvider},
 		{"autoscaler", s.addAutoscaler},
 		{"namespaces", s.addNamespaces},
 		{"log set-up", s.addSetup},

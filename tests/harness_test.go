@@ -90,6 +90,7 @@ var outputs = map[string]func(in map[string]any, id string) map[string]any{
 	"aws:eks/accessPolicyAssociation:AccessPolicyAssociation":   none,
 	"aws:eks/addon:Addon":                                       none,
 	"aws:eks/podIdentityAssociation:PodIdentityAssociation":     none,
+	"aws:eks/identityProviderConfig:IdentityProviderConfig":     none,
 	"aws:iam/rolePolicy:RolePolicy":                             none,
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment":         none,
 	"aws:iam/serviceLinkedRole:ServiceLinkedRole":               none,

@@ -416,6 +416,8 @@ func TestTheNamesAreThoseOfTheDocuments(t *testing.T) {
 			inCluster("access-entry", "role/111122223333/Admin/0c")},
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation": {"eks:DeletePodIdentityAssociation",
 			inCluster("podidentityassociation", "a-0c")},
+		"aws:eks/identityProviderConfig:IdentityProviderConfig": {"eks:DisassociateIdentityProviderConfig",
+			inCluster("identityproviderconfig", "oidc/oidc/0c")},
 		"aws:cloudwatch/logGroup:LogGroup":       {"logs:DeleteLogGroup", name("logs", "log-group:", "name")},
 		"aws:cloudwatch/metricAlarm:MetricAlarm": {"cloudwatch:DeleteAlarms", name("cloudwatch", "alarm:", "name")},
 		"aws:sns/topic:Topic":                    {"sns:DeleteTopic", name("sns", "", "name")},
@@ -532,7 +534,8 @@ func TestE2ETouchesItsOwnStacksOnly(t *testing.T) {
 	rows := rows(t)
 	reads := regexp.MustCompile(`:(Describe|Get|List|BatchGet)`)
 	names := regexp.MustCompile(
-		`((?:cluster|nodegroup|addon|access-entry|podidentityassociation|domains?|alias/eks|aws/eks|repository)/)expense\b`)
+		`((?:cluster|nodegroup|addon|access-entry|podidentityassociation|identityproviderconfig|domains?|alias/eks|aws/eks|` +
+			`repository)/)expense\b`)
 	known := map[string]bool{
 		// AWS's own roles, which are the account's, and the key of the state.
 		"iam:CreateServiceLinkedRole": true, "iam:TagRole": true, "iam:UntagRole": true, "iam:UpdateRole": true, "kms:Encrypt": true,

@@ -34,6 +34,10 @@ func everything(t *testing.T) map[string][]registered {
 	add("people", "dev", map[string]any{
 		"expense:cluster.admins":  []string{"arn:aws:iam::111122223333:role/Admin"},
 		"expense:cluster.readers": []string{"arn:aws:iam::111122223333:role/Reader"},
+		"expense:cluster.identityProvider": map[string]any{
+			"issuerUrl": "https://login.example.com", "clientId": "kubernetes", "groupsClaim": "groups",
+			"requiredClaims": map[string]string{"tenant": "a"}, "admins": []string{"platform"}, "readers": []string{"developers", "auditors"},
+		},
 	})
 	add("private", "dev", withoutNAT("us-east-1"))
 	all, err := run(t, "dev", withApps(t, ofEachKind()))

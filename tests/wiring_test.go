@@ -219,7 +219,8 @@ func TestTheTypesOfComponentsStay(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{
-		"expense:cluster:Addons", "expense:cluster:Autoscaler", "expense:cluster:ControlPlane", "expense:cluster:Network",
+		"expense:cluster:Addons", "expense:cluster:Autoscaler", "expense:cluster:ControlPlane", "expense:cluster:IdentityProvider",
+		"expense:cluster:Network",
 		"expense:cluster:NodeGroup", "expense:cluster:NodeRole", "expense:cluster:Registry", "expense:logging:Access", "expense:logging:Alarms",
 		"expense:logging:Dashboards", "expense:logging:Domain", "expense:logging:Master", "expense:logging:Setup", "expense:logging:Sidecar",
 		"expense:workloads:App", "expense:workloads:MultiContainer", "expense:workloads:Namespace", "expense:workloads:Nginx",
@@ -656,6 +657,47 @@ func TestPeopleKeepTheirAccess(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, checked, 2)
+}
+
+// The association of the identity provider is an update of the control plane. EKS makes no node group and takes no other update during
+// it, so all that the program asks of EKS for the nodes comes before, and its groups' rights wait for nothing.
+func TestTheIdentityProviderComesAfterWhatItWouldHinder(t *testing.T) {
+	t.Parallel()
+	all := everything(t)["people"]
+	association := one(t, all, "aws:eks/identityProviderConfig:IdentityProviderConfig", "expense-people")
+	first := before(all, association)
+	for _, r := range all {
+		switch r.Type {
+		case "eks:index:Cluster", "aws:eks/nodeGroup:NodeGroup", "aws:eks/addon:Addon":
+			assert.True(t, first[r.String()], r)
+		}
+	}
+	assert.Equal(t, map[string]any{
+		"identityProviderConfigName": "oidc", "issuerUrl": "https://login.example.com", "clientId": "kubernetes", "groupsClaim": "groups",
+		"groupsPrefix": "oidc:", "requiredClaims": map[string]any{"tenant": "a"},
+	}, association.Inputs["oidc"])
+}
+
+// The provider's groups may do what the principals of cluster.admins and cluster.readers may, by the names that Kubernetes sees.
+func TestTheGroupsOfTheIdentityProviderHaveTheirRights(t *testing.T) {
+	t.Parallel()
+	all := everything(t)["people"]
+	const group = "rbac.authorization.k8s.io"
+	subject := func(name string) any { return map[string]any{"kind": "Group", "apiGroup": group, "name": name} }
+	for name, want := range map[string]struct {
+		role   string
+		groups []any
+	}{
+		"expense-people-admins":  {"cluster-admin", []any{subject("oidc:platform")}},
+		"expense-people-readers": {"expense-people-readers", []any{subject("oidc:developers"), subject("oidc:auditors")}},
+	} {
+		binding := one(t, all, "kubernetes:"+group+"/v1:ClusterRoleBinding", name)
+		assert.Equal(t, map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": want.role}, binding.Inputs["roleRef"])
+		assert.Equal(t, want.groups, binding.Inputs["subjects"])
+	}
+	assert.Equal(t, []any{map[string]any{
+		"apiGroups": []any{"*"}, "resources": []any{"*"}, "verbs": []any{"get", "list", "watch"},
+	}}, one(t, all, "kubernetes:"+group+"/v1:ClusterRole", "expense-people-readers").Inputs["rules"])
 }
 
 // The fields that can be searched are made by the set-up and kept by the sidecars.

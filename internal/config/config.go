@@ -71,7 +71,8 @@ type Cluster struct {
 	// and must not be listed.
 	Admins []string `json:"admins"`
 	// Readers are the ARNs of IAM principals with AmazonEKSAdminViewPolicy. They read everything, Secrets included, and write nothing.
-	Readers []string `json:"readers"`
+	Readers          []string         `json:"readers"`
+	IdentityProvider IdentityProvider `json:"identityProvider"`
 	// LogRetentionDays is how long CloudWatch keeps the control plane's logs, one of CloudWatch's values. Default 30.
 	LogRetentionDays int `json:"logRetentionDays"`
 	// KeyDeletionDays is how long the KMS key stays recoverable after destroy, 7 to 30. Default 30.
@@ -85,6 +86,36 @@ type Cluster struct {
 	Autoscaler    Autoscaler        `json:"autoscaler"`
 	Registry      Registry          `json:"registry"`
 }
+
+// IdentityProvider is cluster.identityProvider, the OIDC provider whose people the Kubernetes API lets in beside IAM's. EKS takes one for
+// a cluster (https://docs.aws.amazon.com/eks/latest/userguide/authenticate-oidc-identity-provider.html). Default none. A change of it
+// replaces the association, the old one first, and for that time nobody signs in with it. A change of Admins or Readers is made in place.
+type IdentityProvider struct {
+	// Name is what EKS calls the association: 1 to 100 letters, digits, - and _. Default "oidc".
+	Name string `json:"name"`
+	// IssuerURL is the iss of the provider's tokens, on the internet: https:// with neither query nor fragment. Required.
+	IssuerURL string `json:"issuerUrl"`
+	// ClientID is the aud of the tokens. Required.
+	ClientID string `json:"clientId"`
+	// UsernameClaim is the claim with the user's name. Default sub, which is EKS's.
+	UsernameClaim string `json:"usernameClaim"`
+	// UsernamePrefix stands before the name; "-" is none. Default the issuer and #, and nothing before an email, which is EKS's.
+	UsernamePrefix string `json:"usernamePrefix"`
+	// GroupsClaim is the claim with the user's groups. Default none: users have no groups.
+	GroupsClaim string `json:"groupsClaim"`
+	// GroupsPrefix stands before the name of each group. Default "oidc:". EKS's default is none, with which the provider could name a group
+	// of Kubernetes, such as system:masters.
+	GroupsPrefix string `json:"groupsPrefix"`
+	// RequiredClaims are claims that a token must have, with their values. Default none.
+	RequiredClaims map[string]string `json:"requiredClaims"`
+	// Admins and Readers are groups of the provider, without the prefix, that may do in Kubernetes what Cluster.Admins and
+	// Cluster.Readers may. Default none.
+	Admins  []string `json:"admins"`
+	Readers []string `json:"readers"`
+}
+
+// Wanted says whether there is a provider.
+func (p IdentityProvider) Wanted() bool { return p.Name != "" }
 
 // Registry is cluster.registry, the stack's part of the account's ECR registry.
 type Registry struct {

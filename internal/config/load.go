@@ -212,6 +212,8 @@ func (c *Cluster) setDefaults() {
 	}
 }
 
+func (p *IdentityProvider) setDefaults() { *p = IdentityProvider{Name: "oidc", GroupsPrefix: "oidc:"} }
+
 func (g *NodeGroup) setDefaults() {
 	*g = NodeGroup{AMIType: "AL2023_x86_64_STANDARD", PerZone: true, DiskSizeGiB: 80, MaxUnavailablePercentage: 33, NodeRepair: true}
 }

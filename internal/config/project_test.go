@@ -186,6 +186,8 @@ func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
 			switch text, isDefault := strings.CutPrefix(m[4], "default "); {
 			case m[4] == "required":
 				required = append(required, key)
+			case (text == "none" || text == "empty") && field.Type() == reflect.TypeFor[IdentityProvider]():
+				assert.False(t, (&Config{}).Cluster.IdentityProvider.Wanted())
 			case text == "none" || text == "empty":
 				assert.True(t, field.IsZero(), "%s: %v", key, field)
 			case isDefault && !strings.Contains(text, " "):
@@ -199,7 +201,7 @@ func TestPulumiYAMLDescribesEachNestedKey(t *testing.T) {
 	// A stack without settings misses exactly the keys that are described as required.
 	var missing []string
 	for _, p := range problems(t, plain(map[string]string{
-		"aws:region": "us-east-1", "expense:cluster": `{"nodeGroups": {"NAME": {"taints": [{}]}}}`,
+		"aws:region": "us-east-1", "expense:cluster": `{"identityProvider": {}, "nodeGroups": {"NAME": {"taints": [{}]}}}`,
 		"expense:workloads": `{"apps": {"name": {"image": "a:1", "build": {}, "port": 8080, "writable": [{}], ` +
 			`"outbound": [{"internet": true}], "public": {"plain": true}, "logs": "none", "iam": [{}]}}}`,
 	})) {
@@ -217,6 +219,9 @@ func leaves(path string, v reflect.Value, into map[string]reflect.Value) {
 		into[at] = field
 		switch kind := field.Kind(); {
 		case kind == reflect.Struct:
+			if d, ok := field.Addr().Interface().(defaulter); ok {
+				d.setDefaults()
+			}
 			leaves(at, field, into)
 		case (kind == reflect.Map || kind == reflect.Slice) && field.Type().Elem().Kind() == reflect.Struct:
 			element := reflect.New(field.Type().Elem())

@@ -87,6 +87,12 @@ func TestSettingsAtTheLimitsAreAllowed(t *testing.T) {
 			{"cluster/admins", `["arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1", "arn:aws:iam::123456789012:user/` +
 				strings.Repeat("p", 510) + `/` + strings.Repeat("n", 64) + `"]`},
 		},
+		"least of an identity provider": {{"cluster/identityProvider", `{"issuerUrl": "https://example.com/", "clientId": "a"}`}},
+		"most of an identity provider": {{"cluster/identityProvider",
+			`{"name": "` + strings.Repeat("n", 100) + `", "issuerUrl": "https://203.0.113.7:8443/realms/a", "clientId": "api://a?b#c", ` +
+				`"usernameClaim": "https://example.com/name", "usernamePrefix": "-", "groupsClaim": "groups", "groupsPrefix": "x:system/", ` +
+				`"requiredClaims": {"` + strings.Repeat("k", 63) + `": "` + strings.Repeat("v", 253) + `"}, ` +
+				`"admins": ["Team A", "/realm/Équipe"], "readers": ["system:masters"]}`}},
 		"add-ons": {{"cluster/addonVersions",
 			`{"vpc-cni": "v1.20.4-eksbuild.1", "aws-ebs-csi-driver": "v1.4.0-eksbuild.preview", "kube-proxy": "v1.35.0-minimal-eksbuild.2"}`}},
 		"no autoscaler, no image":     {{"cluster/autoscaler", `{"enabled": false, "image": "whatever"}`}},

@@ -15,6 +15,7 @@ func (r *report) validate(c *Config) {
 	r.network(c, r.region(c.Region))
 	r.endpoint(c)
 	r.cluster(c)
+	r.identityProvider(c)
 	r.nodeGroups(c)
 	r.registry(c)
 	r.apps(c)

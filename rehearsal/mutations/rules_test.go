@@ -76,6 +76,11 @@ func everything(t testing.TB) document {
 			"name": "expense", "version": "1.35", "serviceCidr": "172.20.0.0/16", "publicAccess": true,
 			"publicAccessCidrs": []any{"203.0.113.7/32"}, "admins": []any{"arn:aws:iam::444455556666:role/Admin"},
 			"readers": []any{"arn:aws:iam::444455556666:user/Reader"}, "logRetentionDays": 7, "keyDeletionDays": 7,
+			"identityProvider": map[string]any{
+				"name": "oidc", "issuerUrl": "https://login.example.com", "clientId": "kubernetes", "usernameClaim": "email",
+				"usernamePrefix": "oidc:", "groupsClaim": "groups", "groupsPrefix": "oidc:", "requiredClaims": map[string]any{"tenant": "a"},
+				"admins": []any{"platform"}, "readers": []any{"developers"},
+			},
 			"addonVersions": map[string]any{"vpc-cni": "v1.20.4-eksbuild.1"},
 			"autoscaler":    map[string]any{"enabled": true, "image": "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"},
 			"registry": map[string]any{

@@ -3,9 +3,12 @@ package awsapi
 import (
 	"fmt"
 	"maps"
+	"reflect"
+	"strings"
 
 	"expense/rehearsal/internal/awsmodel"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
@@ -66,6 +69,39 @@ var clusterRows = []row{
 		return obj{"Association": whole[types.PodIdentityAssociation](o)}, err
 	}),
 	on((*eks.Client).DeletePodIdentityAssociation, deleteMember(podIdentities, "AssociationId")),
+	on((*eks.Client).ListIdentityProviderConfigs, func(c *call) (obj, error) {
+		cluster, all := c.text("ClusterName"), list{}
+		_, err := c.find(clusters, cluster, noResource)
+		for _, o := range c.Model.Objects(signIns) {
+			if name, within := strings.CutPrefix(o.ID, cluster+":"); within {
+				all = append(all, obj{"Type": "oidc", "Name": name})
+			}
+		}
+		return obj{"IdentityProviderConfigs": all}, err
+	}),
+	on((*eks.Client).DescribeIdentityProviderConfig, func(c *call) (obj, error) {
+		o, err := c.find(signIns, c.signIn(), noResource)
+		oidc, _ := o.Properties["oidc"].(map[string]any)
+		return obj{"IdentityProviderConfig": obj{"Oidc": with(like(reflect.TypeFor[types.OidcIdentityProviderConfig](), oidc), obj{
+			"IdentityProviderConfigArn": text(o, "arn"), "ClusterName": text(o, "clusterName"), "Status": o.Status, "Tags": o.Tags,
+		})}}, err
+	}),
+	on((*eks.Client).DisassociateIdentityProviderConfig, func(c *call) (obj, error) {
+		return obj{}, c.delete(signIns, c.signIn(), noResource)
+	}),
+}
+
+// signIn is the model's ID of the identity provider that a call names, as the SDK or the CLI's shorthand has it.
+func (c *call) signIn() string {
+	c.read["IdentityProviderConfig"] = true
+	name := ""
+	switch asked := c.input["IdentityProviderConfig"].(type) {
+	case *types.IdentityProviderConfig:
+		name = aws.ToString(asked.Name)
+	case string:
+		_, name, _ = strings.Cut(asked, "name=")
+	}
+	return c.text("ClusterName") + ":" + name
 }
 
 // memberID is the model's ID of what a cluster has under the name that a member of the input gives.

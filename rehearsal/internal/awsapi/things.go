@@ -37,6 +37,7 @@ const (
 	addons        = "aws:eks/addon:Addon"
 	accessEntries = "aws:eks/accessEntry:AccessEntry"
 	podIdentities = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+	signIns       = "aws:eks/identityProviderConfig:IdentityProviderConfig"
 	insights      = "aws:eks/insight:Insight"
 	roles         = "aws:iam/role:Role"
 	serviceRoles  = "aws:iam/serviceLinkedRole:ServiceLinkedRole"

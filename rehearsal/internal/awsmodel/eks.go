@@ -267,7 +267,7 @@ func removeCluster(m *Model, o *object) error {
 }
 
 func clusterGone(m *Model, o *object) bool {
-	for _, typ := range []string{tAddon, tAccessEntry, tAccessPolicy, tPodIdentity} {
+	for _, typ := range []string{tAddon, tAccessEntry, tAccessPolicy, tPodIdentity, tSignIn} {
 		for _, c := range m.where(typ, "clusterName", o.id) {
 			m.drop(c)
 		}

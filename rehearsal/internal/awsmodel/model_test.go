@@ -61,7 +61,7 @@ func TestStackComesUp(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, Types(), slices.Collect(maps.Keys(seen)), "the stack has every type of the table")
-	assert.Len(t, seen, 36)
+	assert.Len(t, seen, 37)
 }
 
 func TestShapes(t *testing.T) {
@@ -249,6 +249,19 @@ func TestRefused(t *testing.T) {
 			"iam policy as access policy",
 			edits{"adminPolicy": set("policyArn", "arn:aws:eks::aws:cluster-access-policy/AdministratorAccess")}, "",
 			"policyArn parameter format is not valid",
+		},
+		{
+			"the cluster's own issuer", edits{"signIn": func(w *world, i in) {
+				i["oidc"].(in)["issuerUrl"] = w.outs["cluster"].objs("identities")[0].objs("oidcs")[0].str("issuer")
+			}}, "", "InvalidParameterException: Incorrect Identity Provider URL configuration",
+		},
+		{
+			"a prefix of Kubernetes", edits{"signIn": func(_ *world, i in) { i["oidc"].(in)["groupsPrefix"] = "system:" }}, "",
+			"can't contain system:",
+		},
+		{
+			"an issuer without TLS", edits{"signIn": func(_ *world, i in) { i["oidc"].(in)["issuerUrl"] = "http://login.example.com" }}, "",
+			"oidc.issuerUrl",
 		},
 		// nodes
 		{
@@ -738,6 +751,7 @@ func TestTaken(t *testing.T) {
 		"priv1": "InvalidSubnet.Conflict", "https": "InvalidPermission.Duplicate",
 		"csiIdentity": "ResourceInUseException: Association already exists",
 		"admin":       "ResourceInUseException: The specified access entry resource is already in use on this cluster.",
+		"signIn":      "ResourceInUseException: Cluster expense already has an identity provider",
 	} {
 		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
 		before := w.m.Inventory()

@@ -33,6 +33,7 @@ const (
 	tAccessEntry  = "aws:eks/accessEntry:AccessEntry"
 	tAccessPolicy = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 	tPodIdentity  = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+	tSignIn       = "aws:eks/identityProviderConfig:IdentityProviderConfig"
 	tKey          = "aws:kms/key:Key"
 	tAlias        = "aws:kms/alias:Alias"
 	tLogGroup     = "aws:cloudwatch/logGroup:LogGroup"

@@ -177,6 +177,12 @@ var steps = []step{
 		}
 	}},
 	addonStep("aws-ebs-csi-driver"),
+	{"signIn", tSignIn, func(w *world) in {
+		return in{"clusterName": w.id("cluster"), "oidc": in{
+			"identityProviderConfigName": "oidc", "issuerUrl": "https://login.example.com", "clientId": "kubernetes",
+			"groupsClaim": "groups", "groupsPrefix": "oidc:",
+		}}
+	}},
 	{"writer", tRole, func(w *world) in {
 		return in{"assumeRolePolicy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},`+
 			`"Action":"sts:AssumeRoleWithWebIdentity"}]}`, w.arn("oidc"))}

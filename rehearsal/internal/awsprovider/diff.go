@@ -143,6 +143,18 @@ func replacesCluster(olds, news resource.PropertyMap) []string {
 	return nil
 }
 
+// requiredClaims: what replaces is the map, and so each of its entries (eks/identity_provider_config.go).
+func requiredClaims(olds, news resource.PropertyMap) (paths []string) {
+	for _, side := range []resource.PropertyMap{olds, news} {
+		if claims := at(side, "oidc.requiredClaims"); claims.IsObject() {
+			for name := range claims.ObjectValue() {
+				paths = append(paths, "oidc.requiredClaims."+string(name))
+			}
+		}
+	}
+	return paths
+}
+
 // replacesDomain: what was turned on cannot be turned off, and a version that AWS does not upgrade to is a new domain
 // (opensearch/domain.go).
 func replacesDomain(olds, news resource.PropertyMap) []string {

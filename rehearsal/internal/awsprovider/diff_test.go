@@ -50,6 +50,8 @@ func TestDiff(t *testing.T) {
 			"nodeGroupName nodeGroupNamePrefix nodeRoleArn remoteAccess.ec2SshKey remoteAccess.sourceSecurityGroupIds remoteAccess " +
 			"subnetIds",
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation": "clusterName namespace serviceAccount",
+		"aws:eks/identityProviderConfig:IdentityProviderConfig": "clusterName oidc.clientId oidc.groupsClaim oidc.groupsPrefix " +
+			"oidc.identityProviderConfigName oidc.issuerUrl oidc.requiredClaims oidc.usernameClaim oidc.usernamePrefix oidc",
 		"aws:iam/role:Role":                                 "name namePrefix path",
 		"aws:iam/rolePolicy:RolePolicy":                     "name namePrefix role",
 		"aws:iam/rolePolicyAttachment:RolePolicyAttachment": "policyArn role",
@@ -157,6 +159,16 @@ func TestDiffConditional(t *testing.T) {
 		{
 			"a rule for a group instead", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
 			in{"cidrIpv4": "10.0.0.0/8"}, in{"referencedSecurityGroupId": "sg-1"}, true, []string{"cidrIpv4", "referencedSecurityGroupId"},
+		},
+		{
+			"another value of a required claim", "aws:eks/identityProviderConfig:IdentityProviderConfig",
+			in{"oidc": in{"requiredClaims": in{"a": "b", "https://x.y/z": "c"}}},
+			in{"oidc": in{"requiredClaims": in{"a": "b", "https://x.y/z": "d"}}}, true, []string{`oidc.requiredClaims["https://x.y/z"]`},
+		},
+		{
+			"another required claim", "aws:eks/identityProviderConfig:IdentityProviderConfig",
+			in{"oidc": in{"requiredClaims": in{"a": "b"}}}, in{"oidc": in{"requiredClaims": in{"a": "c", "d": "e"}}}, true,
+			[]string{"oidc.requiredClaims.a", "oidc.requiredClaims.d"},
 		},
 		{
 			"encryption of a domain comes", "aws:opensearch/domain:Domain",

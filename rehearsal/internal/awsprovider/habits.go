@@ -163,6 +163,12 @@ var habits = map[string]habit{
 			code: "InvalidParameterException", text: "Role provided in the request does not exist", patience: 2 * time.Minute,
 		}},
 	},
+	"aws:eks/identityProviderConfig:IdentityProviderConfig": {
+		noun: "EKS Identity Provider Config", outputs: "arn status tagsAll",
+		replaces: "clusterName oidc oidc.clientId oidc.groupsClaim oidc.groupsPrefix oidc.identityProviderConfigName oidc.issuerUrl " +
+			"oidc.requiredClaims oidc.usernameClaim oidc.usernamePrefix",
+		replacesIf: requiredClaims,
+	},
 	"aws:kms/key:Key": {
 		noun: "KMS Key", outputs: "keyId arn tagsAll", replaces: "customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
 	},

@@ -62,6 +62,9 @@ func (s Stack) command(text, id, part string) []string {
 		if value, found := map[string]string{"ID": id, "PART": part, "CLUSTER": s.Cluster}[word]; found {
 			words[n] = value
 		}
+		if rest, named := strings.CutSuffix(word, ",name=ID"); named { // the aws CLI's shorthand for a map
+			words[n] = rest + ",name=" + id
+		}
 	}
 	words = append(words, "--region", s.Region)
 	if s.Account.Profile != "" && s.Account.RoleARN == "" {

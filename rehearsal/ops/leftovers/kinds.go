@@ -26,6 +26,8 @@ var kinds = []kind{
 	{name: "EKS access entry", find: findAccessEntries, remove: "eks delete-access-entry --cluster-name CLUSTER --principal-arn ID"},
 	{name: "EKS pod identity association", find: findPodIdentities,
 		remove: "eks delete-pod-identity-association --cluster-name CLUSTER --association-id ID"},
+	{name: "EKS identity provider", find: findIdentityProviders,
+		remove: "eks disassociate-identity-provider-config --cluster-name CLUSTER --identity-provider-config type=oidc,name=ID"},
 	{name: "EKS cluster", find: findClusters, remove: "eks delete-cluster --name ID", wait: "eks wait cluster-deleted --name ID"},
 	{name: "OpenSearch domain", find: findDomains, remove: "opensearch delete-domain --domain-name ID"},
 	{name: "load balancer", find: findBalancers, remove: "elbv2 delete-load-balancer --load-balancer-arn ID",

@@ -167,6 +167,7 @@ var orphans = []planted{
 		properties: properties{"principalArn": "arn:aws:iam::111122223333:role/NAME"}},
 	{kind: "EKS pod identity association", typ: "aws:eks/podIdentityAssociation:PodIdentityAssociation",
 		properties: properties{"namespace": "project", "serviceAccount": "NAME"}},
+	{kind: "EKS identity provider", typ: "aws:eks/identityProviderConfig:IdentityProviderConfig", properties: properties{"name": "NAME"}},
 }
 
 // plant puts a member of the cluster into the account, and returns what its API calls it by and its ID in a state.

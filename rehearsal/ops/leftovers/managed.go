@@ -128,6 +128,24 @@ func findPodIdentities(ctx context.Context, f *finder) ([]Item, error) {
 		})
 }
 
+func findIdentityProviders(ctx context.Context, f *finder) ([]Item, error) {
+	list := eks.NewListIdentityProviderConfigsPaginator(f.eks, &eks.ListIdentityProviderConfigsInput{ClusterName: &f.Stack.Cluster})
+	return members(ctx, f, list,
+		func(p *eks.ListIdentityProviderConfigsOutput) []types.IdentityProviderConfig {
+			return p.IdentityProviderConfigs
+		},
+		func(p types.IdentityProviderConfig) (id, name string) { return aws.ToString(p.Name), "" },
+		func(id string) (map[string]string, error) {
+			answer, err := f.eks.DescribeIdentityProviderConfig(ctx, &eks.DescribeIdentityProviderConfigInput{
+				ClusterName: &f.Stack.Cluster, IdentityProviderConfig: &types.IdentityProviderConfig{Type: aws.String("oidc"), Name: &id},
+			})
+			if err != nil {
+				return nil, err
+			}
+			return answer.IdentityProviderConfig.Oidc.Tags, nil
+		})
+}
+
 // clusterTags are the tags of the cluster that the settings name, and its VPC.
 func (f *finder) clusterTags(ctx context.Context) (tags map[string]string, vpc string, err error) {
 	answer, err := f.eks.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &f.Stack.Cluster})

@@ -46,6 +46,7 @@ var listed = map[string]string{
 	"aws:lb/loadBalancer:LoadBalancer":                      "load balancer",
 	"aws:lb/targetGroup:TargetGroup":                        "target group",
 	"aws:eks/podIdentityAssociation:PodIdentityAssociation": "EKS pod identity association",
+	"aws:eks/identityProviderConfig:IdentityProviderConfig": "EKS identity provider",
 }
 
 // parts are the model's types that are parts of something else, and go with it.
@@ -67,6 +68,8 @@ func TestAStackOfTheEngineIsOwnedWhileItIsUpAndGoneAfterwards(t *testing.T) {
 	pulumi("config", "set", "--path", "expense:logging.alarms.email", "ops@example.com")
 	pulumi("config", "set", "--path", "expense:cluster.registry.repositories[0]", "worker")
 	pulumi("config", "set", "--path", "expense:cluster.registry.cache", "true")
+	pulumi("config", "set", "--path", "expense:cluster.identityProvider.issuerUrl", "https://login.example.com")
+	pulumi("config", "set", "--path", "expense:cluster.identityProvider.clientId", "kubernetes")
 	pulumi("up", "--yes", "--skip-preview", "--suppress-progress")
 
 	a := behind(s.Model)

@@ -97,6 +97,8 @@ var (
 	anARN   = regexp.MustCompile(`^(arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:)(\d{12})?:(.*)$`)
 	aDigest = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
 	aZone   = regexp.MustCompile(`^[a-z]{3,5}\d-az\d$`)
+	// urlWord is a part of a URL's host or path, but for a port.
+	urlWord = regexp.MustCompile(`[A-Za-z][^/:.]*`)
 )
 
 func (in *inputs) value(path string, v any) any {
@@ -141,6 +143,8 @@ func (in *inputs) text(path, text string) string {
 		return in.numbered(text, "2001:db8::%d/128") // RFC 3849
 	case unread == nil:
 		return in.numbered(text, "192.0.2.%d/32") // RFC 5737
+	case path == "cluster.identityProvider.issuerUrl":
+		return "https://" + urlWord.ReplaceAllStringFunc(strings.TrimPrefix(text, "https://"), in.name)
 	case strings.Contains(text, "@"):
 		return in.numbered(text, "masked%02d@example.com")
 	case arn != nil:

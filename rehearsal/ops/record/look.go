@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -62,8 +63,8 @@ type thing struct{ apitype.ResourceV3 }
 
 func (t thing) id() *string { return aws.String(string(t.ID)) }
 
-func (t thing) text(name string) *string {
-	text, _ := state.At(t.Outputs, name).(string)
+func (t thing) text(path ...any) *string {
+	text, _ := state.At(t.Outputs, path...).(string)
 	return &text
 }
 
@@ -260,6 +261,17 @@ var looks = map[string][]look{
 			func(t thing) *eks.DescribePodIdentityAssociationInput {
 				return &eks.DescribePodIdentityAssociationInput{ClusterName: t.text("clusterName"), AssociationId: t.text("associationId")}
 			}, func(out *eks.DescribePodIdentityAssociationOutput) any { return out.Association }),
+	},
+
+	"aws:eks/identityProviderConfig:IdentityProviderConfig": {
+		get("eks:DescribeIdentityProviderConfig", ofEKS, (*eks.Client).DescribeIdentityProviderConfig,
+			func(t thing) *eks.DescribeIdentityProviderConfigInput {
+				return &eks.DescribeIdentityProviderConfigInput{
+					ClusterName: t.text("clusterName"), IdentityProviderConfig: &ekstypes.IdentityProviderConfig{
+						Type: aws.String("oidc"), Name: t.text("oidc", "identityProviderConfigName"),
+					},
+				}
+			}, func(out *eks.DescribeIdentityProviderConfigOutput) any { return out.IdentityProviderConfig }),
 	},
 
 	"aws:kms/key:Key": {

@@ -198,6 +198,9 @@ func everything(suffix string) map[string]map[string]any {
 			"name": "zebra" + suffix, "publicAccessCidrs": []any{"203.0.113." + fmt.Sprint(len(suffix)) + "/32"},
 			"admins":   []any{"arn:aws:iam::444455556666:role/boss" + suffix},
 			"registry": map[string]any{"repositories": []any{"quagga" + suffix}, "cache": true},
+			"identityProvider": map[string]any{
+				"issuerUrl": "https://login.tapir" + suffix + ".example", "clientId": "lemur" + suffix,
+			},
 		},
 		"logging": {
 			"domain": map[string]any{"name": "okapi" + suffix}, "alarms": map[string]any{"email": "duty@okapi" + suffix + ".example"},

@@ -224,7 +224,8 @@ func realWords(t *testing.T, p *played) map[string]bool {
 
 // realTexts are the texts of a stack's own that nobody else may read.
 func realTexts(p *played) []string {
-	out := []string{p.Model.Account(), "zebrax", "okapix", "gnux", "quaggax", "bossx", "444455556666", "duty@okapix.example"}
+	out := []string{p.Model.Account(), "zebrax", "okapix", "gnux", "quaggax", "bossx", "444455556666", "duty@okapix.example",
+		"tapirx", "lemurx"}
 	for _, r := range p.state.Resources {
 		out = append(out, string(r.ID))
 		for _, name := range []string{"arn", "publicIp", "privateIp", "endpoint", "cidrBlock", "availabilityZone", "publicIp"} {

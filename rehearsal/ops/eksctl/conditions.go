@@ -19,6 +19,10 @@ var conditions = map[string]func(c *conversion, node *yaml.Node) bool{
 		_, here := published.Addons()[scalar(addon, "name")]
 		return here
 	},
+	"(only one)": func(c *conversion, _ *yaml.Node) bool {
+		all := child(c.root, "identityProviders")
+		return all != nil && len(all.Content) == 1
+	},
 	"(administrator or reader)": func(_ *conversion, entry *yaml.Node) bool { return accessList(entry) != "" },
 	"(administrator)": func(_ *conversion, mapping *yaml.Node) bool {
 		groups := child(mapping, "groups")

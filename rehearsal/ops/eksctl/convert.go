@@ -146,6 +146,8 @@ func (c *conversion) decide(pattern, path string, node *yaml.Node) {
 			defer func() { c.group = nil }()
 		case "addons":
 			c.addon = node
+		case "identityProviders":
+			c.identityProvider(path, node)
 		}
 		if row.Kind == "list" {
 			pattern += "[]"
@@ -385,6 +387,10 @@ func init() { // carry's functions read the table, whose conditions read carry's
 			}
 		},
 	}
+	for _, key := range []string{"name", "usernameClaim", "usernamePrefix", "groupsClaim", "groupsPrefix", "requiredClaims"} {
+		carry["identityProviders[]."+key] = ofProvider(key)
+	}
+	carry["identityProviders[].issuerURL"], carry["identityProviders[].clientID"] = ofProvider("issuerUrl"), ofProvider("clientId")
 	for field, carries := range ofGroup {
 		carry["managedNodeGroups[]."+field] = carries
 	}
@@ -410,4 +416,31 @@ func (c *conversion) principal(list, path string, arn, entry *yaml.Node) {
 	}
 	c.sources[fmt.Sprintf("cluster.%s[%d]", list, len(arns))] = source{path, arn.Line}
 	c.settings["cluster"][list] = append(arns, arn.Value)
+}
+
+// identityProvider begins the one provider of a file. eksctl asks for these fields (pkg/apis/eksctl.io/v1alpha5/identity_provider.go and
+// validation.go).
+func (c *conversion) identityProvider(path string, node *yaml.Node) {
+	const here = "cluster.identityProvider"
+	c.settings["cluster"]["identityProvider"], c.sources[here] = map[string]any{}, source{path, node.Line}
+	for key, allowed := range map[string]string{
+		"name": "a name for the provider", "type": "oidc", "issuerURL": "the URL of the issuer", "clientID": "the ID of the client",
+	} {
+		if child(node, key) == nil {
+			c.problem(node, path+"."+key, "nothing", allowed, "")
+		}
+	}
+	if child(node, "groupsClaim") != nil && child(node, "groupsPrefix") == nil {
+		const why = "without a prefix the provider could name system:masters; your bindings name groups with it"
+		c.comment(here, fmt.Sprintf("Changed: groups have the prefix oidc: (line %d has none): %s.", node.Line, why))
+		c.lines = append(c.lines, Line{path + ".groupsPrefix", notSet, here + ".groupsPrefix: \"oidc:\"", why, Changed})
+	}
+}
+
+// ofProvider carries a field of the identity provider.
+func ofProvider(key string) func(*conversion, string, *yaml.Node) {
+	return func(c *conversion, path string, node *yaml.Node) {
+		c.settings["cluster"]["identityProvider"].(map[string]any)[key] = value(node)
+		c.sources["cluster.identityProvider."+key] = source{path, node.Line}
+	}
 }

@@ -24,8 +24,10 @@ type entry struct {
 // The order of keys is that of Pulumi.yaml.
 var (
 	networkKeys = []string{"cidr", "zones", "nat"}
-	clusterKeys = []string{"name", "version", "serviceCidr", "publicAccess", "publicAccessCidrs", "admins", "readers", "logRetentionDays",
-		"keyDeletionDays", "addonVersions"}
+	clusterKeys = []string{"name", "version", "serviceCidr", "publicAccess", "publicAccessCidrs", "admins", "readers", "identityProvider",
+		"logRetentionDays", "keyDeletionDays", "addonVersions"}
+	providerKeys = []string{"name", "issuerUrl", "clientId", "usernameClaim", "usernamePrefix", "groupsClaim", "groupsPrefix",
+		"requiredClaims"}
 	groupKeys = []string{"capacityType", "instanceTypes", "amiType", "perZone", "minSize", "desiredSize", "maxSize", "diskSizeGiB", "maxPods",
 		"labels", "taints", "maxUnavailablePercentage", "nodeRepair"}
 )
@@ -103,6 +105,8 @@ func (c *conversion) ordered(at string, settings map[string]any, keys []string) 
 	for _, key := range keys {
 		switch value := settings[key].(type) {
 		case nil:
+		case map[string]any: // the identity provider
+			out = append(out, entry{key, c.ordered(at+"."+key, value, providerKeys), c.comments[at+"."+key]})
 		case map[string]string:
 			texts := entries{}
 			for _, name := range slices.Sorted(maps.Keys(value)) {

@@ -10,8 +10,12 @@ import (
 func (r *Report) Commands() [][]string {
 	var out [][]string
 	for _, k := range kinds {
-		items := slices.DeleteFunc(r.Of(Leftover), func(i Item) bool { return i.Kind != k.name || i.stays != "" })
-		out = append(out, k.commands(r.Stack, items)...)
+		goes := func(kind string) []Item {
+			return slices.DeleteFunc(r.Of(Leftover), func(i Item) bool { return i.Kind != kind || i.stays != "" })
+		}
+		if k.with == "" || len(goes(k.with)) == 0 {
+			out = append(out, k.commands(r.Stack, goes(k.name))...)
+		}
 	}
 	return out
 }

@@ -15,6 +15,8 @@ type kind struct {
 	// kind has no wait if the CLI has none.
 	before       []string
 	remove, wait string
+	// with is the kind that takes it along when it goes. Before that it has no command of its own.
+	with string
 }
 
 // kinds are in the order of removal: what uses others before what is used.
@@ -26,7 +28,8 @@ var kinds = []kind{
 	{name: "EKS access entry", find: findAccessEntries, remove: "eks delete-access-entry --cluster-name CLUSTER --principal-arn ID"},
 	{name: "EKS pod identity association", find: findPodIdentities,
 		remove: "eks delete-pod-identity-association --cluster-name CLUSTER --association-id ID"},
-	{name: "EKS identity provider", find: findIdentityProviders,
+	// EKS deletes no cluster during an update, as which a disassociation counts, for 20 minutes (aws/containers-roadmap#1511).
+	{name: "EKS identity provider", find: findIdentityProviders, with: "EKS cluster",
 		remove: "eks disassociate-identity-provider-config --cluster-name CLUSTER --identity-provider-config type=oidc,name=ID"},
 	{name: "EKS cluster", find: findClusters, remove: "eks delete-cluster --name ID", wait: "eks wait cluster-deleted --name ID"},
 	{name: "OpenSearch domain", find: findDomains, remove: "opensearch delete-domain --domain-name ID"},

@@ -462,3 +462,15 @@ func TestAClusterInTheEnvironmentsRegionIsPointedOut(t *testing.T) {
 	assert.Contains(t, report.Unchecked[0].Problem, "pulumi config set aws:region eu-west-1 --stack dev")
 	assert.Contains(t, report.Notes[1], "AWS_REGION is eu-west-1")
 }
+
+// EKS deletes no cluster while it disassociates an identity provider, which goes with its cluster.
+func TestWhatGoesWithAnotherIsRemovedWithIt(t *testing.T) {
+	provider := Item{Kind: "EKS identity provider", ID: "oidc", Mark: Leftover}
+	cluster := Item{Kind: "EKS cluster", ID: "expense", Mark: Leftover}
+	report := &Report{Stack: Stack{Cluster: "expense"}, Items: []Item{provider, cluster}}
+	require.Len(t, report.Commands(), 2)
+	assert.Contains(t, report.Commands()[0], "delete-cluster")
+	report.Items = []Item{provider}
+	require.Len(t, report.Commands(), 1)
+	assert.Contains(t, report.Commands()[0], "disassociate-identity-provider-config")
+}

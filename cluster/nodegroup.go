@@ -17,7 +17,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// nodeConfig is the user data of nodes with MaxPods. EKS merges it with its own, and nodeadm with the configuration of the image
+// nodeConfig is the user data of nodes with MaxPods. EKS puts it behind its own, and nodeadm merges the parts: the last one wins
 // (https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html#launch-template-user-data,
 // https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/).
 //

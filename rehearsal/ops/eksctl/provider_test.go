@@ -34,7 +34,7 @@ func TestAnIdentityProviderIsCarried(t *testing.T) {
 func TestAnIdentityProviderIsCarriedOnlyWhole(t *testing.T) {
 	for _, c := range [][2]string{
 		{people + "- name: more\n  type: oidc\n  issuerURL: https://example.org\n  clientID: a\n", "identityProviders[1]: EKS takes one"},
-		{people + "  tags: {a: b}\n", "identityProviders[0].tags: there is no setting for tags"},
+		{people + "  tags: {a: b}\n", "identityProviders[0].tags: no tags for one part"},
 		{"identityProviders:\n- {name: a, type: saml, issuerURL: 'https://example.com', clientID: a}\n", "identityProviders[0].type: EKS knows"},
 	} {
 		written, _, err := fromText(t, seven+c[0], nil)

@@ -11,8 +11,8 @@ import (
 
 // Kept is a TCP port of 127.0.0.1 that is bound and refuses connections. On Linux the system gives it to nobody who asks for any port,
 // and not to a connection that goes out, but a program that names it may listen there as long as nobody else does: both set SO_REUSEADDR,
-// as Go's, nginx's and Ruby's listeners do (https://man7.org/linux/man-pages/man7/socket.7.html). It is therefore kept until the program
-// has ended. Other systems, such as macOS, need Lend first.
+// as Go's, nginx's and Ruby's listeners do (https://man7.org/linux/man-pages/man7/socket.7.html; inet_bind_conflict in Linux's
+// net/ipv4/inet_connection_sock.c). It is therefore kept until the program has ended. Other systems, such as macOS, need Lend first.
 type Kept struct {
 	// Address is 127.0.0.1:PORT.
 	Address string

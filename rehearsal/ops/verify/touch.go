@@ -326,8 +326,17 @@ func scaledUp(ctx context.Context, s *Stack, w *Work) (string, error) {
 	if int(now) > settings.MaxReplicas {
 		return "", failure(scaler, "web has %d pods, expected at most %d", now, settings.MaxReplicas)
 	}
-	// It comes down after five minutes (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/, stabilization window).
-	return fmt.Sprintf("%d to %d pods in %.0f s; coming down is not awaited", before, now, took.Seconds()), nil
+	// It comes down after five minutes (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/, stabilization window),
+	// which nothing waits for.
+	stopped := time.Now()
+	w.atEnd = func(ctx context.Context) string {
+		d, err := web{s}.deployment(ctx)
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("; %d when the checks ended, %.0f s after the load", d.Status.Replicas, time.Since(stopped).Seconds())
+	}
+	return fmt.Sprintf("%d to %d pods in %.0f s", before, now, took.Seconds()), nil
 }
 
 // webUse is the CPU use of web that the autoscaler has measured, in percent of the request.

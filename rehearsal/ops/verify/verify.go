@@ -154,7 +154,8 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 		// Before the reads: what a dead run left may be what they find wrong.
 		held = w.lock(ctx)
 	}
-	for _, c := range chosen {
+	atEnd := map[int]func(context.Context) string{}
+	for n, c := range chosen {
 		r := Result{Check: c}
 		missing := s.missing(c.Needs)
 		if o.Each != nil {
@@ -181,6 +182,7 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 				seen, err = c.Run(ctx, s, w)
 				err = errors.Join(err, w.undo(ctx))
 			}
+			atEnd[n], w.atEnd = w.atEnd, nil
 			r.judge(ctx, s, seen, err)
 			r.Took = s.now().Sub(start)
 		}
@@ -191,6 +193,11 @@ func Run(ctx context.Context, s *Stack, checks []Check, o Options) Report {
 			o.Each(c, &r)
 		}
 		report.Results = append(report.Results, r)
+	}
+	for n, more := range atEnd {
+		if more != nil && report.Results[n].Verdict == OK {
+			report.Results[n].Seen += s.cover(more(ctx))
+		}
 	}
 	if err := w.unlock(ctx); err != nil {
 		report.Results = append(report.Results, Result{

@@ -111,6 +111,26 @@ func TestNothingIsTouchedAfterAFailure(t *testing.T) {
 	assert.Equal(t, 1, report.Code())
 }
 
+func TestACheckAddsWhatItSeesWhenAllHaveEnded(t *testing.T) {
+	s, _ := plain()
+	ended := 0
+	ends := func(context.Context, *Stack, *Work) (string, error) { ended++; return "seen", nil }
+	adds := func(err error) func(context.Context, *Stack, *Work) (string, error) {
+		return func(_ context.Context, _ *Stack, w *Work) (string, error) {
+			w.atEnd = func(context.Context) string { return fmt.Sprintf("; %d ended", ended) }
+			return "seen", err
+		}
+	}
+	report := Run(t.Context(), s, []Check{
+		doing("adds", Reads, adds(nil)), doing("wrong", Reads, adds(errors.New("wrong"))), doing("one", Reads, ends), doing("two", Reads, ends),
+	}, Options{})
+	var seen []string
+	for _, r := range report.Results {
+		seen = append(seen, r.Seen)
+	}
+	assert.Equal(t, []string{"seen; 2 ended", "wrong", "seen", "seen"}, seen)
+}
+
 // What a check makes goes in reverse order, whether the check ends well, badly or by Ctrl-C.
 
 func TestWhatACheckMadeIsUndone(t *testing.T) {

@@ -45,6 +45,8 @@ type Work struct {
 	lease  *coordinationv1.Lease
 	stop   func()
 	probes int
+	// atEnd, if a check sets it, adds to what the check saw when all have ended.
+	atEnd func(context.Context) string
 }
 
 type step struct {

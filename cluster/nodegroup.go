@@ -17,9 +17,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// nodeConfig is the user data of nodes with MaxPods. EKS puts it behind its own, and nodeadm merges the parts: the last one wins
-// (https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html#launch-template-user-data,
-// https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/).
+// nodeConfig is the user data of nodes with MaxPods. EKS merges it with its own, which was seen to come first, and nodeadm lets the last
+// part win (https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html#launch-template-user-data,
+// https://github.com/awslabs/amazon-eks-ami/issues/1988, https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/examples/).
 //
 //go:embed files/node.mime
 var nodeConfig string
